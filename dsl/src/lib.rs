@@ -1,0 +1,1 @@
+//! The Provost policy language: text to decision graph.

@@ -1,0 +1,1 @@
+//! Rules compiled for deciding: the decision graph.

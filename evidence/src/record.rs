@@ -1,0 +1,208 @@
+//! Records: what the gateway logs. Plain data; values an attacker chooses are data, never markup.
+//!
+//! A record is appended to the write-ahead log before the thing it speaks of goes on ([`crate::Log::append`]).
+
+use serde::{Deserialize, Serialize};
+
+/// Microseconds since 1970-01-01 00:00:00 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Micros(pub i64);
+
+/// A log entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "kebab-case")]
+pub enum Record {
+    /// A session opened or closed, or a login was refused.
+    Session(SessionRecord),
+    /// A statement was decided.
+    Decision(DecisionRecord),
+    /// A decided statement ended.
+    End(EndRecord),
+    /// The gateway itself changed.
+    Change(ChangeRecord),
+}
+
+/// What happened to a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionEvent {
+    /// It opened.
+    Opened,
+    /// It closed.
+    Closed,
+    /// A login was refused.
+    Refused,
+}
+
+/// One row of `sessions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// When.
+    pub at: Micros,
+    /// What happened.
+    pub event: SessionEvent,
+    /// 32 hex digits, random.
+    pub session_id: String,
+    /// The principal's id; absent when a login failed before one was known.
+    pub principal: Option<String>,
+    /// human, agent or service.
+    pub principal_kind: Option<String>,
+    /// The person behind an agent.
+    pub on_behalf_of: Option<String>,
+    /// Groups, exact bytes.
+    pub groups: Vec<String>,
+    /// The issuer's URL.
+    pub issuer: Option<String>,
+    /// The client's address.
+    pub client_addr: Option<String>,
+    /// `application_name` at start-up.
+    pub application: Option<String>,
+    /// Whether the client's connection is encrypted.
+    pub tls: bool,
+    /// The target's name.
+    pub target: Option<String>,
+    /// The database asked for.
+    pub database: Option<String>,
+    /// `token-as-password` and the like.
+    pub authentication: Option<String>,
+    /// Why a login was refused or a session closed early; one line.
+    pub reason: Option<String>,
+    /// The SQLSTATE the client saw, when refused.
+    pub sqlstate: Option<String>,
+}
+
+/// Which step of the protocol a decision is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// A statement of a simple Query.
+    Simple,
+    /// A Parse: the text is prepared, nothing is executed.
+    Prepare,
+    /// An Execute of a bound portal.
+    Execute,
+}
+
+/// The decision half of one row of `statements` (and of its `maskings`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionRecord {
+    /// When it was decided.
+    pub decided_at: Micros,
+    /// Unique: `{session_id}-{seq}`.
+    pub statement_id: String,
+    /// The session.
+    pub session_id: String,
+    /// The statement's number in its session, from 1.
+    pub seq: u64,
+    /// Simple, prepare or execute.
+    pub phase: Phase,
+    /// The principal's id.
+    pub principal: String,
+    /// The person behind an agent.
+    pub on_behalf_of: Option<String>,
+    /// The target's name.
+    pub target: String,
+    /// The text, literals that touch classed columns replaced by keyed digests; absent where only a digest may be kept.
+    pub sql: Option<String>,
+    /// Keyed digest (HMAC-SHA256, hex) of the exact text.
+    pub sql_digest: String,
+    /// The shape's fingerprint, where the text could be parsed.
+    pub fingerprint: Option<String>,
+    /// `select`, `insert`, ...; absent where the text could not be parsed.
+    pub kind: Option<String>,
+    /// `schema.relation`, sorted.
+    pub relations: Vec<String>,
+    /// `schema.relation.column`, sorted.
+    pub columns: Vec<String>,
+    /// allow, hold or deny.
+    pub verdict: String,
+    /// Rules that determined it.
+    pub rules: Vec<String>,
+    /// Why it was refused; `; ` between reasons.
+    pub reason: Option<String>,
+    /// Control ids such as `nist-800-53:AC-3(2)`.
+    pub controls: Vec<String>,
+    /// The bundle that decided.
+    pub bundle_digest: String,
+    /// Digest of the facts (BLAKE3 hex) with the catalog version; absent where there are none.
+    pub facts_digest: Option<String>,
+    /// HMAC-SHA256 of the bound values; absent without parameters.
+    pub parameters_digest: Option<String>,
+    /// Masks on the result.
+    pub maskings: Vec<MaskingRecord>,
+}
+
+/// One masked output column of a decided statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskingRecord {
+    /// Index of the output column, from 0.
+    pub output_index: u32,
+    /// Its name.
+    pub output_column: String,
+    /// `schema.relation.column`.
+    pub source_columns: Vec<String>,
+    /// The class.
+    pub class: String,
+    /// The transform, in the policy language's words.
+    pub transform: String,
+    /// The rule.
+    pub rule: String,
+    /// The controls.
+    pub controls: Vec<String>,
+}
+
+/// How a statement ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The server completed it.
+    Completed,
+    /// The server reported an error.
+    Failed,
+    /// Policy refused it.
+    Denied,
+    /// An earlier error in the same pipeline made the server skip it.
+    Skipped,
+    /// A limit, or a cross-check that failed, cut its result.
+    Cut,
+    /// The session ended before its end was seen.
+    Unknown,
+}
+
+/// The end half of one row of `statements`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndRecord {
+    /// When it ended.
+    pub ended_at: Micros,
+    /// The decided statement.
+    pub statement_id: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Rows sent to the client, or affected.
+    pub rows: u64,
+    /// Bytes of rows sent to the client.
+    pub bytes: u64,
+    /// From decision to end, microseconds.
+    pub duration_us: u64,
+    /// The server's or our SQLSTATE, when it failed.
+    pub sqlstate: Option<String>,
+    /// Values masked, by output column index.
+    pub values_masked: Vec<(u32, u64)>,
+}
+
+/// One row of `changes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRecord {
+    /// When.
+    pub at: Micros,
+    /// Who or what made it: `gateway`, a principal, an operator.
+    pub actor: String,
+    /// `start`, `stop`, `bundle-loaded`, `bundle-refused`, `catalog-loaded`, `config`, `audit-stopped`, `audit-resumed`.
+    pub what: String,
+    /// State before, one line.
+    pub before: Option<String>,
+    /// State after, one line.
+    pub after: Option<String>,
+    /// A digest of what changed (bundle digest, catalog version).
+    pub digest: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! The PostgreSQL gateway of Provost: protocol, identity, enforcement.
