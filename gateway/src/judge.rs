@@ -1,0 +1,184 @@
+//! The seam between the protocol session and the decision: text in, permit or refusal out.
+//!
+//! The session knows frames, names and pipeline order and nothing of policy; a [`Judge`] analyses, decides and logs and
+//! knows nothing of frames. The session forwards a statement's bytes only against the [`Permit`] that a judge returned.
+
+use std::{future::Future, sync::Arc};
+
+use provost_engine::{
+    facts::{Kind, SessionEffect},
+    verdict::OutputMask,
+};
+use provost_evidence::record::Outcome;
+
+use crate::permit::Permit;
+
+/// Names a decided statement in evidence: its number in the session, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StatementSeq(pub u64);
+
+/// What the server's description of one result column must agree with (for principals that a mask binds).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpectedColumn {
+    /// The (relation oid, attribute number) that RowDescription must show, where analysis knows it.
+    pub origin: Option<(u32, i16)>,
+    /// Where `origin` is `None`: RowDescription may show 0/0 or one of these, and nothing else.
+    pub sources: Vec<(u32, i16)>,
+}
+
+/// What the session must do with a permitted statement's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enforcement {
+    /// The command.
+    pub kind: Kind,
+    /// What it does to the session's own state.
+    pub session_effect: SessionEffect,
+    /// Any mask can bind this principal: rebuild server text (ruling 1), cross-check descriptions (ruling 4).
+    pub mask_bound: bool,
+    /// The result's columns, in order. `None`: no rows are expected, or rows whose shape policy does not speak of
+    /// (SHOW, EXPLAIN, COPY). A row result where `None` was said, for a mask-bound principal and a kind other than
+    /// Show and Explain, stops the result.
+    pub columns: Option<Vec<ExpectedColumn>>,
+    /// Masks, sorted by output index, at most one each.
+    pub masks: Vec<OutputMask>,
+}
+
+/// A statement that may run.
+#[derive(Debug)]
+pub struct Permitted {
+    /// The right to forward it.
+    pub permit: Permit,
+    /// Its name in evidence; [`Judge::end`] must be called for it exactly once.
+    pub statement: StatementSeq,
+    /// What to do with its answer.
+    pub enforcement: Arc<Enforcement>,
+}
+
+/// An ERROR for the client: policy's refusal, or PostgreSQL's own words for text it would refuse itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// 42501 for policy; 42601, 42P01 and so on where PostgreSQL itself would refuse.
+    pub sqlstate: &'static str,
+    /// MESSAGE.
+    pub message: String,
+    /// DETAIL: rule and reason.
+    pub detail: Option<String>,
+    /// HINT: what would pass.
+    pub hint: Option<String>,
+    /// POSITION: character index in the text, from 1.
+    pub position: Option<u32>,
+}
+
+/// Why no answer could be given at all: the session must end (the log failed, the gateway stops).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fatal {
+    /// SQLSTATE of the FATAL error the client is told.
+    pub sqlstate: &'static str,
+    /// One line for the client; no internals.
+    pub message: String,
+}
+
+/// Refused, or fatal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The statement is refused (already logged); the session lives.
+    Refused(Refused),
+    /// The session ends.
+    Fatal(Fatal),
+}
+
+/// The parameters of a Bind, exactly as they came.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameters<'a> {
+    /// The Bind frame's body from the parameter format codes to the last parameter value, raw.
+    pub raw: &'a [u8],
+    /// How many values.
+    pub count: usize,
+}
+
+/// How a permitted statement ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Rows sent to the client, or affected.
+    pub rows: u64,
+    /// Bytes of DataRow and CopyData bodies sent to the client.
+    pub bytes: u64,
+    /// SQLSTATE, when it failed.
+    pub sqlstate: Option<String>,
+    /// Values masked, by output index.
+    pub values_masked: Vec<(u32, u64)>,
+}
+
+/// Analyses, decides and logs.
+///
+/// Every method returns only after the log has what it must have (P1); refusals are logged by the judge, with their end.
+pub trait Judge {
+    /// A prepared statement's text with its analysis; cheap to clone.
+    type Prepared: Clone + std::fmt::Debug;
+
+    /// Decides every statement of a simple Query before any is sent. An empty string gives an empty list.
+    ///
+    /// One refused statement refuses the string; the others are logged as skipped.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    fn query(&mut self, text: &[u8]) -> impl Future<Output = Result<Vec<Permitted>, Stop>>;
+
+    /// Decides a Parse: exactly one statement (or none, which is allowed). The text is judged again at each Bind.
+    /// The permitted statement ends at ParseComplete.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    fn prepare(
+        &mut self,
+        text: &[u8],
+        parameter_types: &[u32],
+    ) -> impl Future<Output = Result<(Permitted, Self::Prepared), Stop>>;
+
+    /// Decides a Bind of a prepared statement with its values: the permit covers the Bind and one Execute.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    fn bind(
+        &mut self,
+        prepared: &Self::Prepared,
+        parameters: Parameters<'_>,
+    ) -> impl Future<Output = Result<Permitted, Stop>>;
+
+    /// Decides a further Execute of a portal that was executed before (or whose decision is stale).
+    ///
+    /// # Errors
+    /// [`Stop`].
+    fn execute_again(
+        &mut self,
+        prepared: &Self::Prepared,
+        parameters_digest: Option<[u8; 32]>,
+    ) -> impl Future<Output = Result<Permitted, Stop>>;
+
+    /// The digest under which [`Judge::execute_again`] names a Bind's values.
+    fn parameters_digest(&self, parameters: Parameters<'_>) -> Option<[u8; 32]>;
+
+    /// Whether the policy or the catalog changed since `permitted` was decided: judge again before its Execute.
+    fn is_stale(&self, permitted: &Permitted) -> bool;
+
+    /// What a mask-bound principal may learn of errors before any statement ran (asynchronous notices, start-up).
+    fn is_mask_bound(&self) -> bool;
+
+    /// Logs the end of a statement. Called before the client is told of it.
+    ///
+    /// # Errors
+    /// [`Fatal`] when the log failed.
+    fn end(&mut self, statement: StatementSeq, end: End) -> impl Future<Output = Result<(), Fatal>>;
+
+    /// The server completed a statement with [`SessionEffect::Catalog`], or a transaction that held one ended:
+    /// reads the catalog again before the next statement is judged.
+    ///
+    /// # Errors
+    /// [`Fatal`] when the session can't go on.
+    fn catalog_changed(&mut self) -> impl Future<Output = Result<(), Fatal>>;
+
+    /// The transaction status of the last ReadyForQuery: `I`, `T` or `E`.
+    fn transaction_status(&mut self, status: u8);
+}
