@@ -170,7 +170,8 @@ pub trait Judge {
     ///
     /// # Errors
     /// [`Fatal`] when the log failed.
-    fn end(&mut self, statement: StatementSeq, end: End) -> impl Future<Output = Result<(), Fatal>>;
+    fn end(&mut self, statement: StatementSeq, end: End)
+    -> impl Future<Output = Result<(), Fatal>>;
 
     /// The server completed a statement with [`SessionEffect::Catalog`], or a transaction that held one ended:
     /// reads the catalog again before the next statement is judged.

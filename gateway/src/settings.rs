@@ -1,0 +1,208 @@
+//! What the gateway is told at start: plain data, already checked for shape by whoever reads the configuration file.
+//!
+//! It must never hold policy text, and a secret in it must never show in a log: [`Secret`] has no readable `Debug`.
+
+use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc};
+
+/// What happens where the second reading of a statement disagrees with PostgreSQL's grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Witness {
+    /// The statement is refused as ambiguous.
+    #[default]
+    Deny,
+    /// It is recorded, and decided by the first reading.
+    Record,
+    /// There is no second reading.
+    Off,
+}
+
+/// Bytes that must not be shown: a password, a private key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<[u8]>);
+
+impl Secret {
+    /// Wraps the bytes.
+    #[must_use]
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes, for the one place that uses them.
+    #[must_use]
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(hidden)")
+    }
+}
+
+/// Whether clients must encrypt.
+#[derive(Debug, Clone)]
+pub enum ClientTls {
+    /// TLS 1.2 or 1.3 is required; a plain start-up is refused.
+    Required {
+        /// The certificate chain, PEM, the server's own first.
+        certificate_chain: Vec<u8>,
+        /// The private key, PEM (PKCS#8, PKCS#1 or SEC1).
+        key: Secret,
+    },
+    /// No TLS at all: tokens travel in the clear. Only by an explicit line of the configuration.
+    Off,
+}
+
+/// Where a target's server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A name or address, over TCP.
+    Tcp(Arc<str>),
+    /// The folder of a Unix socket `.s.PGSQL.{port}`.
+    Unix(PathBuf),
+}
+
+/// How the gateway encrypts towards a target's server.
+#[derive(Debug, Clone)]
+pub enum ServerTls {
+    /// No TLS: for Unix sockets and loopback.
+    Off,
+    /// Encrypted, the certificate is not checked: protects against listeners only.
+    Require,
+    /// Encrypted, the chain must end in one of these roots and name the host.
+    VerifyFull {
+        /// Root certificates, PEM.
+        roots: Vec<u8>,
+    },
+}
+
+/// A database behind the gateway. A client reaches it by asking for the database called `name`.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// What clients ask for as their database, and what rules call `target`.
+    pub name: Arc<str>,
+    /// Where the server listens.
+    pub host: Host,
+    /// Its port; for Unix sockets the number in the socket's name.
+    pub port: u16,
+    /// The database on the server.
+    pub database: Arc<str>,
+    /// The role the gateway logs in as.
+    pub user: Arc<str>,
+    /// That role's password; only the gateway knows it. `None`: the server trusts the connection (Unix sockets only).
+    pub password: Option<Secret>,
+    /// Encryption towards the server.
+    pub tls: ServerTls,
+}
+
+/// Limits on what clients may take. What happens at each is written beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections at once, logged in or not; one more is told FATAL 53300.
+    pub connections_max: usize,
+    /// Sessions of one principal at once; one more is told FATAL 53300.
+    pub connections_per_principal_max: usize,
+    /// From accept to ReadyForQuery; then FATAL 08006 and the connection closes.
+    pub startup_timeout_ms: u64,
+    /// One message's body, except CopyData (which is relayed in pieces); a longer one is FATAL 08P01.
+    pub message_bytes_max: usize,
+    /// One statement's text; a longer one is refused with 54000, the session lives.
+    pub statement_bytes_max: usize,
+    /// Without a byte from the client, outside of a running statement; then FATAL 57P05. 0: no limit.
+    pub idle_timeout_ms: u64,
+    /// Connecting and logging in to a target's server; then FATAL 08006.
+    pub connect_timeout_ms: u64,
+}
+
+impl Limits {
+    /// [`Limits::connections_max`] unless configured.
+    pub const CONNECTIONS_MAX: usize = 1_000;
+    /// [`Limits::connections_per_principal_max`] unless configured.
+    pub const CONNECTIONS_PER_PRINCIPAL_MAX: usize = 100;
+    /// [`Limits::startup_timeout_ms`] unless configured: PostgreSQL's `authentication_timeout` is 60 s.
+    pub const STARTUP_TIMEOUT_MS: u64 = 30_000;
+    /// [`Limits::message_bytes_max`] unless configured.
+    pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+    /// [`Limits::statement_bytes_max`] unless configured.
+    pub const STATEMENT_BYTES_MAX: usize = 1024 * 1024;
+    /// [`Limits::idle_timeout_ms`] unless configured.
+    pub const IDLE_TIMEOUT_MS: u64 = 0;
+    /// [`Limits::connect_timeout_ms`] unless configured.
+    pub const CONNECT_TIMEOUT_MS: u64 = 10_000;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: Self::CONNECTIONS_MAX,
+            connections_per_principal_max: Self::CONNECTIONS_PER_PRINCIPAL_MAX,
+            startup_timeout_ms: Self::STARTUP_TIMEOUT_MS,
+            message_bytes_max: Self::MESSAGE_BYTES_MAX,
+            statement_bytes_max: Self::STATEMENT_BYTES_MAX,
+            idle_timeout_ms: Self::IDLE_TIMEOUT_MS,
+            connect_timeout_ms: Self::CONNECT_TIMEOUT_MS,
+        }
+    }
+}
+
+/// Which log writes wait for the disk (ruling 21).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durable {
+    /// Writes, denials and holds survive a power failure; reads survive a killed process.
+    #[default]
+    Writes,
+    /// Everything survives a power failure.
+    Everything,
+}
+
+/// Everything the gateway is told at start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The address to listen on; port 0 takes a free one (see [`crate::serve::Gateway::address`]).
+    pub listen: SocketAddr,
+    /// Encryption towards clients.
+    pub tls: ClientTls,
+    /// The databases behind this gateway; at least one, names unique.
+    pub targets: Vec<Target>,
+    /// What clients may take.
+    pub limits: Limits,
+    /// How old a target's catalog may grow before it is read again.
+    pub catalog_age_max_ms: u64,
+    /// The witness: what happens where the second reading of a statement disagrees.
+    pub witness: Witness,
+    /// Which log writes wait for the disk.
+    pub durable: Durable,
+    /// Threads that serve sessions; `None`: one per core.
+    pub threads: Option<NonZeroUsize>,
+    /// How often the log is sealed.
+    pub seal_interval_ms: u64,
+    /// How long sessions may finish their work at shutdown before FATAL 57P01.
+    pub shutdown_grace_ms: u64,
+}
+
+impl Settings {
+    /// [`Settings::catalog_age_max_ms`] unless configured (ruling 4).
+    pub const CATALOG_AGE_MAX_MS: u64 = 5_000;
+    /// [`Settings::seal_interval_ms`] unless configured.
+    pub const SEAL_INTERVAL_MS: u64 = 60_000;
+    /// [`Settings::shutdown_grace_ms`] unless configured.
+    pub const SHUTDOWN_GRACE_MS: u64 = 5_000;
+
+    /// Settings with every default.
+    #[must_use]
+    pub fn new(listen: SocketAddr, tls: ClientTls, targets: Vec<Target>) -> Self {
+        Self {
+            listen,
+            tls,
+            targets,
+            limits: Limits::default(),
+            catalog_age_max_ms: Self::CATALOG_AGE_MAX_MS,
+            witness: Witness::Deny,
+            durable: Durable::default(),
+            threads: None,
+            seal_interval_ms: Self::SEAL_INTERVAL_MS,
+            shutdown_grace_ms: Self::SHUTDOWN_GRACE_MS,
+        }
+    }
+}
