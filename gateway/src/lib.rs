@@ -12,6 +12,7 @@
 //! gateway.run(shutdown).await?;                                                                   // until `shutdown` resolves
 //! ```
 
+pub mod identity;
 pub mod judge;
 pub mod permit;
 pub mod settings;
