@@ -1,0 +1,27 @@
+#!/bin/sh
+# Every test: set-up, Python clients in target/python, then cargo nextest (or cargo test). Arguments go to the test runner:
+#   sh tests/run.sh              all
+#   sh tests/run.sh masks        those with `masks` in their names
+set -eu
+cd "$(dirname "$0")/.."
+. examples/setup.sh
+set_up
+
+# The Python client that the end-to-end tests drive, in a folder of the build's own.
+python=${CARGO_TARGET_DIR:-target}/python
+if ! "$python/bin/python" -c 'import psycopg' >/dev/null 2>&1; then
+  if ! command -v python3 >/dev/null 2>&1 || ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    install_missing " python3 python3-venv" " python3" " python3"
+  fi
+  say "installing psycopg into $python"
+  rm -rf "$python"
+  python3 -m venv "$python"
+  "$python/bin/python" -m pip install --quiet --disable-pip-version-check 'psycopg[binary]==3.2.*'
+fi
+
+cargo build --locked --quiet --bin provost
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run --locked --workspace --no-fail-fast "$@"
+else
+  cargo test --locked --workspace --no-fail-fast "$@"
+fi
