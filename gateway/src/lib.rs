@@ -15,4 +15,5 @@
 pub mod identity;
 pub mod judge;
 pub mod permit;
+pub mod record;
 pub mod settings;

@@ -1,0 +1,80 @@
+//! Digests in evidence: keyed where the digested text may be guessed (SQL, literals, parameters), plain for facts.
+//!
+//! It must never show its key, and never give two purposes the same digest of the same bytes.
+
+use hmac::{Hmac, Mac as _};
+use provost_engine::facts::Facts;
+use sha2::Sha256;
+
+use super::hex;
+use crate::settings::Secret;
+
+/// Bytes an evidence key must have at least; less could be guessed.
+const KEY_BYTES_MIN: usize = 32;
+/// Hex digits of a literal's digest: enough to tell literals apart within a store, too few to be a fingerprint elsewhere.
+const LITERAL_DIGITS: usize = 16;
+
+/// The key is too short to protect anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the evidence digest key has {bytes} bytes, it needs at least {KEY_BYTES_MIN}: `openssl rand -hex 32` makes one"
+)]
+pub struct KeyTooShort {
+    /// What it has.
+    pub bytes: usize,
+}
+
+/// The key of evidence's digests. Whoever has it can test guesses against evidence, and nobody else can.
+#[derive(Debug, Clone)]
+pub struct EvidenceKey(Secret);
+
+impl EvidenceKey {
+    /// Takes a key of at least 32 bytes.
+    ///
+    /// # Errors
+    /// [`KeyTooShort`].
+    pub fn new(secret: Secret) -> Result<Self, KeyTooShort> {
+        let bytes = secret.reveal().len();
+        if bytes < KEY_BYTES_MIN {
+            return Err(KeyTooShort { bytes });
+        }
+        Ok(Self(secret))
+    }
+
+    /// Digest of a statement's exact text.
+    #[must_use]
+    pub fn sql(&self, text: &[u8]) -> [u8; 32] {
+        self.keyed(b"sql", text)
+    }
+
+    /// Digest of a Bind's values: its body from the format codes to the last value, as it came.
+    #[must_use]
+    pub fn parameters(&self, raw: &[u8]) -> [u8; 32] {
+        self.keyed(b"parameters", raw)
+    }
+
+    /// What stands for a literal in evidence: a literal again, so that the text still reads as SQL.
+    pub(super) fn literal(&self, token: &str) -> String {
+        let digits = hex(&self.keyed(b"literal", token.as_bytes()));
+        format!("'hmac:{}'", super::cut(&digits, LITERAL_DIGITS))
+    }
+
+    /// HMAC-SHA256 over the purpose, a NUL and the bytes.
+    fn keyed(&self, purpose: &[u8], bytes: &[u8]) -> [u8; 32] {
+        // HMAC takes keys of any length; a failure would have to be a bug of the library, and then nothing keyed is made.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.reveal()) else {
+            return [0; 32];
+        };
+        mac.update(purpose);
+        mac.update(&[0]);
+        mac.update(bytes);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+/// BLAKE3, hex, over the facts' canonical serialisation (JSON: fields in declaration order, sets sorted), catalog version included.
+pub(super) fn facts(facts: &Facts) -> String {
+    // Facts hold no map with keys other than text, so serialising can't fail; an empty text would only make digests equal.
+    let canonical = serde_json::to_vec(facts).unwrap_or_default();
+    blake3::hash(&canonical).to_hex().to_string()
+}

@@ -1,0 +1,446 @@
+//! What happened, in evidence's words: sessions, decisions and refusals to [`provost_evidence::record`] records.
+//!
+//! Pure but for the keyed digests. It must never let a raw value of a classed column into a record (ruling 11): literals of a
+//! statement that touches one, or of which that can't be ruled out, are replaced by keyed digests ([`redact`]).
+
+mod digest;
+mod redact;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, fmt::Write as _, net::IpAddr, time::SystemTime};
+
+use provost_engine::{
+    facts::{Access, Column, Facts, Kind, Lineage, Object},
+    principal::{Authentication, Principal, Session},
+    sql::{Refusal, Statement},
+    verdict::{BundleDigest, Decision, OutputMask, Transform, Verdict},
+};
+use provost_evidence::record::{
+    ChangeRecord, DecisionRecord, MaskingRecord, Micros, Phase, Record, SessionEvent, SessionRecord,
+};
+
+use crate::judge::StatementSeq;
+
+pub use digest::{EvidenceKey, KeyTooShort};
+
+/// The longest attacker-chosen text of a start-up message that a record keeps, in bytes; the rest is cut.
+const STARTUP_TEXT_BYTES_MAX: usize = 256;
+
+/// A session's random name: 32 hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SessionId(String);
+
+impl SessionId {
+    /// A new one.
+    ///
+    /// # Errors
+    /// [`getrandom::Error`] when the operating system gives no randomness: then there is no session.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0_u8; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(hex(&bytes)))
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id of a statement of this session.
+    #[must_use]
+    pub fn statement(&self, seq: StatementSeq) -> String {
+        format!("{}-{}", self.0, seq.0)
+    }
+}
+
+/// What is known of a client before its login succeeds.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// Its address; absent over a Unix socket.
+    pub address: Option<IpAddr>,
+    /// `application_name`; attacker-chosen.
+    pub application: Option<&'a str>,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// The target, where the database asked for is one.
+    pub target: Option<&'a str>,
+    /// The database asked for; attacker-chosen.
+    pub database: Option<&'a str>,
+}
+
+/// What every record of one statement has in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// When it was decided.
+    pub at: SystemTime,
+    /// The session's id.
+    pub session_id: &'a SessionId,
+    /// The session.
+    pub session: &'a Session,
+    /// The statement's number in the session.
+    pub seq: StatementSeq,
+    /// Simple, prepare or execute.
+    pub phase: Phase,
+    /// The whole text that came, of which the statement is a part.
+    pub text: &'a [u8],
+    /// The bundle that decided.
+    pub bundle: &'a BundleDigest,
+    /// Digest of the bound values ([`EvidenceKey::parameters`]); `None` without parameters.
+    pub parameters: Option<[u8; 32]>,
+}
+
+/// Which columns a mask rule's class holds: `Policy::is_classed`.
+pub trait Classes {
+    /// Whether the column's values must not be in evidence.
+    fn is_classed(&self, column: &Column) -> bool;
+}
+
+impl<F: Fn(&Column) -> bool> Classes for F {
+    fn is_classed(&self, column: &Column) -> bool {
+        self(column)
+    }
+}
+
+/// A decided statement.
+#[must_use]
+pub fn decision(
+    key: &EvidenceKey,
+    asked: &Asked<'_>,
+    statement: &Statement,
+    decided: &Decision,
+    classes: &impl Classes,
+) -> DecisionRecord {
+    let facts = &statement.facts;
+    let text = asked.text.get(statement.span.clone());
+    DecisionRecord {
+        sql: redact::statement(key, asked.text, statement, classes),
+        sql_digest: hex(&key.sql(text.unwrap_or(asked.text))),
+        fingerprint: Some(facts.fingerprint.to_string()),
+        kind: Some(facts.kind.name().to_owned()),
+        relations: relations(facts),
+        columns: columns(facts),
+        verdict: decided.verdict.name().to_owned(),
+        rules: texts(&decided.rules),
+        reason: reason(decided),
+        controls: texts(&decided.controls),
+        facts_digest: Some(digest::facts(facts)),
+        maskings: decided
+            .masks
+            .iter()
+            .map(|mask| masking(mask, facts))
+            .collect(),
+        ..base(asked)
+    }
+}
+
+/// A text that could not be analysed: always a deny.
+#[must_use]
+pub fn refusal(key: &EvidenceKey, asked: &Asked<'_>, refused: &Refusal) -> DecisionRecord {
+    DecisionRecord {
+        sql: redact::unread(key, asked.text),
+        sql_digest: hex(&key.sql(asked.text)),
+        reason: Some(redact::reason(key, asked.text, refused)),
+        ..base(asked)
+    }
+}
+
+/// A text that was refused before analysis (its size, the session's state): always a deny; `reason` is ours, with no client text.
+#[must_use]
+pub fn refusal_unread(key: &EvidenceKey, asked: &Asked<'_>, reason: &str) -> DecisionRecord {
+    DecisionRecord {
+        sql_digest: hex(&key.sql(asked.text)),
+        reason: Some(reason.to_owned()),
+        ..base(asked)
+    }
+}
+
+/// A login that failed; the principal where a genuine token was given.
+#[must_use]
+pub fn login_refused(
+    at: SystemTime,
+    session_id: &SessionId,
+    client: &Client<'_>,
+    principal: Option<&Principal>,
+    reason: &str,
+    sqlstate: &str,
+) -> Record {
+    Record::Session(SessionRecord {
+        reason: Some(reason.to_owned()),
+        sqlstate: Some(sqlstate.to_owned()),
+        ..session_record(at, SessionEvent::Refused, session_id, client, principal)
+    })
+}
+
+/// A session that opened.
+#[must_use]
+pub fn session_opened(at: SystemTime, session_id: &SessionId, session: &Session) -> Record {
+    Record::Session(of_session(at, SessionEvent::Opened, session_id, session))
+}
+
+/// A session that closed; `reason` where it ended early (an expired token, a shutdown, a broken protocol).
+#[must_use]
+pub fn session_closed(
+    at: SystemTime,
+    session_id: &SessionId,
+    session: &Session,
+    reason: Option<&str>,
+) -> Record {
+    Record::Session(SessionRecord {
+        reason: reason.map(str::to_owned),
+        ..of_session(at, SessionEvent::Closed, session_id, session)
+    })
+}
+
+/// A change of the gateway itself.
+#[must_use]
+pub fn change(at: SystemTime, what: &str, after: Option<&str>, digest: Option<&str>) -> Record {
+    Record::Change(ChangeRecord {
+        at: micros(at),
+        actor: "gateway".to_owned(),
+        what: what.to_owned(),
+        before: None,
+        after: after.map(str::to_owned),
+        digest: digest.map(str::to_owned),
+    })
+}
+
+/// A time in evidence's unit; times before 1970 are 0.
+#[must_use]
+pub fn micros(at: SystemTime) -> Micros {
+    let since = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// A deny without facts: what [`decision`] and the refusals fill in.
+fn base(asked: &Asked<'_>) -> DecisionRecord {
+    let principal = &asked.session.principal;
+    DecisionRecord {
+        decided_at: micros(asked.at),
+        statement_id: asked.session_id.statement(asked.seq),
+        session_id: asked.session_id.0.clone(),
+        seq: asked.seq.0,
+        phase: asked.phase,
+        principal: principal.id.to_string(),
+        on_behalf_of: on_behalf_of(principal),
+        target: asked.session.target.to_string(),
+        sql: None,
+        sql_digest: String::new(),
+        fingerprint: None,
+        kind: None,
+        relations: Vec::new(),
+        columns: Vec::new(),
+        verdict: Verdict::Deny.name().to_owned(),
+        rules: Vec::new(),
+        reason: None,
+        controls: Vec::new(),
+        bundle_digest: asked.bundle.0.to_string(),
+        facts_digest: None,
+        parameters_digest: asked.parameters.map(|digest| hex(&digest)),
+        maskings: Vec::new(),
+    }
+}
+
+fn of_session(
+    at: SystemTime,
+    event: SessionEvent,
+    session_id: &SessionId,
+    session: &Session,
+) -> SessionRecord {
+    let client = Client {
+        address: session.client_address,
+        application: Some(&session.application),
+        tls: session.tls,
+        target: Some(&session.target),
+        database: Some(&session.database),
+    };
+    SessionRecord {
+        authentication: Some(session.authentication.name().to_owned()),
+        ..session_record(at, event, session_id, &client, Some(&session.principal))
+    }
+}
+
+fn session_record(
+    at: SystemTime,
+    event: SessionEvent,
+    session_id: &SessionId,
+    client: &Client<'_>,
+    principal: Option<&Principal>,
+) -> SessionRecord {
+    SessionRecord {
+        at: micros(at),
+        event,
+        session_id: session_id.0.clone(),
+        principal: principal.map(|principal| principal.id.to_string()),
+        principal_kind: principal.map(|principal| principal.kind.name().to_owned()),
+        on_behalf_of: principal.and_then(on_behalf_of),
+        groups: principal.map_or_else(Vec::new, |principal| texts(&principal.groups)),
+        issuer: principal.map(|principal| principal.issuer.to_string()),
+        client_addr: client.address.map(|address| address.to_string()),
+        application: client.application.map(startup_text),
+        tls: client.tls,
+        target: client.target.map(startup_text),
+        database: client.database.map(startup_text),
+        authentication: principal.map(|_| Authentication::TokenAsPassword.name().to_owned()),
+        reason: None,
+        sqlstate: None,
+    }
+}
+
+fn startup_text(text: &str) -> String {
+    cut(text, STARTUP_TEXT_BYTES_MAX).to_owned()
+}
+
+fn on_behalf_of(principal: &Principal) -> Option<String> {
+    principal
+        .on_behalf_of
+        .as_ref()
+        .map(|person| person.id.to_string())
+}
+
+fn texts(texts: &[std::sync::Arc<str>]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}
+
+fn reason(decided: &Decision) -> Option<String> {
+    let reasons: Vec<String> = decided
+        .reasons
+        .iter()
+        .map(|reason| match &reason.rule {
+            Some(rule) => format!("{rule}: {}", reason.message),
+            None => reason.message.to_string(),
+        })
+        .collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+fn masking(mask: &OutputMask, facts: &Facts) -> MaskingRecord {
+    let name = facts
+        .outputs
+        .as_ref()
+        .and_then(|outputs| outputs.get(mask.output))
+        .map(|output| output.name.to_string());
+    MaskingRecord {
+        output_index: u32::try_from(mask.output).unwrap_or(u32::MAX),
+        output_column: name.unwrap_or_default(),
+        source_columns: texts(&mask.sources),
+        class: mask.class.to_string(),
+        transform: transform_words(&mask.transform),
+        rule: texts(&mask.rules).join(", "),
+        controls: texts(&mask.controls),
+    }
+}
+
+/// The transform in the policy language's words.
+fn transform_words(transform: &Transform) -> String {
+    match transform {
+        Transform::Redact => "redact".to_owned(),
+        Transform::Null => "null".to_owned(),
+        Transform::Last(count) => format!("last {count}"),
+        Transform::First(count) => format!("first {count}"),
+        Transform::KeepDomain => "keep domain".to_owned(),
+        Transform::Constant(text) => format!("constant {text:?}"),
+    }
+}
+
+/// `schema.relation` of every relation touched, sorted, each once.
+fn relations(facts: &Facts) -> Vec<String> {
+    let names: BTreeSet<String> = facts
+        .accesses
+        .iter()
+        .filter_map(|access| match &access.object {
+            Object::Relation { schema, name, .. } => Some(format!("{schema}.{name}")),
+            Object::Function { .. }
+            | Object::Setting(_)
+            | Object::Channel(_)
+            | Object::Other { .. }
+            | Object::Nothing => None,
+        })
+        .collect();
+    names.into_iter().collect()
+}
+
+/// `schema.relation.column` of every column touched, sorted, each once.
+fn columns(facts: &Facts) -> Vec<String> {
+    let names: BTreeSet<String> = touched(facts).map(column_name).collect();
+    names.into_iter().collect()
+}
+
+fn column_name(column: &Column) -> String {
+    format!("{}.{}.{}", column.schema, column.relation, column.name)
+}
+
+/// Every column that the facts speak of, however it is used.
+fn touched(facts: &Facts) -> impl Iterator<Item = &Column> {
+    let used = facts
+        .accesses
+        .iter()
+        .flat_map(|access: &Access| access.columns.iter().map(|used| &*used.column));
+    let put_out = facts
+        .outputs
+        .iter()
+        .flatten()
+        .flat_map(|output| sources(&output.lineage));
+    let written = facts
+        .writes
+        .iter()
+        .flat_map(|write| std::iter::once(&*write.column).chain(sources(&write.lineage)));
+    used.chain(put_out).chain(written)
+}
+
+fn sources(lineage: &Lineage) -> impl Iterator<Item = &Column> {
+    lineage.sources.iter().map(|source| &*source.column)
+}
+
+/// Whether facts of this kind name every column whose values the text's literals may be compared with or written to.
+const fn names_its_columns(kind: Kind) -> bool {
+    match kind {
+        Kind::Select
+        | Kind::Insert
+        | Kind::Update
+        | Kind::Delete
+        | Kind::Merge
+        | Kind::Truncate
+        | Kind::Set
+        | Kind::Show
+        | Kind::Begin
+        | Kind::Commit
+        | Kind::Rollback
+        | Kind::Savepoint
+        | Kind::Lock
+        | Kind::Release
+        | Kind::Empty => true,
+        Kind::CopyTo
+        | Kind::CopyFrom
+        | Kind::Ddl
+        | Kind::Grant
+        | Kind::Explain
+        | Kind::Call
+        | Kind::Listen
+        | Kind::Maintain
+        | Kind::Other => false,
+    }
+}
+
+/// The longest start of `text` of at most `bytes_max` bytes that ends between characters.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = bytes_max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(
+        String::with_capacity(bytes.len() * 2),
+        |mut digits, byte| {
+            // Writing into a String can't fail.
+            let _ = write!(digits, "{byte:02x}");
+            digits
+        },
+    )
+}
