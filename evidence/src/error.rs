@@ -1,0 +1,132 @@
+//! The one error of this crate. It must never carry a record's content: errors are printed and logged elsewhere.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What went wrong in the evidence, and what to do next where we know it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file system refused something.
+    #[error("cannot {action} `{}`", path.display())]
+    File {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// Another process holds the log's folder.
+    #[error("log folder `{}` is in use by another process; stop it, or give this gateway its own folder", folder.display())]
+    Locked {
+        /// The log's folder.
+        folder: PathBuf,
+    },
+    /// The gateway's name can't be part of an object key.
+    #[error(
+        "gateway name `{name}` must be 1 to 64 of a-z, 0-9, `.`, `_`, `-`, starting with a letter or digit"
+    )]
+    GatewayName {
+        /// The name as given.
+        name: String,
+    },
+    /// A log file is damaged where no crash can damage it.
+    #[error("`{}` is damaged at byte {offset}: {damage}; nothing was changed, restore the file from a copy", path.display())]
+    Damaged {
+        /// The damaged file.
+        path: PathBuf,
+        /// Byte offset of the first bad frame.
+        offset: u64,
+        /// What is wrong there.
+        damage: Damage,
+    },
+    /// The log stopped at an earlier error and takes no more records until the process is restarted.
+    #[error("the log has failed and takes no more records; fix the cause and restart the gateway")]
+    LogFailed {
+        /// The first error.
+        #[source]
+        cause: Arc<Error>,
+    },
+    /// A record is larger than a frame may be.
+    #[error("record of {bytes} bytes is larger than the limit of {bytes_max}")]
+    RecordTooLarge {
+        /// Encoded size, bytes.
+        bytes: usize,
+        /// The limit, bytes.
+        bytes_max: usize,
+    },
+    /// A record could not be encoded.
+    #[error("record cannot be encoded")]
+    Encode {
+        /// The encoder's reason.
+        source: serde_json::Error,
+    },
+}
+
+/// What is wrong with a log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The file is shorter than a segment's header.
+    #[error("segment header is cut short")]
+    HeaderShort,
+    /// The first bytes are not a segment's.
+    #[error("not a log segment of this version")]
+    Magic,
+    /// The header's checksum doesn't match.
+    #[error("segment header fails its checksum")]
+    HeaderChecksum,
+    /// The header names another first sequence than the file's name.
+    #[error("segment header says first sequence {found}, expected {expected}")]
+    FirstSequence {
+        /// From the file name or the preceding segment.
+        expected: u64,
+        /// In the header.
+        found: u64,
+    },
+    /// A frame ends before its length says.
+    #[error("frame is cut short")]
+    FrameShort,
+    /// A frame's length is beyond the limit.
+    #[error("frame length {length} is beyond the limit")]
+    FrameLength {
+        /// The length in the frame.
+        length: u32,
+    },
+    /// A frame's checksum doesn't match.
+    #[error("frame fails its checksum")]
+    FrameChecksum,
+    /// Sequences are not dense.
+    #[error("frame has sequence {found}, expected {expected}")]
+    Sequence {
+        /// The next in order.
+        expected: u64,
+        /// In the frame.
+        found: u64,
+    },
+    /// A frame's payload is intact but is no record that this version knows.
+    #[error("frame holds no record of this version")]
+    Payload,
+    /// A segment is missing.
+    #[error("segment with first sequence {expected} is missing")]
+    Missing {
+        /// The first sequence not found.
+        expected: u64,
+    },
+}
+
+impl Error {
+    /// Wraps an operating system's error with what was attempted on which path.
+    pub(crate) fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::File {
+            action,
+            path,
+            source,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The write-ahead log: a record is in it before the thing it speaks of goes on. Appends, group commit, recovery.
+//! It must never acknowledge what it hasn't written, write after an error, or repair anything but a torn tail.
+
+mod committer;
+mod disk;
+mod frame;
+mod recovery;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::record::Record;
+
+pub use recovery::Recovery;
+
+/// Where the log is and how it behaves.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    /// The folder, created if missing. One process at a time.
+    pub folder: PathBuf,
+    /// The gateway's name: 1 to 64 of a-z, 0-9, `.`, `_`, `-`, starting with a letter or digit. Part of object keys.
+    pub gateway: String,
+    /// A segment is closed once it is this large, bytes.
+    pub segment_bytes_max: u64,
+    /// A segment is closed at the first append after this age.
+    pub segment_age_max: Duration,
+    /// An fsync follows an append of [`Durability::Process`] at most this much later.
+    pub sync_delay_max: Duration,
+}
+
+impl LogOptions {
+    /// The defaults: 64 MiB, five minutes, 100 ms.
+    pub fn new(folder: impl Into<PathBuf>, gateway: impl Into<String>) -> LogOptions {
+        LogOptions {
+            folder: folder.into(),
+            gateway: gateway.into(),
+            segment_bytes_max: 64 * 1024 * 1024,
+            segment_age_max: Duration::from_secs(300),
+            sync_delay_max: Duration::from_millis(100),
+        }
+    }
+}
+
+/// What a receipt survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Power loss: the append returns after an fsync, one for all who wait.
+    Power,
+    /// The death of this process: the append returns after write(2), an fsync follows within 100 ms.
+    Process,
+}
+
+/// Proof that a record is in the log. Made by [`Log::append`] and by nothing else.
+#[derive(Debug)]
+pub struct Receipt {
+    index: u64,
+}
+
+impl Receipt {
+    /// The record's sequence in this gateway's log, from 0, never reused.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+}
+
+/// The write-ahead log of one gateway. Shared as an `Arc`; every method can be called from any thread or runtime.
+pub struct Log {
+    options: LogOptions,
+    committer: committer::Committer,
+    /// Held for as long as the log lives; the operating system frees it when the process dies.
+    _lock: File,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Log")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    /// Opens the log: locks the folder, checks every segment, cuts a torn tail of the last one, begins a new epoch
+    /// with a new segment.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process has it; [`Error::Damaged`] with file and offset for anything but a torn
+    /// tail; [`Error::GatewayName`]; [`Error::File`].
+    pub fn open(options: LogOptions) -> Result<(Arc<Log>, Recovery), Error> {
+        Log::open_on(options, Box::new(disk::OperatingSystem))
+    }
+
+    fn open_on(
+        options: LogOptions,
+        disk: Box<dyn disk::Disk>,
+    ) -> Result<(Arc<Log>, Recovery), Error> {
+        check_gateway_name(&options.gateway)?;
+        std::fs::create_dir_all(&options.folder)
+            .map_err(Error::file("create folder", &options.folder))?;
+        let lock = lock_folder(&options.folder)?;
+        let recovery = recovery::recover(&options.folder)?;
+        let committer =
+            committer::Committer::start(&options, disk, recovery.epoch, recovery.next_sequence)?;
+        Ok((
+            Arc::new(Log {
+                options,
+                committer,
+                _lock: lock,
+            }),
+            recovery,
+        ))
+    }
+
+    /// Appends a record and waits until it is as durable as asked.
+    ///
+    /// A caller that stops waiting (drops the future) gets no receipt; the record may still be in the log.
+    ///
+    /// # Errors
+    /// [`Error::RecordTooLarge`] and [`Error::Encode`] leave the log as it was. Any other error means that the log has
+    /// failed: every later append is [`Error::LogFailed`] until the process is restarted.
+    pub async fn append(&self, record: &Record, durability: Durability) -> Result<Receipt, Error> {
+        let payload = serde_json::to_vec(record).map_err(|source| Error::Encode { source })?;
+        if payload.len() > frame::PAYLOAD_BYTES_MAX {
+            return Err(Error::RecordTooLarge {
+                bytes: payload.len(),
+                bytes_max: frame::PAYLOAD_BYTES_MAX,
+            });
+        }
+        let index = self.committer.append(&payload, durability)?;
+        match durability {
+            Durability::Process => {}
+            Durability::Power => self.committer.wait_synced(index + 1).await?,
+        }
+        Ok(Receipt { index })
+    }
+
+    /// Waits until everything appended so far survives power loss.
+    ///
+    /// # Errors
+    /// [`Error::LogFailed`].
+    pub async fn sync(&self) -> Result<(), Error> {
+        let end = self.committer.request_sync()?;
+        self.committer.wait_synced(end).await
+    }
+
+    /// The gateway's name.
+    pub fn gateway(&self) -> &str {
+        &self.options.gateway
+    }
+
+    /// The number of this start, from 1.
+    pub fn epoch(&self) -> u64 {
+        self.committer.epoch()
+    }
+}
+
+fn check_gateway_name(name: &str) -> Result<(), Error> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let valid = (1..=64).contains(&name.len())
+        && name.starts_with(plain)
+        && name
+            .chars()
+            .all(|c| plain(c) || matches!(c, '.' | '_' | '-'));
+    if valid {
+        Ok(())
+    } else {
+        Err(Error::GatewayName {
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// Takes the folder's lock, or says who can't have it. The file stays empty: nothing in it could be trusted.
+fn lock_folder(folder: &Path) -> Result<File, Error> {
+    let path = folder.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(Error::file("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked {
+            folder: folder.to_owned(),
+        }),
+        Err(std::fs::TryLockError::Error(source)) => Err(Error::File {
+            action: "lock",
+            path,
+            source,
+        }),
+    }
+}
