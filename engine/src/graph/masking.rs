@@ -1,0 +1,401 @@
+//! Masks on the result, probing, and what a principal that masks bind is never allowed, whatever rules allow.
+//!
+//! Runs only for sessions that a mask binds. Every doubt about where a masked value could go is a refusal.
+
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+
+use super::{
+    Classes, CompiledMask, Policy, SessionView, built_in, findings::Findings, index::Bits,
+    rule::Probing,
+};
+use crate::{
+    facts::{
+        Access, Column, Facts, How, Kind, Lineage, Object, Operation, OutputColumn, SessionEffect,
+        Use,
+    },
+    verdict::{OutputMask, Transform},
+};
+
+const UNMASKED_PRINCIPAL: &str = "a principal that no mask binds may run it";
+
+/// Judges a statement against the masks that bind the session.
+pub(super) fn judge(policy: &Policy, view: &SessionView, facts: &Facts, findings: &mut Findings) {
+    let bound: Vec<&CompiledMask> = view
+        .masks
+        .iter()
+        .filter_map(|&index| policy.masks.get(index))
+        .collect();
+    if bound.is_empty() {
+        return;
+    }
+    let binding = Binding { policy, bound };
+    binding.judge_kind(facts, findings);
+    binding.judge_relations(facts, findings);
+    binding.judge_probing(facts, findings);
+    binding.judge_copies(facts, findings);
+    for (index, output) in facts.outputs.iter().flatten().enumerate() {
+        binding.mask_output(index, output, findings);
+    }
+}
+
+/// The masks that bind a session.
+struct Binding<'a> {
+    policy: &'a Policy,
+    bound: Vec<&'a CompiledMask>,
+}
+
+impl<'a> Binding<'a> {
+    /// The masks on a column, each with the classes through which it masks it.
+    fn masks_on(&self, column: &Column) -> Vec<(&'a CompiledMask, Bits)> {
+        let classes = self.policy.classes.of(column);
+        self.bound
+            .iter()
+            .filter_map(|mask| Some((*mask, intersection(&classes, &mask.classes)?)))
+            .collect()
+    }
+
+    fn is_masked(&self, column: &Column) -> bool {
+        !self.masks_on(column).is_empty()
+    }
+
+    /// Refuses because masks bind the principal, not because of one column: every mask that binds it is named.
+    fn refuse(&self, findings: &mut Findings, message: &str, hint: Option<&str>) {
+        findings.refuse(None, message, hint);
+        findings.refusal_rests_on(self.bound.iter().map(|mask| mask.rule));
+    }
+
+    /// What the statement is, before what it touches.
+    fn judge_kind(&self, facts: &Facts, findings: &mut Findings) {
+        for opaque in &facts.opaque {
+            let message = format!(
+                "masks bind this principal, and what {} does can't be bounded: {}",
+                opaque.subject, opaque.reason
+            );
+            self.refuse(findings, &message, Some(UNMASKED_PRINCIPAL));
+        }
+        let does = |wanted: &[Operation]| {
+            facts
+                .accesses
+                .iter()
+                .any(|access| wanted.contains(&access.operation))
+        };
+        let changes_schema = facts.kind == Kind::Ddl
+            || facts.session_effect == SessionEffect::Catalog
+            || does(&[Operation::Create, Operation::Alter, Operation::Drop]);
+        if changes_schema {
+            // Source: ruling 3. Which schema changes move no value is not told apart yet.
+            let message = "masks bind this principal, and a schema change can move masked values out of their class";
+            self.refuse(findings, message, Some(UNMASKED_PRINCIPAL));
+        }
+        if facts.kind == Kind::CopyTo || does(&[Operation::CopyTo]) {
+            let message = "masks bind this principal, and COPY TO is not masked in this version";
+            self.refuse(findings, message, Some("use SELECT"));
+        }
+        if facts.kind == Kind::Maintain || does(&[Operation::Maintain]) {
+            // Source: ruling 3: CLUSTER orders the rows on disk by values.
+            let message =
+                "masks bind this principal, and maintenance can order rows by masked values";
+            self.refuse(findings, message, Some(UNMASKED_PRINCIPAL));
+        }
+        let rows_of_unknown_shape = facts.outputs.is_none()
+            && match facts.kind {
+                Kind::Select | Kind::Call | Kind::Other => true,
+                Kind::Insert
+                | Kind::Update
+                | Kind::Delete
+                | Kind::Merge
+                | Kind::CopyTo
+                | Kind::CopyFrom
+                | Kind::Truncate
+                | Kind::Ddl
+                | Kind::Grant
+                | Kind::Set
+                | Kind::Show
+                | Kind::Begin
+                | Kind::Commit
+                | Kind::Rollback
+                | Kind::Savepoint
+                | Kind::Explain
+                | Kind::Listen
+                | Kind::Lock
+                | Kind::Maintain
+                | Kind::Release
+                | Kind::Empty => false,
+            };
+        if rows_of_unknown_shape {
+            let message = "masks bind this principal, and the columns of this statement's result are not known";
+            self.refuse(findings, message, Some(UNMASKED_PRINCIPAL));
+        }
+    }
+
+    /// Relations that are out of bounds as a whole.
+    fn judge_relations(&self, facts: &Facts, findings: &mut Findings) {
+        for access in &facts.accesses {
+            let Object::Relation {
+                schema,
+                name,
+                oid: _,
+            } = &access.object
+            else {
+                continue;
+            };
+            if built_in::is_value_bearing(schema, name) {
+                let message = format!(
+                    "masks bind this principal, and {schema}.{name} carries values of other relations"
+                );
+                self.refuse(findings, &message, Some(UNMASKED_PRINCIPAL));
+            }
+            if facts.kind == Kind::Explain && self.may_have_masked_columns(schema, name) {
+                let message =
+                    format!("EXPLAIN tells of values, and columns of {schema}.{name} are masked");
+                self.refuse(findings, &message, Some(UNMASKED_PRINCIPAL));
+            }
+        }
+        let masked: BTreeSet<&Column> = columns(facts)
+            .filter(|column| self.is_masked(column))
+            .collect();
+        for column in masked {
+            if facts.kind == Kind::Explain {
+                let message = format!("EXPLAIN tells of values, and {} is masked", path(column));
+                self.refuse_on(column, findings, &message, Some(UNMASKED_PRINCIPAL));
+            }
+            if facts.through_views {
+                // Source: ruling 4. The check that a view is still what analysis read is not there yet.
+                let message = format!(
+                    "{} is masked and reached through a view or function, which is not supported yet",
+                    path(column)
+                );
+                self.refuse_on(column, findings, &message, Some("read the table itself"));
+            }
+        }
+    }
+
+    /// Whether a mask is on a class whose pattern spells out this relation or its schema. A pattern such as `*.*.card` says nothing
+    /// of a relation; the columns that facts name decide there.
+    fn may_have_masked_columns(&self, schema: &str, relation: &str) -> bool {
+        let classes = self.policy.classes.of_relation(schema, relation);
+        self.bound
+            .iter()
+            .any(|mask| intersection(&classes, &mask.classes).is_some())
+    }
+
+    /// Refuses because of one column: the masks on it are named.
+    fn refuse_on(
+        &self,
+        column: &Column,
+        findings: &mut Findings,
+        message: &str,
+        hint: Option<&str>,
+    ) {
+        for (mask, _) in self.masks_on(column) {
+            self.refuse_by(mask, findings, message, hint);
+        }
+    }
+
+    fn refuse_by(
+        &self,
+        mask: &CompiledMask,
+        findings: &mut Findings,
+        message: &str,
+        hint: Option<&str>,
+    ) {
+        match self.policy.rules.get(mask.rule) {
+            Some(rule) => findings.refuse(Some((mask.rule, &rule.name)), message, hint),
+            None => findings.refuse(None, message, hint),
+        }
+    }
+
+    /// Masked columns that decide which rows there are, or how they come; and writes that tell whether a value exists.
+    fn judge_probing(&self, facts: &Facts, findings: &mut Findings) {
+        let used = facts
+            .accesses
+            .iter()
+            .flat_map(|access: &Access| &access.columns);
+        let uses = used.map(|column_use| (&*column_use.column, column_use.used));
+        let written = facts
+            .writes
+            .iter()
+            .map(|write| (&*write.column, Use::Write));
+        let all: BTreeSet<(&Column, Use)> = uses.chain(written).collect();
+        for (column, used) in all {
+            let message = match used {
+                Use::Filter => format!(
+                    "{} is masked and may not decide which rows there are",
+                    path(column)
+                ),
+                Use::Join => format!(
+                    "{} is masked and may not decide how rows join",
+                    path(column)
+                ),
+                Use::Group => format!(
+                    "{} is masked and rows may not be grouped or made distinct by it",
+                    path(column)
+                ),
+                Use::Sort => format!(
+                    "{} is masked and rows may not be ordered by it",
+                    path(column)
+                ),
+                Use::Write if column.constrained => {
+                    format!(
+                        "{} is masked and under a constraint: writing it tells whether a value exists",
+                        path(column)
+                    )
+                }
+                Use::Write | Use::Output | Use::Returning => continue,
+            };
+            let hint = format!("leave out column {}", column.name);
+            for (mask, _) in self.masks_on(column) {
+                match mask.mask.probing {
+                    Probing::Deny => self.refuse_by(mask, findings, &message, Some(&hint)),
+                    Probing::Allow => {}
+                }
+            }
+        }
+    }
+
+    /// Masked values that would be written anywhere.
+    fn judge_copies(&self, facts: &Facts, findings: &mut Findings) {
+        for write in &facts.writes {
+            for (column, how) in sources(&write.lineage) {
+                let copies = match how {
+                    How::Direct | How::Derived => true,
+                    How::Safe => false,
+                };
+                if copies && self.is_masked(column) {
+                    let message = format!(
+                        "{} is masked and may not be copied into {}",
+                        path(column),
+                        path(&write.column)
+                    );
+                    self.refuse_on(
+                        column,
+                        findings,
+                        &message,
+                        Some(&format!("leave out column {}", column.name)),
+                    );
+                }
+            }
+        }
+    }
+
+    /// The mask on one column of the result, joined over everything it is computed from.
+    fn mask_output(&self, index: usize, output: &OutputColumn, findings: &mut Findings) {
+        let mut transform: Option<Transform> = None;
+        let mut rules = BTreeSet::new();
+        let mut classes = Bits::empty(self.policy.classes.names.len());
+        let mut masked = BTreeSet::new();
+        for (column, how) in sources(&output.lineage) {
+            for (mask, through) in self.masks_on(column) {
+                let asked = mask.mask.transform(&lower(&column.name)).clone();
+                let asked = match how {
+                    How::Direct => asked,
+                    // What is left of a computed value is not what the transform was written for.
+                    How::Derived => asked.join(&Transform::Redact),
+                    How::Safe => continue,
+                };
+                transform =
+                    Some(transform.map_or_else(|| asked.clone(), |so_far| so_far.join(&asked)));
+                rules.insert(mask.rule);
+                classes.add_all(&through);
+                masked.insert(path(column));
+            }
+        }
+        let Some(transform) = transform else { return };
+        let classes: Vec<&str> = classes
+            .iter()
+            .filter_map(|class| self.policy.classes.names.get(class))
+            .map(|name| &**name)
+            .collect();
+        let asking: Vec<_> = rules
+            .iter()
+            .filter_map(|&rule| self.policy.rules.get(rule))
+            .collect();
+        let controls: BTreeSet<&Arc<str>> = asking.iter().flat_map(|rule| &rule.controls).collect();
+        rules.iter().for_each(|&rule| findings.applied(rule));
+        findings.mask(OutputMask {
+            output: index,
+            transform,
+            rules: asking.iter().map(|rule| Arc::clone(&rule.name)).collect(),
+            class: Arc::from(classes.join(", ")),
+            sources: masked.into_iter().map(Arc::from).collect(),
+            controls: controls.into_iter().cloned().collect(),
+        });
+    }
+}
+
+/// Every column that facts name, however it is used.
+fn columns(facts: &Facts) -> impl Iterator<Item = &Column> {
+    let used = facts
+        .accesses
+        .iter()
+        .flat_map(|access| &access.columns)
+        .map(|column_use| &*column_use.column);
+    let shown = facts
+        .outputs
+        .iter()
+        .flatten()
+        .flat_map(|output| sources(&output.lineage))
+        .map(|(column, _)| column);
+    let written = facts.writes.iter().map(|write| &*write.column);
+    let copied = facts
+        .writes
+        .iter()
+        .flat_map(|write| sources(&write.lineage))
+        .map(|(column, _)| column);
+    used.chain(shown).chain(written).chain(copied)
+}
+
+fn sources(lineage: &Lineage) -> impl Iterator<Item = (&Column, How)> {
+    lineage
+        .sources
+        .iter()
+        .map(|source| (&*source.column, source.how))
+}
+
+fn path(column: &Column) -> String {
+    format!("{}.{}.{}", column.schema, column.relation, column.name)
+}
+
+/// The common members, unless there are none.
+fn intersection(left: &Bits, right: &Bits) -> Option<Bits> {
+    let mut common = left.clone();
+    common.keep_only(right);
+    (!common.is_empty()).then_some(common)
+}
+
+/// The name in lower case; no copy where it is already (most are).
+fn lower(name: &str) -> Cow<'_, str> {
+    if name
+        .bytes()
+        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
+    {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(name.to_lowercase())
+    }
+}
+
+impl Classes {
+    /// The classes that a column is a member of.
+    pub(super) fn of(&self, column: &Column) -> Bits {
+        let schemas = self.schemas.lookup(&lower(&column.schema)).into_owned();
+        let relations = self.relations.lookup(&lower(&column.relation)).into_owned();
+        let columns = self.columns.lookup(&lower(&column.name)).into_owned();
+        self.collect(Bits::common([&schemas, &relations, &columns]))
+    }
+
+    /// The classes that have a pattern which matches this relation and spells out something of its name.
+    fn of_relation(&self, schema: &str, relation: &str) -> Bits {
+        let schemas = self.schemas.lookup(&lower(schema)).into_owned();
+        let relations = self.relations.lookup(&lower(relation)).into_owned();
+        self.collect(Bits::common([&schemas, &relations, &self.names_relation]))
+    }
+
+    fn collect(&self, patterns: impl Iterator<Item = usize>) -> Bits {
+        let mut classes = Bits::empty(self.names.len());
+        patterns
+            .filter_map(|pattern| self.class_of.get(pattern))
+            .for_each(|&class| classes.insert(class));
+        classes
+    }
+}
