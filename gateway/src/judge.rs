@@ -166,6 +166,13 @@ pub trait Judge {
     /// What a mask-bound principal may learn of errors before any statement ran (asynchronous notices, start-up).
     fn is_mask_bound(&self) -> bool;
 
+    /// Logs a refusal that the session itself made, before any text could be judged: a statement or portal that does not
+    /// exist, a name that can't be kept apart from others, a function call. Called before the refused frame's stand-in is sent.
+    ///
+    /// # Errors
+    /// [`Fatal`] when the log failed.
+    fn refused(&mut self, refused: &Refused) -> impl Future<Output = Result<(), Fatal>>;
+
     /// Logs the end of a statement. Called before the client is told of it.
     ///
     /// # Errors
@@ -176,10 +183,15 @@ pub trait Judge {
     /// The server completed a statement with [`SessionEffect::Catalog`], or a transaction that held one ended:
     /// reads the catalog again before the next statement is judged.
     ///
+    /// Called at the statement's completion (a simple Query's: at its ReadyForQuery, after [`Judge::transaction_status`]),
+    /// and once more when the session is next out of a transaction. While the status is `T` after such a call, the change
+    /// is not committed: no other connection sees it, and statements can't be analysed rightly until the transaction ends.
+    ///
     /// # Errors
     /// [`Fatal`] when the session can't go on.
     fn catalog_changed(&mut self) -> impl Future<Output = Result<(), Fatal>>;
 
-    /// The transaction status of the last ReadyForQuery: `I`, `T` or `E`.
+    /// The transaction status of the last ReadyForQuery: `I`, `T` or `E`. `T` is also said, before its ReadyForQuery, when
+    /// a statement with [`SessionEffect::Catalog`] completed in the extended protocol: its transaction is still open.
     fn transaction_status(&mut self, status: u8);
 }

@@ -15,5 +15,8 @@
 pub mod identity;
 pub mod judge;
 pub mod permit;
+pub mod protocol;
 pub mod record;
+mod scrub;
+pub mod session;
 pub mod settings;

@@ -1,0 +1,449 @@
+//! What each of the client's messages does.
+//!
+//! Must never forward a statement that was not judged, nor judge one by a definition that the server might not use.
+
+use bytes::BytesMut;
+use provost_engine::facts::{Kind, SessionEffect};
+use provost_evidence::record::Outcome;
+
+use super::{
+    core::{Core, Flow, open_end, shared, take},
+    names::{Found, Hold, NAME_BYTES_MAX, Portal, Statement},
+    out::{NeutralFrame, Out, Substitute, whole_frame},
+    pending::{Copy, Operation, Run, bare_end},
+    refuse,
+};
+use crate::{
+    judge::{Fatal, Judge, Parameters, Permitted, Refused, Stop},
+    protocol::{
+        frame::{self, Error, HEADER_BYTES, Header},
+        frontend::{self, Bind, Execute, Message, Parse, Target},
+    },
+};
+
+/// What became of one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It is done with.
+    Taken,
+    /// It waits, untouched, for the server.
+    Stalled,
+    /// It was the client's goodbye.
+    Closed,
+}
+
+impl<J: Judge> Core<J> {
+    /// Takes whole frames from the client's `input` and appends what follows from them to `out`.
+    ///
+    /// # Errors
+    /// [`Fatal`]: the session ends. The client's error is in `out` already.
+    pub async fn on_client(&mut self, input: &mut BytesMut, out: &mut Out) -> Result<Flow, Fatal> {
+        let outcome = self.client_frames(input, out).await;
+        if let Err(fatal) = &outcome {
+            self.die(fatal, out);
+        }
+        outcome
+    }
+
+    async fn client_frames(&mut self, input: &mut BytesMut, out: &mut Out) -> Result<Flow, Fatal> {
+        loop {
+            let passed = out.to_server.copy_body(input);
+            take(input, passed);
+            self.client_drop_bytes -= take(input, self.client_drop_bytes);
+            if out.to_server.copy_bytes_left() > 0 || self.client_drop_bytes > 0 {
+                return Ok(Flow::More);
+            }
+            if self.pending.len() >= self.limits.pending_max {
+                self.flush(out);
+            }
+            if !self.accepts_client() {
+                return Ok(Flow::Stalled);
+            }
+            let Some(header) = frame::header(input)? else {
+                return Ok(Flow::More);
+            };
+            if header.kind == b'd' {
+                take(input, HEADER_BYTES);
+                self.copy_data(header, out);
+                continue;
+            }
+            if header.frame_bytes() > self.limits.client_message_bytes_max {
+                return Err(Error::Length.into());
+            }
+            let Some((frame, body)) = whole_frame(input, header) else {
+                return Ok(Flow::More);
+            };
+            let message = frontend::read(header.kind, body)?;
+            match self.client_message(message, frame, out).await? {
+                Step::Taken => take(input, header.frame_bytes()),
+                Step::Stalled => return Ok(Flow::Stalled),
+                Step::Closed => return Ok(Flow::Closed),
+            };
+        }
+    }
+
+    async fn client_message(
+        &mut self,
+        message: Message<'_>,
+        frame: &[u8],
+        out: &mut Out,
+    ) -> Result<Step, Fatal> {
+        if message == Message::Terminate {
+            out.to_server.neutral(NeutralFrame::Terminate);
+            return Ok(Step::Closed);
+        }
+        if let Some(run) = self.copying() {
+            return match message {
+                Message::CopyDone | Message::CopyFail => {
+                    run.copy = Copy::InDone;
+                    out.to_server.statement(frame, &run.permitted.permit);
+                    Ok(Step::Taken)
+                }
+                // The server ignores both within a COPY, for clients that sent their Sync early.
+                Message::Flush | Message::Sync => Ok(Step::Taken),
+                _ => Err(Error::Kind(frame.first().copied().unwrap_or_default()).into()),
+            };
+        }
+        if self.skipping && message != Message::Sync {
+            return Ok(Step::Taken);
+        }
+        match message {
+            Message::Query(text) => self.query(text, frame, out).await,
+            Message::Parse(parse) => self.parse(&parse, frame, out).await,
+            Message::Bind(bind) => self.bind(&bind, frame, out).await,
+            Message::Describe(target, name) => self.describe(target, name, out).await,
+            Message::Execute(execute) => self.execute(&execute, frame, out).await,
+            Message::Close(target, name) => Ok(self.close_name(target, name, out)),
+            Message::Flush => {
+                out.to_server.neutral(NeutralFrame::Flush);
+                self.unflushed = false;
+                Ok(Step::Taken)
+            }
+            Message::Sync => {
+                self.skipping = false;
+                out.to_server.neutral(NeutralFrame::Sync);
+                self.push(Operation::Sync);
+                Ok(Step::Taken)
+            }
+            Message::FunctionCall => self.function_call(out).await,
+            // Outside a COPY the server ignores these: a client whose COPY just failed still sends them.
+            Message::CopyData | Message::CopyDone | Message::CopyFail | Message::Terminate => {
+                Ok(Step::Taken)
+            }
+        }
+    }
+
+    /// The statement whose COPY takes data.
+    fn copying(&mut self) -> Option<&mut Run> {
+        let run = match self
+            .pending
+            .front_mut()
+            .map(|pending| &mut pending.operation)
+        {
+            Some(Operation::Execute { run, .. }) => Some(run),
+            Some(Operation::Query { runs }) => runs.front_mut(),
+            Some(_) | None => None,
+        };
+        run.filter(|run| run.copy == Copy::In)
+    }
+
+    fn copy_data(&mut self, header: Header, out: &mut Out) {
+        match self.copying() {
+            Some(run) => {
+                run.bytes += header.body_bytes as u64;
+                out.to_server.copy_data(header, &run.permitted.permit);
+            }
+            None => self.client_drop_bytes = header.body_bytes,
+        }
+    }
+
+    fn stall(&mut self, out: &mut Out) -> Result<Step, Fatal> {
+        if self.pending.is_empty() {
+            return Err(Fatal {
+                sqlstate: "XX000",
+                message: "a message waits for an answer that nothing asked for".to_owned(),
+            });
+        }
+        self.flush(out);
+        self.stalled = true;
+        Ok(Step::Stalled)
+    }
+
+    async fn query(&mut self, text: &[u8], frame: &[u8], out: &mut Out) -> Result<Step, Fatal> {
+        if self.is_segment_open() {
+            // If one of those fails, the server skips this Query too.
+            return self.stall(out);
+        }
+        match self.judge.query(text).await {
+            Ok(permitted) if permitted.is_empty() => {
+                out.to_server.neutral(NeutralFrame::EmptyQuery);
+                self.push(Operation::Query { runs: [].into() });
+            }
+            Ok(permitted) => {
+                self.bound |= permitted
+                    .iter()
+                    .any(|permitted| permitted.enforcement.mask_bound);
+                out.to_server.statements(frame, &permitted);
+                let runs = permitted.into_iter().map(Run::new).collect();
+                self.push(Operation::Query { runs });
+            }
+            Err(Stop::Refused(refused)) => self.deny(Substitute::Query, refused, out),
+            Err(Stop::Fatal(fatal)) => return Err(fatal),
+        }
+        Ok(Step::Taken)
+    }
+
+    async fn function_call(&mut self, out: &mut Out) -> Result<Step, Fatal> {
+        if self.is_segment_open() {
+            return self.stall(out);
+        }
+        let refused = Refused {
+            sqlstate: "42501",
+            message: "function calls outside SQL are not allowed".to_owned(),
+            detail: Some(
+                "the FunctionCall message names a function by number and can't be analysed"
+                    .to_owned(),
+            ),
+            hint: Some("call the function in a SELECT".to_owned()),
+            position: None,
+        };
+        self.refuse(Substitute::Query, refused, out).await
+    }
+
+    /// Refuses on the session's own account.
+    async fn refuse(
+        &mut self,
+        substitute: Substitute,
+        refused: Refused,
+        out: &mut Out,
+    ) -> Result<Step, Fatal> {
+        self.judge.refused(&refused).await?;
+        self.deny(substitute, refused, out);
+        Ok(Step::Taken)
+    }
+
+    async fn parse(
+        &mut self,
+        parse: &Parse<'_>,
+        frame: &[u8],
+        out: &mut Out,
+    ) -> Result<Step, Fatal> {
+        if !is_good_name(parse.name) {
+            return self
+                .refuse(Substitute::Parse, refuse::bad_name(parse.name), out)
+                .await;
+        }
+        match self.judge.prepare(parse.text, &parse.parameter_types).await {
+            Ok((permitted, prepared)) => {
+                self.bound |= permitted.enforcement.mask_bound;
+                out.to_server.statement(frame, &permitted.permit);
+                let name = shared(parse.name);
+                let statement = Statement {
+                    prepared,
+                    text_bytes: parse.text.len(),
+                };
+                self.names
+                    .forward_statement(&name, self.segment, Some(statement));
+                self.push(Operation::Parse { name, permitted });
+                Ok(Step::Taken)
+            }
+            Err(Stop::Refused(refused)) => {
+                self.deny(Substitute::Parse, refused, out);
+                Ok(Step::Taken)
+            }
+            Err(Stop::Fatal(fatal)) => Err(fatal),
+        }
+    }
+
+    async fn bind(&mut self, bind: &Bind<'_>, frame: &[u8], out: &mut Out) -> Result<Step, Fatal> {
+        if !is_good_name(bind.portal) {
+            return self
+                .refuse(Substitute::Bind, refuse::bad_name(bind.portal), out)
+                .await;
+        }
+        if self.names.portals() >= self.limits.portals_max
+            && !self.names.mentions_portal(bind.portal)
+        {
+            return self.refuse(Substitute::Bind, too_many_portals(), out).await;
+        }
+        let prepared = match self.names.statement(bind.statement, self.segment) {
+            Found::Known(prepared) => prepared,
+            Found::Unresolved => return self.stall(out),
+            Found::Unknown => {
+                let refused = refuse::unknown(Target::Statement, bind.statement);
+                return self.refuse(Substitute::Bind, refused, out).await;
+            }
+        };
+        let parameters = Parameters {
+            raw: bind.parameters,
+            count: bind.count,
+        };
+        match self.judge.bind(&prepared, parameters).await {
+            Ok(permitted) => {
+                self.bound |= permitted.enforcement.mask_bound;
+                out.to_server.statement(frame, &permitted.permit);
+                let name = shared(bind.portal);
+                self.names.forward_bind(
+                    &name,
+                    Portal {
+                        segment: self.segment,
+                        prepared,
+                        parameters_digest: self.judge.parameters_digest(parameters),
+                        hold: Hold::Bound(permitted),
+                    },
+                );
+                self.push(Operation::Bind { name });
+                Ok(Step::Taken)
+            }
+            Err(Stop::Refused(refused)) => {
+                self.deny(Substitute::Bind, refused, out);
+                Ok(Step::Taken)
+            }
+            Err(Stop::Fatal(fatal)) => Err(fatal),
+        }
+    }
+
+    /// A Describe runs nothing and shows no value, so it need not wait for a name to be certain.
+    async fn describe(
+        &mut self,
+        target: Target,
+        name: &[u8],
+        out: &mut Out,
+    ) -> Result<Step, Fatal> {
+        let known = match target {
+            Target::Statement => self.names.mentions_statement(name),
+            Target::Portal => self.names.mentions_portal(name),
+        };
+        if !known {
+            let refused = refuse::unknown(target, name);
+            return self
+                .refuse(Substitute::Describe(target), refused, out)
+                .await;
+        }
+        out.to_server.neutral(NeutralFrame::Describe(target, name));
+        self.push(Operation::Describe);
+        Ok(Step::Taken)
+    }
+
+    fn close_name(&mut self, target: Target, name: &[u8], out: &mut Out) -> Step {
+        // A longer name would close another one at the server; nothing of ours has it, and closing nothing is no error.
+        let missing = self.token.missing(0);
+        let name = if is_good_name(name) {
+            name
+        } else {
+            missing.as_str().as_bytes()
+        };
+        out.to_server.neutral(NeutralFrame::Close(target, name));
+        let name = shared(name);
+        match target {
+            Target::Statement => self.names.forward_statement(&name, self.segment, None),
+            Target::Portal => self.names.forward_close_portal(&name, self.segment),
+        }
+        self.push(Operation::Close { target, name });
+        Step::Taken
+    }
+
+    async fn execute(
+        &mut self,
+        execute: &Execute<'_>,
+        frame: &[u8],
+        out: &mut Out,
+    ) -> Result<Step, Fatal> {
+        let answered = self.earlier_answered();
+        let id = match self.names.portal(execute.portal, self.segment, answered) {
+            Found::Known(id) => id,
+            Found::Unresolved => return self.stall(out),
+            Found::Unknown => {
+                let refused = refuse::unknown(Target::Portal, execute.portal);
+                return self.refuse(Substitute::Execute, refused, out).await;
+            }
+        };
+        let Some(portal) = self.names.portal_by_id(id) else {
+            return self.stall(out);
+        };
+        let (run, over) = match std::mem::replace(&mut portal.hold, Hold::Executing) {
+            // Whether the first Execute left rows is not known yet.
+            Hold::Executing => return self.stall(out),
+            Hold::Bound(permitted) if !self.judge.is_stale(&permitted) => {
+                (Run::new(permitted), None)
+            }
+            Hold::Suspended(run) if !self.judge.is_stale(&run.permitted) => (run, None),
+            held @ (Hold::Bound(_) | Hold::Suspended(_) | Hold::Ended) => {
+                match self
+                    .judge
+                    .execute_again(&portal.prepared, portal.parameters_digest)
+                    .await
+                {
+                    Ok(permitted) => (Run::new(permitted), Some(held)),
+                    Err(stop) => {
+                        portal.hold = held;
+                        return match stop {
+                            Stop::Refused(refused) => {
+                                self.deny(Substitute::Execute, refused, out);
+                                Ok(Step::Taken)
+                            }
+                            Stop::Fatal(fatal) => Err(fatal),
+                        };
+                    }
+                }
+            }
+        };
+        let over = over.and_then(|held| match held {
+            Hold::Bound(permitted) => Some((permitted.statement, bare_end(Outcome::Skipped, None))),
+            Hold::Suspended(run) => open_end(&run, Outcome::Completed),
+            Hold::Executing | Hold::Ended => None,
+        });
+        self.forward_execute(execute.portal, id, run, frame, out);
+        if let Some((statement, end)) = over {
+            self.judge.end(statement, end).await?;
+        }
+        Ok(Step::Taken)
+    }
+
+    fn forward_execute(
+        &mut self,
+        name: &[u8],
+        portal: super::names::PortalId,
+        run: Run,
+        frame: &[u8],
+        out: &mut Out,
+    ) {
+        let Permitted {
+            permit,
+            enforcement,
+            ..
+        } = &run.permitted;
+        self.bound |= enforcement.mask_bound;
+        let checked = enforcement.mask_bound || !enforcement.masks.is_empty();
+        let waits = enforcement.kind == Kind::CopyFrom
+            || enforcement.session_effect == SessionEffect::Catalog;
+        let describes = checked && enforcement.columns.is_some() && run.fields.is_none();
+        if describes {
+            out.to_server
+                .neutral(NeutralFrame::Describe(Target::Portal, name));
+        }
+        out.to_server.statement(frame, permit);
+        if describes {
+            self.push(Operation::DescribeInjected);
+        }
+        self.push(Operation::Execute { portal, run });
+        if waits {
+            self.flush(out);
+        }
+    }
+}
+
+/// Whether the server tells this name apart from every other, and it is none of ours.
+fn is_good_name(name: &[u8]) -> bool {
+    name.len() <= NAME_BYTES_MAX && !name.starts_with(refuse::PREFIX.as_bytes())
+}
+
+fn too_many_portals() -> Refused {
+    Refused {
+        sqlstate: "54000",
+        message: "too many open portals".to_owned(),
+        detail: None,
+        hint: Some("close portals, or end the transaction".to_owned()),
+        position: None,
+    }
+}

@@ -1,0 +1,335 @@
+//! The session's state, when it must wait, and how it ends.
+//!
+//! Must never consume a client frame whose meaning hangs on an answer that the server has not given.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::BytesMut;
+use provost_engine::facts::{Kind, SessionEffect};
+use provost_evidence::record::Outcome;
+
+use super::{
+    names::{Hold, Names, Portal},
+    out::{NeutralFrame, Out, Substitute},
+    pending::{Copy, Denied, Operation, Pending, Run, Segment, Shape, bare_end},
+    refuse::{self, Token},
+};
+use crate::{
+    judge::{End, Fatal, Judge, Refused, StatementSeq},
+    protocol::frame::Error,
+};
+
+/// What a session holds at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest frame taken from a client, `CopyData` aside (its body is passed on in parts). Beyond: 08P01, and the
+    /// session ends.
+    pub client_message_bytes_max: usize,
+    /// The largest frame of the server that must be read whole, rows aside. Beyond: the session ends.
+    pub server_message_bytes_max: usize,
+    /// The largest row that is masked. Beyond: the result is stopped with 54000. Rows without masks pass in parts.
+    pub masked_row_bytes_max: usize,
+    /// Unanswered frames. At the limit the session asks the server for its answers and takes no more from the client
+    /// until some came.
+    pub pending_max: usize,
+    /// Portals open at once. At the limit a Bind is refused with 54000.
+    pub portals_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            client_message_bytes_max: 64 * 1024 * 1024,
+            server_message_bytes_max: 64 * 1024 * 1024,
+            masked_row_bytes_max: 64 * 1024 * 1024,
+            pending_max: 4096,
+            portals_max: 1024,
+        }
+    }
+}
+
+/// Why a call returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Every whole frame of the input is used; what is left is part of one.
+    More,
+    /// Frames are left in the client's input: they wait for the server ([`Core::accepts_client`]).
+    Stalled,
+    /// The client said goodbye: write what is out, then close both sides.
+    Closed,
+}
+
+/// The rest of a server's frame that is passed on, or dropped, as it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    /// Bytes that are owed to the client.
+    Pass(usize),
+    /// Bytes that it must not see.
+    Drop(usize),
+}
+
+/// What a session was told at its start, and must not change.
+#[derive(Debug, Default)]
+pub(super) struct Fixed {
+    pub(super) session_authorization: Option<Vec<u8>>,
+    pub(super) is_superuser: Option<Vec<u8>>,
+}
+
+/// A session after authentication: from the server's first ReadyForQuery on. See the module for its use.
+#[derive(Debug)]
+pub struct Core<J: Judge> {
+    pub(super) judge: J,
+    pub(super) limits: Limits,
+    pub(super) token: Token,
+    pub(super) fixed: Fixed,
+    pub(super) names: Names<J::Prepared>,
+    pub(super) pending: VecDeque<Pending>,
+    pub(super) segment: Segment,
+    /// Refusals so far: each has a name of its own.
+    refusals: u32,
+    /// A client frame waits for the next answer.
+    pub(super) stalled: bool,
+    /// Extended frames were forwarded that no Flush or Sync follows yet.
+    pub(super) unflushed: bool,
+    /// After an error the client's frames up to its Sync are dropped: the server would drop them too.
+    pub(super) skipping: bool,
+    /// A result was stopped: the server's answers up to its ReadyForQuery are dropped.
+    pub(super) muted: bool,
+    /// A mask binds the principal, or did once: server text is rebuilt.
+    pub(super) bound: bool,
+    /// The catalog changed in this transaction.
+    pub(super) catalog_dirty: bool,
+    /// The catalog changed in this simple Query.
+    pub(super) catalog_changed: bool,
+    /// Bytes of a client's `CopyData` that nothing waits for.
+    pub(super) client_drop_bytes: usize,
+    pub(super) server_body: Option<Body>,
+    /// Reused for masked values.
+    pub(super) scratch: Vec<u8>,
+}
+
+impl<J: Judge> Core<J> {
+    /// A session whose server just said ReadyForQuery for the first time. `parameters` are the ParameterStatus pairs of
+    /// its start-up.
+    pub fn new<'a>(
+        judge: J,
+        token: Token,
+        limits: Limits,
+        parameters: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Self {
+        let mut fixed = Fixed::default();
+        for (name, value) in parameters {
+            match name {
+                b"session_authorization" => fixed.session_authorization = Some(value.to_vec()),
+                b"is_superuser" => fixed.is_superuser = Some(value.to_vec()),
+                _ => {}
+            }
+        }
+        let bound = judge.is_mask_bound();
+        Self {
+            judge,
+            limits,
+            token,
+            fixed,
+            names: Names::new(),
+            pending: VecDeque::new(),
+            segment: Segment(0),
+            refusals: 0,
+            stalled: false,
+            unflushed: false,
+            skipping: false,
+            muted: false,
+            bound,
+            catalog_dirty: false,
+            catalog_changed: false,
+            client_drop_bytes: 0,
+            server_body: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Whether client bytes may be given to [`Core::on_client`]. False while a frame waits for the server.
+    #[must_use]
+    pub fn accepts_client(&self) -> bool {
+        !self.stalled && self.pending.len() < self.limits.pending_max && !self.has_barrier()
+    }
+
+    /// Whether nothing is unanswered: no statement is open at the server.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// The judge, for what the session's owner tells it (a token's expiry, a shutdown).
+    pub fn judge(&mut self) -> &mut J {
+        &mut self.judge
+    }
+
+    /// Ends the session: every statement without an end gets one. To be called once, however the session ended.
+    ///
+    /// # Errors
+    /// The first [`Fatal`] of the log; the others are still tried.
+    pub async fn close(&mut self) -> Result<(), Fatal> {
+        let mut outcome = Ok(());
+        let mut ends: Vec<(StatementSeq, End)> = Vec::new();
+        for pending in self.pending.drain(..) {
+            match pending.operation {
+                Operation::Parse { permitted, .. } => {
+                    ends.push((permitted.statement, bare_end(Outcome::Unknown, None)));
+                }
+                Operation::Execute { run, .. } => ends.extend(open_end(&run, Outcome::Unknown)),
+                Operation::Query { runs } => {
+                    ends.extend(
+                        runs.iter()
+                            .filter_map(|run| open_end(run, Outcome::Unknown)),
+                    );
+                }
+                Operation::Bind { .. }
+                | Operation::Close { .. }
+                | Operation::Describe
+                | Operation::DescribeInjected
+                | Operation::Sync
+                | Operation::Denied(_) => {}
+            }
+        }
+        ends.extend(self.names.take_all().iter().filter_map(portal_end));
+        for (statement, end) in ends {
+            outcome = outcome.and(self.judge.end(statement, end).await);
+        }
+        outcome
+    }
+
+    /// Whether the newest forwarded frame must be answered before the next is looked at: a COPY FROM, since what follows
+    /// may be its data, and a change of the catalog, since what follows is read by the catalog it leaves.
+    fn has_barrier(&self) -> bool {
+        let holds_up = |run: &Run| {
+            let enforcement = &run.permitted.enforcement;
+            let copy_waits =
+                enforcement.kind == Kind::CopyFrom && run.copy == Copy::None && !run.ended;
+            copy_waits
+                || (enforcement.session_effect == SessionEffect::Catalog && run.copy != Copy::In)
+        };
+        match self.pending.back().map(|pending| &pending.operation) {
+            Some(Operation::Execute { run, .. }) => holds_up(run),
+            Some(Operation::Query { runs }) => self.catalog_changed || runs.iter().any(holds_up),
+            Some(_) | None => false,
+        }
+    }
+
+    /// Whether frames of the current segment are unanswered.
+    pub(super) fn is_segment_open(&self) -> bool {
+        self.pending
+            .back()
+            .is_some_and(|pending| pending.segment == self.segment)
+    }
+
+    /// Whether every earlier segment is answered.
+    pub(super) fn earlier_answered(&self) -> bool {
+        self.pending
+            .front()
+            .is_none_or(|pending| pending.segment == self.segment)
+    }
+
+    pub(super) fn push(&mut self, operation: Operation) {
+        let segment = self.segment;
+        if operation.ends_segment() {
+            self.segment = Segment(segment.0.wrapping_add(1));
+            self.unflushed = false;
+        } else {
+            self.unflushed = true;
+        }
+        self.pending.push_back(Pending { segment, operation });
+    }
+
+    /// Asks the server for the answers so far, if it might sit on some.
+    pub(super) fn flush(&mut self, out: &mut Out) {
+        if std::mem::take(&mut self.unflushed) {
+            out.to_server.neutral(NeutralFrame::Flush);
+        }
+    }
+
+    /// Puts a stand-in in the place of a refused frame.
+    pub(super) fn deny(&mut self, substitute: Substitute, refused: Refused, out: &mut Out) {
+        let missing = self.token.missing(self.refusals);
+        self.refusals = self.refusals.wrapping_add(1);
+        out.to_server.substitute(substitute, &missing);
+        let shape = match substitute {
+            Substitute::Query => Shape::Simple,
+            Substitute::Parse
+            | Substitute::Bind
+            | Substitute::Describe(_)
+            | Substitute::Execute => Shape::Extended,
+        };
+        self.push(Operation::Denied(Denied {
+            missing,
+            refused,
+            shape,
+        }));
+    }
+
+    /// Ends portals that are no more.
+    pub(super) async fn settle(&mut self, portals: Vec<Portal<J::Prepared>>) -> Result<(), Fatal> {
+        for portal in portals {
+            if let Some((statement, end)) = portal_end(&portal) {
+                self.judge.end(statement, end).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the client why the session ends, where that can still be told, and the server that it does.
+    pub(super) fn die(&mut self, fatal: &Fatal, out: &mut Out) {
+        if !matches!(self.server_body, Some(Body::Pass(_))) {
+            refuse::write_fatal(&mut out.to_client, fatal);
+        }
+        if out.to_server.copy_bytes_left() == 0 {
+            out.to_server.neutral(NeutralFrame::Terminate);
+        }
+    }
+}
+
+/// The end of a run that has none yet.
+pub(super) fn open_end(run: &Run, outcome: Outcome) -> Option<(StatementSeq, End)> {
+    (!run.ended).then(|| (run.permitted.statement, run.end(outcome, None)))
+}
+
+/// The end of what a vanished portal held: never executed, or executed as far as the client asked.
+fn portal_end<P>(portal: &Portal<P>) -> Option<(StatementSeq, End)> {
+    match &portal.hold {
+        Hold::Bound(permitted) => Some((permitted.statement, bare_end(Outcome::Skipped, None))),
+        Hold::Suspended(run) => open_end(run, Outcome::Completed),
+        Hold::Executing | Hold::Ended => None,
+    }
+}
+
+impl From<Error> for Fatal {
+    fn from(error: Error) -> Self {
+        Self {
+            sqlstate: "08P01",
+            message: error.to_string(),
+        }
+    }
+}
+
+/// The end of a session whose server answered what nothing asked.
+pub(super) fn out_of_step(kind: u8) -> Fatal {
+    Fatal {
+        sqlstate: "08P01",
+        message: format!(
+            "the server sent a message of type `{}` that nothing asked for",
+            char::from(kind).escape_default()
+        ),
+    }
+}
+
+/// A name as the tables hold it.
+pub(super) fn shared(name: &[u8]) -> Arc<[u8]> {
+    Arc::from(name)
+}
+
+/// Bytes of `input` used, which may be more than there are.
+pub(super) fn take(input: &mut BytesMut, count: usize) -> usize {
+    let count = count.min(input.len());
+    bytes::Buf::advance(input, count);
+    count
+}

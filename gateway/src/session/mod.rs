@@ -1,0 +1,40 @@
+//! One session between an authenticated client and its server connection: frames, names and pipeline order, without I/O.
+//!
+//! [`Core`] takes bytes from either side and gives bytes for both. It knows nothing of policy: a [`crate::judge::Judge`]
+//! decides and logs. It must never let a statement through without a permit, nor show a value that a mask binds.
+//!
+//! | room | holds |
+//! |---|---|
+//! | `core` | the state, its limits, how it ends |
+//! | `client` | what each of the client's messages does |
+//! | `server` | what each of the server's messages does |
+//! | `names` | prepared statements and portals, with what is not yet certain of them |
+//! | `pending` | what the server still has to answer, in order |
+//! | `out` | the gate to the server |
+//! | `describe` | the cross-check of the server's description against analysis |
+//! | `rows` | masked rows |
+//! | `refuse` | refusals on the wire |
+//!
+//! # The I/O loop
+//! Both directions are polled independently. Client bytes go to [`Core::on_client`] only while [`Core::accepts_client`];
+//! after [`Core::on_server`] made it true again, bytes that are still in the client's input go first. Neither is called
+//! while [`Out`]'s backlog for the side it fills is above the loop's own bound. After an `Err`, what is in [`Out`] is
+//! written, both sides are closed and [`Core::close`] is called, as it is when either side hangs up.
+
+mod client;
+mod core;
+mod describe;
+mod names;
+mod out;
+mod pending;
+mod refuse;
+mod rows;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    core::{Core, Flow, Limits},
+    out::{Out, ToServer},
+    refuse::Token,
+};

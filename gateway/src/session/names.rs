@@ -1,0 +1,309 @@
+//! Prepared statements and portals by name: what the server has for certain, and what it will have if it accepts.
+//!
+//! A name's newest definition may be unanswered. Using it is safe only in the same segment: if the definition fails, the
+//! server skips everything up to the next Sync, the use included. Across segments a failed definition leaves the *older*
+//! one in place, and a decision made on the newer one's text would let the older one run. So a use in a later segment waits.
+//!
+//! Must never answer with a definition that the server might not use.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use super::pending::{Run, Segment};
+use crate::judge::Permitted;
+
+/// Bytes by which the server tells names apart (`NAMEDATALEN - 1`): two longer names may be one to the server. Longer ones
+/// are refused.
+pub(crate) const NAME_BYTES_MAX: usize = 63;
+
+/// Prepared statements kept at most. At the limit the one unused for longest is forgotten: its next use is refused with 26000,
+/// at which drivers prepare again.
+const STATEMENTS_MAX: usize = 4096;
+
+/// Bytes of text of the prepared statements kept at most; at the limit as for [`STATEMENTS_MAX`].
+const STATEMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Names a portal for good: a name can be bound again, an id not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct PortalId(u64);
+
+/// What a lookup found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found<T> {
+    /// What the server will use.
+    Known(T),
+    /// Nothing has this name.
+    Unknown,
+    /// Not certain before the server answered.
+    Unresolved,
+}
+
+/// One name: what is certain, and what waits, oldest first.
+#[derive(Debug)]
+struct Entry<T> {
+    committed: Option<T>,
+    waiting: VecDeque<(Segment, Option<T>)>,
+    used: u64,
+}
+
+/// A table of names.
+#[derive(Debug)]
+struct Table<T> {
+    entries: HashMap<Arc<[u8]>, Entry<T>>,
+}
+
+impl<T> Table<T> {
+    fn new() -> Self {
+        Self {
+            entries: HashMap::new(),
+        }
+    }
+
+    fn forward(&mut self, name: &Arc<[u8]>, segment: Segment, definition: Option<T>, used: u64) {
+        let entry = self
+            .entries
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Entry {
+                committed: None,
+                waiting: VecDeque::new(),
+                used,
+            });
+        entry.waiting.push_back((segment, definition));
+        entry.used = used;
+    }
+
+    /// The oldest waiting definition is answered. Gives back what it replaced, or what came to nothing.
+    fn resolve(&mut self, name: &[u8], accepted: bool) -> Option<T> {
+        let entry = self.entries.get_mut(name)?;
+        let (_, definition) = entry.waiting.pop_front()?;
+        let gone = if accepted {
+            std::mem::replace(&mut entry.committed, definition)
+        } else {
+            definition
+        };
+        if entry.committed.is_none() && entry.waiting.is_empty() {
+            self.entries.remove(name);
+        }
+        gone
+    }
+
+    fn mentions(&self, name: &[u8]) -> bool {
+        self.entries.contains_key(name)
+    }
+}
+
+/// A prepared statement.
+#[derive(Debug, Clone)]
+pub(super) struct Statement<P> {
+    pub(super) prepared: P,
+    pub(super) text_bytes: usize,
+}
+
+/// What a portal holds of its statement.
+#[derive(Debug)]
+pub(super) enum Hold {
+    /// Decided at Bind, not yet executed.
+    Bound(Permitted),
+    /// An Execute is unanswered; it holds the statement.
+    Executing,
+    /// Cut by a row limit: the next Execute goes on.
+    Suspended(Run),
+    /// Ended: a further Execute is a new statement.
+    Ended,
+}
+
+/// A portal.
+#[derive(Debug)]
+pub(super) struct Portal<P> {
+    pub(super) segment: Segment,
+    pub(super) prepared: P,
+    pub(super) parameters_digest: Option<[u8; 32]>,
+    pub(super) hold: Hold,
+}
+
+/// The session's names.
+#[derive(Debug)]
+pub(super) struct Names<P> {
+    statements: Table<Statement<P>>,
+    statement_bytes: usize,
+    portals: Table<PortalId>,
+    arena: HashMap<PortalId, Portal<P>>,
+    clock: u64,
+}
+
+impl<P: Clone> Names<P> {
+    pub(super) fn new() -> Self {
+        Self {
+            statements: Table::new(),
+            statement_bytes: 0,
+            portals: Table::new(),
+            arena: HashMap::new(),
+            clock: 0,
+        }
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock = self.clock.wrapping_add(1);
+        self.clock
+    }
+
+    /// A Parse (or, without one, a Close) of `name` is forwarded.
+    pub(super) fn forward_statement(
+        &mut self,
+        name: &Arc<[u8]>,
+        segment: Segment,
+        statement: Option<Statement<P>>,
+    ) {
+        self.statement_bytes += statement
+            .as_ref()
+            .map_or(0, |statement| statement.text_bytes);
+        let used = self.tick();
+        self.statements.forward(name, segment, statement, used);
+        self.evict();
+    }
+
+    /// The server answered the oldest unanswered Parse or Close of `name`.
+    pub(super) fn resolve_statement(&mut self, name: &[u8], accepted: bool) {
+        if let Some(gone) = self.statements.resolve(name, accepted) {
+            self.statement_bytes = self.statement_bytes.saturating_sub(gone.text_bytes);
+        }
+    }
+
+    fn evict(&mut self) {
+        while self.statements.entries.len() > STATEMENTS_MAX
+            || self.statement_bytes > STATEMENT_BYTES_MAX
+        {
+            let oldest = self
+                .statements
+                .entries
+                .iter()
+                .filter(|(_, entry)| entry.waiting.is_empty())
+                .min_by_key(|(_, entry)| entry.used)
+                .map(|(name, _)| Arc::clone(name));
+            // What waits is bounded by the pending queue and is not forgotten.
+            let Some(name) = oldest else { return };
+            if let Some(Entry {
+                committed: Some(gone),
+                ..
+            }) = self.statements.entries.remove(&name)
+            {
+                self.statement_bytes = self.statement_bytes.saturating_sub(gone.text_bytes);
+            }
+        }
+    }
+
+    /// The prepared statement that a Bind in `segment` will use.
+    pub(super) fn statement(&mut self, name: &[u8], segment: Segment) -> Found<P> {
+        let used = self.tick();
+        let Some(entry) = self.statements.entries.get_mut(name) else {
+            return Found::Unknown;
+        };
+        entry.used = used;
+        let definition = match entry.waiting.back() {
+            None => entry.committed.as_ref(),
+            Some((defined, definition)) if *defined == segment => definition.as_ref(),
+            Some(_) => return Found::Unresolved,
+        };
+        definition.map_or(Found::Unknown, |statement| {
+            Found::Known(statement.prepared.clone())
+        })
+    }
+
+    pub(super) fn mentions_statement(&self, name: &[u8]) -> bool {
+        self.statements.mentions(name)
+    }
+
+    pub(super) fn mentions_portal(&self, name: &[u8]) -> bool {
+        self.portals.mentions(name)
+    }
+
+    /// Forgets every prepared statement that is certain: the server dropped them all.
+    pub(super) fn forget_statements(&mut self) {
+        let mut bytes = 0;
+        self.statements.entries.retain(|_, entry| {
+            if let Some(gone) = entry.committed.take() {
+                bytes += gone.text_bytes;
+            }
+            !entry.waiting.is_empty()
+        });
+        self.statement_bytes = self.statement_bytes.saturating_sub(bytes);
+    }
+
+    /// A Bind of `name` is forwarded.
+    pub(super) fn forward_bind(&mut self, name: &Arc<[u8]>, portal: Portal<P>) {
+        let id = PortalId(self.tick());
+        self.portals.forward(name, portal.segment, Some(id), id.0);
+        self.arena.insert(id, portal);
+    }
+
+    /// A Close of portal `name` is forwarded.
+    pub(super) fn forward_close_portal(&mut self, name: &Arc<[u8]>, segment: Segment) {
+        let used = self.tick();
+        self.portals.forward(name, segment, None, used);
+    }
+
+    /// The server answered the oldest unanswered Bind or Close of portal `name`. Gives back the portal that is no more.
+    pub(super) fn resolve_portal(&mut self, name: &[u8], accepted: bool) -> Option<Portal<P>> {
+        let gone = self.portals.resolve(name, accepted)?;
+        self.arena.remove(&gone)
+    }
+
+    /// The portal that an Execute in `segment` will use. `answered`: every earlier segment is answered, so that what a
+    /// transaction's end took with it is known.
+    pub(super) fn portal(&self, name: &[u8], segment: Segment, answered: bool) -> Found<PortalId> {
+        let Some(entry) = self.portals.entries.get(name) else {
+            return Found::Unknown;
+        };
+        let definition = match entry.waiting.back() {
+            Some((defined, definition)) if *defined == segment => *definition,
+            Some(_) => return Found::Unresolved,
+            None => entry.committed,
+        };
+        let Some(id) = definition else {
+            return Found::Unknown;
+        };
+        match self.arena.get(&id) {
+            Some(portal) if portal.segment == segment || answered => Found::Known(id),
+            Some(_) => Found::Unresolved,
+            None => Found::Unknown,
+        }
+    }
+
+    /// Portals that are open, or will be.
+    pub(super) fn portals(&self) -> usize {
+        self.arena.len()
+    }
+
+    pub(super) fn portal_by_id(&mut self, id: PortalId) -> Option<&mut Portal<P>> {
+        self.arena.get_mut(&id)
+    }
+
+    /// Takes every certain portal of `segment` or earlier: the transaction that held them is over.
+    pub(super) fn take_portals(&mut self, segment: Segment) -> Vec<Portal<P>> {
+        let arena = &mut self.arena;
+        let mut taken = Vec::new();
+        self.portals.entries.retain(|_, entry| {
+            let over = entry
+                .committed
+                .and_then(|id| arena.get(&id).map(|portal| (id, portal.segment)));
+            if let Some((id, made)) = over
+                && made <= segment
+            {
+                entry.committed = None;
+                taken.extend(arena.remove(&id));
+            }
+            entry.committed.is_some() || !entry.waiting.is_empty()
+        });
+        taken
+    }
+
+    /// Takes everything: the session is over.
+    pub(super) fn take_all(&mut self) -> Vec<Portal<P>> {
+        self.portals.entries.clear();
+        self.statements.entries.clear();
+        self.statement_bytes = 0;
+        self.arena.drain().map(|(_, portal)| portal).collect()
+    }
+}
