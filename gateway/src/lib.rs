@@ -7,16 +7,42 @@
 //! It receives an `Arc<Policy>` and never sees policy text. From outside:
 //!
 //! ```text
-//! let gateway = serve::Gateway::bind(settings, Parts { policy, log, issuer, keys, sealer }).await?;  // listens, reads catalogs
-//! gateway.address();                                                                              // the port taken
-//! gateway.run(shutdown).await?;                                                                   // until `shutdown` resolves
+//! let gateway = serve::Gateway::bind(settings, Parts { policy, log, key, issuer }).await?;  // listens, reads catalogs
+//! gateway.address();                                                                       // the port taken
+//! gateway.run(shutdown).await?;                                                            // until `shutdown` resolves
 //! ```
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`settings`] | what the gateway is told at start |
+//! | [`serve`] | listener, threads, start-up, log-in, relay, shutdown |
+//! | [`identity`] | tokens: who asks |
+//! | [`protocol`] | frames, read strictly |
+//! | [`session`] | a session's names, pipeline and results, without I/O |
+//! | `scrub` | server text rebuilt without values |
+//! | [`judge`] | the seam between session and decision |
+//! | `judgement` | the judge: analysis, decision, log |
+//! | [`record`] | decisions as evidence records, literals redacted |
+//! | [`permit`] | the right to forward |
+//! | [`upstream`] | connections to targets' servers |
+//! | [`catalog`] | targets' catalogs, kept fresh |
+//! | `cancel` | cancel keys |
+//! | [`policy`] | the policy in force |
+//! | [`error`] | why a gateway doesn't start, or stopped |
 
+mod cancel;
+pub mod catalog;
+pub mod error;
 pub mod identity;
 pub mod judge;
+mod judgement;
 pub mod permit;
+pub mod policy;
 pub mod protocol;
 pub mod record;
 mod scrub;
+pub mod serve;
 pub mod session;
 pub mod settings;
+mod stream;
+pub mod upstream;

@@ -4,17 +4,7 @@
 
 use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
-/// What happens where the second reading of a statement disagrees with PostgreSQL's grammar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Witness {
-    /// The statement is refused as ambiguous.
-    #[default]
-    Deny,
-    /// It is recorded, and decided by the first reading.
-    Record,
-    /// There is no second reading.
-    Off,
-}
+pub use provost_engine::sql::Witness;
 
 /// Bytes that must not be shown: a password, a private key.
 #[derive(Clone, PartialEq, Eq)]
@@ -103,7 +93,7 @@ pub struct Limits {
     pub connections_max: usize,
     /// Sessions of one principal at once; one more is told FATAL 53300.
     pub connections_per_principal_max: usize,
-    /// From accept to ReadyForQuery; then FATAL 08006 and the connection closes.
+    /// From accept to the end of the log-in; then the connection closes.
     pub startup_timeout_ms: u64,
     /// One message's body, except CopyData (which is relayed in pieces); a longer one is FATAL 08P01.
     pub message_bytes_max: usize,

@@ -278,7 +278,7 @@ impl<J: Judge> Core<J> {
     }
 
     /// Tells the client why the session ends, where that can still be told, and the server that it does.
-    pub(super) fn die(&mut self, fatal: &Fatal, out: &mut Out) {
+    pub(crate) fn die(&mut self, fatal: &Fatal, out: &mut Out) {
         if !matches!(self.server_body, Some(Body::Pass(_))) {
             refuse::write_fatal(&mut out.to_client, fatal);
         }

@@ -1,0 +1,249 @@
+//! Runs the analysis: from a cache, on this thread, or on a worker with room for long texts.
+//!
+//! A panic in a parser must never end another session: it is caught and becomes a refusal.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use provost_engine::{
+    catalog::Catalog,
+    facts::CatalogVersion,
+    sql::{self, Context, Refusal, Statement, Witness},
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Stack of every thread that parses, in bytes: the parsers recurse with the text's nesting.
+pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
+/// Longest text analysed on a session's own thread; a longer one goes to a worker, so that other sessions don't wait.
+const INLINE_BYTES_MAX: usize = 16 * 1024;
+/// Workers for longer texts.
+const WORKERS: usize = 2;
+/// Texts that wait for a worker; a session that brings one more waits with it.
+const QUEUE_MAX: usize = 64;
+/// Analyses kept by one thread; the least recently used one makes room.
+const CACHE_ENTRIES_MAX: usize = 1_024;
+/// Longest text that is kept.
+const CACHE_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// What a text is analysed against, and the text.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    /// The bytes of the Query or Parse.
+    pub(crate) text: Arc<[u8]>,
+    /// Declared parameter types.
+    pub(crate) types: Arc<[u32]>,
+    /// The session's effective schemas.
+    pub(crate) search_path: Arc<[Arc<str>]>,
+    /// The target's name: two targets' catalogs may have one version.
+    pub(crate) target: Arc<str>,
+    /// The catalog.
+    pub(crate) catalog: Arc<Catalog>,
+    /// What a disagreeing witness does.
+    pub(crate) witness: Witness,
+}
+
+/// The statements of a text.
+pub(crate) type Analysed = Arc<[Statement]>;
+
+impl Question {
+    /// Asks the engine.
+    pub(super) fn ask(&self) -> Result<Analysed, Refusal> {
+        let context = Context {
+            catalog: &self.catalog,
+            search_path: &self.search_path,
+            parameter_types: &self.types,
+            witness: self.witness,
+        };
+        // The engine is pure: a panic leaves nothing of it behind.
+        catch_unwind(AssertUnwindSafe(|| sql::analyse(&self.text, &context)))
+            .unwrap_or_else(|_| Err(internal_error()))
+            .map(Arc::from)
+    }
+}
+
+/// What a panic in analysis becomes.
+fn internal_error() -> Refusal {
+    Refusal {
+        sqlstate: "42501",
+        message: "internal error in analysis: the statement is refused".to_owned(),
+        detail: None,
+        hint: Some("this is a defect of the gateway: tell its operator, and try to write the statement in another way".to_owned()),
+        position: None,
+        unknown_name: false,
+    }
+}
+
+/// One thread's analyses.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    entries: HashMap<Key, Entry>,
+    clock: u64,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    text: Arc<[u8]>,
+    types: Arc<[u32]>,
+    search_path: Arc<[Arc<str>]>,
+    target: Arc<str>,
+    version: CatalogVersion,
+}
+
+#[derive(Debug)]
+struct Entry {
+    analysed: Analysed,
+    used: u64,
+}
+
+impl Cache {
+    fn find(&mut self, key: &Key) -> Option<Analysed> {
+        self.clock += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.used = self.clock;
+        Some(Arc::clone(&entry.analysed))
+    }
+
+    fn keep(&mut self, key: Key, analysed: &Analysed) {
+        if key.text.len() > CACHE_TEXT_BYTES_MAX {
+            return;
+        }
+        if self.entries.len() >= CACHE_ENTRIES_MAX {
+            // A scan of a thousand numbers costs less than the analysis that was just done.
+            let oldest = self.entries.values().map(|entry| entry.used).min();
+            self.entries.retain(|_, entry| Some(entry.used) != oldest);
+        }
+        let used = self.clock;
+        self.entries.insert(
+            key,
+            Entry {
+                analysed: Arc::clone(analysed),
+                used,
+            },
+        );
+    }
+}
+
+/// Workers for long texts; shared by all threads.
+#[derive(Debug, Clone)]
+pub(crate) struct Workers {
+    jobs: mpsc::Sender<Job>,
+}
+
+#[derive(Debug)]
+struct Job {
+    question: Question,
+    answer: oneshot::Sender<Result<Analysed, Refusal>>,
+}
+
+impl Workers {
+    /// Starts the workers; they end when the last handle is dropped.
+    ///
+    /// # Errors
+    /// When a thread can't be started.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>(QUEUE_MAX);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..WORKERS {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new()
+                .name("analysis".to_owned())
+                .stack_size(STACK_BYTES)
+                .spawn(move || {
+                    // One worker waits under the lock, the others for it: the next job goes to one of them either way.
+                    let next = || {
+                        queue
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .blocking_recv()
+                    };
+                    while let Some(job) = next() {
+                        // A session that ended meanwhile needs no answer.
+                        let _ = job.answer.send(job.question.ask());
+                    }
+                })?;
+        }
+        Ok(Self { jobs })
+    }
+
+    async fn ask(&self, question: Question) -> Result<Analysed, Refusal> {
+        let (answer, result) = oneshot::channel();
+        if self.jobs.send(Job { question, answer }).await.is_err() {
+            return Err(internal_error());
+        }
+        result.await.unwrap_or_else(|_| Err(internal_error()))
+    }
+}
+
+/// Analyses, or finds what was analysed before. Refusals are not kept: a name unknown now may be known soon.
+pub(crate) async fn analyse(
+    cache: &Rc<RefCell<Cache>>,
+    workers: &Workers,
+    question: Question,
+) -> Result<Analysed, Refusal> {
+    let key = Key {
+        text: Arc::clone(&question.text),
+        types: Arc::clone(&question.types),
+        search_path: Arc::clone(&question.search_path),
+        target: Arc::clone(&question.target),
+        version: question.catalog.version(),
+    };
+    if let Some(analysed) = cache.borrow_mut().find(&key) {
+        return Ok(analysed);
+    }
+    let analysed = if question.text.len() <= INLINE_BYTES_MAX {
+        question.ask()?
+    } else {
+        workers.ask(question).await?
+    };
+    cache.borrow_mut().keep(key, &analysed);
+    Ok(analysed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{CACHE_ENTRIES_MAX, CACHE_TEXT_BYTES_MAX, Cache, Key};
+    use provost_engine::facts::CatalogVersion;
+
+    fn key(text: &str, version: u64) -> Key {
+        Key {
+            text: text.as_bytes().into(),
+            types: Arc::from([]),
+            search_path: Arc::from([]),
+            target: "shop".into(),
+            version: CatalogVersion(version),
+        }
+    }
+
+    #[test]
+    fn another_catalog_finds_nothing_and_the_least_used_makes_room() {
+        let mut cache = Cache::default();
+        let nothing = Arc::from(Vec::new());
+        cache.keep(key("a", 1), &nothing);
+        assert!(cache.find(&key("a", 1)).is_some());
+        assert!(cache.find(&key("a", 2)).is_none());
+        for number in 0..CACHE_ENTRIES_MAX {
+            assert!(cache.find(&key("a", 1)).is_some(), "{number}");
+            cache.keep(key(&number.to_string(), 1), &nothing);
+        }
+        assert!(cache.entries.len() <= CACHE_ENTRIES_MAX);
+        assert!(
+            cache.find(&key("a", 1)).is_some(),
+            "used between every two others"
+        );
+        cache.keep(key(&"x".repeat(CACHE_TEXT_BYTES_MAX + 1), 1), &nothing);
+        assert!(
+            cache
+                .find(&key(&"x".repeat(CACHE_TEXT_BYTES_MAX + 1), 1))
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! Decisions in the words and shapes that a session needs: enforcement for what may run, errors for what may not.
+
+use provost_engine::{
+    facts::{Facts, How, Operation, OutputColumn},
+    sql::Refusal,
+    verdict::{Decision, Reason},
+};
+use provost_evidence::Durability;
+
+use crate::{
+    judge::{Enforcement, ExpectedColumn, Refused},
+    settings::Durable,
+};
+
+/// What the session does with the answer of an allowed statement.
+pub(super) fn enforcement(facts: &Facts, decision: Decision) -> Enforcement {
+    Enforcement {
+        kind: facts.kind,
+        session_effect: facts.session_effect,
+        mask_bound: decision.mask_bound,
+        columns: facts
+            .outputs
+            .as_ref()
+            .map(|outputs| outputs.iter().map(expected).collect()),
+        masks: decision.masks,
+    }
+}
+
+fn expected(output: &OutputColumn) -> ExpectedColumn {
+    let direct = output
+        .lineage
+        .sources
+        .iter()
+        .filter(|source| source.how == How::Direct);
+    ExpectedColumn {
+        origin: output.origin,
+        sources: direct
+            .map(|source| (source.column.relation_oid, source.column.attribute))
+            .collect(),
+    }
+}
+
+/// What a denied statement's client reads.
+pub(super) fn denied(reasons: &[Reason]) -> Refused {
+    let line = |reason: &Reason| match &reason.rule {
+        Some(rule) => format!("rule {rule}: {}", reason.message),
+        None => reason.message.to_string(),
+    };
+    let first = reasons
+        .first()
+        .map_or("no reason was given", |reason| &reason.message);
+    let detail: Vec<String> = reasons.iter().map(line).collect();
+    let mut hints: Vec<&str> = reasons
+        .iter()
+        .filter_map(|reason| reason.hint.as_deref())
+        .collect();
+    hints.dedup();
+    Refused {
+        sqlstate: "42501",
+        message: format!("denied by policy: {first}"),
+        detail: (!detail.is_empty()).then(|| detail.join("\n")),
+        hint: (!hints.is_empty()).then(|| hints.join("; ")),
+        position: None,
+    }
+}
+
+/// What the client of a text that can't be analysed reads.
+pub(super) fn refused(refusal: Refusal) -> Refused {
+    Refused {
+        sqlstate: refusal.sqlstate,
+        message: refusal.message,
+        detail: refusal.detail,
+        hint: refusal.hint,
+        position: refusal.position,
+    }
+}
+
+/// How durable the record of an allowed statement must be (ruling 21): reads survive the process, all else power too.
+pub(super) fn durability(facts: &Facts, durable: Durable) -> Durability {
+    let is_read = |operation| {
+        matches!(
+            operation,
+            Operation::Read | Operation::CopyTo | Operation::Session | Operation::Transaction
+        )
+    };
+    match durable {
+        Durable::Everything => Durability::Power,
+        Durable::Writes
+            if facts.opaque.is_empty()
+                && facts
+                    .accesses
+                    .iter()
+                    .all(|access| is_read(access.operation)) =>
+        {
+            Durability::Process
+        }
+        Durable::Writes => Durability::Power,
+    }
+}

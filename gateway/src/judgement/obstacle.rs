@@ -1,0 +1,155 @@
+//! What keeps a statement from running before any rule is asked: a catalog that can't be relied on.
+
+use std::sync::Arc;
+
+use provost_engine::{facts::Kind, verdict::Reason};
+
+/// How far the catalog can be relied on when a statement is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ground {
+    /// A schema change of this session was let through and its transaction has not been seen to end: nobody else can
+    /// see it yet, the keeper neither.
+    pub(super) uncommitted: bool,
+    /// A schema change ended and the catalog could not be read since.
+    pub(super) unread: bool,
+    /// The catalog is older than is allowed.
+    pub(super) old: bool,
+    /// A mask can bind the principal.
+    pub(super) mask_bound: bool,
+}
+
+/// Why a statement of this kind can't be decided on this ground.
+pub(super) fn find(kind: Kind, ground: Ground) -> Option<Reason> {
+    if matches!(kind, Kind::Commit | Kind::Rollback | Kind::Empty) {
+        return None;
+    }
+    let is_schema_change = matches!(kind, Kind::Ddl | Kind::Begin) && !ground.mask_bound;
+    if ground.uncommitted && !is_schema_change {
+        return Some(reason(
+            "a schema change is not committed yet, so what follows it can't be analysed",
+            "end the transaction first: COMMIT or ROLLBACK, then send this statement by itself",
+        ));
+    }
+    if ground.unread {
+        return Some(reason(
+            "the schema changed and the catalog could not be read since, so the statement can't be analysed",
+            "try again in a moment; if it stays so, tell the gateway's operator",
+        ));
+    }
+    if ground.old && ground.mask_bound {
+        return Some(reason(
+            "the catalog could not be read for too long, so masks can't be relied on",
+            "try again in a moment; if it stays so, tell the gateway's operator",
+        ));
+    }
+    None
+}
+
+fn reason(message: &str, hint: &str) -> Reason {
+    Reason {
+        rule: None,
+        message: Arc::from(message),
+        hint: Some(Arc::from(hint)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use provost_engine::facts::Kind;
+
+    use super::{Ground, find};
+
+    const SOLID: Ground = Ground {
+        uncommitted: false,
+        unread: false,
+        old: false,
+        mask_bound: false,
+    };
+
+    fn check(kind: Kind, ground: Ground, expected: Option<&str>) {
+        let found = find(kind, ground).map(|reason| reason.message.to_string());
+        match expected {
+            None => assert_eq!(found, None, "{kind:?} {ground:?}"),
+            Some(words) => assert!(
+                found.as_ref().is_some_and(|found| found.contains(words)),
+                "{kind:?} {ground:?}: {found:?}"
+            ),
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_the_transaction_follows_an_uncommitted_schema_change() {
+        let open = Ground {
+            uncommitted: true,
+            ..SOLID
+        };
+        for kind in [
+            Kind::Commit,
+            Kind::Rollback,
+            Kind::Ddl,
+            Kind::Begin,
+            Kind::Empty,
+        ] {
+            check(kind, open, None);
+        }
+        for kind in [
+            Kind::Select,
+            Kind::Insert,
+            Kind::Savepoint,
+            Kind::Set,
+            Kind::CopyTo,
+            Kind::Explain,
+            Kind::Call,
+        ] {
+            check(kind, open, Some("not committed"));
+            check(kind, SOLID, None);
+        }
+        // Further changes could move what a mask is on.
+        check(
+            Kind::Ddl,
+            Ground {
+                mask_bound: true,
+                ..open
+            },
+            Some("not committed"),
+        );
+        check(
+            Kind::Rollback,
+            Ground {
+                mask_bound: true,
+                ..open
+            },
+            None,
+        );
+    }
+
+    #[test]
+    fn an_unread_or_old_catalog_refuses() {
+        check(
+            Kind::Select,
+            Ground {
+                unread: true,
+                ..SOLID
+            },
+            Some("could not be read since"),
+        );
+        check(
+            Kind::Rollback,
+            Ground {
+                unread: true,
+                ..SOLID
+            },
+            None,
+        );
+        check(Kind::Select, Ground { old: true, ..SOLID }, None);
+        check(
+            Kind::Select,
+            Ground {
+                old: true,
+                mask_bound: true,
+                ..SOLID
+            },
+            Some("too long"),
+        );
+    }
+}

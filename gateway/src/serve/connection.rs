@@ -1,0 +1,114 @@
+//! One client connection from accept to close.
+
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
+
+use bytes::BytesMut;
+use provost_evidence::Durability;
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{
+    count::Connection,
+    farewell,
+    first::{self, First},
+    house::House,
+    login::{Attempt, Failure, LoggedIn},
+    relay::{Relay, Scratch},
+};
+use crate::{judge::Fatal, judgement::Cache, record, stream::Stream};
+
+/// What a serving thread has for all its connections.
+#[derive(Clone)]
+pub(super) struct Desk {
+    /// What all sessions share.
+    pub(super) house: Arc<House>,
+    /// The thread's analyses.
+    pub(super) cache: Rc<RefCell<Cache>>,
+    /// The thread's read buffer.
+    pub(super) scratch: Rc<Scratch>,
+}
+
+/// How a log-in ended.
+enum Opening {
+    Session(Stream, Box<LoggedIn>),
+    Refused(Stream, Fatal),
+    /// Nothing is owed to the client.
+    Done,
+}
+
+impl Desk {
+    /// Serves one connection until it ends. `_counted` is held as long.
+    pub(super) async fn serve(self, stream: TcpStream, address: SocketAddr, _counted: Connection) {
+        // Small messages must not wait for each other; without it everything still works.
+        let _ = stream.set_nodelay(true);
+        match timeout(self.house.startup_timeout(), self.open(stream, address)).await {
+            Ok(Opening::Session(stream, logged_in)) => self.carry(stream, *logged_in).await,
+            Ok(Opening::Refused(stream, fatal)) => {
+                tracing::info!(%address, sqlstate = fatal.sqlstate, message = %fatal.message, "log-in refused");
+                let mut out = BytesMut::new();
+                farewell::write(&mut out, &fatal);
+                farewell::close(stream, &out).await;
+            }
+            Ok(Opening::Done) => {}
+            Err(_) => tracing::info!(%address, "log-in took too long"),
+        }
+    }
+
+    async fn open(&self, stream: TcpStream, address: SocketAddr) -> Opening {
+        let (mut stream, startup) = match first::read(stream, self.house.acceptor.as_ref()).await {
+            First::Session(stream, startup) => (stream, startup),
+            First::Refused(stream, fatal) => return Opening::Refused(stream, fatal),
+            First::Cancel { process_id, secret } => {
+                self.cancel(process_id, secret, address).await;
+                return Opening::Done;
+            }
+            First::Gone => return Opening::Done,
+        };
+        let attempt = Attempt {
+            house: &self.house,
+            cache: &self.cache,
+            startup: &startup,
+            address: address.ip(),
+        };
+        match attempt.run(&mut stream).await {
+            Ok(logged_in) => Opening::Session(stream, Box::new(logged_in)),
+            Err(Failure::Refused(fatal)) => Opening::Refused(stream, fatal),
+            Err(Failure::Gone) => Opening::Done,
+        }
+    }
+
+    /// Passes a cancel request on; a wrong key is ignored, as it would be by a server.
+    async fn cancel(&self, process_id: i32, secret: i32, address: SocketAddr) {
+        match self.house.cancel_keys.find(process_id, secret) {
+            None => tracing::info!(%address, "a cancel request with an unknown key was ignored"),
+            Some((upstream, key)) => {
+                if let Err(error) = upstream.cancel(&key).await {
+                    tracing::warn!(target_name = %upstream.name(), %error, "a cancel request could not be passed on");
+                }
+            }
+        }
+    }
+
+    async fn carry(&self, stream: Stream, logged_in: LoggedIn) {
+        let LoggedIn {
+            server,
+            core,
+            greeting,
+            id,
+            session,
+            _issued,
+            _seat,
+        } = logged_in;
+        let relay = Relay::new(
+            stream,
+            (server.stream, server.read),
+            core,
+            greeting,
+            Rc::clone(&self.scratch),
+            self.house.idle_timeout(),
+        );
+        let ending = relay.run(self.house.stopping.clone()).await;
+        let closed = record::session_closed(SystemTime::now(), &id, &session, ending.as_deref());
+        // A log that failed is told to the next statement of every session, and was told to this one's.
+        let _ = self.house.bench.append(&closed, Durability::Process).await;
+    }
+}

@@ -1,0 +1,151 @@
+//! A client's first bytes: encryption, cancel requests, the start-up message.
+//!
+//! It must never carry a byte from before TLS into what comes after (the class of CVE-2021-23214), nor read a byte past
+//! the packet it is at.
+
+use std::{future::poll_fn, io, pin::Pin, task::Poll};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+use super::{
+    farewell::fatal,
+    packet::{self, Packet, Startup},
+};
+use crate::{judge::Fatal, stream::Stream};
+
+/// What a client wants.
+pub(super) enum First {
+    /// A session.
+    Session(Stream, Startup),
+    /// A statement to be cancelled.
+    Cancel {
+        /// Of our BackendKeyData.
+        process_id: i32,
+        /// Of our BackendKeyData.
+        secret: i32,
+    },
+    /// Nothing: it went away.
+    Gone,
+    /// Something that is refused.
+    Refused(Stream, Fatal),
+}
+
+/// What was asked for before; each request may come once.
+#[derive(Default)]
+struct Asked {
+    tls: bool,
+    gssapi: bool,
+}
+
+/// Reads a client's first packets. `acceptor`: TLS is required; without one it is off.
+pub(super) async fn read(stream: TcpStream, acceptor: Option<&TlsAcceptor>) -> First {
+    let mut stream = Stream::Tcp(stream);
+    let mut asked = Asked::default();
+    loop {
+        let packet = match packet(&mut stream).await {
+            Ok(Ok(packet)) => packet,
+            Ok(Err(refused)) => return First::Refused(stream, refused),
+            Err(_) => return First::Gone,
+        };
+        match packet {
+            Packet::Cancel { process_id, secret } => return First::Cancel { process_id, secret },
+            Packet::Startup(_) if acceptor.is_some() && !stream.is_encrypted() => {
+                return First::Refused(
+                    stream,
+                    fatal(
+                        "28000",
+                        "this gateway requires an encrypted connection: connect with sslmode=require",
+                    ),
+                );
+            }
+            Packet::Startup(startup) => return First::Session(stream, startup),
+            Packet::Tls | Packet::Gssapi if stream.is_encrypted() => {
+                return First::Refused(
+                    stream,
+                    fatal(
+                        "08P01",
+                        "an encryption request inside an encrypted connection",
+                    ),
+                );
+            }
+            Packet::Tls if std::mem::replace(&mut asked.tls, true) => {
+                return First::Refused(stream, twice());
+            }
+            Packet::Gssapi if std::mem::replace(&mut asked.gssapi, true) => {
+                return First::Refused(stream, twice());
+            }
+            Packet::Tls | Packet::Gssapi => {}
+        }
+        match has_early_bytes(&mut stream).await {
+            Ok(false) => {}
+            Ok(true) => {
+                return First::Refused(
+                    stream,
+                    fatal(
+                        "08P01",
+                        "received unencrypted data after an encryption request: a client bug, or an attack on the connection",
+                    ),
+                );
+            }
+            Err(_) => return First::Gone,
+        }
+        stream = match (packet, acceptor, stream) {
+            (Packet::Tls, Some(acceptor), Stream::Tcp(stream)) => {
+                match encrypt(stream, acceptor).await {
+                    Ok(stream) => stream,
+                    Err(_) => return First::Gone,
+                }
+            }
+            (_, _, mut stream) => {
+                if stream.write_all(b"N").await.is_err() {
+                    return First::Gone;
+                }
+                stream
+            }
+        };
+    }
+}
+
+fn twice() -> Fatal {
+    fatal("08P01", "an encryption request came twice")
+}
+
+async fn encrypt(mut stream: TcpStream, acceptor: &TlsAcceptor) -> io::Result<Stream> {
+    stream.write_all(b"S").await?;
+    let stream = acceptor.accept(stream).await?;
+    Ok(Stream::Tls(Box::new(TlsStream::Server(stream))))
+}
+
+/// Reads exactly one packet: what follows it stays in the socket.
+async fn packet(stream: &mut Stream) -> io::Result<Result<Packet, Fatal>> {
+    let mut header = [0_u8; 4];
+    stream.read_exact(&mut header).await?;
+    let length = match packet::length(header) {
+        Ok(length) => length,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let mut body = vec![0_u8; length.saturating_sub(header.len())];
+    stream.read_exact(&mut body).await?;
+    Ok(packet::read(&body))
+}
+
+/// Whether the client sent something before it was asked to. A byte that is found is lost: whoever asks gives up on `true`.
+pub(super) async fn has_early_bytes(stream: &mut Stream) -> io::Result<bool> {
+    let mut byte = [0_u8; 1];
+    let mut buffer = ReadBuf::new(&mut byte);
+    poll_fn(
+        |context| match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+            Poll::Pending => Poll::Ready(Ok(false)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
+            }
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(true)),
+        },
+    )
+    .await
+}

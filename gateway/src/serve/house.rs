@@ -1,0 +1,64 @@
+//! What all sessions share: the targets, the issuer, the counts, the word that the gateway stops.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::count::Counts;
+use crate::{
+    cancel::CancelKeys, catalog::Keeper, identity::Issuer, judgement::Bench, settings::Limits,
+    upstream::Upstream,
+};
+
+/// How far the gateway's end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopping {
+    /// It runs.
+    No,
+    /// Sessions end as soon as nothing of theirs is open.
+    Drain,
+    /// Sessions end now.
+    Now,
+}
+
+/// A target and its catalog.
+pub(super) struct Room {
+    /// How to connect to it.
+    pub(super) upstream: Arc<Upstream>,
+    /// Its catalog.
+    pub(super) keeper: Arc<Keeper>,
+}
+
+/// What all sessions share.
+pub(super) struct House {
+    /// What judges share.
+    pub(super) bench: Arc<Bench>,
+    /// Verifies tokens.
+    pub(super) issuer: Arc<Issuer>,
+    /// Targets by name.
+    pub(super) rooms: HashMap<Arc<str>, Room>,
+    /// TLS towards clients; `None` where it is off.
+    pub(super) acceptor: Option<TlsAcceptor>,
+    /// See there.
+    pub(super) limits: Limits,
+    /// Open sessions' cancel keys.
+    pub(super) cancel_keys: Arc<CancelKeys>,
+    /// Connections and sessions.
+    pub(super) counts: Arc<Counts>,
+    /// Whether the gateway stops.
+    pub(super) stopping: watch::Receiver<Stopping>,
+}
+
+impl House {
+    /// From accept to the end of the log-in.
+    pub(super) fn startup_timeout(&self) -> Duration {
+        Duration::from_millis(self.limits.startup_timeout_ms)
+    }
+
+    /// How long a session may be idle; `None`: for ever.
+    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+        (self.limits.idle_timeout_ms > 0)
+            .then(|| Duration::from_millis(self.limits.idle_timeout_ms))
+    }
+}

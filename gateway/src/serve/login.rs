@@ -1,0 +1,363 @@
+//! From a start-up message to a session: who it is, what it asks for, a server connection of its own, a record.
+//!
+//! It must never tell a client that it is in before the log says so, nor say of targets or roles to somebody who proved
+//! nothing.
+
+use std::{cell::RefCell, io, net::IpAddr, rc::Rc, sync::Arc, time::SystemTime};
+
+use bytes::{BufMut as _, BytesMut};
+use provost_engine::principal::{Authentication, Principal, Session};
+use provost_evidence::Durability;
+
+use super::{
+    count::Seat,
+    farewell::fatal,
+    house::{House, Room},
+    packet::Startup,
+    password, start_settings,
+};
+use crate::{
+    cancel::Issued,
+    judge::Fatal,
+    judgement::{Cache, SessionJudge},
+    protocol::frame,
+    record::{self, Client, SessionId},
+    session::{Core, Limits, Token},
+    stream::Stream,
+    upstream::{self, Server, one_text},
+};
+
+/// Asks the server what the session's search path comes to.
+const SEARCH_PATH_QUERY: &str =
+    "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(false))::pg_catalog.text";
+
+/// A session that is logged in and logged.
+pub(super) struct LoggedIn {
+    /// Its server connection.
+    pub(super) server: Server,
+    /// Its state.
+    pub(super) core: Core<SessionJudge>,
+    /// AuthenticationOk to ReadyForQuery, not yet sent.
+    pub(super) greeting: BytesMut,
+    /// Its id in evidence.
+    pub(super) id: SessionId,
+    /// What is constant for it.
+    pub(super) session: Arc<Session>,
+    /// Held while it lives.
+    pub(super) _issued: Issued,
+    /// Held while it lives.
+    pub(super) _seat: Seat,
+}
+
+/// Why there is no session.
+pub(super) enum Failure {
+    /// The client went away.
+    Gone,
+    /// It is refused; the refusal is logged.
+    Refused(Fatal),
+}
+
+impl From<io::Error> for Failure {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Fatal> for Failure {
+    fn from(fatal: Fatal) -> Self {
+        Self::Refused(fatal)
+    }
+}
+
+/// A log-in on its way.
+pub(super) struct Attempt<'a> {
+    /// What all sessions share.
+    pub(super) house: &'a House,
+    /// The thread's analyses.
+    pub(super) cache: &'a Rc<RefCell<Cache>>,
+    /// What the client asked for.
+    pub(super) startup: &'a Startup,
+    /// Its address.
+    pub(super) address: IpAddr,
+}
+
+impl Attempt<'_> {
+    /// Logs in; a refusal is in the log when this returns.
+    pub(super) async fn run(&self, stream: &mut Stream) -> Result<LoggedIn, Failure> {
+        let id = SessionId::random().map_err(|_| no_randomness())?;
+        let tls = stream.is_encrypted();
+        let mut principal = None;
+        let outcome = self.steps(stream, &id, &mut principal).await;
+        if let Err(Failure::Refused(refused)) = &outcome {
+            let client = Client {
+                address: Some(self.address),
+                application: Some(&self.startup.application),
+                tls,
+                target: self
+                    .house
+                    .rooms
+                    .get_key_value(&self.startup.database)
+                    .map(|(name, _)| name.as_ref()),
+                database: Some(&self.startup.database),
+            };
+            let refusal = record::login_refused(
+                SystemTime::now(),
+                &id,
+                &client,
+                principal.as_ref(),
+                &refused.message,
+                refused.sqlstate,
+            );
+            self.house.bench.append(&refusal, Durability::Power).await?;
+        }
+        outcome
+    }
+
+    async fn steps(
+        &self,
+        stream: &mut Stream,
+        id: &SessionId,
+        known: &mut Option<Principal>,
+    ) -> Result<LoggedIn, Failure> {
+        if let Some(options) = &self.startup.negotiate {
+            tokio::io::AsyncWriteExt::write_all(stream, &negotiation(options)).await?;
+        }
+        let token = password::ask(stream).await??;
+        let (principal, expires_at) = self.authenticate(&token, known).await?;
+        let seat = self
+            .house
+            .counts
+            .seat(
+                &principal.id,
+                self.house.limits.connections_per_principal_max,
+            )
+            .ok_or_else(|| {
+                fatal(
+                    "53300",
+                    format!(
+                        "too many sessions of `{}`: close one, then connect again",
+                        principal.id
+                    ),
+                )
+            })?;
+        let room = self.room()?;
+        let session = Arc::new(Session {
+            target: Arc::clone(room.upstream.name()),
+            database: Arc::clone(&self.startup.database),
+            role: Arc::clone(&room.upstream.target.user),
+            application: Arc::clone(&self.startup.application),
+            client_address: Some(self.address),
+            tls: stream.is_encrypted(),
+            authentication: Authentication::TokenAsPassword,
+            principal,
+        });
+        let settings = start_settings::decide(
+            &self.house.bench,
+            &room.keeper,
+            &session,
+            &self.startup.settings,
+        )?;
+        let mut server = room
+            .upstream
+            .connect(&settings)
+            .await
+            .map_err(|error| upstream_failed(room.upstream.name(), &error))?;
+        let search_path = search_path(&mut server)
+            .await
+            .map_err(|error| upstream_failed(room.upstream.name(), &error))?;
+        let issued = self
+            .house
+            .cancel_keys
+            .issue(&room.upstream, server.key.clone())
+            .ok()
+            .flatten()
+            .ok_or_else(no_randomness)?;
+        let judge = SessionJudge::new(
+            Arc::clone(&self.house.bench),
+            Arc::clone(&room.keeper),
+            Rc::clone(self.cache),
+            (id.clone(), Arc::clone(&session)),
+            search_path,
+            expires_at,
+        );
+        let core = self.core(judge, &server)?;
+        let opened = record::session_opened(SystemTime::now(), id, &session);
+        self.house.bench.append(&opened, Durability::Power).await?;
+        Ok(LoggedIn {
+            greeting: greeting(&server, &issued),
+            server,
+            core,
+            id: id.clone(),
+            session,
+            _issued: issued,
+            _seat: seat,
+        })
+    }
+
+    async fn authenticate(
+        &self,
+        token: &str,
+        known: &mut Option<Principal>,
+    ) -> Result<(Principal, SystemTime), Fatal> {
+        let verified = match self.house.issuer.verify(token, SystemTime::now()).await {
+            Ok(verified) => verified,
+            Err(refused) => {
+                *known = refused.principal.map(|principal| *principal);
+                return Err(fatal(
+                    refused.error.sqlstate(),
+                    refused.error.client_message(),
+                ));
+            }
+        };
+        *known = Some(verified.principal.clone());
+        if verified.principal.id != self.startup.user {
+            return Err(fatal(
+                "28000",
+                format!(
+                    "the token is of `{}`, so the user can't be another: connect with user `{0}`",
+                    verified.principal.id
+                ),
+            ));
+        }
+        Ok((verified.principal, verified.expires_at))
+    }
+
+    fn room(&self) -> Result<&Room, Fatal> {
+        self.house.rooms.get(&self.startup.database).ok_or_else(|| {
+            let mut names: Vec<&str> = self.house.rooms.keys().map(AsRef::as_ref).collect();
+            names.sort_unstable();
+            fatal(
+                "3D000",
+                format!(
+                    "database \"{}\" does not exist: this gateway has `{}`",
+                    self.startup.database.escape_debug(),
+                    names.join("`, `")
+                ),
+            )
+        })
+    }
+
+    fn core(&self, judge: SessionJudge, server: &Server) -> Result<Core<SessionJudge>, Fatal> {
+        let limits = Limits {
+            client_message_bytes_max: self.house.limits.message_bytes_max,
+            ..Limits::default()
+        };
+        let parameters = server
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        Ok(Core::new(
+            judge,
+            Token::random().map_err(|_| no_randomness())?,
+            limits,
+            parameters,
+        ))
+    }
+}
+
+async fn search_path(server: &mut Server) -> Result<Arc<[Arc<str>]>, upstream::Error> {
+    let json = one_text(server, SEARCH_PATH_QUERY)
+        .await?
+        .unwrap_or_default();
+    let names: Vec<Arc<str>> =
+        serde_json::from_slice(&json).map_err(|_| upstream::Error::Protocol {
+            what: "a search path that is no list",
+        })?;
+    Ok(names.into())
+}
+
+/// NegotiateProtocolVersion: minor version 0, and the protocol options that are not known, which is all of them.
+fn negotiation(options: &[String]) -> BytesMut {
+    let mut out = BytesMut::new();
+    frame::write(&mut out, b'v', |body| {
+        body.put_i32(0);
+        body.put_i32(i32::try_from(options.len()).unwrap_or(0));
+        for option in options {
+            body.put_slice(option.as_bytes());
+            body.put_u8(0);
+        }
+    });
+    out
+}
+
+/// Everything from AuthenticationOk to ReadyForQuery: the server's parameters, a cancel key of ours.
+fn greeting(server: &Server, issued: &Issued) -> BytesMut {
+    let mut out = BytesMut::new();
+    frame::write(&mut out, b'R', |body| body.put_i32(0));
+    for (name, value) in &server.parameters {
+        frame::write(&mut out, b'S', |body| {
+            body.put_slice(name.as_bytes());
+            body.put_u8(0);
+            body.put_slice(value.as_bytes());
+            body.put_u8(0);
+        });
+    }
+    frame::write(&mut out, b'K', |body| {
+        body.put_i32(issued.process_id);
+        body.put_i32(issued.secret);
+    });
+    frame::write(&mut out, b'Z', |body| body.put_u8(b'I'));
+    out
+}
+
+/// What a client is told of a server that it can't have. The operator reads the rest in the gateway's own log.
+fn upstream_failed(target: &str, error: &upstream::Error) -> Fatal {
+    use upstream::Error;
+    tracing::warn!(target_name = target, %error, "no session on the target's server");
+    match error {
+        Error::Refused { sqlstate, message } => match sqlstate.as_str() {
+            "53300" => fatal(
+                "53300",
+                format!("target `{target}` has no connections left: try again later"),
+            ),
+            "57P03" => fatal(
+                "57P03",
+                format!("target `{target}` is starting up or shutting down: try again later"),
+            ),
+            // The client's own settings: its words come back to it.
+            "22023" => fatal("22023", message.clone()),
+            "42704" => fatal("42704", message.clone()),
+            "22021" | "42501" | "55P02" => fatal(
+                "42501",
+                format!("target `{target}` refused a start-up setting: {message}"),
+            ),
+            "3D000" => fatal(
+                "08004",
+                format!(
+                    "target `{target}` has no such database on its server: tell the gateway's operator"
+                ),
+            ),
+            _ => fatal(
+                "08004",
+                format!(
+                    "target `{target}` refused the gateway's own log-in: tell the gateway's operator"
+                ),
+            ),
+        },
+        Error::Unreachable { .. } | Error::Timeout { .. } => fatal(
+            "08006",
+            format!(
+                "target `{target}` can't be reached: try again later, or tell the gateway's operator"
+            ),
+        ),
+        Error::NoTls
+        | Error::TlsHandshake { .. }
+        | Error::TlsSettings { .. }
+        | Error::Method { .. }
+        | Error::Unproven
+        | Error::Scram { .. }
+        | Error::Unfit { .. }
+        | Error::Protocol { .. }
+        | Error::Value { .. } => fatal(
+            "08004",
+            format!("target `{target}` could not be logged in to: tell the gateway's operator"),
+        ),
+    }
+}
+
+fn no_randomness() -> Fatal {
+    fatal(
+        "58000",
+        "the operating system gave no randomness: tell the gateway's operator",
+    )
+}

@@ -1,0 +1,350 @@
+//! A client's first packets, before any message has a type byte: strict reading, no I/O.
+//!
+//! It must never let a byte through unread: a packet is understood to its last byte or refused. Clients are told what
+//! is wrong in one line.
+
+use std::sync::Arc;
+
+use super::{
+    farewell::fatal,
+    options::{self, Setting},
+};
+use crate::judge::Fatal;
+
+/// The longest start-up packet, its length included: PostgreSQL's own `MAX_STARTUP_PACKET_LENGTH`. A longer one is
+/// refused before it is read.
+pub(crate) const PACKET_BYTES_MAX: usize = 10_000;
+/// The shortest: a length and a code.
+const PACKET_BYTES_MIN: usize = 8;
+/// Parameters in one start-up message; more are refused.
+const PARAMETERS_MAX: usize = 128;
+
+/// Request codes, which stand where a protocol version would.
+const CANCEL: u32 = (1234 << 16) | 5678;
+const TLS: u32 = (1234 << 16) | 5679;
+const GSSAPI: u32 = (1234 << 16) | 5680;
+
+/// A packet that has no type byte.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Packet {
+    /// SSLRequest.
+    Tls,
+    /// GSSENCRequest.
+    Gssapi,
+    /// CancelRequest.
+    Cancel {
+        /// The process id given in BackendKeyData.
+        process_id: i32,
+        /// Its secret.
+        secret: i32,
+    },
+    /// StartupMessage.
+    Startup(Startup),
+}
+
+/// A StartupMessage: who asks for what.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Startup {
+    /// `user`: must be the token's principal.
+    pub(crate) user: Arc<str>,
+    /// `database`: names the target.
+    pub(crate) database: Arc<str>,
+    /// `application_name`, or nothing.
+    pub(crate) application: Arc<str>,
+    /// Every setting asked for, from parameters and `options`, names in lower case, each once.
+    pub(crate) settings: Vec<Setting>,
+    /// The client asked for a newer minor version, or for these protocol options: it must be told what is spoken.
+    pub(crate) negotiate: Option<Vec<String>>,
+}
+
+/// The length of the packet whose first four bytes these are.
+pub(crate) fn length(header: [u8; 4]) -> Result<usize, Fatal> {
+    usize::try_from(u32::from_be_bytes(header))
+        .ok()
+        .filter(|length| (PACKET_BYTES_MIN..=PACKET_BYTES_MAX).contains(length))
+        .ok_or_else(|| fatal("08P01", "invalid length of startup packet"))
+}
+
+/// Reads a packet's bytes after its length.
+pub(crate) fn read(body: &[u8]) -> Result<Packet, Fatal> {
+    let (code, rest) = body
+        .split_first_chunk::<4>()
+        .ok_or_else(|| fatal("08P01", "invalid length of startup packet"))?;
+    match (u32::from_be_bytes(*code), rest) {
+        (TLS, []) => Ok(Packet::Tls),
+        (GSSAPI, []) => Ok(Packet::Gssapi),
+        (CANCEL, [a, b, c, d, e, f, g, h]) => Ok(Packet::Cancel {
+            process_id: i32::from_be_bytes([*a, *b, *c, *d]),
+            secret: i32::from_be_bytes([*e, *f, *g, *h]),
+        }),
+        (TLS | GSSAPI | CANCEL, _) => Err(fatal("08P01", "invalid length of startup packet")),
+        (version, rest) if version >> 16 == 3 => {
+            startup(version & 0xffff, rest).map(Packet::Startup)
+        }
+        (version, _) => Err(fatal(
+            "0A000",
+            format!(
+                "unsupported frontend protocol {}.{}: the gateway speaks 3.0",
+                version >> 16,
+                version & 0xffff
+            ),
+        )),
+    }
+}
+
+fn startup(minor: u32, body: &[u8]) -> Result<Startup, Fatal> {
+    let (mut user, mut database, mut command_line) = (None, None, None);
+    let mut settings: Vec<Setting> = Vec::new();
+    let mut protocol_options = Vec::new();
+    for (name, value) in parameters(body)? {
+        match name {
+            "user" => once(name, &mut user, value)?,
+            "database" => once(name, &mut database, value)?,
+            "options" => once(name, &mut command_line, value)?,
+            "replication" => refuse_replication(value)?,
+            _ if name.starts_with("_pq_.") => protocol_options.push(name.to_owned()),
+            _ => options::add(&mut settings, name, value)?,
+        }
+    }
+    if let Some(command_line) = command_line {
+        options::read(command_line, &mut settings)?;
+    }
+    let user = user
+        .filter(|user| !user.is_empty())
+        .ok_or_else(|| fatal("28000", "no PostgreSQL user name specified in startup packet: connect with the name of your token's principal as the user"))?;
+    let application = settings
+        .iter()
+        .find(|setting| setting.name == "application_name");
+    let negotiate = (minor > 0 || !protocol_options.is_empty()).then_some(protocol_options);
+    Ok(Startup {
+        user: Arc::from(user),
+        database: Arc::from(database.filter(|name| !name.is_empty()).unwrap_or(user)),
+        application: application.map_or("", |setting| &setting.value).into(),
+        settings,
+        negotiate,
+    })
+}
+
+fn once<'a>(name: &str, slot: &mut Option<&'a str>, value: &'a str) -> Result<(), Fatal> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(fatal(
+            "08P01",
+            format!("start-up parameter `{name}` is given twice: give it once"),
+        )),
+    }
+}
+
+fn refuse_replication(value: &str) -> Result<(), Fatal> {
+    // As PostgreSQL reads a boolean: any prefix of `false` or `no`, and `off` or `0`.
+    let lower = value.to_ascii_lowercase();
+    let is_off = !lower.is_empty()
+        && ("false".starts_with(&lower)
+            || "no".starts_with(&lower)
+            || lower == "off"
+            || lower == "of"
+            || lower == "0");
+    if is_off {
+        return Ok(());
+    }
+    Err(fatal(
+        "0A000",
+        "replication connections are refused: a replication stream can't be decided statement by statement; leave `replication` out",
+    ))
+}
+
+/// Names and values up to the empty name that ends them, which must be the last byte.
+fn parameters(body: &[u8]) -> Result<Vec<(&str, &str)>, Fatal> {
+    let layout = || {
+        fatal(
+            "08P01",
+            "invalid startup packet layout: expected terminator as last byte",
+        )
+    };
+    let mut found = Vec::new();
+    let mut rest = body;
+    loop {
+        let (name, after) = text(rest).ok_or_else(layout)?;
+        if name.is_empty() {
+            return if after.is_empty() {
+                Ok(found)
+            } else {
+                Err(layout())
+            };
+        }
+        let (value, after) = text(after).ok_or_else(layout)?;
+        if found.len() == PARAMETERS_MAX {
+            return Err(fatal(
+                "08P01",
+                format!("more than {PARAMETERS_MAX} start-up parameters"),
+            ));
+        }
+        let name = utf8(name, "a start-up parameter's name")?;
+        found.push((name, utf8(value, &format!("start-up parameter `{name}`"))?));
+        rest = after;
+    }
+}
+
+/// The bytes before the first NUL, and those behind it.
+fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    let (text, rest) = bytes.split_at_checked(end)?;
+    Some((text, rest.get(1..)?))
+}
+
+fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Fatal> {
+    std::str::from_utf8(bytes).map_err(|_| {
+        fatal(
+            "22021",
+            format!("{what} is not valid UTF-8: send names and values in UTF-8"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Packet, length, read};
+
+    fn startup(version: u32, parameters: &[u8]) -> Vec<u8> {
+        let mut body = version.to_be_bytes().to_vec();
+        body.extend_from_slice(parameters);
+        body
+    }
+
+    /// What a start-up's parameters give: the fields, or the SQLSTATE and message.
+    fn check(parameters: &[u8], expected: &str) {
+        let found = match read(&startup(3 << 16, parameters)) {
+            Ok(Packet::Startup(startup)) => format!(
+                "{} {} {} {:?} {:?}",
+                startup.user,
+                startup.database,
+                startup.application,
+                startup
+                    .settings
+                    .iter()
+                    .map(|setting| format!("{}={}", setting.name, setting.value))
+                    .collect::<Vec<_>>(),
+                startup.negotiate
+            ),
+            Ok(other) => format!("{other:?}"),
+            Err(fatal) => format!("{} {}", fatal.sqlstate, fatal.message),
+        };
+        assert!(found.starts_with(expected), "{found}\nexpected {expected}");
+    }
+
+    #[test]
+    fn parameters_are_read_strictly() {
+        check(b"user\0ann\0\0", "ann ann  [] None");
+        check(
+            b"user\0ann\0database\0shop\0application_name\0psql\0\0",
+            "ann shop psql [\"application_name=psql\"] None",
+        );
+        check(
+            b"user\0ann\0DateStyle\0ISO\0\0",
+            "ann ann  [\"datestyle=ISO\"] None",
+        );
+        check(
+            b"user\0ann\0_pq_.zip\0on\0\0",
+            "ann ann  [] Some([\"_pq_.zip\"])",
+        );
+        check(b"user\0ann\0replication\0false\0\0", "ann ann  [] None");
+        check(
+            b"user\0ann\0options\0-c work_mem=1MB\0\0",
+            "ann ann  [\"work_mem=1MB\"] None",
+        );
+        check(b"\0", "28000 no PostgreSQL user");
+        check(b"user\0\0\0", "28000 no PostgreSQL user");
+        check(b"", "08P01 invalid startup packet layout");
+        check(b"user\0ann\0", "08P01 invalid startup packet layout");
+        check(b"user\0ann", "08P01 invalid startup packet layout");
+        check(b"user\0ann\0\0extra", "08P01 invalid startup packet layout");
+        check(b"user\0ann\0\0\0", "08P01 invalid startup packet layout");
+        check(
+            b"user\0ann\0user\0bob\0\0",
+            "08P01 start-up parameter `user` is given twice",
+        );
+        check(
+            b"user\0ann\0a\x001\0A\x002\0\0",
+            "08P01 setting `a` is given twice",
+        );
+        check(
+            b"user\0a\xffn\0\0",
+            "22021 start-up parameter `user` is not valid UTF-8",
+        );
+        check(
+            b"us\xffer\0ann\0\0",
+            "22021 a start-up parameter's name is not valid UTF-8",
+        );
+        check(
+            b"user\0ann\0application_name\0\xc0\x80\0\0",
+            "22021 start-up parameter `application_name`",
+        );
+        for value in ["true", "database", "1", "on", "", "o"] {
+            check(
+                format!("user\0ann\0replication\0{value}\0\0").as_bytes(),
+                "0A000 replication",
+            );
+        }
+    }
+
+    #[test]
+    fn too_many_parameters_are_refused() {
+        let many: String = (0..200).map(|number| format!("a{number}\0x\0")).collect();
+        check(format!("user\0ann\0{many}\0").as_bytes(), "08P01 more than");
+    }
+
+    #[test]
+    fn other_versions_and_requests() {
+        let code = |code: u32, rest: &[u8]| read(&startup(code, rest));
+        assert_eq!(code((1234 << 16) | 5679, b""), Ok(Packet::Tls));
+        assert_eq!(code((1234 << 16) | 5680, b""), Ok(Packet::Gssapi));
+        assert_eq!(
+            code((1234 << 16) | 5678, &[0, 0, 0, 7, 0xff, 0xff, 0xff, 0xff]),
+            Ok(Packet::Cancel {
+                process_id: 7,
+                secret: -1
+            })
+        );
+        for (number, rest) in [
+            ((1234 << 16) | 5679, &b"x"[..]),
+            ((1234 << 16) | 5678, b"1234567"),
+            ((1234 << 16) | 5678, b"123456789"),
+        ] {
+            assert_eq!(code(number, rest).unwrap_err().sqlstate, "08P01");
+        }
+        for version in [0, 2 << 16, 4 << 16, (1234 << 16) | 5681, u32::MAX] {
+            assert_eq!(
+                code(version, b"user\0ann\0\0").unwrap_err().sqlstate,
+                "0A000",
+                "{version}"
+            );
+        }
+        let Ok(Packet::Startup(newer)) = code((3 << 16) | 2, b"user\0ann\0\0") else {
+            panic!("3.2 is negotiated")
+        };
+        assert_eq!(newer.negotiate, Some(Vec::new()));
+    }
+
+    #[test]
+    fn lengths_are_bounded() {
+        for (bytes, expected) in [
+            (8_u32, Some(8)),
+            (10_000, Some(10_000)),
+            (7, None),
+            (0, None),
+            (10_001, None),
+            (u32::MAX, None),
+            (0x1603_0100, None),
+        ] {
+            assert_eq!(length(bytes.to_be_bytes()).ok(), expected, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn truncation_at_every_byte_is_an_error() {
+        let whole = startup(3 << 16, b"user\0ann\0database\0shop\0options\0-c a=b\0\0");
+        for cut in 0..whole.len() {
+            assert!(read(&whole[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+}

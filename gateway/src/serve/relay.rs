@@ -1,0 +1,338 @@
+//! Carries bytes between a client and its server through the session's core, both directions at once.
+//!
+//! It must never look at what a byte means: [`Core`] does. It holds at most a bounded backlog for either side.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    farewell::{self, fatal},
+    house::Stopping,
+};
+use crate::{
+    judge::Fatal,
+    judgement::SessionJudge,
+    session::{Core, Flow, Out},
+    stream::Stream,
+};
+
+/// How much is read at once.
+const READ_BYTES: usize = 16 * 1024;
+/// Unsent bytes for one side; at the limit nothing is taken that adds to them.
+const BACKLOG_BYTES_MAX: usize = 256 * 1024;
+/// An empty buffer that once grew beyond this is given back.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// How long the server may take to take our goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A thread's read buffer: idle sessions hold none.
+pub(super) struct Scratch(RefCell<Vec<u8>>);
+
+impl Scratch {
+    /// One thread's.
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self(RefCell::new(vec![0; READ_BYTES])))
+    }
+}
+
+/// One side's connection with what came from it and was not used yet.
+struct Side {
+    stream: Stream,
+    input: BytesMut,
+    /// Bytes were written that a flush must push out (TLS).
+    unflushed: bool,
+}
+
+/// A session's carrier.
+pub(super) struct Relay {
+    client: Side,
+    server: Side,
+    core: Core<SessionJudge>,
+    out: Out,
+    scratch: Rc<Scratch>,
+    /// The client's input holds no whole frame: more must be read before the core is asked again.
+    client_needs_more: bool,
+    idle_timeout: Option<Duration>,
+    idle_since: Instant,
+}
+
+/// What there is to do.
+#[derive(Debug, PartialEq, Eq)]
+enum Event {
+    Progress,
+    ClientGone,
+    ServerGone,
+    Stopping,
+    Idle,
+}
+
+/// How a session ended: nothing to say, or the line that evidence keeps.
+pub(super) type Ending = Option<String>;
+
+impl Relay {
+    /// Starts with a client that has not been told yet that it is in: `greeting` is sent first.
+    pub(super) fn new(
+        client: Stream,
+        (server, read): (Stream, BytesMut),
+        core: Core<SessionJudge>,
+        greeting: BytesMut,
+        scratch: Rc<Scratch>,
+        idle_timeout: Option<Duration>,
+    ) -> Self {
+        Self {
+            client: Side {
+                stream: client,
+                input: BytesMut::new(),
+                unflushed: false,
+            },
+            server: Side {
+                stream: server,
+                input: read,
+                unflushed: false,
+            },
+            core,
+            out: Out {
+                to_client: greeting,
+                ..Out::default()
+            },
+            scratch,
+            client_needs_more: true,
+            idle_timeout,
+            idle_since: Instant::now(),
+        }
+    }
+
+    /// Runs until the session ends, with every statement's end in the log and both sides closed.
+    pub(super) async fn run(mut self, mut stopping: watch::Receiver<Stopping>) -> Ending {
+        let ending = self.carry(&mut stopping).await;
+        // The ends are in the log before the client reads the last word.
+        let logged = self.core.close().await;
+        let goodbye = async {
+            let _ = self
+                .server
+                .stream
+                .write_all(self.out.to_server.unsent())
+                .await;
+            let _ = self.server.stream.shutdown().await;
+        };
+        // A server that doesn't listen is cut: it notices by itself.
+        let _ = timeout(GOODBYE, goodbye).await;
+        farewell::close(self.client.stream, &self.out.to_client).await;
+        logged.err().map(|fatal| fatal.message).or(ending)
+    }
+
+    async fn carry(&mut self, stopping: &mut watch::Receiver<Stopping>) -> Ending {
+        loop {
+            match self.work().await {
+                Ok(Flow::More | Flow::Stalled) => {}
+                Ok(Flow::Closed) => return None,
+                Err(fatal) => return Some(fatal.message),
+            }
+            if let Some(fatal) = self.must_stop(*stopping.borrow()) {
+                return Some(self.end_with(fatal));
+            }
+            match self.wait(stopping).await {
+                Event::Progress | Event::Stopping => {}
+                Event::ClientGone => return Some("the client went away".to_owned()),
+                Event::ServerGone => return Some("the server closed the connection".to_owned()),
+                Event::Idle if self.is_at_rest() => {
+                    return Some(self.end_with(fatal(
+                        "57P05",
+                        "terminating connection: it was idle for too long",
+                    )));
+                }
+                Event::Idle => self.idle_since = Instant::now(),
+            }
+        }
+    }
+
+    /// Gives the core what came, as far as the backlogs allow.
+    async fn work(&mut self) -> Result<Flow, Fatal> {
+        if !self.server.input.is_empty() && self.client_has_room() {
+            self.core
+                .on_server(&mut self.server.input, &mut self.out)
+                .await?;
+            give_back(&mut self.server.input);
+        }
+        while self.core.accepts_client()
+            && !self.client_needs_more
+            && self.client_has_room()
+            && self.server_has_room()
+        {
+            match self
+                .core
+                .on_client(&mut self.client.input, &mut self.out)
+                .await?
+            {
+                Flow::More => {
+                    self.client_needs_more = true;
+                    give_back(&mut self.client.input);
+                }
+                Flow::Stalled => break,
+                Flow::Closed => return Ok(Flow::Closed),
+            }
+        }
+        Ok(Flow::More)
+    }
+
+    fn client_has_room(&self) -> bool {
+        self.out.to_client.len() < BACKLOG_BYTES_MAX
+    }
+
+    fn server_has_room(&self) -> bool {
+        self.out.to_server.unsent().len() < BACKLOG_BYTES_MAX
+    }
+
+    /// Nothing is open: no statement, no transaction, nothing half sent.
+    fn is_at_rest(&mut self) -> bool {
+        self.core.is_idle()
+            && self.client.input.is_empty()
+            && !self.core.judge().is_in_transaction()
+    }
+
+    fn must_stop(&mut self, stopping: Stopping) -> Option<Fatal> {
+        let ends = match stopping {
+            Stopping::No => false,
+            Stopping::Drain => self.is_at_rest(),
+            Stopping::Now => true,
+        };
+        ends.then(|| {
+            fatal(
+                "57P01",
+                "terminating connection: the gateway is stopping; connect again",
+            )
+        })
+    }
+
+    /// Puts a last word out, and gives the line for evidence.
+    fn end_with(&mut self, fatal: Fatal) -> String {
+        self.core.die(&fatal, &mut self.out);
+        fatal.message
+    }
+
+    /// Reads and writes whatever is ready; waits where nothing is.
+    async fn wait(&mut self, stopping: &mut watch::Receiver<Stopping>) -> Event {
+        let idle_at = self.idle_timeout.map(|timeout| self.idle_since + timeout);
+        let idle = async {
+            match idle_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            event = poll_fn(|context| self.poll(context)) => event,
+            changed = stopping.changed() => match changed {
+                Ok(()) => Event::Stopping,
+                // Whoever could tell is gone: so is the gateway.
+                Err(_) => Event::ServerGone,
+            },
+            () = idle => Event::Idle,
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        let mut progress = false;
+        match self.poll_client(context) {
+            Ok(moved) => progress |= moved,
+            Err(_) => return Poll::Ready(Event::ClientGone),
+        }
+        match self.poll_server(context) {
+            Ok(moved) => progress |= moved,
+            // What the server said before it went is owed to the client.
+            Err(_) if progress || !self.server.input.is_empty() => {}
+            Err(_) => return Poll::Ready(Event::ServerGone),
+        }
+        if progress {
+            Poll::Ready(Event::Progress)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn poll_client(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        let sent = self.client.poll_send(context, &self.out.to_client)?;
+        self.out.to_client.advance(sent);
+        give_back(&mut self.out.to_client);
+        let wanted = self.client_needs_more
+            && self.core.accepts_client()
+            && self.client_has_room()
+            && self.server_has_room();
+        let received = wanted && self.client.poll_receive(context, &self.scratch)?;
+        if received {
+            self.client_needs_more = false;
+            self.idle_since = Instant::now();
+        }
+        Ok(sent > 0 || received)
+    }
+
+    fn poll_server(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        let sent = self
+            .server
+            .poll_send(context, self.out.to_server.unsent())?;
+        self.out.to_server.sent(sent);
+        let received =
+            self.client_has_room() && self.server.poll_receive(context, &self.scratch)?;
+        Ok(sent > 0 || received)
+    }
+}
+
+impl Side {
+    /// Sends as much of `bytes` as the connection takes now.
+    fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
+        let mut sent = 0;
+        while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+            match Pin::new(&mut self.stream).poll_write(context, rest) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => {
+                    sent += count;
+                    self.unflushed = true;
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        if self.unflushed && Pin::new(&mut self.stream).poll_flush(context)?.is_ready() {
+            self.unflushed = false;
+        }
+        Ok(sent)
+    }
+
+    /// Receives what there is, up to one chunk; an end of the stream is an error.
+    fn poll_receive(&mut self, context: &mut Context<'_>, scratch: &Scratch) -> io::Result<bool> {
+        let mut scratch = scratch.0.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            Poll::Ready(Ok(())) => {
+                self.input.extend_from_slice(buffer.filled());
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// Gives an empty buffer's memory back where it grew.
+fn give_back(buffer: &mut BytesMut) {
+    if buffer.is_empty() && buffer.capacity() > KEPT_BYTES_MAX {
+        *buffer = BytesMut::new();
+    }
+}

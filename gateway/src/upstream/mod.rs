@@ -1,0 +1,225 @@
+//! Connections to a target's server: connect, encrypt, log in with the credential that only the gateway knows.
+//!
+//! It must never send a client's bytes, and never give the credential to a server that did not prove itself: see
+//! [`login`] for which authentication methods are answered.
+
+mod login;
+mod query;
+mod tls;
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+
+use crate::{
+    error::TlsError,
+    settings::{Host, Target},
+    stream::Stream,
+};
+
+pub use login::Unfit;
+pub(crate) use query::one_text;
+pub(crate) use tls::Connector;
+
+/// How long a cancel request may take, connecting included; then it is given up.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why there is no connection to a target's server.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server can't be reached.
+    #[error("the server can't be reached: {source}")]
+    Unreachable {
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Connecting and logging in took too long.
+    #[error("the server did not answer within {timeout_ms} ms")]
+    Timeout {
+        /// The limit.
+        timeout_ms: u64,
+    },
+    /// The server speaks no TLS, which the configuration requires.
+    #[error(
+        "the server does not offer TLS: configure a certificate on it, or `tls = \"off\"` for this target"
+    )]
+    NoTls,
+    /// The TLS handshake failed.
+    #[error("the TLS handshake with the server failed: {source}")]
+    TlsHandshake {
+        /// What the library says.
+        source: io::Error,
+    },
+    /// The configured roots or host name can't be used.
+    #[error("the target's TLS settings can't be used: {source}")]
+    TlsSettings {
+        /// What is wrong.
+        source: TlsError,
+    },
+    /// The server reported an error while the gateway logged in or asked.
+    #[error("the server said {sqlstate}: {message}")]
+    Refused {
+        /// Its SQLSTATE.
+        sqlstate: String,
+        /// Its MESSAGE.
+        message: String,
+    },
+    /// The server wants an authentication method that the gateway does not answer.
+    #[error(
+        "the server asks for {method} authentication, which is refused here: set `password_encryption = scram-sha-256` and use `scram-sha-256` in pg_hba.conf"
+    )]
+    Method {
+        /// Its name.
+        method: &'static str,
+    },
+    /// The server let the gateway in without a proof of itself.
+    #[error(
+        "the server did not ask for the configured password, so it did not prove that it is the right one: use `scram-sha-256` in pg_hba.conf, or remove `password` for a Unix socket that the server trusts"
+    )]
+    Unproven,
+    /// SCRAM failed.
+    #[error("SCRAM authentication with the server failed: {source}")]
+    Scram {
+        /// What the library says.
+        source: io::Error,
+    },
+    /// The server's settings don't allow what is analysed to be what runs.
+    #[error("the server is unfit: {source}")]
+    Unfit {
+        /// Which setting.
+        #[from]
+        source: Unfit,
+    },
+    /// The server sent something that the protocol does not allow there.
+    #[error("the server broke the protocol: {what}")]
+    Protocol {
+        /// What it did.
+        what: &'static str,
+    },
+    /// A name or value to be sent holds a NUL byte.
+    #[error("a start-up value holds a NUL byte: {source}")]
+    Value {
+        /// What the library says.
+        source: io::Error,
+    },
+}
+
+/// The key that cancels a server session's statements.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct CancelKey {
+    /// The server's process id.
+    pub(crate) process_id: i32,
+    /// Its secret.
+    pub(crate) secret: i32,
+}
+
+/// A logged-in connection to a server, idle.
+pub(crate) struct Server {
+    /// The connection.
+    pub(crate) stream: Stream,
+    /// Bytes read past the last message that was looked at; they belong to what comes next.
+    pub(crate) read: BytesMut,
+    /// ParameterStatus as the server sent it, in order.
+    pub(crate) parameters: Vec<(String, String)>,
+    /// Its cancel key.
+    pub(crate) key: CancelKey,
+}
+
+/// A target with what connecting to it needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    /// The target.
+    pub(crate) target: Target,
+    connector: Option<Connector>,
+    timeout_ms: u64,
+}
+
+impl Upstream {
+    /// Prepares connecting to `target`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::TlsSettings`] when its roots or its host name can't be used.
+    pub(crate) fn new(target: Target, timeout_ms: u64) -> Result<Self, Error> {
+        let connector = Connector::new(&target).map_err(|source| Error::TlsSettings { source })?;
+        Ok(Self {
+            target,
+            connector,
+            timeout_ms,
+        })
+    }
+
+    /// Connects and logs in. `settings` go into the start-up message beside the gateway's own parameters.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(crate) async fn connect(&self, settings: &[(String, String)]) -> Result<Server, Error> {
+        let attempt = async {
+            let stream = self.open().await?;
+            login::log_in(stream, &self.target, settings).await
+        };
+        timeout(Duration::from_millis(self.timeout_ms), attempt)
+            .await
+            .unwrap_or(Err(Error::Timeout {
+                timeout_ms: self.timeout_ms,
+            }))
+    }
+
+    /// Asks the server to cancel what the session of `key` is running. The server never answers such a request.
+    ///
+    /// # Errors
+    /// [`Error`] when the request could not be sent.
+    pub(crate) async fn cancel(&self, key: &CancelKey) -> Result<(), Error> {
+        let attempt = async {
+            let mut stream = self.open().await?;
+            let mut request = BytesMut::new();
+            frontend::cancel_request(key.process_id, key.secret, &mut request);
+            stream.write_all(&request).await.map_err(unreachable)?;
+            stream.flush().await.map_err(unreachable)?;
+            // The server closes once it has acted: waiting for that keeps a later statement from being hit.
+            let mut nothing = [0_u8; 1];
+            let _ = stream.read(&mut nothing).await;
+            Ok(())
+        };
+        timeout(CANCEL_TIMEOUT, attempt)
+            .await
+            .unwrap_or(Err(Error::Timeout {
+                timeout_ms: u64::try_from(CANCEL_TIMEOUT.as_millis()).unwrap_or(u64::MAX),
+            }))
+    }
+
+    /// Opens the connection, encrypted where the target says so.
+    async fn open(&self) -> Result<Stream, Error> {
+        match &self.target.host {
+            Host::Unix(folder) => {
+                let path = folder.join(format!(".s.PGSQL.{}", self.target.port));
+                let stream = UnixStream::connect(path).await.map_err(unreachable)?;
+                Ok(Stream::Unix(stream))
+            }
+            Host::Tcp(host) => {
+                let stream = TcpStream::connect((host.as_ref(), self.target.port))
+                    .await
+                    .map_err(unreachable)?;
+                stream.set_nodelay(true).map_err(unreachable)?;
+                match &self.connector {
+                    None => Ok(Stream::Tcp(stream)),
+                    Some(connector) => connector.connect(stream).await,
+                }
+            }
+        }
+    }
+
+    /// The target's name.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.target.name
+    }
+}
+
+fn unreachable(source: io::Error) -> Error {
+    Error::Unreachable { source }
+}
