@@ -1,0 +1,16 @@
+//! End to end: a real PostgreSQL, our real binary, real clients. Each test has a house of its own and leaves nothing behind.
+//!
+//! It must never look inside: what it knows it knows from clients, the server's own log and the evidence folder.
+
+mod bad_input;
+mod clients;
+mod corpus;
+mod crash;
+mod denials;
+mod evidence;
+mod masks;
+mod support;
+
+// The same private PostgreSQL as the demo's.
+#[path = "../../src/demo/postgres.rs"]
+mod postgres;

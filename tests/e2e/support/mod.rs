@@ -1,0 +1,429 @@
+//! A house for one test: private PostgreSQL with the shop in it, token issuer, gateway, evidence folder.
+
+pub(crate) mod canary;
+pub(crate) mod client;
+pub(crate) mod issuer;
+pub(crate) mod raw;
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use ed25519_dalek::{
+    SigningKey,
+    pkcs8::{EncodePrivateKey as _, spki::der::pem::LineEnding},
+};
+
+use crate::postgres::{Cluster, Listen, Options};
+use issuer::{Issuer, TokenRequest};
+
+/// How long the gateway may take to listen, and to stop.
+const GATEWAY_DEADLINE: Duration = Duration::from_secs(30);
+/// What clients ask for as their database.
+pub(crate) const TARGET: &str = "shop";
+/// What tokens are for.
+pub(crate) const AUDIENCE: &str = "provost";
+
+const SHOP_SQL: &str = include_str!("../../corpus/shop.sql");
+const SHOP_POLICY: &str = include_str!("../../corpus/shop.pol");
+
+/// Who connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Person {
+    /// An AI agent: reads and writes the public schema, masked.
+    Agent,
+    /// A person who reads the public schema, masked.
+    Analyst,
+    /// Everything, unmasked.
+    Dba,
+    /// A valid token without any group.
+    Stranger,
+}
+
+impl Person {
+    pub(crate) const ALL: [Self; 4] = [Self::Agent, Self::Analyst, Self::Dba, Self::Stranger];
+
+    pub(crate) const fn id(self) -> &'static str {
+        match self {
+            Self::Agent => "devin@corp",
+            Self::Analyst => "ana@corp",
+            Self::Dba => "dora@corp",
+            Self::Stranger => "stan@corp",
+        }
+    }
+
+    pub(crate) const fn groups(self) -> &'static [&'static str] {
+        match self {
+            Self::Agent => &["ai-agents"],
+            Self::Analyst => &["analysts"],
+            Self::Dba => &["db-admins", "privacy-officers"],
+            Self::Stranger => &[],
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Self {
+        match name {
+            "agent" => Self::Agent,
+            "analyst" => Self::Analyst,
+            "dba" => Self::Dba,
+            "stranger" => Self::Stranger,
+            other => panic!("nobody is called `{other}`"),
+        }
+    }
+
+    /// Whether masks bind them.
+    pub(crate) const fn is_masked(self) -> bool {
+        !matches!(self, Self::Dba)
+    }
+}
+
+/// Everything that one test needs.
+pub(crate) struct House {
+    pub(crate) cluster: Cluster,
+    pub(crate) issuer: Issuer,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) port: u16,
+    gateway: Option<Child>,
+}
+
+impl House {
+    /// PostgreSQL, issuer, configuration; no gateway yet.
+    pub(crate) fn without_gateway() -> Self {
+        let options = Options {
+            listen: Listen::SocketOnly,
+            settings: &[("log_statement", "all"), ("log_line_prefix", "[%p] ")],
+        };
+        let cluster = Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"));
+        cluster.execute("postgres", "CREATE DATABASE shop").unwrap();
+        cluster
+            .execute("shop", SHOP_SQL)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let folder = tempfile::tempdir().unwrap();
+        let issuer = Issuer::start();
+        let house = Self {
+            cluster,
+            issuer,
+            folder,
+            port: free_port(),
+            gateway: None,
+        };
+        house.write_files();
+        house
+    }
+
+    /// The whole house.
+    pub(crate) fn new() -> Self {
+        let mut house = Self::without_gateway();
+        house.start_gateway();
+        house
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.path("provost.toml")
+    }
+
+    pub(crate) fn evidence_path(&self) -> PathBuf {
+        self.path("evidence")
+    }
+
+    fn write_files(&self) {
+        let certificate =
+            rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
+                .unwrap();
+        fs::write(self.path("certificate.pem"), certificate.cert.pem()).unwrap();
+        fs::write(
+            self.path("key.pem"),
+            certificate.signing_key.serialize_pem(),
+        )
+        .unwrap();
+        fs::create_dir(self.path("policies")).unwrap();
+        fs::write(self.path("policies/shop.pol"), SHOP_POLICY).unwrap();
+        fs::write(self.path("server-password"), self.cluster.password()).unwrap();
+        let signing_key = SigningKey::from_bytes(&[7; 32])
+            .to_pkcs8_pem(LineEnding::LF)
+            .unwrap();
+        fs::write(self.path("signing.pem"), signing_key.as_bytes()).unwrap();
+        fs::write(self.path("digest-key"), "0123456789abcdef0123456789abcdef").unwrap();
+        self.write_config(|config| config);
+    }
+
+    /// Writes the configuration, changed by `change`.
+    pub(crate) fn write_config(&self, change: impl FnOnce(String) -> String) {
+        fs::write(self.config_path(), change(self.config())).unwrap();
+    }
+
+    fn config(&self) -> String {
+        include_str!("provost.toml")
+            .replace("@PORT@", &self.port.to_string())
+            .replace("@FOLDER@", self.folder.path().to_str().unwrap())
+            .replace("@ISSUER@", &self.issuer.url())
+            .replace("@AUDIENCE@", AUDIENCE)
+            .replace("@SOCKET@", self.cluster.socket_folder().to_str().unwrap())
+            .replace("@SERVER_PORT@", &self.cluster.port().to_string())
+    }
+
+    /// Our binary, with the configuration named to it by argument.
+    pub(crate) fn provost(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_provost"))
+            .args(arguments)
+            .env("NO_COLOR", "1")
+            .output()
+            .unwrap()
+    }
+
+    /// `provost evidence verify` with the public key that belongs to the house.
+    pub(crate) fn verify(&self) -> Output {
+        let key = self.path("public-key");
+        let signing = provost_evidence::key::SigningKey::from_pem(
+            &fs::read_to_string(self.path("signing.pem")).unwrap(),
+        );
+        fs::write(
+            &key,
+            signing
+                .unwrap()
+                .public_key("gateway-1")
+                .unwrap()
+                .to_string(),
+        )
+        .unwrap();
+        let (store, key) = (self.evidence_path(), key);
+        self.provost(&[
+            "evidence",
+            "verify",
+            "--store",
+            store.to_str().unwrap(),
+            "--public-key",
+            key.to_str().unwrap(),
+        ])
+    }
+
+    /// `provost evidence query`, its rows as JSON objects.
+    #[track_caller]
+    pub(crate) fn query(&self, sql: &str) -> Vec<serde_json::Map<String, serde_json::Value>> {
+        let store = self.evidence_path();
+        let output = self.provost(&[
+            "evidence",
+            "query",
+            "--json",
+            "--store",
+            store.to_str().unwrap(),
+            sql,
+        ]);
+        serde_json::from_str(&succeeded(output)).unwrap()
+    }
+
+    /// The one number that a query over the evidence gives.
+    #[track_caller]
+    pub(crate) fn count(&self, sql: &str) -> u64 {
+        let rows = self.query(sql);
+        rows[0].values().next().unwrap().as_u64().unwrap()
+    }
+
+    /// Starts the gateway and waits until it listens.
+    pub(crate) fn start_gateway(&mut self) {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("gateway.log"))
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_provost"))
+            .args(["serve", "--config"])
+            .arg(self.config_path())
+            .env("NO_COLOR", "1")
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.gateway = Some(child);
+        let deadline = Instant::now() + GATEWAY_DEADLINE;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let ended = self.gateway.as_mut().unwrap().try_wait().unwrap();
+            assert!(
+                ended.is_none(),
+                "the gateway ended with {ended:?}:\n{}",
+                self.gateway_log()
+            );
+            assert!(
+                Instant::now() < deadline,
+                "the gateway does not listen:\n{}",
+                self.gateway_log()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Asks the gateway to stop (SIGTERM) and waits: it must end by itself, with 0.
+    pub(crate) fn stop_gateway(&mut self) {
+        let Some(mut child) = self.gateway.take() else {
+            return;
+        };
+        assert!(
+            Command::new("sh")
+                .args(["-c", "kill -TERM \"$1\"", "sh", &child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let deadline = Instant::now() + GATEWAY_DEADLINE;
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(
+                    status.success(),
+                    "the gateway ended with {status}:\n{}",
+                    self.gateway_log()
+                );
+                return;
+            }
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the gateway did not stop:\n{}", self.gateway_log());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends the gateway without a chance to say anything.
+    pub(crate) fn kill_gateway(&mut self) {
+        if let Some(mut child) = self.gateway.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// What the gateway wrote.
+    pub(crate) fn gateway_log(&self) -> String {
+        fs::read_to_string(self.path("gateway.log")).unwrap_or_default()
+    }
+
+    /// What the server wrote.
+    pub(crate) fn server_log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.cluster.log_path()).unwrap()).into_owned()
+    }
+
+    /// A good token.
+    pub(crate) fn token(&self, person: Person) -> String {
+        self.issuer.token(&TokenRequest::for_person(person))
+    }
+
+    /// Stock `psql` through the gateway, with SQL on its standard input.
+    pub(crate) fn psql(&self, person: Person, arguments: &[&str], sql: &str) -> Output {
+        self.psql_with(person.id(), &self.token(person), TARGET, arguments, sql)
+    }
+
+    pub(crate) fn psql_with(
+        &self,
+        user: &str,
+        password: &str,
+        database: &str,
+        arguments: &[&str],
+        sql: &str,
+    ) -> Output {
+        let mut command = Command::new(self.cluster.program("psql"));
+        command.args(["--no-psqlrc", "--file=-"]).args(arguments);
+        self.client_environment(&mut command, user, password, database);
+        run_with_input(command, sql)
+    }
+
+    /// What libpq reads from the environment.
+    pub(crate) fn client_environment(
+        &self,
+        command: &mut Command,
+        user: &str,
+        password: &str,
+        database: &str,
+    ) {
+        command
+            .env("PGHOST", "localhost")
+            .env("PGHOSTADDR", "127.0.0.1")
+            .env("PGPORT", self.port.to_string())
+            .env("PGUSER", user)
+            .env("PGPASSWORD", password)
+            .env("PGDATABASE", database)
+            .env("PGSSLMODE", "verify-full")
+            .env("PGSSLROOTCERT", self.path("certificate.pem"))
+            .env("PGCLIENTENCODING", "UTF8")
+            .env("LC_ALL", "C");
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.kill_gateway();
+        if thread::panicking() {
+            eprintln!("the gateway wrote:\n{}", self.gateway_log());
+        }
+    }
+}
+
+/// Runs a program with text on its standard input.
+pub(crate) fn run_with_input(mut command: Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    // A program that ends early closes its input: that is its business.
+    let writer =
+        thread::spawn(move || drop(std::io::Write::write_all(&mut stdin, input.as_bytes())));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+/// Standard output of a program that must succeed.
+#[track_caller]
+pub(crate) fn succeeded(output: Output) -> String {
+    let (out, error) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}\nstdout: {out}\nstderr: {error}",
+        output.status
+    );
+    out
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A port of 127.0.0.1 that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// Every file below a folder.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path())
+            } else {
+                found.push(entry.path())
+            }
+        }
+    }
+    found.sort();
+    found
+}
