@@ -42,6 +42,14 @@ enum Answer {
 }
 
 impl Answer {
+    fn told(&self) -> String {
+        match self {
+            Self::Rows(rows) => format!("rows {rows:?}"),
+            Self::Error(state, words) => format!("{} {words}", state.code()),
+            Self::Broken(words) => format!("a broken connection: {words}"),
+        }
+    }
+
     fn from_error(error: &tokio_postgres::Error) -> Self {
         error.as_db_error().map_or_else(
             || Self::Broken(format!("{error:?}")),
@@ -130,7 +138,7 @@ fn complaint(case: &Case, answer: &Answer, in_text: bool) -> Option<String> {
         (_, Answer::Rows(_)) => false,
     };
     if !met {
-        return Some(format!("expected {}, got {answer:?}", case.expect));
+        return Some(format!("expected {}, got {}", case.expect, answer.told()));
     }
     // The binary form of a number is no text to compare.
     let first = match answer {
@@ -198,7 +206,10 @@ async fn run_file(name: &str) {
             let received = connected.received.bytes();
             let leaked = canary::found_in(&received[start..]);
             if person.is_masked() && !leaked.is_empty() {
-                found.push(format!("raw values arrived: {leaked:?} in {answer:?}"));
+                found.push(format!(
+                    "raw values arrived: {leaked:?} in {}",
+                    answer.told()
+                ));
             }
             if let Answer::Error(state, _) = &answer
                 && *state == SqlState::INSUFFICIENT_PRIVILEGE
