@@ -1,1 +1,34 @@
-//! The Provost policy language: text to decision graph.
+//! The Provost policy language: text to decision graph. Never lets a mistake through: a set with any error compiles to
+//! nothing, and what a version does not have is reported by name.
+//!
+//! | room | holds |
+//! |---|---|
+//! | `lexer`, `grammar.lalrpop`, `parser` | text to tokens to the syntax tree, a declaration at a time |
+//! | `ast` | the syntax tree of one file, with spans |
+//! | `absent` | words of the language that are not there yet |
+//! | [`catalogue`] | the controls that `satisfies` may name |
+//! | `lower` | trees to the engine's rules: names, patterns, checks |
+//! | [`Diagnostic`], [`render`] | what is wrong, where, and what to do |
+//! | [`load`] | a folder to a compiled policy |
+//!
+//! [`compile`] takes texts and returns an [`engine::graph::Policy`](provost_engine::graph::Policy). `docs/language.md`
+//! is the reference of the language.
+
+mod absent;
+mod ast;
+pub mod catalogue;
+mod compile;
+mod diagnostic;
+mod lexer;
+mod load;
+mod lower;
+mod parser;
+
+pub use self::{
+    compile::{Compiled, Source, compile},
+    diagnostic::{Colours, Diagnostic, render},
+    load::{LoadError, load},
+};
+
+/// The name of the built-in pack that is part of every policy set unless a file says `exclude baseline`.
+pub const BASELINE: &str = "baseline";

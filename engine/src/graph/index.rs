@@ -193,7 +193,11 @@ mod tests {
             Bits::common([&left, &right]).collect::<Vec<_>>(),
             [63, 127, 199]
         );
-        assert_eq!(left.iter().count(), 5, "a number beyond the width is no member");
+        assert_eq!(
+            left.iter().count(),
+            5,
+            "a number beyond the width is no member"
+        );
         assert!(Bits::empty(200).is_empty() && !left.is_empty());
     }
 }

@@ -1,0 +1,93 @@
+//! Texts to a compiled policy. The order of the texts carries no meaning.
+
+use std::{path::PathBuf, sync::Arc};
+
+use provost_engine::{
+    graph::{self, Policy},
+    verdict::BundleDigest,
+};
+
+use crate::{
+    diagnostic::{Diagnostic, File},
+    lower::{self, Parsed},
+    parser,
+};
+
+/// A policy file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it is, relative to the policy folder: part of the digest, and how diagnostics name it.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// A policy set that compiled.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What decides.
+    pub policy: Policy,
+    /// What is probably not meant.
+    pub warnings: Vec<Diagnostic>,
+    /// How many rules, the built-in pack's included.
+    pub rules: usize,
+    /// How many files, the built-in pack's included.
+    pub files: usize,
+}
+
+/// Compiles a policy set, exactly the files given.
+///
+/// # Errors
+/// Everything that is wrong with it, sorted by file and place; warnings are among them.
+pub fn compile(sources: &[Source]) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut sources: Vec<&Source> = sources.iter().collect();
+    sources.sort_by(|left, right| (&left.path, &left.text).cmp(&(&right.path, &right.text)));
+    let mut diagnostics = Vec::new();
+    let parsed: Vec<Parsed> = sources
+        .iter()
+        .map(|source| {
+            let file = File::new(&source.path, &source.text);
+            let (items, found) = parser::parse(&source.text, &file);
+            diagnostics.extend(found);
+            Parsed { file, items }
+        })
+        .collect();
+    let set = lower::lower(&parsed, digest(&sources), &mut diagnostics);
+    diagnostics
+        .sort_by(|left, right| (left.path(), left.offset()).cmp(&(right.path(), right.offset())));
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Err(diagnostics);
+    }
+    let rules = set.rules.len();
+    match graph::compile(set) {
+        Ok(policy) => Ok(Compiled {
+            policy,
+            warnings: diagnostics,
+            rules,
+            files: sources.len(),
+        }),
+        Err(error) => {
+            // Names were resolved before: what is left is the size of the whole set.
+            let file = parsed
+                .into_iter()
+                .next()
+                .map_or_else(|| File::new("policy".as_ref(), ""), |first| first.file);
+            diagnostics.push(file.error(&(0..0), error.to_string(), "in this set"));
+            Err(diagnostics)
+        }
+    }
+}
+
+/// BLAKE3 over the sorted files, each path and text with its length before it: equal sets in equal places have equal
+/// digests, whatever the order they were read in.
+fn digest(sorted: &[&Source]) -> BundleDigest {
+    let mut hasher = blake3::Hasher::new();
+    for source in sorted {
+        let path = source.path.to_string_lossy().replace('\\', "/");
+        for part in [path.as_bytes(), source.text.as_bytes()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    BundleDigest(Arc::from(hasher.finalize().to_hex().as_str()))
+}

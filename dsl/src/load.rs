@@ -1,0 +1,236 @@
+//! A policy folder: every `*.pol` file below it. Never skips a file that it can't read.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+use crate::{
+    BASELINE,
+    ast::Item,
+    compile::{Compiled, Source, compile},
+    diagnostic::{Diagnostic, File},
+    parser,
+};
+
+/// How many files a set may have; more are [`LoadError::TooMany`].
+const FILES_MAX: usize = 10_000;
+/// How large a file may be, in bytes; larger ones are [`LoadError::TooLarge`].
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// How deep folders may nest; deeper is [`LoadError::TooDeep`] (a link may lead in a circle).
+const DEPTH_MAX: usize = 32;
+
+const BASELINE_TEXT: &str = include_str!("../../policies/baseline/baseline.pol");
+
+/// Why a policy folder can't be used.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// A folder or file can't be read.
+    #[error("can't read `{}`: {source}", path.display())]
+    Read {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is not UTF-8.
+    #[error("`{}` is not UTF-8 text", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is larger than a policy file may be.
+    #[error("`{}` is larger than {FILE_BYTES_MAX} bytes: split it", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// More files than a set may have.
+    #[error("more than {FILES_MAX} policy files under `{}`", path.display())]
+    TooMany {
+        /// The policy folder.
+        path: PathBuf,
+    },
+    /// Folders nest too deep.
+    #[error("`{}` is more than {DEPTH_MAX} folders deep", path.display())]
+    TooDeep {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// No policy file at all.
+    #[error("no `*.pol` file under `{}`", path.display())]
+    Empty {
+        /// The policy folder.
+        path: PathBuf,
+    },
+    /// A Rego module, which would have to be obeyed.
+    #[error("`{}`: Rego modules are not part of this version yet; take it out of the policy folder", path.display())]
+    Rego {
+        /// The module.
+        path: PathBuf,
+    },
+    /// The set has mistakes.
+    #[error("the policy is not valid: {} found", count(diagnostics))]
+    Invalid {
+        /// All of them, warnings too.
+        diagnostics: Vec<Diagnostic>,
+    },
+}
+
+fn count(diagnostics: &[Diagnostic]) -> String {
+    match diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error())
+        .count()
+    {
+        1 => "1 error".to_owned(),
+        count => format!("{count} errors"),
+    }
+}
+
+/// Compiles every `*.pol` file below `folder` (files and folders whose name begins with a dot aside), with the built-in pack `baseline` unless a file says `exclude baseline`.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn load(folder: &Path) -> Result<Compiled, LoadError> {
+    let mut paths = Vec::new();
+    find(folder, folder, 0, &mut paths)?;
+    if paths.is_empty() {
+        return Err(LoadError::Empty {
+            path: folder.to_owned(),
+        });
+    }
+    let mut sources = paths
+        .iter()
+        .map(|path| read(folder, path))
+        .collect::<Result<Vec<_>, _>>()?;
+    if !sources.iter().any(excludes_baseline) {
+        sources.push(baseline());
+    }
+    compile(&sources).map_err(|diagnostics| LoadError::Invalid { diagnostics })
+}
+
+/// The built-in pack.
+pub(crate) fn baseline() -> Source {
+    // No file of a folder can have this path: the brackets tell readers that it is built in.
+    Source {
+        path: PathBuf::from("<built-in>/baseline.pol"),
+        text: BASELINE_TEXT.to_owned(),
+    }
+}
+
+fn excludes_baseline(source: &Source) -> bool {
+    let (items, _) = parser::parse(&source.text, &File::new(&source.path, &source.text));
+    items
+        .iter()
+        .any(|item| matches!(item, Item::Exclude(pack) if pack.value == BASELINE))
+}
+
+fn find(
+    root: &Path,
+    folder: &Path,
+    depth: usize,
+    paths: &mut Vec<PathBuf>,
+) -> Result<(), LoadError> {
+    if depth > DEPTH_MAX {
+        return Err(LoadError::TooDeep {
+            path: folder.to_owned(),
+        });
+    }
+    let failed = |source| LoadError::Read {
+        path: folder.to_owned(),
+        source,
+    };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        // Hidden files and folders are an editor's or a mount's own (`.git`, the `..data` of a mounted config map).
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let path = entry.path();
+        let metadata = fs::metadata(&path).map_err(|source| LoadError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if metadata.is_dir() {
+            find(root, &path, depth + 1, paths)?;
+        } else if extension == Some("rego") {
+            return Err(LoadError::Rego { path });
+        } else if extension == Some("pol") {
+            if metadata.len() > FILE_BYTES_MAX {
+                return Err(LoadError::TooLarge { path });
+            }
+            if paths.len() >= FILES_MAX {
+                return Err(LoadError::TooMany {
+                    path: root.to_owned(),
+                });
+            }
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn read(folder: &Path, path: &Path) -> Result<Source, LoadError> {
+    let bytes = fs::read(path).map_err(|source| LoadError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| LoadError::NotUtf8 {
+        path: path.to_owned(),
+    })?;
+    Ok(Source {
+        path: path.strip_prefix(folder).unwrap_or(path).to_owned(),
+        text,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Colours, render};
+
+    #[track_caller]
+    fn check(folder: &str) -> Compiled {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        match load(&root.join(folder)) {
+            Ok(compiled) => {
+                assert_eq!(
+                    render(&compiled.warnings, Colours::None),
+                    "",
+                    "warnings in {folder}"
+                );
+                compiled
+            }
+            Err(LoadError::Invalid { diagnostics }) => {
+                panic!("{}", render(&diagnostics, Colours::None))
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn the_demo_policy_compiles() {
+        let compiled = check("examples/demo/policy");
+        assert_eq!(compiled.files, 2, "with the built-in pack");
+        assert!(compiled.rules > 10);
+    }
+
+    #[test]
+    fn the_built_in_pack_compiles_alone() {
+        let compiled = compile(&[baseline()]).expect("the pack is valid");
+        assert!(compiled.warnings.is_empty());
+    }
+
+    #[test]
+    fn a_folder_without_policies_is_refused() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let error = load(&root.join("policies/controls")).expect_err("nothing to load");
+        assert!(matches!(error, LoadError::Empty { .. }), "{error}");
+        let error = load(&root.join("policies/no-such-folder")).expect_err("nothing to load");
+        assert!(matches!(error, LoadError::Read { .. }), "{error}");
+    }
+}
