@@ -69,7 +69,10 @@ apt_install() {
   esac
   status=0
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" || status=$?
-  [ -z "$switch" ] || as_root rm -f "$switch"
+  if [ -n "$switch" ]; then
+    as_root rm -f "$switch"
+    as_root rmdir /etc/postgresql-common/createcluster.d 2>/dev/null || :
+  fi
   [ "$status" -eq 0 ] || die "apt-get could not install: $*"
 }
 

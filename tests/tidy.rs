@@ -1,6 +1,9 @@
 //! The house rules that no lint of the compiler knows: crate edges, what lies where, file headers, lengths, reasons
 //! beside dependencies, links. It must never need a network, a server or a build of ours.
 
+// Helpers are tests too: what clippy leaves to tests (clippy.toml) holds for all of this.
+#![cfg(test)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
