@@ -62,6 +62,92 @@ pub enum Error {
         /// The encoder's reason.
         source: serde_json::Error,
     },
+    /// The object store refused something.
+    #[error("cannot {action} object `{key}`")]
+    Store {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// The object's key, or a prefix.
+        key: String,
+        /// The store's reason.
+        source: object_store::Error,
+    },
+    /// An object that is written once is already there with other content.
+    #[error(
+        "object `{key}` exists with other content: another writer uses this gateway's name, or it was altered; run `provost evidence verify`"
+    )]
+    Conflict {
+        /// The object's key.
+        key: String,
+    },
+    /// The operating system gave no random bytes.
+    #[error("no randomness from the operating system")]
+    Randomness {
+        /// Its reason.
+        source: getrandom::Error,
+    },
+    /// Rows could not be encoded as Parquet, or Parquet could not be read.
+    #[error("cannot {action} Parquet for `{key}`")]
+    Parquet {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// The object's key.
+        key: String,
+        /// The library's reason.
+        source: parquet::errors::ParquetError,
+    },
+    /// Rows could not be laid out as columns.
+    #[error("cannot lay out rows of `{dataset}`")]
+    Columns {
+        /// The dataset.
+        dataset: &'static str,
+        /// The library's reason.
+        source: arrow::error::ArrowError,
+    },
+    /// A file of the sealer in the log's folder is damaged.
+    #[error("`{}` is damaged; restore it from a copy, nothing was changed", path.display())]
+    StateDamaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The store and the log's folder disagree about what was sealed last.
+    #[error(
+        "log folder says seal {local:?} of `{gateway}` was the last, the store says {stored:?}: one of them was replaced; restore it, or give this gateway a new name"
+    )]
+    Diverged {
+        /// The gateway.
+        gateway: String,
+        /// The last seal by the log's folder.
+        local: Option<u64>,
+        /// The last seal by the store.
+        stored: Option<u64>,
+    },
+    /// What the store holds for a gateway can't be continued.
+    #[error("ledger of `{gateway}` cannot be continued: {fault}; run `provost evidence verify`")]
+    Ledger {
+        /// The gateway.
+        gateway: String,
+        /// What is wrong.
+        fault: Box<crate::verify::Fault>,
+    },
+    /// A key is not what it should be.
+    #[error("{problem}")]
+    Key {
+        /// What is wrong with it.
+        problem: crate::key::Problem,
+    },
+    /// Work on another thread was stopped, because the runtime shuts down or the work panicked.
+    #[error("sealing was interrupted; repeat it")]
+    Interrupted {
+        /// The runtime's reason.
+        source: tokio::task::JoinError,
+    },
+    /// A query was refused or failed.
+    #[error("query failed")]
+    Query {
+        /// The engine's reason.
+        source: Box<datafusion::error::DataFusionError>,
+    },
 }
 
 /// What is wrong with a log file.

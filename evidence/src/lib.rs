@@ -1,18 +1,37 @@
 //! Provost's evidence: records, write-ahead log, Parquet, ledger, verification, queries. Knows no other crate of ours.
 //!
-//! The way of a record:
-//! [`Record`](record::Record) -> [`Log::append`] (write-ahead log, [`Receipt`]) -> sealer -> Parquet rows and their
-//! Merkle tree -> signed checkpoint -> verify, query.
+//! The way of a record: [`record::Record`] -> [`Log::append`] (write-ahead log, [`Receipt`]) -> [`Sealer::seal_now`]
+//! (rows in Parquet, their Merkle tree, a signed checkpoint) -> [`verify()`], [`query()`].
+//! `docs/evidence-format.md` describes every byte that is left behind.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`record`] | what the gateway logs: plain data |
 //! | `log` | frames, segments, group commit, recovery |
+//! | [`dataset`] | the tables and their columns |
+//! | `ledger` | canonical records, Merkle tree and tiles, checkpoints, manifests and seals; pure |
+//! | `seal` | joins log entries to rows, builds and publishes seals |
+//! | [`verify`] | checks everything from a public key |
+//! | [`query`] | read-only SQL; the only room that knows DataFusion |
+//! | [`key`] | signing key and public key |
+//! | [`store`] | a folder as an object store that survives power loss |
 //! | [`error`] | the one error enum |
 
+pub mod dataset;
 pub mod error;
+pub mod key;
+mod ledger;
 mod log;
+pub mod query;
 pub mod record;
+mod seal;
+pub mod store;
+pub mod verify;
 
 pub use error::Error;
+pub use key::{PublicKey, SigningKey};
 pub use log::{Durability, Log, LogOptions, Receipt, Recovery};
+pub use query::{Answer, Format, query};
+pub use seal::{Sealed, Sealer};
+pub use store::DurableFolder;
+pub use verify::{Report, verify};

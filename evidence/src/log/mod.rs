@@ -5,7 +5,7 @@ mod committer;
 mod disk;
 mod frame;
 mod recovery;
-mod segment;
+pub(crate) mod segment;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::record::Record;
 
+pub(crate) use disk::{sync_folder_of, write_whole};
 pub use recovery::Recovery;
 
 /// Where the log is and how it behaves.
@@ -150,6 +151,15 @@ impl Log {
         self.committer.wait_synced(end).await
     }
 
+    /// Closes the current segment if it holds anything; returns the first sequence that is in no closed segment.
+    pub(crate) fn rotate(&self) -> Result<u64, Error> {
+        self.committer.rotate()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.options.folder
+    }
+
     /// The gateway's name.
     pub fn gateway(&self) -> &str {
         &self.options.gateway
@@ -161,7 +171,7 @@ impl Log {
     }
 }
 
-fn check_gateway_name(name: &str) -> Result<(), Error> {
+pub(crate) fn check_gateway_name(name: &str) -> Result<(), Error> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let valid = (1..=64).contains(&name.len())
         && name.starts_with(plain)
@@ -197,4 +207,14 @@ fn lock_folder(folder: &Path) -> Result<File, Error> {
             source,
         }),
     }
+}
+
+/// Deletes the segments whose first sequence is below `next_sequence`, oldest first so that what is left is gapless.
+pub(crate) fn remove_segments(folder: &Path, next_sequence: u64) -> Result<(), Error> {
+    for segment in segment::list(folder)? {
+        if segment.first_sequence < next_sequence {
+            std::fs::remove_file(&segment.path).map_err(Error::file("remove", &segment.path))?;
+        }
+    }
+    sync_folder_of(&folder.join("lock")).map_err(Error::file("fsync", folder))
 }

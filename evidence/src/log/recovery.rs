@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Damage, Error};
 use crate::log::segment::{self, SegmentPath};
 use crate::record::Record;
+use crate::seal::state::State;
 
 /// What [`crate::Log::open`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,31 @@ pub(super) fn recover(folder: &Path) -> Result<Recovery, Error> {
         next_sequence: 0,
     };
     let mut open = BTreeSet::new();
+    let mut sealed_before = 0;
+    if let Some((state, _)) = State::read(folder)? {
+        sealed_before = state.next_sequence;
+        open.extend(
+            state
+                .waiting
+                .into_iter()
+                .map(|waiting| waiting.decision.statement_id),
+        );
+    }
+    if sealed_before > 0
+        && segments
+            .first()
+            .is_none_or(|first| first.first_sequence > sealed_before)
+    {
+        // Sealing deletes only what lies before, and the current segment always stays.
+        let path = folder.join(segment::file_name(sealed_before));
+        return Err(Error::Damaged {
+            path,
+            offset: 0,
+            damage: Damage::Missing {
+                expected: sealed_before,
+            },
+        });
+    }
     for (position, path) in segments.iter().enumerate() {
         if position == 0 {
             recovery.next_sequence = path.first_sequence;
@@ -67,9 +93,13 @@ pub(super) fn recover(folder: &Path) -> Result<Recovery, Error> {
         }
         recovery.next_sequence = segment.next_sequence();
         recovery.epoch = recovery.epoch.max(segment.epoch + 1);
-        recovery.entries += segment.records.len() as u64;
-        for record in &segment.records {
-            track_open(record, &mut open);
+        // Segments below this are sealed; only their deletion was interrupted.
+        if segment.first_sequence >= sealed_before {
+            recovery.entries += segment.records.len() as u64;
+            segment
+                .records
+                .iter()
+                .for_each(|record| track_open(record, &mut open));
         }
     }
     recovery.statements_open = open.len() as u64;

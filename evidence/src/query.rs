@@ -1,0 +1,225 @@
+//! SQL over the evidence: DataFusion over the objects that seals name. Read-only; must never see an object that no seal
+//! names, write anything, or reach a file outside the store. It checks no signature: that is `verify`'s work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow;
+use datafusion::datasource::MemTable;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use object_store::ObjectStore;
+use url::Url;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::dataset::Dataset;
+use crate::error::Error;
+use crate::ledger::documents::{Manifest, Seal};
+use crate::store;
+use crate::verify::Fault;
+
+/// The URL under which DataFusion knows the store; nothing else is registered, so nothing else can be read.
+const STORE_URL: &str = "evidence://store/";
+
+/// The answer to a query: at least the schema, even when no row matches.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The columns.
+    pub schema: SchemaRef,
+    /// The rows.
+    pub batches: Vec<RecordBatch>,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A table for people.
+    Pretty,
+    /// One JSON object a line.
+    JsonLines,
+    /// RFC 4180 with a header line; lists as JSON-like text.
+    Csv,
+}
+
+/// Runs one read-only query over the tables `sessions`, `statements`, `maskings` and `changes`. A table without rows is
+/// empty, not missing.
+///
+/// # Errors
+/// [`Error::Query`] when the query isn't valid, isn't read-only (DDL, DML, COPY, SET are refused) or fails;
+/// [`Error::Store`]; [`Error::Ledger`] when a manifest can't be read.
+pub async fn query(store: Arc<dyn ObjectStore>, sql: &str) -> Result<Answer, Error> {
+    let context = open(store).await?;
+    let read_only = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
+    let frame = context
+        .sql_with_options(sql, read_only)
+        .await
+        .map_err(failed)?;
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let batches = frame.collect().await.map_err(failed)?;
+    Ok(Answer { schema, batches })
+}
+
+impl Answer {
+    /// Writes the answer as text, a line feed at the end.
+    ///
+    /// # Errors
+    /// [`Error::Query`] when a value has no form in `format`.
+    pub fn render(&self, format: Format) -> Result<String, Error> {
+        let rendered = match format {
+            Format::Pretty => self.pretty(),
+            Format::JsonLines => self.json_lines(),
+            Format::Csv => self.csv(),
+        };
+        rendered.map_err(|source| failed(DataFusionError::ArrowError(Box::new(source), None)))
+    }
+
+    fn pretty(&self) -> Result<String, arrow::error::ArrowError> {
+        let empty = [RecordBatch::new_empty(Arc::clone(&self.schema))];
+        let batches = if self.batches.is_empty() {
+            &empty
+        } else {
+            self.batches.as_slice()
+        };
+        Ok(format!(
+            "{}\n",
+            arrow::util::pretty::pretty_format_batches(batches)?
+        ))
+    }
+
+    fn json_lines(&self) -> Result<String, arrow::error::ArrowError> {
+        let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
+        self.batches
+            .iter()
+            .try_for_each(|batch| writer.write(batch))?;
+        writer.finish()?;
+        text(writer.into_inner())
+    }
+
+    fn csv(&self) -> Result<String, arrow::error::ArrowError> {
+        let mut writer = arrow::csv::WriterBuilder::new()
+            .with_header(true)
+            .build(Vec::new());
+        writer.write(&flatten_lists(&RecordBatch::new_empty(Arc::clone(
+            &self.schema,
+        )))?)?;
+        for batch in &self.batches {
+            writer.write(&flatten_lists(batch)?)?;
+        }
+        text(writer.into_inner())
+    }
+}
+
+/// CSV has no lists: they become text, as the pretty table shows them.
+fn flatten_lists(batch: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
+    use arrow::datatypes::{DataType, Field, Schema};
+    use arrow::util::display::{ArrayFormatter, FormatOptions};
+    let mut fields = Vec::new();
+    let mut columns = Vec::new();
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        if !column.data_type().is_nested() {
+            fields.push(Arc::clone(field));
+            columns.push(Arc::clone(column));
+            continue;
+        }
+        let options = FormatOptions::default();
+        let formatter = ArrayFormatter::try_new(column, &options)?;
+        let texts = (0..column.len())
+            .map(|row| (!column.is_null(row)).then(|| formatter.value(row).to_string()));
+        let texts: arrow::array::StringArray = texts.collect();
+        fields.push(Arc::new(Field::new(field.name(), DataType::Utf8, true)));
+        columns.push(Arc::new(texts));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, arrow::error::ArrowError> {
+    String::from_utf8(bytes)
+        .map_err(|error| arrow::error::ArrowError::ExternalError(Box::new(error)))
+}
+
+async fn open(store: Arc<dyn ObjectStore>) -> Result<SessionContext, Error> {
+    let context =
+        SessionContext::new_with_config(SessionConfig::new().with_information_schema(true));
+    let objects = objects(store.as_ref()).await?;
+    let url = Url::parse(STORE_URL)
+        .map_err(|error| failed(DataFusionError::External(Box::new(error))))?;
+    context.register_object_store(&url, store);
+    for dataset in Dataset::ALL {
+        let keys = objects.get(&dataset).map(Vec::as_slice).unwrap_or_default();
+        let table: Arc<dyn datafusion::catalog::TableProvider> = match keys {
+            [] => Arc::new(MemTable::try_new(dataset.schema(), vec![vec![]]).map_err(failed)?),
+            keys => Arc::new(listing(dataset, keys).map_err(failed)?),
+        };
+        context
+            .register_table(dataset.name(), table)
+            .map_err(failed)?;
+    }
+    Ok(context)
+}
+
+fn listing(dataset: Dataset, keys: &[String]) -> Result<ListingTable, DataFusionError> {
+    let paths: Result<Vec<_>, _> = keys
+        .iter()
+        .map(|key| ListingTableUrl::parse(format!("{STORE_URL}{key}")))
+        .collect();
+    let options =
+        ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
+    let config = ListingTableConfig::new_with_multi_paths(paths?)
+        .with_listing_options(options)
+        .with_schema(dataset.schema());
+    ListingTable::try_new(config)
+}
+
+/// The objects that seals name, by dataset, in the ledger's order.
+async fn objects(store: &dyn ObjectStore) -> Result<BTreeMap<Dataset, Vec<String>>, Error> {
+    let mut objects: BTreeMap<Dataset, Vec<String>> = BTreeMap::new();
+    for key in store::list(store, "ledger").await? {
+        if !key
+            .split('/')
+            .nth(2)
+            .is_some_and(|folder| folder == "seals")
+        {
+            continue;
+        }
+        let seal: Seal = document(store, &key).await?;
+        for pinned in seal.manifests {
+            let manifest: Manifest = document(store, &pinned.key).await?;
+            objects
+                .entry(manifest.dataset)
+                .or_default()
+                .push(manifest.key);
+        }
+    }
+    Ok(objects)
+}
+
+async fn document<T: serde::de::DeserializeOwned>(
+    store: &dyn ObjectStore,
+    key: &str,
+) -> Result<T, Error> {
+    let gateway = key.split('/').nth(1).unwrap_or_default().to_owned();
+    let fault = |fault| Error::Ledger {
+        gateway: gateway.clone(),
+        fault: Box::new(fault),
+    };
+    let bytes = store::read(store, key)
+        .await?
+        .ok_or_else(|| fault(Fault::Missing))?;
+    serde_json::from_slice(&bytes).map_err(|_| fault(Fault::Malformed))
+}
+
+fn failed(source: DataFusionError) -> Error {
+    Error::Query {
+        source: Box::new(source),
+    }
+}

@@ -1,0 +1,412 @@
+//! Sealing: closed log segments become Parquet objects, tiles and a signed checkpoint in an object store. Must never
+//! delete a segment before its objects and checkpoint are durable, nor publish two different seals of one number.
+//!
+//! One seal, in order; a crash after any step is answered by the step's repetition:
+//! 1. join the entries of closed segments (and decisions carried from before) into rows; build every object in memory;
+//! 2. write all of it into one file, `seal.pending`, atomically (from here on the seal's bytes are decided);
+//! 3. put the objects, create-only, the checkpoint last (from here on the seal exists); replace `checkpoint`, its copy;
+//! 4. replace the state file; 5. delete the segments; 6. delete `seal.pending`.
+
+pub(crate) mod build;
+pub(crate) mod date;
+pub(crate) mod join;
+pub(crate) mod pending;
+pub(crate) mod state;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use tokio::sync::Mutex;
+
+use crate::error::{Damage, Error};
+use crate::key::{Problem, PublicKey, SigningKey, random};
+use crate::ledger::documents::Seal;
+use crate::ledger::tree::Tree;
+use crate::ledger::{self, checkpoint};
+use crate::log::{Log, remove_segments, segment, write_whole};
+use crate::record::Micros;
+use crate::store;
+use crate::verify::Fault;
+use build::{Built, Tip};
+use join::Batch;
+use pending::Pending;
+use state::State;
+
+/// Bytes of log that one seal takes, at most, unless one segment is larger: it bounds the memory a seal needs. What is
+/// beyond goes into the next seal of the same call.
+const SEAL_LOG_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+type Secrets = dyn Fn() -> Result<[u8; 32], Error> + Send + Sync;
+
+/// What [`Sealer::seal_now`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sealed {
+    /// Seals made; 0 when there was nothing to seal.
+    pub seals: u64,
+    /// Rows in them, all datasets.
+    pub rows: u64,
+    /// Rows in the ledger altogether: the size of its tree.
+    pub tree_size: u64,
+    /// Decisions that wait for their end.
+    pub waiting: u64,
+}
+
+/// Seals the log of one gateway into one store.
+pub struct Sealer {
+    shared: Arc<Shared>,
+    /// `None` after an error: what is on disk and in the store is then read again.
+    tip: Mutex<Option<Tip>>,
+}
+
+struct Shared {
+    log: Arc<Log>,
+    store: Arc<dyn ObjectStore>,
+    key: SigningKey,
+    public: PublicKey,
+    secrets: Box<Secrets>,
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Sealer")
+            .field("log", &self.shared.log)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sealer {
+    /// Finishes a seal that a crash interrupted, and checks that log folder and store agree on the last one.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`], [`Error::Conflict`], [`Error::Ledger`] and [`Error::StateDamaged`] are alarms: someone altered
+    /// the folder or the store. [`Error::Key`] when the ledger was begun with another key. [`Error::Store`],
+    /// [`Error::File`].
+    pub async fn open(
+        log: Arc<Log>,
+        store: Arc<dyn ObjectStore>,
+        key: SigningKey,
+    ) -> Result<Sealer, Error> {
+        Sealer::open_with(log, store, key, Box::new(random)).await
+    }
+
+    async fn open_with(
+        log: Arc<Log>,
+        store: Arc<dyn ObjectStore>,
+        key: SigningKey,
+        secrets: Box<Secrets>,
+    ) -> Result<Sealer, Error> {
+        let public = key.public(log.gateway());
+        let shared = Arc::new(Shared {
+            log,
+            store,
+            key,
+            public,
+            secrets,
+        });
+        let tip = shared.load().await?;
+        Ok(Sealer {
+            shared,
+            tip: Mutex::new(Some(tip)),
+        })
+    }
+
+    /// Closes the current segment and seals everything closed. `now` decides which decisions have waited long enough
+    /// (60 s) for their end to be sealed as `open`; decisions of earlier starts get outcome `unknown`.
+    ///
+    /// Call it on a timer and at shutdown. A failed call may be repeated: it continues where it stopped.
+    ///
+    /// # Errors
+    /// As [`Sealer::open`]; [`Error::LogFailed`] when the log has failed; [`Error::Damaged`].
+    pub async fn seal_now(&self, now: Micros) -> Result<Sealed, Error> {
+        let mut slot = self.tip.lock().await;
+        let mut tip = match slot.take() {
+            Some(tip) => tip,
+            None => self.shared.load().await?,
+        };
+        let shared = Arc::clone(&self.shared);
+        let closed_before = blocking(move || shared.log.rotate()).await?;
+        let mut sealed = Sealed {
+            seals: 0,
+            rows: 0,
+            tree_size: 0,
+            waiting: 0,
+        };
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let (unchanged, built) = blocking(move || {
+                let built = shared.build(&tip, closed_before, now)?;
+                Ok((tip, built))
+            })
+            .await?;
+            let Some(built) = built else {
+                tip = unchanged;
+                break;
+            };
+            self.shared.publish(&built.pending).await?;
+            sealed.seals += 1;
+            sealed.rows += built.rows;
+            tip = built.tip;
+        }
+        sealed.tree_size = tip.tree.size();
+        sealed.waiting = tip.state.waiting.len() as u64;
+        *slot = Some(tip);
+        Ok(sealed)
+    }
+
+    /// The key that verifies what this sealer seals.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.shared.public
+    }
+}
+
+/// Runs file and processor work off the runtime's thread.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(join) => Err(Error::Interrupted { source: join }),
+    }
+}
+
+impl Shared {
+    fn folder(&self) -> &FilePath {
+        self.log.folder()
+    }
+
+    /// Reads where the ledger stands, after finishing what was begun.
+    async fn load(&self) -> Result<Tip, Error> {
+        if let Some(pending) = Pending::read(self.folder())? {
+            if pending.gateway != self.log.gateway() {
+                return Err(Error::StateDamaged {
+                    path: Pending::path(self.folder()),
+                });
+            }
+            self.publish(&pending).await?;
+        }
+        let gateway = self.log.gateway();
+        let local = State::read(self.folder())?;
+        let stored = self
+            .last_stored(local.as_ref().and_then(|(state, _)| state.seal))
+            .await?;
+        let local_seal = local.as_ref().and_then(|(state, _)| state.seal);
+        let (Some((state, state_bytes)), Some(number)) = (local, stored) else {
+            return match (local_seal, stored) {
+                (None, None) => Ok(Tip {
+                    state: State::first(gateway),
+                    tree: Tree::default(),
+                    seal_sha256: None,
+                }),
+                (local, stored) => Err(Error::Diverged {
+                    gateway: gateway.to_owned(),
+                    local,
+                    stored,
+                }),
+            };
+        };
+        if state.gateway != gateway || local_seal != Some(number) {
+            return Err(Error::Diverged {
+                gateway: gateway.to_owned(),
+                local: local_seal,
+                stored: Some(number),
+            });
+        }
+        self.check_key().await?;
+        let statement = checkpoint::open(
+            &self.must_read(&checkpoint::key(gateway, number)).await?,
+            &self.public,
+        )
+        .map_err(|fault| self.fault(fault))?;
+        let seal_bytes = self.must_read(&Seal::key(gateway, number)).await?;
+        let seal: Seal =
+            serde_json::from_slice(&seal_bytes).map_err(|_| self.fault(Fault::Malformed))?;
+        if statement.seal != number || ledger::sha256(&seal_bytes) != statement.seal_sha256 {
+            return Err(self.fault(Fault::Digest));
+        }
+        if ledger::sha256(&state_bytes) != seal.state_sha256 {
+            return Err(Error::StateDamaged {
+                path: State::path(self.folder()),
+            });
+        }
+        let tree = self.load_tree(statement.size).await?;
+        if tree.root() != statement.root || tree.size() != state.next_log_index {
+            return Err(self.fault(Fault::Root));
+        }
+        Ok(Tip {
+            state,
+            tree,
+            seal_sha256: Some(statement.seal_sha256),
+        })
+    }
+
+    /// The number of the store's last seal; looks only from the folder's last one on.
+    async fn last_stored(&self, local: Option<u64>) -> Result<Option<u64>, Error> {
+        use futures::TryStreamExt as _;
+        let prefix = format!("{}/checkpoints", ledger::prefix(self.log.gateway()));
+        let failed = |source| Error::Store {
+            action: "list",
+            key: prefix.clone(),
+            source,
+        };
+        let path = object_store::path::Path::from(prefix.as_str());
+        let listed: Vec<_> = match local {
+            None => self
+                .store
+                .list(Some(&path))
+                .try_collect()
+                .await
+                .map_err(failed)?,
+            Some(local) => {
+                let own = checkpoint::key(self.log.gateway(), local);
+                if store::read(self.store.as_ref(), &own).await?.is_none() {
+                    return Ok(None);
+                }
+                let own = object_store::path::Path::from(own);
+                self.store
+                    .list_with_offset(Some(&path), &own)
+                    .try_collect()
+                    .await
+                    .map_err(failed)?
+            }
+        };
+        let numbers = listed
+            .iter()
+            .filter_map(|meta| meta.location.filename()?.parse::<u64>().ok());
+        Ok(numbers.max().or(local))
+    }
+
+    async fn check_key(&self) -> Result<(), Error> {
+        let there = self
+            .must_read(&build::public_key_key(self.log.gateway()))
+            .await?;
+        if there == self.public.file().as_bytes() {
+            Ok(())
+        } else {
+            Err(Problem::Other {
+                gateway: self.log.gateway().to_owned(),
+            }
+            .into_error())
+        }
+    }
+
+    async fn load_tree(&self, size: u64) -> Result<Tree, Error> {
+        let mut tiles = Vec::new();
+        for path in Tree::partial_paths(size) {
+            tiles.push(match path {
+                Some(path) => self
+                    .must_read(&build::tile_key(self.log.gateway(), &path))
+                    .await?
+                    .to_vec(),
+                None => Vec::new(),
+            });
+        }
+        Tree::from_tiles(size, &tiles).ok_or_else(|| self.fault(Fault::Tile))
+    }
+
+    async fn must_read(&self, key: &str) -> Result<bytes::Bytes, Error> {
+        store::read(self.store.as_ref(), key)
+            .await?
+            .ok_or_else(|| self.fault(Fault::Missing))
+    }
+
+    fn fault(&self, fault: Fault) -> Error {
+        Error::Ledger {
+            gateway: self.log.gateway().to_owned(),
+            fault: Box::new(fault),
+        }
+    }
+
+    /// Builds the next seal and decides it (`seal.pending`); `None` when there is nothing to seal.
+    fn build(&self, tip: &Tip, closed_before: u64, now: Micros) -> Result<Option<Built>, Error> {
+        let batch = self.next_batch(&tip.state, closed_before)?;
+        let epoch = batch.epoch;
+        if batch.records.is_empty() && tip.state.waiting.is_empty() {
+            return Ok(None);
+        }
+        let joined = join::join(&tip.state, batch, now);
+        if joined.groups.is_empty() {
+            // Only decisions that wait: they stay in their segments, which costs nothing and loses nothing.
+            return Ok(None);
+        }
+        let built = build::build(tip, joined, epoch, &self.key, &*self.secrets)?;
+        built.pending.write(self.folder())?;
+        Ok(Some(built))
+    }
+
+    /// The closed segments that come next: of one epoch, and together below [`SEAL_LOG_BYTES_MAX`].
+    fn next_batch(&self, state: &State, closed_before: u64) -> Result<Batch, Error> {
+        let current = self.log.epoch();
+        let mut batch = Batch {
+            epoch: current,
+            epochs_over: current,
+            first_sequence: state.next_sequence,
+            records: Vec::new(),
+        };
+        let mut next = state.next_sequence;
+        let mut bytes = 0;
+        for path in segment::list(self.folder())? {
+            if path.first_sequence < next {
+                continue; // sealed; its deletion was interrupted and is repeated with the next seal
+            }
+            if path.first_sequence >= closed_before {
+                break;
+            }
+            let segment = segment::read(&path)?;
+            let damaged = |damage| Error::Damaged {
+                path: path.path.clone(),
+                offset: segment.bytes_good,
+                damage,
+            };
+            if path.first_sequence > next {
+                return Err(damaged(Damage::Missing { expected: next }));
+            }
+            if let Some(torn) = segment.torn {
+                return Err(damaged(torn.damage));
+            }
+            if !batch.records.is_empty()
+                && (segment.epoch != batch.epoch || bytes >= SEAL_LOG_BYTES_MAX)
+            {
+                batch.epochs_over = segment.epoch;
+                break;
+            }
+            next = segment.next_sequence();
+            bytes += segment.bytes_good;
+            batch.epoch = segment.epoch;
+            batch.records.extend(segment.records);
+        }
+        Ok(batch)
+    }
+
+    /// Puts everything of a decided seal, then lets go of what it was made from.
+    async fn publish(&self, pending: &Pending) -> Result<(), Error> {
+        let store = self.store.as_ref();
+        for put in &pending.puts {
+            store::put_once(store, &put.key, put.bytes.clone()).await?;
+        }
+        if let Some(checkpoint) = pending.puts.last() {
+            let key = checkpoint::latest_key(&pending.gateway);
+            store::put_over(store, &key, checkpoint.bytes.clone()).await?;
+        }
+        let (folder, state, next_sequence) = (
+            self.folder().to_owned(),
+            pending.state.clone(),
+            pending.next_sequence,
+        );
+        blocking(move || finish(&folder, &state, next_sequence)).await
+    }
+}
+
+/// Steps 4 to 6 of a seal.
+fn finish(folder: &FilePath, state: &[u8], next_sequence: u64) -> Result<(), Error> {
+    let path = State::path(folder);
+    write_whole(&path, state).map_err(Error::file("write", path))?;
+    remove_segments(folder, next_sequence)?;
+    let path = Pending::path(folder);
+    std::fs::remove_file(&path).map_err(Error::file("remove", &path))?;
+    crate::log::sync_folder_of(&path).map_err(Error::file("fsync", folder))
+}

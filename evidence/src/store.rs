@@ -1,0 +1,260 @@
+//! Objects: a folder as an object store that survives power loss, and the two ways we put an object.
+//! It must never replace an object that is written once.
+//!
+//! `object_store`'s `LocalFileSystem` (0.13) creates atomically (staging file, hard link) but never fsyncs, so after a
+//! power loss an acknowledged object may be empty. [`DurableFolder`] therefore writes itself and delegates the reading.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path as FilePath;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
+
+use crate::error::Error;
+
+/// A folder as an object store whose puts are durable when they return: file, and every folder above it up to the root.
+#[derive(Debug)]
+pub struct DurableFolder {
+    inner: LocalFileSystem,
+    root: PathBuf,
+    /// Makes staging names unique within the process.
+    staged: AtomicU64,
+}
+
+impl DurableFolder {
+    /// Opens the folder, creating it if missing.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Store`].
+    pub fn open(folder: &FilePath) -> Result<Arc<dyn ObjectStore>, Error> {
+        std::fs::create_dir_all(folder).map_err(Error::file("create folder", folder))?;
+        let root = folder.canonicalize().map_err(Error::file("find", folder))?;
+        let inner = LocalFileSystem::new_with_prefix(&root).map_err(|source| Error::Store {
+            action: "open",
+            key: folder.display().to_string(),
+            source,
+        })?;
+        Ok(Arc::new(DurableFolder {
+            inner,
+            root,
+            staged: AtomicU64::new(0),
+        }))
+    }
+
+    /// Staging name, fsync, then link (create) or rename (overwrite), then fsync of the folders. Names ending in
+    /// `#digits` are `LocalFileSystem`'s own staging names: listings leave them out.
+    fn write(
+        &self,
+        target: &FilePath,
+        payload: &PutPayload,
+        mode: &PutMode,
+    ) -> Result<(), std::io::Error> {
+        if let Some(folder) = target.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut staging = target.as_os_str().to_owned();
+        staging.push(format!(
+            "#{}{:06}",
+            std::process::id(),
+            self.staged.fetch_add(1, Ordering::Relaxed)
+        ));
+        let mut file = File::create(&staging)?;
+        for chunk in payload {
+            file.write_all(chunk)?;
+        }
+        file.sync_all()?;
+        let placed = match mode {
+            PutMode::Overwrite => std::fs::rename(&staging, target),
+            PutMode::Create | PutMode::Update(_) => {
+                let linked = std::fs::hard_link(&staging, target);
+                std::fs::remove_file(&staging)?;
+                linked
+            }
+        };
+        // An object that was there already may be the work of a crash: make it durable before anyone relies on it.
+        if placed
+            .as_ref()
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists)
+        {
+            File::open(target)?.sync_all()?;
+        }
+        for folder in target.ancestors().skip(1) {
+            File::open(folder)?.sync_all()?;
+            if folder == self.root {
+                break;
+            }
+        }
+        placed
+    }
+}
+
+impl std::fmt::Display for DurableFolder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "DurableFolder({})", self.root.display())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for DurableFolder {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        if matches!(options.mode, PutMode::Update(_)) || !options.attributes.is_empty() {
+            // The folder has no conditional update; the inner store refuses both with its own words.
+            return self.inner.put_opts(location, payload, options).await;
+        }
+        let target = self.inner.path_to_filesystem(location)?;
+        // fsync blocks; objects are few and the sealer is the only one waiting.
+        match self.write(&target, &payload, &options.mode) {
+            Ok(()) => Ok(PutResult {
+                e_tag: None,
+                version: None,
+            }),
+            Err(source) if source.kind() == std::io::ErrorKind::AlreadyExists => {
+                Err(object_store::Error::AlreadyExists {
+                    path: location.to_string(),
+                    source: source.into(),
+                })
+            }
+            Err(source) => Err(object_store::Error::Generic {
+                store: "DurableFolder",
+                source: source.into(),
+            }),
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        _options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        Err(object_store::Error::NotImplemented {
+            operation: format!("multipart upload of `{location}`"),
+            implementer: self.to_string(),
+        })
+    }
+
+    async fn get_opts(
+        &self,
+        location: &Path,
+        options: GetOptions,
+    ) -> object_store::Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(
+        &self,
+        from: &Path,
+        to: &Path,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// Puts an object that is written once. On an object already there (a lost acknowledgement, or a crash) the contents
+/// are compared: equal is success.
+///
+/// # Errors
+/// [`Error::Conflict`] when it is there with other content; [`Error::Store`].
+pub(crate) async fn put_once(
+    store: &dyn ObjectStore,
+    key: &str,
+    bytes: Bytes,
+) -> Result<(), Error> {
+    let path = Path::from(key);
+    let put = store
+        .put_opts(&path, bytes.clone().into(), PutMode::Create.into())
+        .await;
+    match put {
+        Ok(_) => Ok(()),
+        Err(object_store::Error::AlreadyExists { .. }) => match read(store, key).await? {
+            Some(there) if there == bytes => Ok(()),
+            Some(_) | None => Err(Error::Conflict {
+                key: key.to_owned(),
+            }),
+        },
+        Err(source) => Err(Error::Store {
+            action: "put",
+            key: key.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Puts an object that may be replaced: only ever the copy of the latest checkpoint.
+pub(crate) async fn put_over(
+    store: &dyn ObjectStore,
+    key: &str,
+    bytes: Bytes,
+) -> Result<(), Error> {
+    let put = store
+        .put_opts(&Path::from(key), bytes.into(), PutMode::Overwrite.into())
+        .await;
+    put.map(|_| ()).map_err(|source| Error::Store {
+        action: "put",
+        key: key.to_owned(),
+        source,
+    })
+}
+
+/// Reads a whole object; `None` when there is none.
+pub(crate) async fn read(store: &dyn ObjectStore, key: &str) -> Result<Option<Bytes>, Error> {
+    let failed = |source| Error::Store {
+        action: "read",
+        key: key.to_owned(),
+        source,
+    };
+    match store.get(&Path::from(key)).await {
+        Ok(found) => found.bytes().await.map(Some).map_err(failed),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+/// Every key below `prefix` (everything when empty), sorted.
+pub(crate) async fn list(store: &dyn ObjectStore, prefix: &str) -> Result<Vec<String>, Error> {
+    use futures::TryStreamExt as _;
+    let path = Path::from(prefix);
+    let listed = store.list((!prefix.is_empty()).then_some(&path));
+    let mut keys: Vec<String> = listed
+        .map_ok(|meta| meta.location.to_string())
+        .try_collect()
+        .await
+        .map_err(|source| Error::Store {
+            action: "list",
+            key: prefix.to_owned(),
+            source,
+        })?;
+    keys.sort_unstable();
+    Ok(keys)
+}

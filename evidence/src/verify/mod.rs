@@ -1,0 +1,263 @@
+//! Verification: everything in a store (and, where it is at hand, in the log's folder) against a public key. Offline,
+//! reads only. Must never call anything good that it didn't check, and must never stop at the first problem.
+//!
+//! The chain: public key -> signature of each checkpoint -> digest of each seal -> digest of each manifest -> digest of
+//! each object; and the rows' own hashes, recomputed, give the tree's root and every tile.
+
+mod ledger;
+mod log;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use object_store::ObjectStore;
+
+use crate::error::{Damage, Error};
+use crate::key::PublicKey;
+use crate::seal::pending::Pending;
+use crate::store;
+
+/// What was checked and what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// One for each key.
+    pub ledgers: Vec<LedgerReport>,
+    /// The log's folder, when it was given.
+    pub log: Option<LogReport>,
+    /// Everything that is wrong; empty when the evidence is intact.
+    pub problems: Vec<Problem>,
+}
+
+/// A gateway's ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LedgerReport {
+    /// The gateway.
+    pub gateway: String,
+    /// The key that it was checked with: `name+hash+base64`.
+    pub key: String,
+    /// Seals.
+    pub seals: u64,
+    /// Parquet objects whose every row was hashed.
+    pub objects: u64,
+    /// Rows whose hashes gave the signed root; they are numbered from 0.
+    pub rows: u64,
+    /// The last root that was both signed and recomputed, base64.
+    pub root: Option<String>,
+    /// Decisions that wait for their end and are not rows yet, by the last seal.
+    pub carried: u64,
+}
+
+/// The log's folder: entries that no signature covers yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogReport {
+    /// Entries not sealed yet.
+    pub unsealed: u64,
+    /// A seal is under way: its objects may be in the store already.
+    pub is_seal_pending: bool,
+}
+
+/// Something wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{object}{}: {fault}", index.map(|index| format!(" (log_index {index})")).unwrap_or_default())]
+pub struct Problem {
+    /// The object's key, or the file's path.
+    pub object: String,
+    /// The first record concerned, where one is.
+    pub index: Option<u64>,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What can be wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It should be there.
+    #[error("is missing")]
+    Missing,
+    /// It should not be there.
+    #[error(
+        "is covered by no checkpoint: an insertion, or an unfinished seal that the gateway's next start completes"
+    )]
+    Uncovered,
+    /// No key was given for this ledger.
+    #[error("no public key was given for this ledger")]
+    NoKey,
+    /// Its SHA-256 is not the pinned one.
+    #[error("content does not match its pinned SHA-256")]
+    Digest,
+    /// It isn't in its one documented form.
+    #[error("is not in the documented form")]
+    Malformed,
+    /// The signature is missing or wrong.
+    #[error("signature does not match the public key")]
+    Signature,
+    /// A field has another value than the objects around it demand.
+    #[error("field `{field}` contradicts the rest of the ledger")]
+    Field {
+        /// The field.
+        field: &'static str,
+    },
+    /// Parquet can't be read.
+    #[error("cannot be read as Parquet")]
+    Parquet,
+    /// Columns are not those of the schema version.
+    #[error("columns are not those of this schema version")]
+    Schema,
+    /// Rows are not dense, or not those of the manifest.
+    #[error("rows are not numbered as the manifest says")]
+    Rows,
+    /// The recomputed root is another than the signed one.
+    #[error("signed root does not match the rows")]
+    Root,
+    /// A tile's hashes are not those recomputed.
+    #[error("tile does not match the rows")]
+    Tile,
+    /// The copy of the public key is another key.
+    #[error("is not the public key given")]
+    OtherKey,
+    /// `checkpoint` is not a copy of the last checkpoint.
+    #[error("is not a copy of the last checkpoint")]
+    Copy,
+    /// Roots and tiles behind this point couldn't be recomputed.
+    #[error("roots and tiles from here on were not checked, because of the problems before")]
+    NotChecked,
+    /// A log file is damaged.
+    #[error("damaged at byte {offset}: {damage}")]
+    Log {
+        /// Byte offset.
+        offset: u64,
+        /// What is wrong there.
+        damage: Damage,
+    },
+    /// A file of the sealer is damaged, or not the one that the last seal pins.
+    #[error("sealer's file is damaged or not the one that the last seal pins")]
+    State,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_intact(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn problem(&mut self, object: impl Into<String>, index: Option<u64>, fault: Fault) {
+        self.problems.push(Problem {
+            object: object.into(),
+            index,
+            fault,
+        });
+    }
+}
+
+impl std::fmt::Display for Report {
+    /// Problems first, then what each ledger is complete up to.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for problem in &self.problems {
+            writeln!(formatter, "PROBLEM {problem}")?;
+        }
+        for ledger in &self.ledgers {
+            let LedgerReport {
+                gateway,
+                seals,
+                objects,
+                rows,
+                carried,
+                ..
+            } = ledger;
+            write!(formatter, "{gateway}: ")?;
+            match (self.is_intact(), rows.checked_sub(1)) {
+                (true, Some(last)) => {
+                    write!(formatter, "complete up to log_index {last}, unanchored")?
+                }
+                (true, None) => write!(formatter, "empty, unanchored")?,
+                (false, _) => write!(formatter, "NOT intact")?,
+            }
+            writeln!(
+                formatter,
+                " ({seals} seals, {objects} objects, {rows} rows, {carried} decisions waiting)"
+            )?;
+            if let Some(root) = &ledger.root {
+                writeln!(formatter, "  root {root}\n  key  {}", ledger.key)?;
+            }
+        }
+        if let Some(log) = &self.log {
+            writeln!(
+                formatter,
+                "log: {} entries not sealed yet (checksums only)",
+                log.unsealed
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Verifies a store from public keys alone, one for each gateway that wrote to it, and the log's folder if one is given.
+///
+/// "Unanchored": that the store wasn't rolled back as a whole to an older, consistent state can't be seen from public
+/// keys; compare the root with one that was kept elsewhere. While a gateway seals into the store, objects of the seal
+/// under way are reported as uncovered unless the log's folder is given.
+///
+/// # Errors
+/// [`Error::Store`] and [`Error::File`] when something can't be read at all. What is wrong with the evidence is no
+/// error but a [`Problem`].
+pub async fn verify(
+    store: &dyn ObjectStore,
+    keys: &[PublicKey],
+    log_folder: Option<&Path>,
+) -> Result<Report, Error> {
+    let mut report = Report {
+        ledgers: Vec::new(),
+        log: None,
+        problems: Vec::new(),
+    };
+    let listed: BTreeSet<String> = store::list(store, "").await?.into_iter().collect();
+    let pending = log_folder.and_then(|folder| Pending::read(folder).ok().flatten());
+    let mut uncovered = listed.clone();
+    for key in keys {
+        let mut walk = ledger::Walk::new(store, key, &listed, pending.is_some());
+        walk.run().await?;
+        for key in walk.covered() {
+            uncovered.remove(key);
+        }
+        let (ledger, problems, tip) = walk.finish();
+        report.ledgers.push(ledger);
+        report.problems.extend(problems);
+        if let Some(folder) = log_folder {
+            log::check(folder, key.gateway(), tip.as_ref(), &mut report)?;
+        }
+    }
+    for key in uncovered {
+        let in_flight = pending
+            .as_ref()
+            .and_then(|pending| pending.puts.iter().find(|put| put.key == key));
+        let is_in_flight = match in_flight {
+            Some(put) => store::read(store, &key)
+                .await?
+                .is_some_and(|there| there == put.bytes),
+            None => false,
+        };
+        if is_in_flight {
+            continue;
+        }
+        let owner = key
+            .strip_prefix("ledger/")
+            .and_then(|rest| rest.split('/').next());
+        let is_known = owner.is_none_or(|owner| keys.iter().any(|key| key.gateway() == owner));
+        report.problem(
+            key,
+            None,
+            if is_known {
+                Fault::Uncovered
+            } else {
+                Fault::NoKey
+            },
+        );
+    }
+    Ok(report)
+}
