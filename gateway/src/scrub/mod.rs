@@ -78,9 +78,9 @@ mod tests {
             .bytes()
             .map(|code| match code {
                 b'C' => (code, &b"23505"[..]),
-                b'S' | b'V' => (code, b"ERROR"),
-                b's' | b't' | b'c' | b'd' | b'n' | b'P' => (code, b"kept"),
-                _ => (code, b"123-45-6789"),
+                b'S' | b'V' => (code, &b"ERROR"[..]),
+                b's' | b't' | b'c' | b'd' | b'n' | b'P' => (code, &b"kept"[..]),
+                _ => (code, &b"123-45-6789"[..]),
             })
             .collect();
         for kind in [b'E', b'N'] {

@@ -131,6 +131,14 @@ impl<J: Judge> Core<J> {
             .map(|pending| &mut pending.operation)
     }
 
+    /// Takes the oldest unanswered operation, if it is what the server answered; else it stays, so that it gets its end.
+    fn pop_if(&mut self, is_answered: impl FnOnce(&Operation) -> bool) -> Option<Operation> {
+        let pending = self
+            .pending
+            .pop_front_if(|pending| is_answered(&pending.operation))?;
+        Some(pending.operation)
+    }
+
     /// The statement that the server is answering.
     fn running(&mut self) -> Option<&mut Run> {
         match self.front() {
@@ -141,7 +149,7 @@ impl<J: Judge> Core<J> {
     }
 
     async fn parse_complete(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
-        match self.pending.pop_front().map(|pending| pending.operation) {
+        match self.pop_if(|operation| matches!(operation, Operation::Parse { .. })) {
             Some(Operation::Parse { name, permitted }) => {
                 self.names.resolve_statement(&name, true);
                 self.judge
@@ -155,7 +163,7 @@ impl<J: Judge> Core<J> {
     }
 
     async fn bind_complete(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
-        match self.pending.pop_front().map(|pending| pending.operation) {
+        match self.pop_if(|operation| matches!(operation, Operation::Bind { .. })) {
             Some(Operation::Bind { name }) => {
                 let replaced = self.names.resolve_portal(&name, true);
                 self.settle(replaced.into_iter().collect()).await?;
@@ -167,7 +175,7 @@ impl<J: Judge> Core<J> {
     }
 
     async fn close_complete(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
-        match self.pending.pop_front().map(|pending| pending.operation) {
+        match self.pop_if(|operation| matches!(operation, Operation::Close { .. })) {
             Some(Operation::Close { target, name }) => {
                 match target {
                     Target::Statement => self.names.resolve_statement(&name, true),
@@ -241,7 +249,10 @@ impl<J: Judge> Core<J> {
     }
 
     async fn no_data(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
-        match self.pending.pop_front().map(|pending| pending.operation) {
+        let described = self.pop_if(|operation| {
+            matches!(operation, Operation::Describe | Operation::DescribeInjected)
+        });
+        match described {
             Some(Operation::Describe) => {
                 self.tell(frame, out);
                 Ok(())
@@ -419,7 +430,7 @@ impl<J: Judge> Core<J> {
     }
 
     async fn portal_suspended(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
-        match self.pending.pop_front().map(|pending| pending.operation) {
+        match self.pop_if(|operation| matches!(operation, Operation::Execute { .. })) {
             Some(Operation::Execute { portal, run }) => {
                 match self.names.portal_by_id(portal) {
                     Some(portal) if !run.ended => portal.hold = Hold::Suspended(run),

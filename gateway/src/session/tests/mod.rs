@@ -1,0 +1,7 @@
+//! The session against scripted peers, and against a model of the server over random pipelines. No sockets.
+
+mod garbage;
+mod harness;
+mod model;
+mod pipelines;
+mod results;
