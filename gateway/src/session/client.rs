@@ -7,7 +7,7 @@ use provost_engine::facts::{Kind, SessionEffect};
 use provost_evidence::record::Outcome;
 
 use super::{
-    core::{Core, Flow, open_end, shared, take},
+    core::{Core, Flow, Stall, open_end, shared, take},
     names::{Found, Hold, NAME_BYTES_MAX, Portal, Statement},
     out::{NeutralFrame, Out, Substitute, whole_frame},
     pending::{Copy, Operation, Run, bare_end},
@@ -157,7 +157,7 @@ impl<J: Judge> Core<J> {
         }
     }
 
-    fn stall(&mut self, out: &mut Out) -> Result<Step, Fatal> {
+    fn wait(&mut self, stall: Stall, out: &mut Out) -> Result<Step, Fatal> {
         if self.pending.is_empty() {
             return Err(Fatal {
                 sqlstate: "XX000",
@@ -165,14 +165,14 @@ impl<J: Judge> Core<J> {
             });
         }
         self.flush(out);
-        self.stalled = true;
+        self.stall = stall;
         Ok(Step::Stalled)
     }
 
     async fn query(&mut self, text: &[u8], frame: &[u8], out: &mut Out) -> Result<Step, Fatal> {
         if self.is_segment_open() {
             // If one of those fails, the server skips this Query too.
-            return self.stall(out);
+            return self.wait(Stall::Answer, out);
         }
         match self.judge.query(text).await {
             Ok(permitted) if permitted.is_empty() => {
@@ -195,7 +195,7 @@ impl<J: Judge> Core<J> {
 
     async fn function_call(&mut self, out: &mut Out) -> Result<Step, Fatal> {
         if self.is_segment_open() {
-            return self.stall(out);
+            return self.wait(Stall::Answer, out);
         }
         let refused = Refused {
             sqlstate: "42501",
@@ -268,7 +268,7 @@ impl<J: Judge> Core<J> {
         }
         let prepared = match self.names.statement(bind.statement, self.segment) {
             Found::Known(prepared) => prepared,
-            Found::Unresolved => return self.stall(out),
+            Found::Unresolved => return self.wait(Stall::Ready, out),
             Found::Unknown => {
                 let refused = refuse::unknown(Target::Statement, bind.statement);
                 return self.refuse(Substitute::Bind, refused, out).await;
@@ -352,18 +352,18 @@ impl<J: Judge> Core<J> {
         let answered = self.earlier_answered();
         let id = match self.names.portal(execute.portal, self.segment, answered) {
             Found::Known(id) => id,
-            Found::Unresolved => return self.stall(out),
+            Found::Unresolved => return self.wait(Stall::Ready, out),
             Found::Unknown => {
                 let refused = refuse::unknown(Target::Portal, execute.portal);
                 return self.refuse(Substitute::Execute, refused, out).await;
             }
         };
         let Some(portal) = self.names.portal_by_id(id) else {
-            return self.stall(out);
+            return self.wait(Stall::Answer, out);
         };
         let (run, over) = match std::mem::replace(&mut portal.hold, Hold::Executing) {
             // Whether the first Execute left rows is not known yet.
-            Hold::Executing => return self.stall(out),
+            Hold::Executing => return self.wait(Stall::Answer, out),
             Hold::Bound(permitted) if !self.judge.is_stale(&permitted) => {
                 (Run::new(permitted), None)
             }

@@ -59,6 +59,17 @@ pub enum Flow {
     Closed,
 }
 
+/// What a client frame waits for before it is looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stall {
+    /// Nothing.
+    None,
+    /// Any answer of the server.
+    Answer,
+    /// The ReadyForQuery of an earlier segment.
+    Ready,
+}
+
 /// The rest of a server's frame that is passed on, or dropped, as it comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
@@ -87,8 +98,8 @@ pub struct Core<J: Judge> {
     pub(super) segment: Segment,
     /// Refusals so far: each has a name of its own.
     refusals: u32,
-    /// A client frame waits for the next answer.
-    pub(super) stalled: bool,
+    /// What a client frame waits for.
+    pub(super) stall: Stall,
     /// Extended frames were forwarded that no Flush or Sync follows yet.
     pub(super) unflushed: bool,
     /// After an error the client's frames up to its Sync are dropped: the server would drop them too.
@@ -135,7 +146,7 @@ impl<J: Judge> Core<J> {
             pending: VecDeque::new(),
             segment: Segment(0),
             refusals: 0,
-            stalled: false,
+            stall: Stall::None,
             unflushed: false,
             skipping: false,
             muted: false,
@@ -151,7 +162,9 @@ impl<J: Judge> Core<J> {
     /// Whether client bytes may be given to [`Core::on_client`]. False while a frame waits for the server.
     #[must_use]
     pub fn accepts_client(&self) -> bool {
-        !self.stalled && self.pending.len() < self.limits.pending_max && !self.has_barrier()
+        self.stall == Stall::None
+            && self.pending.len() < self.limits.pending_max
+            && !self.has_barrier()
     }
 
     /// Whether nothing is unanswered: no statement is open at the server.

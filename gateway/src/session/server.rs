@@ -7,7 +7,7 @@ use provost_engine::facts::{Kind, SessionEffect};
 use provost_evidence::record::Outcome;
 
 use super::{
-    core::{Body, Core, Flow, open_end, out_of_step, take},
+    core::{Body, Core, Flow, Stall, open_end, out_of_step, take},
     describe,
     names::Hold,
     out::{Out, whole_frame},
@@ -98,7 +98,9 @@ impl<J: Judge> Core<J> {
             b'S' => self.parameter_status(frame, body, out),
             b'A' => self.notification(frame, body, out),
             _ => {
-                self.stalled = false;
+                if self.stall == Stall::Answer || kind == b'Z' {
+                    self.stall = Stall::None;
+                }
                 match kind {
                     b'1' => self.parse_complete(frame, out).await,
                     b'2' => self.bind_complete(frame, out).await,

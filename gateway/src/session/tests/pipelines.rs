@@ -1,1 +1,762 @@
-//! Pipelines.
+//! Pipeline order, denials, names and stalls, as scripts.
+
+use expect_test::{Expect, expect};
+
+use super::harness::{Step::*, *};
+
+fn case(title: &str, steps: &[Step], expected: Expect) {
+    println!("{title}");
+    check(steps, expected);
+}
+
+#[test]
+fn simple_queries() {
+    case(
+        "two statements, then an error in the second of three",
+        &[
+            Client(vec![query("select 1;insert 2"), query("a;b;c")]),
+            Server(vec![
+                description(&[(0, 0, 23, 0)]),
+                row(&[Some("1")]),
+                complete("SELECT 1"),
+                complete("INSERT 0 4"),
+                ready('I'),
+                complete("SELECT 0"),
+                error("22012", "division by zero"),
+                ready('I'),
+            ]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query select 1
+                permit 2 query insert 2
+                permit 3 query a
+                permit 4 query b
+                permit 5 query c
+              > Query(select 1;insert 2)
+              > Query(a;b;c)
+            server
+                end 1 Completed rows=1 bytes=7
+                end 2 Completed rows=4 bytes=0
+                status I
+                end 3 Completed rows=0 bytes=0
+                end 4 Failed rows=0 bytes=0 22012
+                end 5 Skipped rows=0 bytes=0
+                status I
+              < T 1 columns
+              < D 1
+              < C SELECT 1
+              < C INSERT 0 4
+              < Z I
+              < C SELECT 0
+              < E S=ERROR C=22012 M=division by zero D=value 123-45-6789 t=people
+              < Z I
+        "#]],
+    );
+    case(
+        "denials, each with its own error; an empty query; a function call",
+        &[
+            Client(vec![
+                query("deny 1"),
+                query("ok;deny position"),
+                query(" "),
+                raw('F', b"\0\0\0\x01"),
+            ]),
+            Server(vec![
+                missing("42601", 0),
+                ready('I'),
+                missing("42601", 1),
+                ready('T'),
+                bare('I'),
+                ready('T'),
+                missing("42601", 2),
+                ready('E'),
+            ]),
+        ],
+        expect![[r#"
+            client
+                refuse query deny 1
+                permit 1 query ok
+                refuse query deny position
+                session refuses 42501
+              > Query(DENIED00)
+              > Query(DENIED01)
+              > Query()
+              > Query(DENIED02)
+            server
+                status I
+                status T
+                status T
+                status E
+              < E S=ERROR C=42501 M=no deny 1 D=because
+              < Z I
+              < E S=ERROR C=42501 M=no deny position D=because P=3
+              < Z T
+              < I
+              < Z T
+              < E S=ERROR C=42501 M=function calls outside SQL are not allowed D=the FunctionCall message names a function by number and can't be analysed H=call the function in a SELECT
+              < Z E
+        "#]],
+    );
+}
+
+#[test]
+fn denials_in_pipelines() {
+    case(
+        "Parse denied: the server skips the rest up to Sync, and the next segment runs",
+        &[
+            Client(vec![
+                parse("", "deny"),
+                bind("", ""),
+                execute("", 0),
+                sync(),
+                parse("", "select"),
+                bind("", ""),
+                execute("", 0),
+                sync(),
+            ]),
+            Server(vec![
+                missing("42601", 0),
+                ready('I'),
+                bare('1'),
+                bare('2'),
+                complete("SELECT 1"),
+                ready('I'),
+            ]),
+        ],
+        expect![[r#"
+            client
+                refuse prepare deny
+                session refuses 26000
+                session refuses 34000
+                permit 1 prepare select
+                permit 2 bind select
+              > Parse(: DENIED00)
+              > Bind( = DENIED01)
+              > Execute(DENIED02)
+              > Sync
+              > Parse(: select)
+              > Bind( = )
+              > Execute()
+              > Sync
+            server
+                status I
+                end 1 Completed rows=0 bytes=0
+                end 2 Completed rows=1 bytes=0
+                status I
+              < E S=ERROR C=42501 M=no deny D=because
+              < Z I
+              < 1
+              < 2
+              < C SELECT 1
+              < Z I
+        "#]],
+    );
+    case(
+        "Bind denied by its values; unknown names at every message; names the server can't tell apart",
+        &[
+            Client(vec![
+                parse("a", "select"),
+                bind_value("p", "a", Some("refuse")),
+                sync(),
+                bind("", "b"),
+                sync(),
+                execute("q", 0),
+                sync(),
+                describe('P', "q"),
+                sync(),
+                parse(&"x".repeat(64), "select"),
+                sync(),
+                parse("provost_denied_", "select"),
+                sync(),
+                close('S', &"x".repeat(64)),
+                sync(),
+            ]),
+            Server(vec![
+                bare('1'),
+                missing("26000", 0),
+                ready('I'),
+                missing("26000", 1),
+                ready('I'),
+                missing("34000", 2),
+                ready('I'),
+                missing("34000", 3),
+                ready('I'),
+                missing("42601", 4),
+                ready('I'),
+                missing("42601", 5),
+                ready('I'),
+                bare('3'),
+                ready('I'),
+            ]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare select
+                refuse bind deny select
+                session refuses 26000
+                session refuses 34000
+                session refuses 34000
+                session refuses 42622
+                session refuses 42622
+              > Parse(a: select)
+              > Bind( = DENIED00)
+              > Sync
+              > Bind( = DENIED01)
+              > Sync
+              > Execute(DENIED02)
+              > Sync
+              > Describe(Portal DENIED03)
+              > Sync
+              > Parse(: DENIED04)
+              > Sync
+              > Parse(: DENIED05)
+              > Sync
+              > Close(Statement DENIED00)
+              > Sync
+            server
+                end 1 Completed rows=0 bytes=0
+                status I
+                status I
+                status I
+                status I
+                status I
+                status I
+                status I
+              < 1
+              < E S=ERROR C=42501 M=no deny select D=because
+              < Z I
+              < E S=ERROR C=26000 M=prepared statement "b" does not exist
+              < Z I
+              < E S=ERROR C=34000 M=portal "q" does not exist
+              < Z I
+              < E S=ERROR C=34000 M=portal "q" does not exist
+              < Z I
+              < E S=ERROR C=42622 M=the statement or portal name of 64 bytes is not accepted D=the server tells names apart by their first 63 bytes only, and names that begin with provost_denied_ are the gateway's own H=use a shorter or another name
+              < Z I
+              < E S=ERROR C=42622 M=the statement or portal name of 15 bytes is not accepted D=the server tells names apart by their first 63 bytes only, and names that begin with provost_denied_ are the gateway's own H=use a shorter or another name
+              < Z I
+              < 3
+              < Z I
+        "#]],
+    );
+    case(
+        "an error that names a stand-in but answers none is rebuilt; one that answers a stand-in otherwise is passed",
+        &[
+            Client(vec![query("select"), query("deny")]),
+            Server(vec![
+                missing("P0001", 7),
+                ready('I'),
+                error("57014", "cancelled"),
+                ready('I'),
+            ]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query select
+                refuse query deny
+              > Query(select)
+              > Query(DENIED00)
+            server
+                end 1 Failed rows=0 bytes=0 P0001
+                status I
+                status I
+              < E S=ERROR C=P0001 t=people M=raise exception D=the server's own text is withheld because it can carry masked values
+              < Z I
+              < E S=ERROR C=57014 M=cancelled D=value 123-45-6789 t=people
+              < Z I
+        "#]],
+    );
+}
+
+#[test]
+fn errors_in_pipelines() {
+    case(
+        "what was decided behind a failure is skipped; what comes before Sync is dropped",
+        &[
+            Client(vec![
+                parse("a", "select 1"),
+                parse("b", "select 2"),
+                bind("", "a"),
+                execute("", 0),
+                flush(),
+            ]),
+            Server(vec![bare('1'), error("42P05", "exists")]),
+            Client(vec![
+                parse("c", "select 3"),
+                query("select 4"),
+                sync(),
+                bind("", "b"),
+                sync(),
+            ]),
+            Server(vec![ready('I'), missing("26000", 0), ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare select 1
+                permit 2 prepare select 2
+                permit 3 bind select 1
+              > Parse(a: select 1)
+              > Parse(b: select 2)
+              > Bind( = a)
+              > Execute()
+              > Flush
+            server
+                end 1 Completed rows=0 bytes=0
+                end 2 Failed rows=0 bytes=0 42P05
+                end 3 Skipped rows=0 bytes=0
+              < 1
+              < E S=ERROR C=42P05 M=exists D=value 123-45-6789 t=people
+            client
+                session refuses 26000
+              > Sync
+              > Bind( = DENIED00)
+              > Sync
+            server
+                status I
+                status I
+              < Z I
+              < E S=ERROR C=26000 M=prepared statement "b" does not exist
+              < Z I
+        "#]],
+    );
+}
+
+#[test]
+fn names_wait_for_the_server() {
+    case(
+        "a name that was prepared anew in an earlier segment: the Bind waits, and uses what the server has",
+        &[
+            Client(vec![parse("a", "select old"), sync()]),
+            Server(vec![bare('1'), ready('I')]),
+            Client(vec![
+                parse("a", "select new"),
+                sync(),
+                bind("", "a"),
+                execute("", 0),
+                sync(),
+            ]),
+            Server(vec![error("42P05", "exists"), ready('I')]),
+            Server(vec![bare('2'), complete("SELECT 1"), ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare select old
+              > Parse(a: select old)
+              > Sync
+            server
+                end 1 Completed rows=0 bytes=0
+                status I
+              < 1
+              < Z I
+            client
+                permit 2 prepare select new
+              > Parse(a: select new)
+              > Sync
+              stalled
+            server
+                end 2 Failed rows=0 bytes=0 42P05
+                status I
+                permit 3 bind select old
+              > Bind( = a)
+              > Execute()
+              > Sync
+              < E S=ERROR C=42P05 M=exists D=value 123-45-6789 t=people
+              < Z I
+            server
+                end 3 Completed rows=1 bytes=0
+                status I
+              < 2
+              < C SELECT 1
+              < Z I
+        "#]],
+    );
+    case(
+        "the unnamed statement in one segment needs no waiting",
+        &[
+            Client(vec![
+                parse("", "one"),
+                bind("", ""),
+                execute("", 0),
+                parse("", "two"),
+                bind("", ""),
+                execute("", 0),
+                sync(),
+            ]),
+            Server(vec![
+                bare('1'),
+                bare('2'),
+                complete("SELECT 1"),
+                bare('1'),
+                bare('2'),
+                complete("SELECT 2"),
+                ready('I'),
+            ]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare one
+                permit 2 bind one
+                permit 3 prepare two
+                permit 4 bind two
+              > Parse(: one)
+              > Bind( = )
+              > Execute()
+              > Parse(: two)
+              > Bind( = )
+              > Execute()
+              > Sync
+            server
+                end 1 Completed rows=0 bytes=0
+                end 2 Completed rows=1 bytes=0
+                end 3 Completed rows=0 bytes=0
+                end 4 Completed rows=2 bytes=0
+                status I
+              < 1
+              < 2
+              < C SELECT 1
+              < 1
+              < 2
+              < C SELECT 2
+              < Z I
+        "#]],
+    );
+    case(
+        "a Close that may be skipped",
+        &[
+            Client(vec![parse("a", "select"), sync()]),
+            Server(vec![bare('1'), ready('I')]),
+            Client(vec![
+                parse("b", "fails"),
+                close('S', "a"),
+                sync(),
+                bind("", "a"),
+                sync(),
+            ]),
+            Server(vec![error("42601", "no"), ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare select
+              > Parse(a: select)
+              > Sync
+            server
+                end 1 Completed rows=0 bytes=0
+                status I
+              < 1
+              < Z I
+            client
+                permit 2 prepare fails
+              > Parse(b: fails)
+              > Close(Statement a)
+              > Sync
+              stalled
+            server
+                end 2 Failed rows=0 bytes=0 42601
+                status I
+                permit 3 bind select
+              > Bind( = a)
+              > Sync
+              < E S=ERROR C=42601 M=no D=value 123-45-6789 t=people
+              < Z I
+        "#]],
+    );
+    case(
+        "a portal of an earlier segment waits for its transaction's end",
+        &[
+            Client(vec![query("begin")]),
+            Server(vec![complete("BEGIN"), ready('T')]),
+            Client(vec![
+                parse("", "select"),
+                bind("p", ""),
+                sync(),
+                execute("p", 0),
+                sync(),
+            ]),
+            Server(vec![bare('1'), bare('2'), ready('T')]),
+            Server(vec![complete("SELECT 1"), ready('T')]),
+            Client(vec![query("commit"), execute("p", 0)]),
+            Server(vec![complete("COMMIT"), ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query begin
+              > Query(begin)
+            server
+                end 1 Completed rows=0 bytes=0
+                status T
+              < C BEGIN
+              < Z T
+            client
+                permit 2 prepare select
+                permit 3 bind select
+              > Parse(: select)
+              > Bind(p = )
+              > Sync
+              stalled
+            server
+                end 2 Completed rows=0 bytes=0
+                status T
+              > Execute(p)
+              > Sync
+              < 1
+              < 2
+              < Z T
+            server
+                end 3 Completed rows=1 bytes=0
+                status T
+              < C SELECT 1
+              < Z T
+            client
+                permit 4 query commit
+              > Query(commit)
+              stalled
+            server
+                end 4 Completed rows=0 bytes=0
+                status I
+                session refuses 34000
+              > Execute(DENIED00)
+              < C COMMIT
+              < Z I
+        "#]],
+    );
+    case(
+        "a Query behind unanswered extended frames waits, since they might make the server skip it",
+        &[
+            Client(vec![parse("", "select"), query("select 2")]),
+            Server(vec![bare('1')]),
+            Server(vec![complete("SELECT 1"), ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare select
+              > Parse(: select)
+              > Flush
+              stalled
+            server
+                end 1 Completed rows=0 bytes=0
+                permit 2 query select 2
+              > Query(select 2)
+              < 1
+            server
+                end 2 Completed rows=1 bytes=0
+                status I
+              < C SELECT 1
+              < Z I
+        "#]],
+    );
+}
+
+#[test]
+fn catalog_changes_hold_up_what_follows() {
+    case(
+        "simple",
+        &[
+            Client(vec![query("ddl"), query("select")]),
+            Server(vec![complete("CREATE TABLE")]),
+            Server(vec![ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query ddl
+              > Query(ddl)
+              stalled
+            server
+                end 1 Completed rows=0 bytes=0
+              < C CREATE TABLE
+              stalled
+            server
+                status I
+                catalog changed
+                permit 2 query select
+              > Query(select)
+              < Z I
+        "#]],
+    );
+    case(
+        "extended, in a transaction",
+        &[
+            Client(vec![
+                parse("", "ddl"),
+                bind("", ""),
+                execute("", 0),
+                sync(),
+                query("select"),
+            ]),
+            Server(vec![bare('1'), bare('2'), complete("CREATE TABLE")]),
+            Server(vec![ready('T'), complete("SELECT 0"), ready('T')]),
+            Client(vec![query("rollback")]),
+            Server(vec![complete("ROLLBACK"), ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare ddl
+                permit 2 bind ddl
+              > Parse(: ddl)
+              > Bind( = )
+              > Execute()
+              > Flush
+              stalled
+            server
+                end 1 Completed rows=0 bytes=0
+                end 2 Completed rows=0 bytes=0
+                status T
+                catalog changed
+                permit 3 query select
+              > Sync
+              > Query(select)
+              < 1
+              < 2
+              < C CREATE TABLE
+            server
+                status T
+                end 3 Completed rows=0 bytes=0
+                status T
+              < Z T
+              < C SELECT 0
+              < Z T
+            client
+                permit 4 query rollback
+              > Query(rollback)
+            server
+                end 4 Completed rows=0 bytes=0
+                status I
+                catalog changed
+              < C ROLLBACK
+              < Z I
+        "#]],
+    );
+}
+
+#[test]
+fn portals_executed_again() {
+    case(
+        "suspended goes on under its decision; ended is decided anew; stale is decided anew",
+        &[
+            Client(vec![query("begin")]),
+            Server(vec![complete("BEGIN"), ready('T')]),
+            Client(vec![
+                parse("", "select"),
+                bind("p", ""),
+                execute("p", 1),
+                execute("p", 1),
+                sync(),
+            ]),
+            Server(vec![bare('1'), bare('2'), row(&[Some("1")]), bare('s')]),
+            Server(vec![row(&[Some("2")]), complete("SELECT 1"), ready('T')]),
+            Client(vec![
+                execute("p", 0),
+                bind("q", ""),
+                bind("r", ""),
+                close('P', "r"),
+                sync(),
+            ]),
+            Server(vec![
+                complete("SELECT 0"),
+                bare('2'),
+                bare('2'),
+                bare('3'),
+                ready('T'),
+            ]),
+            Stale,
+            Client(vec![execute("q", 0), sync()]),
+            Server(vec![complete("SELECT 0"), ready('T')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query begin
+              > Query(begin)
+            server
+                end 1 Completed rows=0 bytes=0
+                status T
+              < C BEGIN
+              < Z T
+            client
+                permit 2 prepare select
+                permit 3 bind select
+              > Parse(: select)
+              > Bind(p = )
+              > Execute(p)
+              > Flush
+              stalled
+            server
+                end 2 Completed rows=0 bytes=0
+              > Execute(p)
+              > Sync
+              < 1
+              < 2
+              < D 1
+              < s
+            server
+                end 3 Completed rows=2 bytes=14
+                status T
+              < D 2
+              < C SELECT 1
+              < Z T
+            client
+                permit 4 again select
+                permit 5 bind select
+                permit 6 bind select
+              > Execute(p)
+              > Bind(q = )
+              > Bind(r = )
+              > Close(Portal r)
+              > Sync
+            server
+                end 4 Completed rows=0 bytes=0
+                end 6 Skipped rows=0 bytes=0
+                status T
+              < C SELECT 0
+              < 2
+              < 2
+              < 3
+              < Z T
+            client
+                permit 7 again select
+                end 5 Skipped rows=0 bytes=0
+              > Execute(q)
+              > Sync
+            server
+                end 7 Completed rows=0 bytes=0
+                status T
+              < C SELECT 0
+              < Z T
+        "#]],
+    );
+    case(
+        "left over at the end of the session",
+        &[
+            Client(vec![
+                parse("a", "select"),
+                bind("p", "a"),
+                bind("q", "a"),
+                execute("q", 0),
+                query("x"),
+            ]),
+            Server(vec![bare('1'), bare('2')]),
+            Client(vec![terminate()]),
+            Close,
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare select
+                permit 2 bind select
+                permit 3 bind select
+              > Parse(a: select)
+              > Bind(p = a)
+              > Bind(q = a)
+              > Execute(q)
+              > Flush
+              stalled
+            server
+                end 1 Completed rows=0 bytes=0
+              < 1
+              < 2
+              stalled
+            client
+              stalled
+            end 3 Unknown rows=0 bytes=0
+            end 2 Skipped rows=0 bytes=0
+        "#]],
+    );
+}
