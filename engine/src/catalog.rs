@@ -1,14 +1,21 @@
 //! What the server's relations, columns, views and functions are: the ground that names are resolved on.
 //! Read from the server with [`CATALOG_QUERY`], never from what a client says; never changed once made.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::CatalogVersion;
+use crate::facts::{CatalogVersion, Column};
 
 /// The query that reads the catalog: one row with one text column, JSON for [`Catalog::from_json`]. PostgreSQL 13 to 18.
+/// Run it as a statement of its own: it sets `search_path` for its transaction, so that definitions come out qualified.
 pub const CATALOG_QUERY: &str = include_str!("catalog.sql");
+
+/// How deep inheritance is followed; deeper descendants are reached through their parents' accesses only.
+const INHERITANCE_DEPTH_MAX: usize = 64;
 
 /// What can go wrong with a catalog.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +59,6 @@ pub enum RelationKind {
     /// A composite type.
     #[serde(rename = "c")]
     Composite,
-    /// An index, partitioned or not.
-    #[serde(rename = "i", alias = "I")]
-    Index,
-    /// A TOAST table.
-    #[serde(rename = "t")]
-    Toast,
 }
 
 /// A column of a relation.
@@ -84,6 +85,34 @@ pub struct Attribute {
     /// `GENERATED ALWAYS AS (...)`.
     #[serde(rename = "g", default)]
     pub generated: bool,
+    /// `GENERATED ... AS IDENTITY`.
+    #[serde(rename = "i", default)]
+    pub identity: bool,
+}
+
+/// A user trigger that is enabled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// Exact name.
+    #[serde(rename = "n")]
+    pub name: Arc<str>,
+    /// `pg_trigger.tgtype`: 4 insert, 8 delete, 16 update, 32 truncate.
+    #[serde(rename = "e")]
+    pub events: i16,
+}
+
+/// A foreign key elsewhere that writes when this relation is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cascade {
+    /// The referencing relation.
+    #[serde(rename = "o")]
+    pub oid: u32,
+    /// `pg_constraint.confdeltype`: `c` deletes, `n` and `d` update.
+    #[serde(rename = "d")]
+    pub on_delete: char,
+    /// `pg_constraint.confupdtype`.
+    #[serde(rename = "u")]
+    pub on_update: char,
 }
 
 /// A relation of the server.
@@ -103,37 +132,126 @@ pub struct Relation {
     pub kind: RelationKind,
     /// Its columns, by number.
     #[serde(rename = "a", default)]
-    pub columns: Vec<Attribute>,
+    pub attributes: Vec<Attribute>,
     /// Unique keys that are immediate, whole and on plain columns: attribute numbers each.
     #[serde(rename = "u", default)]
-    pub unique_keys: Vec<Vec<i16>>,
+    pub unique_keys: Vec<BTreeSet<i16>>,
     /// Oids of inheritance or partitioning parents.
     #[serde(rename = "p", default)]
     pub parents: Vec<u32>,
     /// A view's definition, names qualified.
     #[serde(rename = "v", default)]
     pub definition: Option<Arc<str>>,
-    /// Names of user triggers, enabled ones.
+    /// User triggers that are enabled.
     #[serde(rename = "tg", default)]
-    pub triggers: Vec<Arc<str>>,
+    pub triggers: Vec<Trigger>,
     /// Names of rules other than a view's own.
     #[serde(rename = "rl", default)]
     pub rules: Vec<Arc<str>>,
+    /// Foreign keys that write elsewhere.
+    #[serde(rename = "cs", default)]
+    pub cascades: Vec<Cascade>,
+    /// The columns as facts name them, in the order of `attributes`.
+    #[serde(skip)]
+    pub columns: Vec<Arc<Column>>,
 }
 
-/// The catalog of one database.
-#[derive(Debug, Clone)]
-pub struct Catalog {
-    version: CatalogVersion,
-    content: Content,
-    by_oid: HashMap<u32, usize>,
+impl Relation {
+    /// The column with this exact name.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&Arc<Column>> {
+        self.columns.iter().find(|column| &*column.name == name)
+    }
+
+    /// Whether it is the server's own: pg_catalog or information_schema.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        matches!(&*self.schema, "pg_catalog" | "information_schema")
+    }
+}
+
+/// What a user type is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TypeKind {
+    /// A base type.
+    #[serde(rename = "b")]
+    Base,
+    /// A composite type or a relation's row type.
+    #[serde(rename = "c")]
+    Composite,
+    /// A domain.
+    #[serde(rename = "d")]
+    Domain,
+    /// An enum.
+    #[serde(rename = "e")]
+    Enum,
+    /// A pseudo-type.
+    #[serde(rename = "p")]
+    Pseudo,
+    /// A range.
+    #[serde(rename = "r")]
+    Range,
+    /// A multirange.
+    #[serde(rename = "m")]
+    Multirange,
+    /// An array of `element`.
+    #[serde(rename = "a")]
+    Array,
+}
+
+/// A type that is not the server's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserType {
+    /// Its oid.
+    #[serde(rename = "o")]
+    pub oid: u32,
+    /// Exact schema name.
+    #[serde(rename = "s")]
+    pub schema: Arc<str>,
+    /// Exact name.
+    #[serde(rename = "n")]
+    pub name: Arc<str>,
+    /// What sort of type.
+    #[serde(rename = "k")]
+    pub kind: TypeKind,
+    /// An array's element or a domain's base; 0 for none.
+    #[serde(rename = "e")]
+    pub element: u32,
+    /// A composite's relation; 0 for none.
+    #[serde(rename = "r")]
+    pub relation: u32,
+    /// A domain with constraints.
+    #[serde(rename = "c")]
+    pub constrained: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Content {
     server_version_num: u32,
     database: Arc<str>,
-    relations: Vec<Arc<Relation>>,
+    schemas: HashSet<Arc<str>>,
+    relations: Vec<Relation>,
+    functions: Vec<(Arc<str>, Arc<str>)>,
+    operators: Vec<(Arc<str>, Arc<str>)>,
+    types: Vec<UserType>,
+    user_casts: u64,
+}
+
+/// The catalog of one database.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    version: CatalogVersion,
+    server_version_num: u32,
+    database: Arc<str>,
+    schemas: HashSet<Arc<str>>,
+    relations: HashMap<u32, Arc<Relation>>,
+    by_name: HashMap<Arc<str>, HashMap<Arc<str>, Arc<Relation>>>,
+    children: HashMap<u32, Vec<u32>>,
+    functions: HashMap<Arc<str>, Vec<Arc<str>>>,
+    operators: HashMap<Arc<str>, Vec<Arc<str>>>,
+    types: HashMap<Arc<str>, Vec<Arc<UserType>>>,
+    types_by_oid: HashMap<u32, Arc<UserType>>,
+    user_casts: u64,
 }
 
 impl Catalog {
@@ -149,21 +267,48 @@ impl Catalog {
             });
         }
         let digest = blake3::hash(json);
-        let (head, _) = digest
+        let version = digest
             .as_bytes()
-            .split_first_chunk::<8>()
-            .unwrap_or((&[0; 8], &[]));
-        let by_oid = content
-            .relations
-            .iter()
-            .enumerate()
-            .map(|(index, relation)| (relation.oid, index))
-            .collect();
-        Ok(Self {
-            version: CatalogVersion(u64::from_be_bytes(*head)),
-            content,
-            by_oid,
-        })
+            .first_chunk::<8>()
+            .map_or(0, |head| u64::from_be_bytes(*head));
+        let mut catalog = Self {
+            version: CatalogVersion(version),
+            server_version_num: content.server_version_num,
+            database: content.database,
+            schemas: content.schemas,
+            relations: HashMap::new(),
+            by_name: HashMap::new(),
+            children: HashMap::new(),
+            functions: qualified_names(&content.functions),
+            operators: qualified_names(&content.operators),
+            types: HashMap::new(),
+            types_by_oid: HashMap::new(),
+            user_casts: content.user_casts,
+        };
+        for user_type in content.types {
+            let user_type = Arc::new(user_type);
+            catalog
+                .types
+                .entry(user_type.name.clone())
+                .or_default()
+                .push(user_type.clone());
+            catalog.types_by_oid.insert(user_type.oid, user_type);
+        }
+        for mut relation in content.relations {
+            relation.columns = columns(&relation);
+            for parent in &relation.parents {
+                catalog
+                    .children
+                    .entry(*parent)
+                    .or_default()
+                    .push(relation.oid);
+            }
+            let relation = Arc::new(relation);
+            let names = catalog.by_name.entry(relation.schema.clone()).or_default();
+            names.insert(relation.name.clone(), relation.clone());
+            catalog.relations.insert(relation.oid, relation);
+        }
+        Ok(catalog)
     }
 
     /// The hash of its content: equal versions mean equal analysis.
@@ -175,20 +320,130 @@ impl Catalog {
     /// The server's `server_version_num`.
     #[must_use]
     pub fn server_version_num(&self) -> u32 {
-        self.content.server_version_num
+        self.server_version_num
     }
 
     /// The database's exact name.
     #[must_use]
     pub fn database(&self) -> &Arc<str> {
-        &self.content.database
+        &self.database
+    }
+
+    /// Whether a schema of this exact name is known.
+    #[must_use]
+    pub fn has_schema(&self, name: &str) -> bool {
+        self.schemas.contains(name)
     }
 
     /// The relation with this oid.
     #[must_use]
     pub fn relation(&self, oid: u32) -> Option<&Arc<Relation>> {
-        self.by_oid
-            .get(&oid)
-            .and_then(|index| self.content.relations.get(*index))
+        self.relations.get(&oid)
     }
+
+    /// The relation with these exact names.
+    #[must_use]
+    pub fn relation_named(&self, schema: &str, name: &str) -> Option<&Arc<Relation>> {
+        self.by_name.get(schema)?.get(name)
+    }
+
+    /// Every relation, in no order.
+    pub fn relations(&self) -> impl Iterator<Item = &Arc<Relation>> {
+        self.relations.values()
+    }
+
+    /// Inheritance descendants or partitions, nearest first, each once.
+    #[must_use]
+    pub fn descendants(&self, oid: u32) -> Vec<Arc<Relation>> {
+        self.reach(oid, |oid| {
+            self.children.get(&oid).map_or(&[][..], Vec::as_slice)
+        })
+    }
+
+    /// Inheritance ancestors, nearest first, each once.
+    #[must_use]
+    pub fn ancestors(&self, oid: u32) -> Vec<Arc<Relation>> {
+        self.reach(oid, |oid| {
+            self.relations
+                .get(&oid)
+                .map_or(&[][..], |relation| relation.parents.as_slice())
+        })
+    }
+
+    /// The schemas that have a user function of this name.
+    #[must_use]
+    pub fn function_schemas(&self, name: &str) -> &[Arc<str>] {
+        self.functions.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The schemas that have a user operator of this name.
+    #[must_use]
+    pub fn operator_schemas(&self, name: &str) -> &[Arc<str>] {
+        self.operators.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The user types of this name, in any schema.
+    #[must_use]
+    pub fn types_named(&self, name: &str) -> &[Arc<UserType>] {
+        self.types.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The user type with this oid.
+    #[must_use]
+    pub fn type_by_oid(&self, oid: u32) -> Option<&Arc<UserType>> {
+        self.types_by_oid.get(&oid)
+    }
+
+    /// Whether there are casts by user functions: a cast may then run one.
+    #[must_use]
+    pub fn has_user_casts(&self) -> bool {
+        self.user_casts > 0
+    }
+
+    fn reach<'a>(&'a self, oid: u32, next: impl Fn(u32) -> &'a [u32]) -> Vec<Arc<Relation>> {
+        let mut seen = HashSet::from([oid]);
+        let mut frontier = vec![oid];
+        let mut found = Vec::new();
+        for _ in 0..INHERITANCE_DEPTH_MAX {
+            let reached: Vec<u32> = frontier
+                .iter()
+                .flat_map(|oid| next(*oid).iter().copied())
+                .filter(|oid| seen.insert(*oid))
+                .collect();
+            found.extend(
+                reached
+                    .iter()
+                    .filter_map(|oid| self.relations.get(oid).cloned()),
+            );
+            frontier = reached;
+        }
+        found
+    }
+}
+
+fn columns(relation: &Relation) -> Vec<Arc<Column>> {
+    relation
+        .attributes
+        .iter()
+        .map(|attribute| {
+            Arc::new(Column {
+                relation_oid: relation.oid,
+                attribute: attribute.number,
+                schema: relation.schema.clone(),
+                relation: relation.name.clone(),
+                name: attribute.name.clone(),
+                type_oid: attribute.type_oid,
+                constrained: attribute.constrained,
+            })
+        })
+        .collect()
+}
+
+/// Splits `[schema, name]` pairs into name to schemas.
+fn qualified_names(names: &[(Arc<str>, Arc<str>)]) -> HashMap<Arc<str>, Vec<Arc<str>>> {
+    let mut map: HashMap<Arc<str>, Vec<Arc<str>>> = HashMap::new();
+    for (schema, name) in names {
+        map.entry(name.clone()).or_default().push(schema.clone());
+    }
+    map
 }

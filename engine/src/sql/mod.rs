@@ -1,10 +1,43 @@
 //! Text to [`Facts`]: PostgreSQL's own grammar is the authority, a second reader the witness, a catalog the ground
 //! that names are resolved on. Must never miss a relation, a column, a function or an effect: what is not understood
 //! is a [`Refusal`] or an opaque entry, never left out.
+//!
+//! ```text
+//! caps -> authority (tree) -> utility | query | dml | definition (accesses in the book) -> sweep (nothing unseen) -> witness
+//! ```
+
+mod authority;
+mod book;
+mod caps;
+mod definition;
+mod dml;
+mod expression;
+mod from;
+mod functions;
+mod names;
+mod query;
+mod refusal;
+mod resolver;
+mod scope;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod utility;
+mod witness;
 
 use std::{ops::Range, sync::Arc};
 
-use crate::{catalog::Catalog, facts::Facts};
+use pg_query::protobuf::{RawStmt, Token};
+
+pub use self::refusal::Refusal;
+use self::resolver::Resolver;
+use crate::{
+    catalog::Catalog,
+    facts::{Facts, Kind, SessionEffect},
+};
+
+/// Most statements that one text may have; more are refused.
+const STATEMENTS_MAX: usize = 1000;
 
 /// What text is analysed against.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +58,7 @@ pub enum Witness {
     /// The statement is refused as ambiguous.
     #[default]
     Deny,
-    /// The statement goes on; the caller records what differed.
+    /// The statement goes on with an opaque entry that says what differed.
     Record,
     /// The witness does not read at all.
     Off,
@@ -42,43 +75,208 @@ pub struct Statement {
     pub literals: Vec<Range<usize>>,
 }
 
-/// Why a text can't be analysed; shaped as PostgreSQL's ErrorResponse.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// Five characters.
-    pub sqlstate: &'static str,
-    /// One line.
-    pub message: String,
-    /// More about it.
-    pub detail: Option<String>,
-    /// What would pass.
-    pub hint: Option<String>,
-    /// Where, in characters from 1.
-    pub position: Option<u32>,
-    /// A name is not in the catalog: a refresh might help.
-    pub unknown_name: bool,
-}
-
 /// Reads `text` (the raw bytes of a Query or Parse, without the trailing NUL) and says what it would do.
+/// A text without statements gives one of kind [`Kind::Empty`].
+///
+/// Needs a deep stack: run it on a thread with 64 MB.
 ///
 /// # Errors
 /// A [`Refusal`] for text that does not parse, is over a limit, names what the catalog does not know, or that
 /// analysis does not understand yet.
 pub fn analyse(text: &[u8], context: &Context<'_>) -> Result<Vec<Statement>, Refusal> {
-    let _ = (text, context);
-    Err(Refusal {
-        sqlstate: "0A000",
-        message: "this statement is not yet understood".to_owned(),
-        detail: None,
-        hint: None,
-        position: None,
-        unknown_name: false,
-    })
+    let text = caps::check(text)?;
+    let mut statements = read(text, context).map_err(|refusal| in_characters(text, refusal))?;
+    if context.witness != Witness::Off {
+        let facts: Vec<&Facts> = statements
+            .iter()
+            .map(|statement| &statement.facts)
+            .collect();
+        if let Some(difference) = witness::disagreement(text, &facts) {
+            match context.witness {
+                Witness::Deny => {
+                    return Err(Refusal::new(
+                        "0A000",
+                        "statement is ambiguous: two readers disagree about it",
+                    )
+                    .detail(format!("they see {difference}"))
+                    .hint("write it more plainly: one statement, no unusual comments or quoting"));
+                }
+                Witness::Record | Witness::Off => {
+                    for statement in &mut statements {
+                        let reason = format!("two readers disagree: {difference}").into();
+                        statement.facts.opaque.insert(crate::facts::Opaque {
+                            subject: "witness".into(),
+                            reason,
+                        });
+                    }
+                }
+            }
+        }
+    }
+    Ok(statements)
 }
 
 /// The literal constants and comments of a text that can't be analysed, by its tokens alone; `None` when even that fails.
 #[must_use]
 pub fn literal_spans(text: &str) -> Option<Vec<Range<usize>>> {
-    let _ = text;
-    None
+    let tokens = authority::tokens(text)?;
+    Some(
+        tokens
+            .into_iter()
+            .filter(|(_, token)| authority::is_literal(*token))
+            .map(|(range, _)| range)
+            .collect(),
+    )
+}
+
+fn read(text: &str, context: &Context<'_>) -> Result<Vec<Statement>, Refusal> {
+    let tree = authority::parse(text)?;
+    let Some(tokens) = authority::tokens(text) else {
+        return Err(Refusal::not_understood("this text"));
+    };
+    if context.catalog.server_version_num() < 160_000 {
+        refuse_new_numbers(text, &tokens)?;
+    }
+    if tree.stmts.len() > STATEMENTS_MAX {
+        return Err(Refusal::new(
+            "54000",
+            format!("more than {STATEMENTS_MAX} statements in one text"),
+        ));
+    }
+    let literals = |span: &Range<usize>| -> Vec<Range<usize>> {
+        let inside = |range: &Range<usize>| range.start >= span.start && range.end <= span.end;
+        tokens
+            .iter()
+            .filter(|(range, token)| authority::is_literal(*token) && inside(range))
+            .map(|(range, _)| range.clone())
+            .collect()
+    };
+    let mut statements = Vec::with_capacity(tree.stmts.len().max(1));
+    let mut covered = 0;
+    for (index, statement) in tree.stmts.iter().enumerate() {
+        let start = usize::try_from(statement.stmt_location).unwrap_or(0);
+        let length = usize::try_from(statement.stmt_len).unwrap_or(0);
+        let end = if length == 0 {
+            text.len()
+        } else {
+            start.saturating_add(length).min(text.len())
+        };
+        let end = if index.saturating_add(1) == tree.stmts.len() {
+            text.len()
+        } else {
+            end
+        };
+        let facts = facts(statement, text.get(start..end).unwrap_or(text), context)?;
+        // Comments between statements belong to one of them, so that evidence redacts them.
+        let literals = literals(&(covered..end));
+        covered = end;
+        statements.push(Statement {
+            facts,
+            literals,
+            span: start..end,
+        });
+    }
+    if statements.is_empty() {
+        let (accesses, writes, opaque) = book::Book::default().finish();
+        let facts = Facts {
+            kind: Kind::Empty,
+            accesses,
+            outputs: None,
+            writes,
+            opaque,
+            session_effect: SessionEffect::None,
+            through_views: false,
+            fingerprint: "0000000000000000".into(),
+            catalog_version: context.catalog.version(),
+        };
+        statements.push(Statement {
+            facts,
+            span: 0..text.len(),
+            literals: literals(&(0..text.len())),
+        });
+    }
+    schema_change_alone(&statements)?;
+    Ok(statements)
+}
+
+fn facts(statement: &RawStmt, text: &str, context: &Context<'_>) -> Result<Facts, Refusal> {
+    let Some(node) = statement.stmt.as_ref().and_then(|node| node.node.as_ref()) else {
+        return Err(Refusal::not_understood("this statement"));
+    };
+    let mut resolver = Resolver::new(context);
+    let reading = resolver.statement(node)?;
+    if let Some(unseen) = resolver.seen.missing(statement) {
+        return Err(Refusal::not_understood(&format!(
+            "{unseen} in this statement"
+        )));
+    }
+    let fingerprint = pg_query::fingerprint(text, 0, 0)
+        .map(|fingerprint| fingerprint.hex)
+        .unwrap_or_default();
+    let through_views = resolver.through_views;
+    let (accesses, writes, opaque) = resolver.book.finish();
+    Ok(Facts {
+        kind: reading.kind,
+        accesses,
+        outputs: reading.outputs,
+        writes,
+        opaque,
+        session_effect: reading.session_effect,
+        through_views,
+        fingerprint: fingerprint.into(),
+        catalog_version: context.catalog.version(),
+    })
+}
+
+/// A schema change next to other work would make the rest be read against a catalog that is gone.
+fn schema_change_alone(statements: &[Statement]) -> Result<(), Refusal> {
+    let control = |statement: &&Statement| {
+        !matches!(
+            statement.facts.kind,
+            Kind::Begin | Kind::Commit | Kind::Rollback | Kind::Savepoint | Kind::Empty
+        )
+    };
+    let work = statements.iter().filter(control).count();
+    let changes = statements
+        .iter()
+        .any(|statement| statement.facts.session_effect == SessionEffect::Catalog);
+    if changes && work > 1 {
+        return Err(Refusal::new(
+            "0A000",
+            "a schema change can't share its text with other statements",
+        )
+        .hint("send it on its own; a transaction over several messages is fine"));
+    }
+    Ok(())
+}
+
+/// Before PostgreSQL 16, `0x1F` and `1_000` are a number and a name.
+fn refuse_new_numbers(text: &str, tokens: &[(Range<usize>, Token)]) -> Result<(), Refusal> {
+    for (range, token) in tokens
+        .iter()
+        .filter(|(_, token)| matches!(token, Token::Iconst | Token::Fconst))
+    {
+        let number = text.get(range.clone()).unwrap_or_default();
+        let new = number.contains('_')
+            || number
+                .get(1..2)
+                .is_some_and(|second| "xXoObB".contains(second));
+        if new {
+            let refusal = Refusal::newer(&format!("the number `{number}`"), 16);
+            let location = i32::try_from(range.start).unwrap_or(-1);
+            let _ = token;
+            return Err(refusal.at(location));
+        }
+    }
+    Ok(())
+}
+
+/// Positions come as bytes from 1 and go out as characters from 1.
+fn in_characters(text: &str, mut refusal: Refusal) -> Refusal {
+    let characters = |byte: u32| {
+        let before = usize::try_from(byte).ok()?.checked_sub(1)?;
+        u32::try_from(text.get(..before)?.chars().count().saturating_add(1)).ok()
+    };
+    refusal.position = refusal.position.and_then(characters);
+    refusal
 }

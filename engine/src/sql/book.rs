@@ -1,0 +1,330 @@
+//! The book that accesses, opaque entries and writes are noted in while a statement is read, and the lineage of
+//! values. A column used once is in the book for ever; nothing is taken back but what a fixed point tried.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    catalog::{Catalog, Relation, RelationKind},
+    facts::{
+        Access, Column, ColumnUse, ColumnWrite, How, Lineage, Object, Opaque, Operation, Source,
+        Use,
+    },
+};
+
+/// One column that a value is computed from, and the access that reads it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Origin {
+    pub(super) column: Arc<Column>,
+    pub(super) how: How,
+    /// The entry to note uses in; `None` for columns that are related by inheritance only.
+    pub(super) entry: Option<usize>,
+}
+
+/// What an expression's value is computed from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Value {
+    pub(super) sources: BTreeSet<Origin>,
+    /// What RowDescription must show for it.
+    pub(super) described: Option<(u32, i16)>,
+}
+
+impl Value {
+    /// The same columns, each as computed from.
+    pub(super) fn derived(self) -> Self {
+        let sources = self.sources.into_iter().map(|origin| match origin.how {
+            How::Direct => Origin {
+                how: How::Derived,
+                ..origin
+            },
+            How::Derived | How::Safe => origin,
+        });
+        Self {
+            sources: sources.collect(),
+            described: None,
+        }
+    }
+
+    /// The same columns, each as safely summarised.
+    pub(super) fn safe(self) -> Self {
+        let sources = self.sources.into_iter().map(|origin| Origin {
+            how: How::Safe,
+            ..origin
+        });
+        Self {
+            sources: sources.collect(),
+            described: None,
+        }
+    }
+
+    /// Adds what another value is computed from, as it is.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.sources.extend(other.sources.iter().cloned());
+    }
+
+    /// Adds what another value is computed from, as derived.
+    pub(super) fn taint(&mut self, other: &Self) {
+        self.sources.extend(other.clone().derived().sources);
+    }
+
+    pub(super) fn lineage(&self) -> Lineage {
+        let sources = self.sources.iter().map(|origin| Source {
+            column: origin.column.clone(),
+            how: origin.how,
+        });
+        Lineage {
+            sources: sources.collect(),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    access: Access,
+    relation: Option<Arc<Relation>>,
+    /// Entries of descendants: what is noted here is noted there.
+    mirrors: Vec<usize>,
+    /// Columns compared for equality with constants, ANDed at top level.
+    fixed: BTreeSet<i16>,
+    /// Drop it at the end if no column was used.
+    provisional: bool,
+    /// Take `filtered` and `bounded` from this entry at the end.
+    follows: Option<usize>,
+}
+
+/// Everything noted so far.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    entries: Vec<Entry>,
+    pub(super) opaque: BTreeSet<Opaque>,
+    pub(super) writes: Vec<ColumnWrite>,
+}
+
+/// Whether an access stays when no column of it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    Always,
+    IfUsed,
+}
+
+/// Whether descendants of a relation are touched too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Descend {
+    All,
+    Only,
+}
+
+impl Book {
+    /// How far the book is written; [`Book::rewind`] goes back to it.
+    pub(super) fn mark(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Forgets the entries after `mark`: only for another try at the same text.
+    pub(super) fn rewind(&mut self, mark: usize) {
+        self.entries.truncate(mark);
+    }
+
+    pub(super) fn opaque(&mut self, subject: &str, reason: &str) {
+        self.opaque.insert(Opaque {
+            subject: subject.into(),
+            reason: reason.into(),
+        });
+    }
+
+    /// An access to something that is no relation of the catalog.
+    pub(super) fn plain(&mut self, object: Object, operation: Operation) {
+        let access = Access {
+            object,
+            operation,
+            columns: BTreeSet::new(),
+            via: None,
+            filtered: false,
+            bounded: false,
+        };
+        let known = self.entries.iter().any(|entry| entry.access == access);
+        if !known {
+            self.push(access, None, Keep::Always);
+        }
+    }
+
+    /// An access to a relation, with one to each descendant.
+    pub(super) fn relation(
+        &mut self,
+        catalog: &Catalog,
+        relation: &Arc<Relation>,
+        operation: Operation,
+        via: Option<&Arc<str>>,
+        (descend, keep): (Descend, Keep),
+    ) -> usize {
+        let access = |relation: &Relation| Access {
+            object: Object::Relation {
+                schema: relation.schema.clone(),
+                name: relation.name.clone(),
+                oid: relation.oid,
+            },
+            operation,
+            columns: BTreeSet::new(),
+            via: via.cloned(),
+            filtered: false,
+            bounded: false,
+        };
+        let index = self.push(access(relation), Some(relation.clone()), keep);
+        let descendants = if descend == Descend::All {
+            catalog.descendants(relation.oid)
+        } else {
+            Vec::new()
+        };
+        let mirrors = descendants
+            .iter()
+            .map(|descendant| self.push(access(descendant), Some(descendant.clone()), keep));
+        let mirrors: Vec<usize> = mirrors.collect();
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.mirrors = mirrors;
+        }
+        index
+    }
+
+    /// Makes `entry` take its row limits from `leader`.
+    pub(super) fn follow(&mut self, entry: usize, leader: usize) {
+        let mirrors = |book: &Self, index: usize| {
+            book.entries
+                .get(index)
+                .map(|entry| entry.mirrors.clone())
+                .unwrap_or_default()
+        };
+        for (follower, leader) in mirrors(self, entry)
+            .into_iter()
+            .zip(mirrors(self, leader))
+            .chain([(entry, leader)])
+        {
+            if let Some(entry) = self.entries.get_mut(follower) {
+                entry.follows = Some(leader);
+            }
+        }
+    }
+
+    /// Notes a use of every column that a value is computed from.
+    pub(super) fn used(&mut self, value: &Value, used: Use) {
+        for origin in &value.sources {
+            if let Some(entry) = origin.entry {
+                self.column_used(entry, &origin.column, used);
+            }
+        }
+    }
+
+    /// Notes a use of one column of an entry.
+    pub(super) fn column_used(&mut self, entry: usize, column: &Arc<Column>, used: Use) {
+        let Some(noted) = self.entries.get_mut(entry) else {
+            return;
+        };
+        noted.access.columns.insert(ColumnUse {
+            column: column.clone(),
+            used,
+        });
+        for mirror in noted.mirrors.clone() {
+            let Some(noted) = self.entries.get_mut(mirror) else {
+                continue;
+            };
+            let same = noted
+                .relation
+                .as_ref()
+                .and_then(|relation| relation.column(&column.name).cloned());
+            if let Some(same) = same {
+                noted
+                    .access
+                    .columns
+                    .insert(ColumnUse { column: same, used });
+            }
+        }
+    }
+
+    /// Notes that a predicate that is not constantly true speaks about these columns.
+    pub(super) fn filtered(&mut self, value: &Value) {
+        for index in value.sources.iter().filter_map(|origin| origin.entry) {
+            if let Some(entry) = self.entries.get_mut(index) {
+                entry.access.filtered = true;
+                for mirror in entry.mirrors.clone() {
+                    if let Some(entry) = self.entries.get_mut(mirror) {
+                        entry.access.filtered = true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes that a column of an entry is fixed to constants.
+    pub(super) fn fixed(&mut self, index: usize, column: i16) {
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.fixed.insert(column);
+        }
+    }
+
+    fn push(&mut self, access: Access, relation: Option<Arc<Relation>>, keep: Keep) -> usize {
+        let entry = Entry {
+            access,
+            relation,
+            mirrors: Vec::new(),
+            fixed: BTreeSet::new(),
+            provisional: keep == Keep::IfUsed,
+            follows: None,
+        };
+        self.entries.push(entry);
+        self.entries.len().saturating_sub(1)
+    }
+
+    /// The accesses, in the order they were met; never empty.
+    pub(super) fn finish(mut self) -> (Vec<Access>, Vec<ColumnWrite>, BTreeSet<Opaque>) {
+        for index in 0..self.entries.len() {
+            let Some(entry) = self.entries.get(index) else {
+                continue;
+            };
+            let Some(relation) = &entry.relation else {
+                continue;
+            };
+            let bounded = relation
+                .unique_keys
+                .iter()
+                .any(|key| !key.is_empty() && key.is_subset(&entry.fixed));
+            let partitioned = relation.kind == RelationKind::Partitioned;
+            let mirrors = entry.mirrors.clone();
+            if let Some(entry) = self.entries.get_mut(index) {
+                // A unique key of an inheritance parent says nothing of its children's rows.
+                entry.access.bounded |= bounded;
+            }
+            for mirror in mirrors {
+                if let Some(entry) = self.entries.get_mut(mirror) {
+                    entry.access.bounded |= bounded && partitioned;
+                }
+            }
+        }
+        let limits: Vec<(bool, bool)> = self
+            .entries
+            .iter()
+            .map(|entry| (entry.access.filtered, entry.access.bounded))
+            .collect();
+        for entry in &mut self.entries {
+            if let Some((filtered, bounded)) = entry.follows.and_then(|leader| limits.get(leader)) {
+                entry.access.filtered = *filtered;
+                entry.access.bounded = *bounded;
+            }
+        }
+        let kept = self
+            .entries
+            .into_iter()
+            .filter(|entry| !entry.provisional || !entry.access.columns.is_empty());
+        let mut accesses: Vec<Access> = kept.map(|entry| entry.access).collect();
+        if accesses.is_empty() {
+            let operation = Operation::Read;
+            let columns = BTreeSet::new();
+            accesses.push(Access {
+                object: Object::Nothing,
+                operation,
+                columns,
+                via: None,
+                filtered: false,
+                bounded: false,
+            });
+        }
+        (accesses, self.writes, self.opaque)
+    }
+}

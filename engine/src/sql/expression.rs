@@ -1,0 +1,557 @@
+//! Expressions: what a value is computed from. Every kind of node has an arm of its own or is refused.
+
+use std::sync::Arc;
+
+use pg_query::{
+    NodeEnum,
+    protobuf::{self as pg, AExprKind, Node, SqlValueFunctionOp, SubLinkType, a_const::Val},
+};
+
+use super::{
+    Refusal,
+    book::Value,
+    functions::{self, Effect},
+    resolver::{Resolver, strings},
+    scope::{Item, Meaning, Scope},
+};
+use crate::facts::{Object, Operation, Use};
+
+impl Resolver<'_> {
+    /// An expression that may be absent.
+    pub(super) fn optional(
+        &mut self,
+        node: Option<&Node>,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Refusal> {
+        node.map_or_else(|| Ok(Value::default()), |node| self.expression(node, scope))
+    }
+
+    /// The union of several expressions, each as derived.
+    pub(super) fn all<'n>(
+        &mut self,
+        nodes: impl IntoIterator<Item = &'n Node>,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Refusal> {
+        let mut value = Value::default();
+        for node in nodes {
+            value.taint(&self.expression(node, scope)?);
+        }
+        Ok(value)
+    }
+
+    /// What an expression's value is computed from.
+    pub(super) fn expression(&mut self, node: &Node, scope: &Scope<'_>) -> Result<Value, Refusal> {
+        self.nested(|resolver| resolver.node(node, scope))
+    }
+
+    fn node(&mut self, node: &Node, scope: &Scope<'_>) -> Result<Value, Refusal> {
+        let Some(node) = &node.node else {
+            return Ok(Value::default());
+        };
+        match node {
+            NodeEnum::ColumnRef(column) => self.column(column, scope),
+            NodeEnum::AConst(_) | NodeEnum::AStar(_) => Ok(Value::default()),
+            NodeEnum::ParamRef(parameter) => {
+                self.seen.mark(parameter);
+                Ok(Value::default())
+            }
+            NodeEnum::SetToDefault(default) => {
+                self.seen.mark(default.as_ref());
+                Ok(Value::default())
+            }
+            NodeEnum::List(list) => self.all(&list.items, scope),
+            NodeEnum::AExpr(expression) => self.operation(expression, scope),
+            NodeEnum::BoolExpr(expression) => {
+                self.seen.mark(expression.as_ref());
+                self.all(&expression.args, scope)
+            }
+            NodeEnum::NullTest(test) => {
+                self.seen.mark(test.as_ref());
+                Ok(self.optional(test.arg.as_deref(), scope)?.derived())
+            }
+            NodeEnum::BooleanTest(test) => {
+                self.seen.mark(test.as_ref());
+                Ok(self.optional(test.arg.as_deref(), scope)?.derived())
+            }
+            NodeEnum::TypeCast(cast) => {
+                self.seen.mark(cast.as_ref());
+                if let Some(name) = &cast.type_name {
+                    self.type_name(name)?;
+                }
+                Ok(self.optional(cast.arg.as_deref(), scope)?.derived())
+            }
+            NodeEnum::CollateClause(collate) => {
+                self.seen.mark(collate.as_ref());
+                Ok(self.optional(collate.arg.as_deref(), scope)?.derived())
+            }
+            NodeEnum::FuncCall(call) => self.call(call, scope),
+            NodeEnum::NamedArgExpr(argument) => {
+                self.seen.mark(argument.as_ref());
+                self.optional(argument.arg.as_deref(), scope)
+            }
+            NodeEnum::AIndirection(indirection) => self.indirection(indirection, scope),
+            NodeEnum::AArrayExpr(array) => {
+                self.seen.mark(array);
+                self.all(&array.elements, scope)
+            }
+            NodeEnum::RowExpr(row) => {
+                self.seen.mark(row.as_ref());
+                self.row(&row.args, scope)
+            }
+            NodeEnum::CoalesceExpr(coalesce) => {
+                self.seen.mark(coalesce.as_ref());
+                self.all(&coalesce.args, scope)
+            }
+            NodeEnum::MinMaxExpr(expression) => {
+                self.seen.mark(expression.as_ref());
+                self.all(&expression.args, scope)
+            }
+            NodeEnum::CaseExpr(case) => self.case(case, scope),
+            NodeEnum::SubLink(link) => self.sub_link(link, scope),
+            NodeEnum::SqlvalueFunction(function) => {
+                self.seen.mark(function.as_ref());
+                match function.op() {
+                    SqlValueFunctionOp::SqlvalueFunctionOpUndefined => {
+                        Err(Refusal::not_understood("this function").at(function.location))
+                    }
+                    _ => Ok(Value::default()),
+                }
+            }
+            NodeEnum::GroupingFunc(grouping) => {
+                self.seen.mark(grouping.as_ref());
+                self.all(&grouping.args, scope)
+            }
+            NodeEnum::XmlExpr(expression) => {
+                self.seen.mark(expression.as_ref());
+                let mut value = self.all(&expression.args, scope)?;
+                for argument in &expression.named_args {
+                    let Some(NodeEnum::ResTarget(target)) = &argument.node else {
+                        return Err(Refusal::not_understood("this XML expression"));
+                    };
+                    self.seen.mark(target.as_ref());
+                    value.taint(&self.optional(target.val.as_deref(), scope)?);
+                }
+                Ok(value)
+            }
+            NodeEnum::XmlSerialize(serialize) => {
+                self.seen.mark(serialize.as_ref());
+                if let Some(name) = &serialize.type_name {
+                    self.type_name(name)?;
+                }
+                Ok(self.optional(serialize.expr.as_deref(), scope)?.derived())
+            }
+            NodeEnum::MultiAssignRef(assign) => {
+                self.seen.mark(assign.as_ref());
+                Ok(self.optional(assign.source.as_deref(), scope)?.derived())
+            }
+            NodeEnum::MergeSupportFunc(function) => {
+                self.since(17, "MERGE_ACTION()")?;
+                self.seen.mark(function.as_ref());
+                Ok(Value::default())
+            }
+            NodeEnum::JsonIsPredicate(predicate) => {
+                self.since(16, "IS JSON")?;
+                self.seen.mark(predicate.as_ref());
+                Ok(self.optional(predicate.expr.as_deref(), scope)?.derived())
+            }
+            NodeEnum::CurrentOfExpr(_) => Err(Refusal::not_understood("WHERE CURRENT OF")),
+            other => Err(Refusal::not_understood(&format!(
+                "{} in an expression",
+                variant_name(other)
+            ))),
+        }
+    }
+
+    /// A column reference.
+    pub(super) fn column(
+        &mut self,
+        column: &pg::ColumnRef,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Refusal> {
+        self.seen.mark(column);
+        let at = |refusal: Refusal| refusal.at(column.location);
+        if matches!(
+            column.fields.last().map(|node| &node.node),
+            Some(Some(NodeEnum::AStar(_)))
+        ) {
+            // `count(t.*)`, `ROW(t.*)`, `t.* IS NULL`: the whole row.
+            let (_, names) = column
+                .fields
+                .split_last()
+                .unwrap_or((&Node { node: None }, &[]));
+            let names = strings(names)?;
+            return match self.star_item(&names, scope).map_err(at)? {
+                Some(item) => Ok(item.whole_row()),
+                None => Err(Refusal::not_understood("a bare * here").at(column.location)),
+            };
+        }
+        let names = strings(&column.fields)?;
+        let meaning = match names.as_slice() {
+            [name] => scope.bare(name),
+            [item, name] => scope.qualified(None, item, name),
+            [schema, item, name] => scope.qualified(Some(schema), item, name),
+            [database, schema, item, name] if **database == **self.catalog.database() => {
+                scope.qualified(Some(schema), item, name)
+            }
+            _ => Err(Refusal::new(
+                "0A000",
+                "cross-database references are not implemented",
+            )),
+        };
+        match meaning.map_err(at)? {
+            Meaning::Column(value) => Ok(value),
+            Meaning::Row(item) => Ok(item.whole_row()),
+            Meaning::Functional(item) => self
+                .functional(item, names.last().copied().unwrap_or_default())
+                .map_err(at),
+        }
+    }
+
+    /// `item.name` where `name` is no column: the server tries `name(item)`.
+    fn functional(&mut self, item: &Item, name: &str) -> Result<Value, Refusal> {
+        if functions::effect(name).is_none() && self.catalog.function_schemas(name).is_empty() {
+            let item = item.name.as_deref().unwrap_or_default();
+            return Err(Refusal::unknown(
+                "42703",
+                format!("column {item}.{name} does not exist"),
+            ));
+        }
+        let row = item.whole_row();
+        self.function(&[name]);
+        Ok(row)
+    }
+
+    /// The item that `item.*` is about; `None` for a bare `*`.
+    pub(super) fn star_item<'s>(
+        &self,
+        names: &[&str],
+        scope: &'s Scope<'s>,
+    ) -> Result<Option<&'s Item>, Refusal> {
+        let (schema, name) = match names {
+            [] => return Ok(None),
+            [name] => (None, *name),
+            [schema, name] => (Some(*schema), *name),
+            [database, schema, name] if **database == **self.catalog.database() => {
+                (Some(*schema), *name)
+            }
+            _ => {
+                return Err(Refusal::new(
+                    "0A000",
+                    "cross-database references are not implemented",
+                ));
+            }
+        };
+        let found = scope.item(schema, name)?;
+        found.map(Some).ok_or_else(|| {
+            Refusal::unknown(
+                "42P01",
+                format!("missing FROM-clause entry for table \"{name}\""),
+            )
+        })
+    }
+
+    fn operation(&mut self, expression: &pg::AExpr, scope: &Scope<'_>) -> Result<Value, Refusal> {
+        self.seen.mark(expression);
+        match expression.kind() {
+            AExprKind::AexprBetween
+            | AExprKind::AexprNotBetween
+            | AExprKind::AexprBetweenSym
+            | AExprKind::AexprNotBetweenSym => {
+                for operator in ["<", "<=", ">", ">="] {
+                    self.bare_operator(operator);
+                }
+            }
+            AExprKind::Undefined => {
+                return Err(Refusal::not_understood("this operator").at(expression.location));
+            }
+            _ => self.operator(&expression.name)?,
+        }
+        let mut value = self.optional(expression.lexpr.as_deref(), scope)?.derived();
+        value.taint(&self.optional(expression.rexpr.as_deref(), scope)?);
+        Ok(value)
+    }
+
+    fn row(&mut self, elements: &[Node], scope: &Scope<'_>) -> Result<Value, Refusal> {
+        let mut value = Value::default();
+        for element in elements {
+            value.taint(&self.expression(element, scope)?);
+        }
+        Ok(value)
+    }
+
+    fn indirection(
+        &mut self,
+        indirection: &pg::AIndirection,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Refusal> {
+        self.seen.mark(indirection);
+        let Some(argument) = indirection.arg.as_deref() else {
+            return Err(Refusal::not_understood("this selection"));
+        };
+        // `(t).column` is the column itself.
+        if let (Some(NodeEnum::ColumnRef(column)), [first]) =
+            (&argument.node, indirection.indirection.as_slice())
+            && let (Some(NodeEnum::String(field)), [only]) = (
+                &first.node,
+                strings(&column.fields).unwrap_or_default().as_slice(),
+            )
+            && let Meaning::Row(item) = scope
+                .bare(only)
+                .map_err(|refusal| refusal.at(column.location))?
+        {
+            self.seen.mark(column);
+            return match item.field(&field.sval)? {
+                Some(value) => Ok(value),
+                None => self.functional(item, &field.sval),
+            };
+        }
+        let mut value = self.expression(argument, scope)?.derived();
+        for step in &indirection.indirection {
+            match &step.node {
+                Some(NodeEnum::String(name)) => {
+                    // A field, or a function in functional notation.
+                    if !self.catalog.function_schemas(&name.sval).is_empty() {
+                        self.function(&[&name.sval]);
+                    }
+                }
+                Some(NodeEnum::AIndices(indices)) => {
+                    self.seen.mark(indices.as_ref());
+                    value.taint(&self.optional(indices.lidx.as_deref(), scope)?);
+                    value.taint(&self.optional(indices.uidx.as_deref(), scope)?);
+                }
+                Some(NodeEnum::AStar(_)) | None => {
+                    return Err(Refusal::not_understood(
+                        "the expansion of a composite value",
+                    ));
+                }
+                Some(other) => return Err(Refusal::not_understood(variant_name(other))),
+            }
+        }
+        Ok(value)
+    }
+
+    fn case(&mut self, case: &pg::CaseExpr, scope: &Scope<'_>) -> Result<Value, Refusal> {
+        self.seen.mark(case);
+        let mut control = Value::default();
+        let mut value = Value::default();
+        if let Some(argument) = case.arg.as_deref() {
+            self.bare_operator("=");
+            control.taint(&self.expression(argument, scope)?);
+        }
+        for when in &case.args {
+            let Some(NodeEnum::CaseWhen(when)) = &when.node else {
+                return Err(Refusal::not_understood("this CASE"));
+            };
+            self.seen.mark(when.as_ref());
+            control.taint(&self.optional(when.expr.as_deref(), scope)?);
+            value.taint(&self.optional(when.result.as_deref(), scope)?);
+        }
+        value.taint(&self.optional(case.defresult.as_deref(), scope)?);
+        self.book.used(&control, Use::Filter);
+        value.add(&control);
+        Ok(value)
+    }
+
+    fn sub_link(&mut self, link: &pg::SubLink, scope: &Scope<'_>) -> Result<Value, Refusal> {
+        self.seen.mark(link);
+        let mut value = self.optional(link.testexpr.as_deref(), scope)?.derived();
+        match link.sub_link_type() {
+            SubLinkType::AnySublink if link.oper_name.is_empty() => self.bare_operator("="),
+            SubLinkType::AnySublink | SubLinkType::AllSublink | SubLinkType::RowcompareSublink => {
+                self.operator(&link.oper_name)?
+            }
+            SubLinkType::ExistsSublink
+            | SubLinkType::ExprSublink
+            | SubLinkType::ArraySublink
+            | SubLinkType::MultiexprSublink => {}
+            _ => return Err(Refusal::not_understood("this subquery").at(link.location)),
+        }
+        let Some(Some(NodeEnum::SelectStmt(select))) =
+            link.subselect.as_deref().map(|node| &node.node)
+        else {
+            return Err(Refusal::not_understood("this subquery").at(link.location));
+        };
+        let rows = self.select(select, scope)?;
+        value.taint(&rows.control);
+        if link.sub_link_type() != SubLinkType::ExistsSublink {
+            for field in &rows.fields {
+                value.taint(&field.value);
+            }
+        }
+        Ok(value)
+    }
+
+    /// A function call in an expression.
+    pub(super) fn call(
+        &mut self,
+        call: &pg::FuncCall,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Refusal> {
+        self.seen.mark(call);
+        let names = strings(&call.funcname)?;
+        let name = names.last().copied().unwrap_or_default();
+        if name == "system_user" && call.args.is_empty() {
+            self.since(16, "SYSTEM_USER")
+                .map_err(|refusal| refusal.at(call.location))?;
+        }
+        self.function(&names);
+        self.call_effects(name, &call.args)
+            .map_err(|refusal| refusal.at(call.location))?;
+        let mut value = Value::default();
+        for argument in &call.args {
+            value.taint(&self.expression(argument, scope)?);
+        }
+        let users = !self.catalog.function_schemas(name).is_empty();
+        for sort in &call.agg_order {
+            let sorted = self.sort_key(sort, scope)?;
+            self.book.used(&sorted, Use::Sort);
+            value.taint(&sorted);
+        }
+        if let Some(filter) = call.agg_filter.as_deref() {
+            let filter = self.expression(filter, scope)?;
+            self.book.used(&filter, Use::Filter);
+            value.taint(&filter);
+        }
+        if name == "count"
+            && !users
+            && matches!(names.as_slice(), ["count"] | ["pg_catalog", "count"])
+        {
+            value = value.safe();
+        }
+        if call.agg_distinct {
+            self.book.used(&value, Use::Group);
+        }
+        if let Some(window) = call.over.as_deref() {
+            value.taint(&self.window(window, scope)?);
+        }
+        Ok(value)
+    }
+
+    /// Effects that depend on arguments: settings and sequences.
+    fn call_effects(&mut self, name: &str, arguments: &[Node]) -> Result<(), Refusal> {
+        match functions::effect(name) {
+            Some(Effect::Setting) => {
+                let Some(setting) = arguments.first().and_then(literal) else {
+                    self.book
+                        .opaque(name, "reads a setting whose name is computed");
+                    return Ok(());
+                };
+                let setting: Arc<str> = setting.to_lowercase().into();
+                if setting.starts_with("provost.") {
+                    return Err(Refusal::new(
+                        "42501",
+                        "settings named provost.* are the gateway's own",
+                    ));
+                }
+                self.book.plain(Object::Setting(setting), Operation::Read);
+            }
+            Some(Effect::Sequence) if !arguments.is_empty() => match arguments
+                .first()
+                .and_then(literal)
+                .map(|name| self.sequence(name))
+            {
+                Some(Some(sequence)) => self.book.plain(sequence, Operation::Update),
+                _ => self.book.opaque(
+                    name,
+                    "touches a sequence whose name is computed or not known",
+                ),
+            },
+            Some(Effect::Pure(_) | Effect::Sequence) | None => {}
+        }
+        Ok(())
+    }
+
+    fn sequence(&self, text: &str) -> Option<Object> {
+        let parts: Vec<String> = text
+            .split('.')
+            .map(|part| {
+                part.strip_prefix('"')
+                    .and_then(|part| part.strip_suffix('"'))
+                    .map_or_else(|| part.to_lowercase(), str::to_owned)
+            })
+            .collect();
+        let found = match parts.as_slice() {
+            [name] => self
+                .path
+                .iter()
+                .find_map(|schema| self.catalog.relation_named(schema, name)),
+            [schema, name] => self.catalog.relation_named(schema, name),
+            _ => None,
+        }?;
+        Some(Object::Relation {
+            schema: found.schema.clone(),
+            name: found.name.clone(),
+            oid: found.oid,
+        })
+    }
+
+    /// A window: partitions group, orders sort, frames filter; all of it colours the value.
+    pub(super) fn window(
+        &mut self,
+        window: &pg::WindowDef,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Refusal> {
+        self.seen.mark(window);
+        let mut value = Value::default();
+        for node in &window.partition_clause {
+            let group = self.expression(node, scope)?;
+            self.book.used(&group, Use::Group);
+            value.taint(&group);
+        }
+        for node in &window.order_clause {
+            let sorted = self.sort_key(node, scope)?;
+            self.book.used(&sorted, Use::Sort);
+            value.taint(&sorted);
+        }
+        for node in [window.start_offset.as_deref(), window.end_offset.as_deref()] {
+            let bound = self.optional(node, scope)?;
+            self.book.used(&bound, Use::Filter);
+            value.taint(&bound);
+        }
+        // A window named elsewhere in the query colours the value too.
+        for name in [&window.name, &window.refname] {
+            if let Some(named) = scope.window(name) {
+                value.taint(named);
+            }
+        }
+        Ok(value)
+    }
+
+    /// One key of ORDER BY inside an expression.
+    pub(super) fn sort_key(&mut self, node: &Node, scope: &Scope<'_>) -> Result<Value, Refusal> {
+        let Some(NodeEnum::SortBy(sort)) = &node.node else {
+            return self.expression(node, scope);
+        };
+        self.seen.mark(sort.as_ref());
+        self.operator(&sort.use_op)?;
+        self.optional(sort.node.as_deref(), scope)
+    }
+}
+
+/// A string literal, cast or not.
+pub(super) fn literal(node: &Node) -> Option<&str> {
+    match &node.node {
+        Some(NodeEnum::AConst(constant)) => match &constant.val {
+            Some(Val::Sval(text)) => Some(&text.sval),
+            _ => None,
+        },
+        Some(NodeEnum::TypeCast(cast)) => literal(cast.arg.as_deref()?),
+        _ => None,
+    }
+}
+
+/// The grammar's name of a node, for messages.
+pub(super) fn variant_name(node: &NodeEnum) -> &'static str {
+    match node {
+        NodeEnum::JsonObjectConstructor(_)
+        | NodeEnum::JsonArrayConstructor(_)
+        | NodeEnum::JsonArrayQueryConstructor(_) => "a JSON constructor",
+        NodeEnum::JsonObjectAgg(_) | NodeEnum::JsonArrayAgg(_) => "a JSON aggregate",
+        NodeEnum::JsonFuncExpr(_)
+        | NodeEnum::JsonParseExpr(_)
+        | NodeEnum::JsonScalarExpr(_)
+        | NodeEnum::JsonSerializeExpr(_) => "an SQL/JSON function",
+        NodeEnum::JsonTable(_) => "JSON_TABLE",
+        _ => "this construct",
+    }
+}

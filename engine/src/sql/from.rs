@@ -1,0 +1,533 @@
+//! FROM: relations, subqueries, functions and joins become range items.
+
+use std::sync::Arc;
+
+use pg_query::{
+    NodeEnum,
+    protobuf::{self as pg, JoinType, Node},
+};
+
+use super::{
+    Refusal,
+    book::{Descend, Keep, Value},
+    names::column_name,
+    query::rename,
+    resolver::{Resolver, strings},
+    scope::{Field, Item, Scope},
+};
+use crate::facts::Use;
+
+impl Resolver<'_> {
+    /// The items of a FROM list, and the columns that ON conditions are about.
+    pub(super) fn from(
+        &mut self,
+        list: &[Node],
+        outer: &Scope<'_>,
+    ) -> Result<(Vec<Item>, Value), Refusal> {
+        let mut items = Vec::new();
+        let mut control = Value::default();
+        for node in list {
+            let new = self.range_item(node, outer, &items, &mut control)?;
+            items.extend(new);
+        }
+        Ok((items, control.derived()))
+    }
+
+    /// One item of FROM; `left` are the items that LATERAL sees.
+    pub(super) fn range_item(
+        &mut self,
+        node: &Node,
+        outer: &Scope<'_>,
+        left: &[Item],
+        control: &mut Value,
+    ) -> Result<Vec<Item>, Refusal> {
+        self.nested(|resolver| match &node.node {
+            Some(NodeEnum::RangeVar(name)) => Ok(vec![resolver.range_variable(name, outer)?]),
+            Some(NodeEnum::RangeSubselect(subselect)) => {
+                Ok(vec![resolver.subselect(subselect, outer, left)?])
+            }
+            Some(NodeEnum::RangeFunction(function)) => {
+                Ok(vec![resolver.range_function(function, outer, left)?])
+            }
+            Some(NodeEnum::RangeTableFunc(function)) => {
+                Ok(vec![resolver.table_function(function, outer, left)?])
+            }
+            Some(NodeEnum::RangeTableSample(sample)) => {
+                resolver.sample(sample, outer, left, control)
+            }
+            Some(NodeEnum::JoinExpr(join)) => resolver.join(join, outer, left, control),
+            Some(NodeEnum::JsonTable(_)) => Err(Refusal::not_understood("JSON_TABLE")),
+            _ => Err(Refusal::not_understood("this item of FROM")),
+        })
+    }
+
+    fn range_variable(&mut self, name: &pg::RangeVar, outer: &Scope<'_>) -> Result<Item, Refusal> {
+        self.seen.mark(name);
+        let mut item = match outer
+            .cte(&name.relname)
+            .filter(|_| name.schemaname.is_empty())
+        {
+            Some(cte) => {
+                let Some(fields) = &cte.fields else {
+                    return Err(Refusal::not_understood(
+                        "a forward reference to a common table expression",
+                    )
+                    .at(name.location));
+                };
+                Item {
+                    fields: fields.clone(),
+                    ..Item::new(Some(cte.name.clone()), Vec::new())
+                }
+            }
+            None => {
+                let relation = self.relation(name)?;
+                let descend = if name.inh {
+                    Descend::All
+                } else {
+                    Descend::Only
+                };
+                self.relation_item(&relation, descend, Keep::Always)?
+            }
+        };
+        alias(&mut item, name.alias.as_ref())?;
+        Ok(item)
+    }
+
+    fn subselect(
+        &mut self,
+        subselect: &pg::RangeSubselect,
+        outer: &Scope<'_>,
+        left: &[Item],
+    ) -> Result<Item, Refusal> {
+        self.seen.mark(subselect);
+        let mut scope = Scope::below(outer);
+        if subselect.lateral {
+            scope.items = left.to_vec();
+        }
+        let Some(Some(NodeEnum::SelectStmt(select))) =
+            subselect.subquery.as_deref().map(|node| &node.node)
+        else {
+            return Err(Refusal::not_understood("this subquery"));
+        };
+        let rows = self.select(select, &scope)?;
+        let mut item = Item::new(None, rows.fields);
+        if rows.open {
+            item.open = Some(item.whole_row());
+        }
+        alias(&mut item, subselect.alias.as_ref())?;
+        Ok(item)
+    }
+
+    fn range_function(
+        &mut self,
+        function: &pg::RangeFunction,
+        outer: &Scope<'_>,
+        left: &[Item],
+    ) -> Result<Item, Refusal> {
+        self.seen.mark(function);
+        let scope = Scope {
+            items: left.to_vec(),
+            ..Scope::below(outer)
+        };
+        let mut fields = Vec::new();
+        let mut open = None;
+        let mut named = None;
+        for node in &function.functions {
+            let Some(NodeEnum::List(pair)) = &node.node else {
+                return Err(Refusal::not_understood("this function in FROM"));
+            };
+            let [call, definitions @ ..] = pair.items.as_slice() else {
+                return Err(Refusal::not_understood("this function in FROM"));
+            };
+            let value = self.expression(call, &scope)?.derived();
+            let name: Arc<str> = column_name(call).unwrap_or_default().into();
+            named.get_or_insert_with(|| name.clone());
+            let inner: Vec<&Node> = definitions.iter().flat_map(list_items).collect();
+            let definitions = if inner.is_empty() {
+                function.coldeflist.iter().collect()
+            } else {
+                inner
+            };
+            if !definitions.is_empty() {
+                fields.extend(self.column_definitions(&definitions, &value)?);
+                continue;
+            }
+            match self.function_columns(call, &value) {
+                Some(columns) if columns.is_empty() => {
+                    // A function with one column: it takes the alias's name where there is one.
+                    let single = function
+                        .alias
+                        .as_ref()
+                        .filter(|_| function.functions.len() == 1)
+                        .map(|alias| alias.aliasname.as_str().into());
+                    fields.push(Field {
+                        name: single.unwrap_or(name),
+                        value,
+                    });
+                }
+                Some(columns) => fields.extend(columns),
+                None => {
+                    open = Some(value);
+                }
+            }
+        }
+        if function.ordinality {
+            fields.push(Field {
+                name: "ordinality".into(),
+                value: Value::default(),
+            });
+        }
+        let mut item = Item::new(named, fields);
+        item.open = open;
+        if item.open.is_some() {
+            // Where columns start and end is not known: names of an alias list are columns, computed from all of it.
+            let value = item.whole_row();
+            item.open = Some(value.clone());
+            let names = function
+                .alias
+                .as_ref()
+                .map(|alias| strings(&alias.colnames))
+                .transpose()?
+                .unwrap_or_default();
+            item.fields = Arc::new(
+                names
+                    .iter()
+                    .map(|name| Field {
+                        name: (*name).into(),
+                        value: value.clone(),
+                    })
+                    .collect(),
+            );
+        }
+        alias(&mut item, function.alias.as_ref())?;
+        Ok(item)
+    }
+
+    /// The columns that a function in FROM gives: none means one of its own name; `None`: not known.
+    fn function_columns(&mut self, call: &Node, value: &Value) -> Option<Vec<Field>> {
+        let call = match &call.node {
+            Some(NodeEnum::FuncCall(call)) => call,
+            // CURRENT_DATE, COALESCE and the like: one column.
+            Some(_) => return Some(Vec::new()),
+            None => return None,
+        };
+        let names = strings(&call.funcname).ok()?;
+        let name = *names.last()?;
+        let users = !self.catalog.function_schemas(name).is_empty();
+        let composite = matches!(
+            name,
+            "json_populate_record"
+                | "jsonb_populate_record"
+                | "json_populate_recordset"
+                | "jsonb_populate_recordset"
+                | "json_to_record"
+        );
+        if users || composite {
+            return None;
+        }
+        if name == "unnest" {
+            if call.args.len() > 1 {
+                return Some(
+                    call.args
+                        .iter()
+                        .map(|_| Field {
+                            name: name.into(),
+                            value: value.clone(),
+                        })
+                        .collect(),
+                );
+            }
+            // Elements that are rows spread into columns; of a tsvector, three.
+            return match call.args.first().map(|node| &node.node) {
+                Some(Some(
+                    NodeEnum::TypeCast(_)
+                    | NodeEnum::AArrayExpr(_)
+                    | NodeEnum::ParamRef(_)
+                    | NodeEnum::AConst(_),
+                )) => Some(Vec::new()),
+                Some(Some(NodeEnum::ColumnRef(_)))
+                    if value
+                        .sources
+                        .iter()
+                        .all(|origin| self.is_builtin(origin.column.type_oid)) =>
+                {
+                    Some(Vec::new())
+                }
+                _ => None,
+            };
+        }
+        let super::functions::Effect::Pure(columns) = super::functions::effect(name)? else {
+            return Some(Vec::new());
+        };
+        Some(
+            columns
+                .iter()
+                .map(|name| Field {
+                    name: (*name).into(),
+                    value: value.clone(),
+                })
+                .collect(),
+        )
+    }
+
+    /// A type of the server's own that is no tsvector.
+    fn is_builtin(&self, type_oid: u32) -> bool {
+        type_oid < 16_384 && type_oid != 3614
+    }
+
+    fn column_definitions(
+        &mut self,
+        definitions: &[&Node],
+        value: &Value,
+    ) -> Result<Vec<Field>, Refusal> {
+        let mut fields = Vec::new();
+        for node in definitions {
+            let Some(NodeEnum::ColumnDef(definition)) = &node.node else {
+                return Err(Refusal::not_understood("this column definition"));
+            };
+            self.seen.mark(definition.as_ref());
+            if let Some(name) = &definition.type_name {
+                self.type_name(name)?;
+            }
+            if let Some(collation) = &definition.coll_clause {
+                self.seen.mark(collation.as_ref());
+            }
+            fields.push(Field {
+                name: definition.colname.as_str().into(),
+                value: value.clone(),
+            });
+        }
+        Ok(fields)
+    }
+
+    /// XMLTABLE.
+    fn table_function(
+        &mut self,
+        function: &pg::RangeTableFunc,
+        outer: &Scope<'_>,
+        left: &[Item],
+    ) -> Result<Item, Refusal> {
+        self.seen.mark(function);
+        let scope = Scope {
+            items: left.to_vec(),
+            ..Scope::below(outer)
+        };
+        let mut value = self
+            .optional(function.docexpr.as_deref(), &scope)?
+            .derived();
+        value.taint(&self.optional(function.rowexpr.as_deref(), &scope)?);
+        for node in &function.namespaces {
+            let Some(NodeEnum::ResTarget(target)) = &node.node else {
+                return Err(Refusal::not_understood("this XMLTABLE"));
+            };
+            self.seen.mark(target.as_ref());
+            value.taint(&self.optional(target.val.as_deref(), &scope)?);
+        }
+        let mut fields = Vec::new();
+        for node in &function.columns {
+            let Some(NodeEnum::RangeTableFuncCol(column)) = &node.node else {
+                return Err(Refusal::not_understood("this XMLTABLE"));
+            };
+            self.seen.mark(column.as_ref());
+            if let Some(name) = &column.type_name {
+                self.type_name(name)?;
+            }
+            let mut own = value.clone();
+            own.taint(&self.optional(column.colexpr.as_deref(), &scope)?);
+            own.taint(&self.optional(column.coldefexpr.as_deref(), &scope)?);
+            fields.push(Field {
+                name: column.colname.as_str().into(),
+                value: own,
+            });
+        }
+        let mut item = Item::new(Some("xmltable".into()), fields);
+        alias(&mut item, function.alias.as_ref())?;
+        Ok(item)
+    }
+
+    fn sample(
+        &mut self,
+        sample: &pg::RangeTableSample,
+        outer: &Scope<'_>,
+        left: &[Item],
+        control: &mut Value,
+    ) -> Result<Vec<Item>, Refusal> {
+        self.seen.mark(sample);
+        let Some(relation) = sample.relation.as_deref() else {
+            return Err(Refusal::not_understood("this TABLESAMPLE"));
+        };
+        let items = self.range_item(relation, outer, left, control)?;
+        let names = strings(&sample.method)?;
+        if !matches!(names.last(), Some(&("system" | "bernoulli"))) {
+            self.book.opaque(
+                names.last().copied().unwrap_or_default(),
+                "a sampling method that is not the server's own",
+            );
+        }
+        let scope = Scope {
+            items: left.to_vec(),
+            ..Scope::below(outer)
+        };
+        for node in sample.args.iter().chain(sample.repeatable.as_deref()) {
+            let value = self.expression(node, &scope)?;
+            self.book.used(&value, Use::Filter);
+        }
+        Ok(items)
+    }
+
+    fn join(
+        &mut self,
+        join: &pg::JoinExpr,
+        outer: &Scope<'_>,
+        left: &[Item],
+        control: &mut Value,
+    ) -> Result<Vec<Item>, Refusal> {
+        self.seen.mark(join);
+        let (Some(larg), Some(rarg)) = (join.larg.as_deref(), join.rarg.as_deref()) else {
+            return Err(Refusal::not_understood("this join"));
+        };
+        let mut before = self.range_item(larg, outer, left, control)?;
+        let visible: Vec<Item> = left.iter().chain(&before).cloned().collect();
+        let mut after = self.range_item(rarg, outer, &visible, control)?;
+        let columns = |items: &[Item]| -> Vec<Field> {
+            items
+                .iter()
+                .filter(|item| item.bare)
+                .flat_map(|item| item.fields.iter().cloned())
+                .collect()
+        };
+        let (left_fields, right_fields) = (columns(&before), columns(&after));
+        let merged: Vec<&str> = if join.is_natural {
+            if before.iter().chain(&after).any(|item| item.open.is_some()) {
+                return Err(Refusal::not_understood(
+                    "a natural join over columns that are not known",
+                ));
+            }
+            left_fields
+                .iter()
+                .map(|field| &*field.name)
+                .filter(|name| right_fields.iter().any(|field| &*field.name == *name))
+                .collect()
+        } else {
+            strings(&join.using_clause)?
+        };
+        let mut fields = self.merged(&merged, &left_fields, &right_fields, control)?;
+        let using = Item::new(
+            join.join_using_alias
+                .as_ref()
+                .map(|alias| alias.aliasname.as_str().into()),
+            fields.clone(),
+        );
+        fields.extend(
+            left_fields
+                .iter()
+                .chain(&right_fields)
+                .filter(|field| !merged.contains(&&*field.name))
+                .cloned(),
+        );
+        let mut open = before
+            .iter()
+            .chain(&after)
+            .filter(|item| item.bare)
+            .filter_map(|item| item.open.clone());
+        let open = open.next().map(|first| {
+            open.fold(first, |mut all, value| {
+                all.taint(&value);
+                all
+            })
+        });
+        if let Some(quals) = join.quals.as_deref() {
+            let scope = Scope {
+                items: before.iter().chain(&after).cloned().collect(),
+                ..Scope::below(outer)
+            };
+            let value = self.expression(quals, &scope)?;
+            self.book.used(&value, Use::Join);
+            control.taint(&value);
+        }
+        if !matches!(
+            join.jointype(),
+            JoinType::JoinInner | JoinType::JoinLeft | JoinType::JoinRight | JoinType::JoinFull
+        ) {
+            return Err(Refusal::not_understood("this join"));
+        }
+        let mut item = Item {
+            open,
+            ..Item::new(None, fields)
+        };
+        let mut items = Vec::new();
+        if join.alias.is_some() {
+            alias(&mut item, join.alias.as_ref())?;
+        } else {
+            for old in before.iter_mut().chain(&mut after) {
+                old.bare = false;
+            }
+            items.extend(before);
+            items.extend(after);
+        }
+        if using.name.is_some() {
+            items.push(Item {
+                bare: false,
+                ..using
+            });
+        }
+        items.push(item);
+        Ok(items)
+    }
+
+    fn merged(
+        &mut self,
+        names: &[&str],
+        left: &[Field],
+        right: &[Field],
+        control: &mut Value,
+    ) -> Result<Vec<Field>, Refusal> {
+        let only = |fields: &[Field], name: &str| -> Result<Value, Refusal> {
+            let mut found = fields.iter().filter(|field| &*field.name == name);
+            match (found.next(), found.next()) {
+                (Some(field), None) => Ok(field.value.clone()),
+                (Some(_), Some(_)) => Err(Refusal::new(
+                    "42702",
+                    format!("common column name \"{name}\" appears more than once"),
+                )),
+                (None, _) => Err(Refusal::unknown(
+                    "42703",
+                    format!("column \"{name}\" specified in USING clause does not exist"),
+                )),
+            }
+        };
+        let mut fields = Vec::new();
+        for name in names {
+            let mut value = only(left, name)?;
+            value.add(&only(right, name)?);
+            value.described = None;
+            self.bare_operator("=");
+            self.book.used(&value, Use::Join);
+            control.taint(&value);
+            fields.push(Field {
+                name: (*name).into(),
+                value,
+            });
+        }
+        Ok(fields)
+    }
+}
+
+/// Applies `AS name (columns)`. An item with an alias is no longer known by its schema.
+pub(super) fn alias(item: &mut Item, alias: Option<&pg::Alias>) -> Result<(), Refusal> {
+    let Some(alias) = alias else { return Ok(()) };
+    item.name = Some(alias.aliasname.as_str().into());
+    item.schema = None;
+    let names = strings(&alias.colnames)?;
+    if !names.is_empty() && item.open.is_none() {
+        item.fields = Arc::new(rename(item.fields.as_ref().clone(), &names)?);
+    }
+    Ok(())
+}
+
+fn list_items(node: &Node) -> &[Node] {
+    match &node.node {
+        Some(NodeEnum::List(list)) => &list.items,
+        _ => &[],
+    }
+}

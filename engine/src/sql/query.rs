@@ -1,0 +1,630 @@
+//! Queries: WITH, FROM, joins, set operations, grouping, ordering. Gives each output column what it is computed from.
+
+use std::sync::Arc;
+
+use pg_query::{
+    NodeEnum,
+    protobuf::{self as pg, Node, SelectStmt, SetOperation, a_const::Val},
+};
+
+use super::{
+    Refusal,
+    book::Value,
+    names::{UNNAMED, column_name},
+    resolver::{Resolver, strings},
+    scope::{Cte, Field, Item, Scope},
+};
+use crate::facts::{Object, Operation, Use};
+
+/// What a query gives.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rows {
+    pub(super) fields: Vec<Field>,
+    /// The columns that decide which rows there are.
+    pub(super) control: Value,
+    /// Some column's name or number is not known.
+    pub(super) open: bool,
+}
+
+impl Resolver<'_> {
+    /// A SELECT, VALUES, TABLE or set operation.
+    pub(super) fn select(
+        &mut self,
+        select: &SelectStmt,
+        outer: &Scope<'_>,
+    ) -> Result<Rows, Refusal> {
+        self.nested(|resolver| {
+            resolver.seen.mark(select);
+            if let Some(into) = &select.into_clause {
+                let location = into.rel.as_ref().map_or(-1, |relation| relation.location);
+                return Err(
+                    Refusal::new("42601", "SELECT ... INTO is not allowed here").at(location)
+                );
+            }
+            let level = resolver.with(select.with_clause.as_ref(), outer)?;
+            match select.op() {
+                SetOperation::SetopNone if !select.values_lists.is_empty() => {
+                    resolver.values(select, &level)
+                }
+                SetOperation::SetopNone => resolver.plain(select, level),
+                SetOperation::SetopUnion
+                | SetOperation::SetopIntersect
+                | SetOperation::SetopExcept => resolver.set_operation(select, &level),
+                SetOperation::Undefined => Err(Refusal::not_understood("this set operation")),
+            }
+        })
+    }
+
+    /// The level that a WITH clause makes.
+    pub(super) fn with<'s>(
+        &mut self,
+        with: Option<&pg::WithClause>,
+        outer: &'s Scope<'s>,
+    ) -> Result<Scope<'s>, Refusal> {
+        let mut level = Scope::below(outer);
+        let Some(with) = with else { return Ok(level) };
+        self.seen.mark(with);
+        let ctes = with.ctes.iter().map(|node| match &node.node {
+            Some(NodeEnum::CommonTableExpr(cte)) => Ok(cte.as_ref()),
+            _ => Err(Refusal::not_understood("this WITH")),
+        });
+        let ctes: Vec<&pg::CommonTableExpr> = ctes.collect::<Result<_, _>>()?;
+        if with.recursive {
+            // Every name of the list hides outer ones from the start; a reference forward is refused.
+            level.ctes.extend(ctes.iter().map(|cte| Cte {
+                name: cte.ctename.as_str().into(),
+                fields: None,
+            }));
+        }
+        for cte in ctes {
+            let fields = if with.recursive {
+                self.recursive_cte(cte, &mut level)?
+            } else {
+                self.cte(cte, &level)?
+            };
+            level.ctes.push(Cte {
+                name: cte.ctename.as_str().into(),
+                fields: Some(Arc::new(fields)),
+            });
+        }
+        Ok(level)
+    }
+
+    fn cte(&mut self, cte: &pg::CommonTableExpr, level: &Scope<'_>) -> Result<Vec<Field>, Refusal> {
+        self.seen.mark(cte);
+        if let Some(search) = &cte.search_clause {
+            self.seen.mark(search);
+        }
+        if let Some(cycle) = cte.cycle_clause.as_deref() {
+            self.seen.mark(cycle);
+            self.optional(cycle.cycle_mark_value.as_deref(), &Scope::default())?;
+            self.optional(cycle.cycle_mark_default.as_deref(), &Scope::default())?;
+        }
+        let Some(query) = cte.ctequery.as_deref().and_then(|node| node.node.as_ref()) else {
+            return Err(Refusal::not_understood("this WITH"));
+        };
+        let rows = match query {
+            NodeEnum::SelectStmt(select) => self.select(select, level)?,
+            NodeEnum::InsertStmt(insert) => self.insert(insert, level)?,
+            NodeEnum::UpdateStmt(update) => self.update(update, level)?,
+            NodeEnum::DeleteStmt(delete) => self.delete(delete, level)?,
+            NodeEnum::MergeStmt(merge) => self.merge(merge, level)?,
+            _ => return Err(Refusal::not_understood("this statement in WITH").at(cte.location)),
+        };
+        if rows.open {
+            return Err(Refusal::not_understood(
+                "a common table expression whose columns are not known",
+            )
+            .at(cte.location));
+        }
+        let mut fields = rename(rows.fields, &strings(&cte.aliascolnames)?)?;
+        let everything = fields.iter().fold(Value::default(), |mut all, field| {
+            all.taint(&field.value);
+            all
+        });
+        let extra = |name: &str| {
+            (!name.is_empty()).then(|| Field {
+                name: name.into(),
+                value: everything.clone(),
+            })
+        };
+        if let Some(search) = &cte.search_clause {
+            fields.extend(extra(&search.search_seq_column));
+        }
+        if let Some(cycle) = cte.cycle_clause.as_deref() {
+            fields.extend(extra(&cycle.cycle_mark_column));
+            fields.extend(extra(&cycle.cycle_path_column));
+        }
+        Ok(fields)
+    }
+
+    /// A fixed point: what flows round the recursion is tried until nothing more flows.
+    fn recursive_cte(
+        &mut self,
+        cte: &pg::CommonTableExpr,
+        level: &mut Scope<'_>,
+    ) -> Result<Vec<Field>, Refusal> {
+        let Some(Some(NodeEnum::SelectStmt(select))) =
+            cte.ctequery.as_deref().map(|node| &node.node)
+        else {
+            return self.cte(cte, level);
+        };
+        let Some(left) = select
+            .larg
+            .as_deref()
+            .filter(|_| select.op() == SetOperation::SetopUnion)
+        else {
+            return self.cte(cte, level);
+        };
+        let mark = self.book.mark();
+        let (opaque, writes) = (self.book.opaque.clone(), self.book.writes.clone());
+        let Ok(start) = self
+            .with(select.with_clause.as_ref(), level)
+            .and_then(|inner| self.select(left, &inner))
+        else {
+            // The left arm may refer to the name itself only where the server refuses it.
+            return self.cte(cte, level);
+        };
+        let mut fields = rename(start.fields, &strings(&cte.aliascolnames)?)?;
+        // Each try adds a source to some column or ends; the sources are those of the book.
+        let tries = fields.len().saturating_add(2);
+        for _ in 0..tries {
+            self.book.rewind(mark);
+            self.book.opaque.clone_from(&opaque);
+            self.book.writes.clone_from(&writes);
+            for field in &mut fields {
+                field.value.described = None;
+            }
+            let own = Cte {
+                name: cte.ctename.as_str().into(),
+                fields: Some(Arc::new(fields.clone())),
+            };
+            let mut inner = Scope::below(level);
+            inner.ctes.push(own);
+            let result = self.cte(cte, &inner)?;
+            let before: Vec<_> = fields
+                .iter()
+                .map(|field| field.value.sources.len())
+                .collect();
+            for (field, new) in fields.iter_mut().zip(&result) {
+                field.value.add(&new.value);
+            }
+            if fields
+                .iter()
+                .map(|field| field.value.sources.len())
+                .eq(before)
+            {
+                let mut fields = fields;
+                fields.extend(result.into_iter().skip(tries.saturating_sub(2)));
+                return Ok(fields);
+            }
+        }
+        Err(Refusal::not_understood("this recursion").at(cte.location))
+    }
+
+    fn values(&mut self, select: &SelectStmt, level: &Scope<'_>) -> Result<Rows, Refusal> {
+        let mut fields: Vec<Field> = Vec::new();
+        for row in &select.values_lists {
+            let Some(NodeEnum::List(row)) = &row.node else {
+                return Err(Refusal::not_understood("this VALUES"));
+            };
+            for (index, node) in row.items.iter().enumerate() {
+                let value = self.expression(node, level)?;
+                self.output_used(&value);
+                match fields.get_mut(index) {
+                    Some(field) => field.value.add(&value),
+                    None => fields.push(Field {
+                        name: format!("column{}", index.saturating_add(1)).into(),
+                        value,
+                    }),
+                }
+            }
+        }
+        for field in &mut fields {
+            field.value.described = None;
+        }
+        let scope = Scope {
+            items: vec![Item::new(None, fields.clone())],
+            ..Scope::below(level)
+        };
+        self.order(select, &fields, &scope)?;
+        let control = self.limits(select, level)?;
+        Ok(Rows {
+            fields,
+            control,
+            open: false,
+        })
+    }
+
+    fn set_operation(&mut self, select: &SelectStmt, level: &Scope<'_>) -> Result<Rows, Refusal> {
+        let (Some(left), Some(right)) = (select.larg.as_deref(), select.rarg.as_deref()) else {
+            return Err(Refusal::not_understood("this set operation"));
+        };
+        let left = self.select(left, level)?;
+        let right = self.select(right, level)?;
+        if left.open || right.open {
+            return Err(Refusal::not_understood(
+                "a set operation over columns that are not known",
+            ));
+        }
+        if left.fields.len() != right.fields.len() {
+            return Err(Refusal::new(
+                "42601",
+                "each set operation query must have the same number of columns",
+            ));
+        }
+        let mut control = left.control;
+        control.add(&right.control);
+        let compared = !select.all || select.op() != SetOperation::SetopUnion;
+        let mut fields = Vec::with_capacity(left.fields.len());
+        for (mut field, other) in left.fields.into_iter().zip(right.fields) {
+            if compared {
+                self.book.used(&field.value, Use::Group);
+                self.book.used(&other.value, Use::Group);
+            }
+            if select.op() == SetOperation::SetopExcept {
+                field.value.taint(&other.value);
+            } else {
+                field.value.add(&other.value);
+            }
+            field.value.described = None;
+            if select.op() != SetOperation::SetopUnion {
+                control.taint(&field.value);
+            }
+            fields.push(field);
+        }
+        let scope = Scope {
+            items: vec![Item::new(None, fields.clone())],
+            ..Scope::below(level)
+        };
+        self.order(select, &fields, &scope)?;
+        control.add(&self.limits(select, level)?);
+        Ok(Rows {
+            fields,
+            control,
+            open: false,
+        })
+    }
+
+    fn plain(&mut self, select: &SelectStmt, mut level: Scope<'_>) -> Result<Rows, Refusal> {
+        let mut control = Value::default();
+        level.items = {
+            let outer = Scope {
+                parent: level.parent,
+                ctes: level.ctes.clone(),
+                ..Scope::default()
+            };
+            let (items, joined) = self.from(&select.from_clause, &outer)?;
+            control.add(&joined);
+            items
+        };
+        control.add(&self.predicate(select.where_clause.as_deref(), &level)?);
+        for node in &select.window_clause {
+            let Some(NodeEnum::WindowDef(window)) = &node.node else {
+                return Err(Refusal::not_understood("this WINDOW"));
+            };
+            let value = self.window(window, &level)?;
+            level.windows.push((window.name.as_str().into(), value));
+        }
+        let mut rows = self.targets(&select.target_list, &level)?;
+        for node in &select.group_clause {
+            let value = self.group(node, &rows.fields, &level)?;
+            self.book.used(&value, Use::Group);
+            control.taint(&value);
+        }
+        if let Some(having) = select.having_clause.as_deref() {
+            let value = self.expression(having, &level)?;
+            self.book.used(&value, Use::Filter);
+            self.book.filtered(&value);
+            control.taint(&value);
+        }
+        for node in &select.distinct_clause {
+            // `SELECT DISTINCT` without ON is one empty node.
+            if node.node.is_some() {
+                let value = self.positioned(node, &rows.fields, &level, Prefer::Output)?;
+                self.book.used(&value, Use::Group);
+                control.taint(&value);
+            } else {
+                for field in &rows.fields {
+                    self.book.used(&field.value, Use::Group);
+                    control.taint(&field.value);
+                }
+            }
+        }
+        self.order(select, &rows.fields, &level)?;
+        control.add(&self.limits(select, &level)?);
+        self.locking(&select.locking_clause, &level)?;
+        rows.control = control.derived();
+        Ok(rows)
+    }
+
+    /// Notes output, except at the top of a view, where a column counts when it is referred to.
+    fn output_used(&mut self, value: &Value) {
+        if self.views.is_empty() {
+            self.book.used(value, Use::Output);
+        }
+    }
+
+    /// A target list.
+    pub(super) fn targets(&mut self, targets: &[Node], scope: &Scope<'_>) -> Result<Rows, Refusal> {
+        let mut rows = Rows::default();
+        for node in targets {
+            let Some(NodeEnum::ResTarget(target)) = &node.node else {
+                return Err(Refusal::not_understood("this target"));
+            };
+            self.seen.mark(target.as_ref());
+            let Some(value) = target.val.as_deref() else {
+                return Err(Refusal::not_understood("this target"));
+            };
+            if self.star(value, scope, &mut rows)? {
+                continue;
+            }
+            let name: Arc<str> = match (&target.name, column_name(value)) {
+                (name, _) if !name.is_empty() => name.as_str().into(),
+                (_, Some(name)) => name.into(),
+                (_, None) => {
+                    rows.open = true;
+                    UNNAMED.into()
+                }
+            };
+            let value = self.expression(value, scope)?;
+            self.output_used(&value);
+            rows.fields.push(Field { name, value });
+        }
+        Ok(rows)
+    }
+
+    /// Expands `*`, `item.*` and `(item).*`; false when the target is none of them.
+    fn star(&mut self, node: &Node, scope: &Scope<'_>, rows: &mut Rows) -> Result<bool, Refusal> {
+        let is_star = |nodes: &[Node]| {
+            matches!(
+                nodes.last().map(|node| &node.node),
+                Some(Some(NodeEnum::AStar(_)))
+            )
+        };
+        let names = match &node.node {
+            Some(NodeEnum::ColumnRef(column)) if is_star(&column.fields) => {
+                self.seen.mark(column);
+                let (_, names) = column.fields.split_last().unwrap_or((node, &[]));
+                strings(names)?
+            }
+            Some(NodeEnum::AIndirection(indirection)) if is_star(&indirection.indirection) => {
+                let Some(Some(NodeEnum::ColumnRef(column))) =
+                    indirection.arg.as_deref().map(|node| &node.node)
+                else {
+                    return Err(Refusal::not_understood(
+                        "the expansion of a composite value",
+                    ));
+                };
+                let names = strings(&column.fields)?;
+                let [only] = names.as_slice() else {
+                    return Err(Refusal::not_understood(
+                        "the expansion of a composite value",
+                    ));
+                };
+                if indirection.indirection.len() != 1
+                    || !matches!(scope.bare(only)?, super::scope::Meaning::Row(_))
+                {
+                    return Err(Refusal::not_understood(
+                        "the expansion of a composite value",
+                    ));
+                }
+                self.seen.mark(indirection.as_ref());
+                self.seen.mark(column);
+                names
+            }
+            _ => return Ok(false),
+        };
+        let items: Vec<&Item> = match self.star_item(&names, scope)? {
+            Some(item) => vec![item],
+            None => scope.items.iter().filter(|item| item.bare).collect(),
+        };
+        if items.is_empty() {
+            return Err(Refusal::new(
+                "42601",
+                "SELECT * with no tables specified is not valid",
+            ));
+        }
+        for item in items {
+            rows.open |= item.open.is_some();
+            for field in item.fields.iter() {
+                self.output_used(&field.value);
+                rows.fields.push(field.clone());
+            }
+        }
+        Ok(true)
+    }
+
+    fn group(
+        &mut self,
+        node: &Node,
+        fields: &[Field],
+        scope: &Scope<'_>,
+    ) -> Result<Value, Refusal> {
+        match &node.node {
+            Some(NodeEnum::GroupingSet(set)) => {
+                self.seen.mark(set);
+                let mut value = Value::default();
+                for node in &set.content {
+                    value.add(&self.nested(|resolver| resolver.group(node, fields, scope))?);
+                }
+                Ok(value)
+            }
+            Some(NodeEnum::RowExpr(row)) if !row.args.is_empty() => {
+                self.seen.mark(row.as_ref());
+                let mut value = Value::default();
+                for node in &row.args {
+                    value.add(&self.positioned(node, fields, scope, Prefer::Input)?);
+                }
+                Ok(value)
+            }
+            _ => self.positioned(node, fields, scope, Prefer::Input),
+        }
+    }
+
+    fn order(
+        &mut self,
+        select: &SelectStmt,
+        fields: &[Field],
+        scope: &Scope<'_>,
+    ) -> Result<(), Refusal> {
+        for node in &select.sort_clause {
+            let Some(NodeEnum::SortBy(sort)) = &node.node else {
+                return Err(Refusal::not_understood("this ORDER BY"));
+            };
+            self.seen.mark(sort.as_ref());
+            self.operator(&sort.use_op)?;
+            let Some(key) = sort.node.as_deref() else {
+                return Err(Refusal::not_understood("this ORDER BY"));
+            };
+            let value = self.positioned(key, fields, scope, Prefer::Output)?;
+            self.book.used(&value, Use::Sort);
+        }
+        Ok(())
+    }
+
+    /// A key of GROUP BY, DISTINCT ON or ORDER BY: a position, an output name or an expression.
+    fn positioned(
+        &mut self,
+        node: &Node,
+        fields: &[Field],
+        scope: &Scope<'_>,
+        prefer: Prefer,
+    ) -> Result<Value, Refusal> {
+        match &node.node {
+            Some(NodeEnum::AConst(constant)) => {
+                let Some(Val::Ival(position)) = &constant.val else {
+                    return Ok(Value::default());
+                };
+                let index = usize::try_from(position.ival)
+                    .ok()
+                    .and_then(|position| position.checked_sub(1));
+                let field = index.and_then(|index| fields.get(index));
+                let missing = || {
+                    Refusal::new(
+                        "42P10",
+                        format!("position {} is not in select list", position.ival),
+                    )
+                    .at(constant.location)
+                };
+                field.map(|field| field.value.clone()).ok_or_else(missing)
+            }
+            Some(NodeEnum::ColumnRef(column)) => {
+                let names = strings(&column.fields).unwrap_or_default();
+                let [name] = names.as_slice() else {
+                    return self.expression(node, scope);
+                };
+                let outputs: Vec<&Field> = fields
+                    .iter()
+                    .filter(|field| *field.name == **name)
+                    .collect();
+                // GROUP BY prefers a column of this level's FROM; ORDER BY the output. Where both exist, both are noted.
+                let input = scope
+                    .items
+                    .iter()
+                    .any(|item| item.bare && item.fields.iter().any(|field| *field.name == **name));
+                if outputs.is_empty() || (prefer == Prefer::Input && input) {
+                    return self.expression(node, scope);
+                }
+                self.seen.mark(column);
+                let mut value = Value::default();
+                for field in outputs {
+                    value.add(&field.value);
+                }
+                Ok(value)
+            }
+            _ => self.expression(node, scope),
+        }
+    }
+
+    fn limits(&mut self, select: &SelectStmt, level: &Scope<'_>) -> Result<Value, Refusal> {
+        let mut control = Value::default();
+        for node in [
+            select.limit_count.as_deref(),
+            select.limit_offset.as_deref(),
+        ] {
+            // Columns of this level are not allowed there, those of outer levels are.
+            let value = self.optional(node, level)?;
+            self.book.used(&value, Use::Filter);
+            control.taint(&value);
+        }
+        Ok(control)
+    }
+
+    fn locking(&mut self, clauses: &[Node], level: &Scope<'_>) -> Result<(), Refusal> {
+        for node in clauses {
+            let Some(NodeEnum::LockingClause(clause)) = &node.node else {
+                return Err(Refusal::not_understood("this locking clause"));
+            };
+            self.seen.mark(clause);
+            let mut named = Vec::new();
+            for node in &clause.locked_rels {
+                let Some(NodeEnum::RangeVar(relation)) = &node.node else {
+                    return Err(Refusal::not_understood("this locking clause"));
+                };
+                self.seen.mark(relation);
+                named.push(relation.relname.as_str());
+            }
+            for item in &level.items {
+                if named.is_empty()
+                    || item
+                        .name
+                        .as_deref()
+                        .is_some_and(|name| named.contains(&name))
+                {
+                    match &item.base {
+                        Some(base) => {
+                            let relation = &base.relation;
+                            let object = Object::Relation {
+                                schema: relation.schema.clone(),
+                                name: relation.name.clone(),
+                                oid: relation.oid,
+                            };
+                            self.book.plain(object, Operation::Lock);
+                        }
+                        // A subquery's relations are locked too.
+                        None => self.lock_sources(item),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn lock_sources(&mut self, item: &Item) {
+        let value = item.whole_row();
+        for origin in value.sources.iter().filter(|origin| origin.entry.is_some()) {
+            let column = &origin.column;
+            let object = Object::Relation {
+                schema: column.schema.clone(),
+                name: column.relation.clone(),
+                oid: column.relation_oid,
+            };
+            self.book.plain(object, Operation::Lock);
+        }
+    }
+}
+
+/// Where a bare name in GROUP BY and ORDER BY is looked up first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Prefer {
+    Input,
+    Output,
+}
+
+/// Gives columns the names of an alias list.
+///
+/// # Errors
+/// 42P10 when the list is longer than the columns.
+pub(super) fn rename(mut fields: Vec<Field>, names: &[&str]) -> Result<Vec<Field>, Refusal> {
+    if names.len() > fields.len() {
+        return Err(Refusal::new(
+            "42P10",
+            format!("{} column names for {} columns", names.len(), fields.len()),
+        ));
+    }
+    for (field, name) in fields.iter_mut().zip(names) {
+        field.name = (*name).into();
+    }
+    Ok(fields)
+}

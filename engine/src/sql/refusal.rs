@@ -1,0 +1,70 @@
+//! Refusals: why a text can't be analysed, shaped as PostgreSQL's ErrorResponse. Never carries a value of the database.
+
+/// Why a text can't be analysed; shaped as PostgreSQL's ErrorResponse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Five characters.
+    pub sqlstate: &'static str,
+    /// One line.
+    pub message: String,
+    /// More about it.
+    pub detail: Option<String>,
+    /// What would pass.
+    pub hint: Option<String>,
+    /// Where, in characters from 1.
+    pub position: Option<u32>,
+    /// A name is not in the catalog: a refresh might help.
+    pub unknown_name: bool,
+}
+
+impl Refusal {
+    /// A refusal with nothing but a message.
+    pub(super) fn new(sqlstate: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            sqlstate,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            position: None,
+            unknown_name: false,
+        }
+    }
+
+    /// What analysis has no reading for yet.
+    pub(super) fn not_understood(what: &str) -> Self {
+        Self::new("0A000", format!("{what} is not yet understood"))
+            .detail("provost refuses what it can't analyse")
+    }
+
+    /// A production of the grammar that is newer than the server.
+    pub(super) fn newer(what: &str, major: u32) -> Self {
+        Self::new("0A000", format!("{what} needs PostgreSQL {major} or later"))
+            .detail("the server is older and might read this text differently")
+    }
+
+    /// A name that the catalog does not have.
+    pub(super) fn unknown(sqlstate: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            unknown_name: true,
+            ..Self::new(sqlstate, message)
+        }
+    }
+
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// `location` is a byte offset as the parser gives it; the edge of the room turns it into characters.
+    pub(super) fn at(mut self, location: i32) -> Self {
+        self.position = u32::try_from(location)
+            .ok()
+            .map(|offset| offset.saturating_add(1));
+        self
+    }
+}

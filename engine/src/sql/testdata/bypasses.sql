@@ -1,0 +1,135 @@
+SELECT 1; DELETE FROM customers
+;;
+COMMIT; DROP TABLE customers
+;;
+SELECT 1 END; DELETE FROM customers
+;;
+SELECT "ssn" FROM "customers"
+;;
+SELECT SSN FROM Customers
+;;
+SELECT U&"\0073sn" FROM customers
+;;
+SELECT ssn/**/FROM/**/customers
+;;
+SELECT name AND ssn IS NULL FROM customers
+;;
+SELECT query_to_xml('select ssn from customers', true, false, '')
+;;
+SELECT * FROM pg_read_file('/etc/passwd')
+;;
+SELECT lo_import('/etc/passwd')
+;;
+SELECT pg_terminate_backend(1)
+;;
+COPY customers TO PROGRAM 'cat'
+;;
+DO $$ BEGIN DELETE FROM customers; END $$
+;;
+CALL something()
+;;
+PREPARE p AS SELECT ssn FROM customers
+;;
+EXECUTE p
+;;
+DECLARE c CURSOR FOR SELECT ssn FROM customers
+;;
+FETCH ALL FROM c
+;;
+EXPLAIN ANALYZE DELETE FROM customers
+;;
+CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'
+;;
+CREATE RULE r AS ON SELECT TO customers DO INSTEAD NOTHING
+;;
+CREATE TRIGGER t AFTER INSERT ON customers FOR EACH ROW EXECUTE FUNCTION audit()
+;;
+SELECT row_to_json(c), to_jsonb(c.*), c::text FROM customers c
+;;
+SELECT array_agg(ssn), string_agg(ssn, ','), max(ssn) FILTER (WHERE name = 'x') FROM customers
+;;
+SELECT first_value(ssn) OVER w FROM customers WINDOW w AS (ORDER BY name)
+;;
+WITH c AS (DELETE FROM customers RETURNING ssn) SELECT * FROM c
+;;
+WITH customers AS (SELECT 1 AS ssn) SELECT ssn FROM customers
+;;
+WITH x AS (SELECT ssn FROM public.customers) SELECT (SELECT ssn FROM x LIMIT 1)
+;;
+SELECT l.y FROM customers c CROSS JOIN LATERAL (VALUES (c.ssn)) l(y)
+;;
+SELECT name FROM customers ORDER BY ssn
+;;
+SELECT name FROM customers ORDER BY 1, length(ssn) LIMIT (SELECT length(ssn) FROM customers LIMIT 1)
+;;
+SELECT DISTINCT ON (ssn) name FROM customers
+;;
+SELECT name FROM customers GROUP BY name, ssn HAVING max(card_number) > '1'
+;;
+SELECT 1 / (length(ssn) - 9) FROM customers
+;;
+SELECT pg_sleep(1) FROM customers WHERE ssn LIKE '1%'
+;;
+UPDATE orders SET note = (SELECT ssn FROM customers WHERE customers.id = orders.customer_id)
+;;
+NOTIFY c, 'payload'
+;;
+INSERT INTO customers (id, name, tenant) VALUES (1, 'a', 'b') ON CONFLICT DO NOTHING RETURNING ssn
+;;
+SELECT ssn(customers) FROM customers
+;;
+SELECT c.row_to_json FROM customers c
+;;
+SELECT c.peek FROM customers c
+;;
+SELECT s.z FROM (SELECT * FROM customers) AS s(a, b, z)
+;;
+SELECT upper(a.contact) FROM contact_names AS a
+;;
+SELECT most_common_vals FROM pg_stats
+;;
+SELECT * FROM pg_catalog.pg_class WHERE relname = 'x'
+;;
+SET ROLE postgres
+;;
+SET client_encoding = 'LATIN1'
+;;
+SET standard_conforming_strings = off
+;;
+RESET search_path
+;;
+SET provost.x = 1
+;;
+SELECT current_setting('provost.x')
+;;
+DISCARD ALL
+;;
+SELECT * FROM nowhere
+;;
+SELECT * FROM other.public.customers
+;;
+SELECT ssn FROM ONLY events
+;;
+SELECT xmax, ctid FROM customers
+;;
+SELECT ssn FROM customers TABLESAMPLE system (10)
+;;
+SELECT * FROM ROWS FROM (generate_series(1,2), unnest(ARRAY[1,2])) WITH ORDINALITY
+;;
+SELECT json_object(ssn : name) FROM customers
+;;
+SELECT (WITH c AS (SELECT ssn FROM customers) SELECT ssn FROM c LIMIT 1)
+;;
+DELETE FROM customers WHERE id = 1 OR true
+;;
+UPDATE customers SET (name, email) = (SELECT person, person FROM hr.salaries WHERE amount > 1)
+;;
+SELECT ssn COLLATE "C", ssn::varchar, ssn || '' FROM customers
+;;
+VALUES ((SELECT ssn FROM customers))
+;;
+LISTEN x
+;;
+LOCK TABLE customers
+;;
+VACUUM customers

@@ -1,0 +1,468 @@
+//! Every statement that is no query: transaction control, settings, COPY, EXPLAIN, schema changes. A statement without an
+//! arm of its own is refused.
+
+use std::sync::Arc;
+
+use pg_query::{
+    NodeEnum,
+    protobuf::{self as pg, DiscardMode, Node, TransactionStmtKind, VariableSetKind, a_const::Val},
+};
+
+use super::{
+    Refusal,
+    book::Value,
+    query::Rows,
+    resolver::Resolver,
+    scope::{Item, Scope},
+};
+use crate::facts::{Kind, Object, Operation, OutputColumn, SessionEffect};
+
+/// What a statement is, once read.
+pub(super) struct Reading {
+    pub(super) kind: Kind,
+    pub(super) outputs: Option<Vec<OutputColumn>>,
+    pub(super) session_effect: SessionEffect,
+}
+
+impl Reading {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            outputs: None,
+            session_effect: SessionEffect::None,
+        }
+    }
+
+    fn effect(kind: Kind, session_effect: SessionEffect) -> Self {
+        Self {
+            kind,
+            outputs: None,
+            session_effect,
+        }
+    }
+}
+
+/// Settings that are refused whoever asks, with what to do instead.
+const FIXED_SETTINGS: &[(&str, &str)] = &[
+    ("role", "the role is the gateway's affair"),
+    ("session_authorization", "the role is the gateway's affair"),
+    (
+        "search_path",
+        "set it when connecting, with options=-csearch_path=...",
+    ),
+];
+
+impl Resolver<'_> {
+    /// Reads one statement.
+    pub(super) fn statement(&mut self, node: &NodeEnum) -> Result<Reading, Refusal> {
+        let top = Scope::default();
+        let rows = |kind, rows: Rows, returns: bool| Reading {
+            kind,
+            outputs: if returns { outputs(rows) } else { None },
+            session_effect: SessionEffect::None,
+        };
+        match node {
+            NodeEnum::SelectStmt(select) if select.into_clause.is_some() => {
+                self.select_into(select)
+            }
+            NodeEnum::SelectStmt(select) => {
+                let found = self.select(select, &top)?;
+                if found.open {
+                    self.book.opaque("result", "the result's columns depend on a function or row that analysis does not describe");
+                }
+                Ok(rows(Kind::Select, found, true))
+            }
+            NodeEnum::InsertStmt(insert) => Ok(rows(
+                Kind::Insert,
+                self.insert(insert, &top)?,
+                insert.returning_clause.is_some(),
+            )),
+            NodeEnum::UpdateStmt(update) => Ok(rows(
+                Kind::Update,
+                self.update(update, &top)?,
+                update.returning_clause.is_some(),
+            )),
+            NodeEnum::DeleteStmt(delete) => Ok(rows(
+                Kind::Delete,
+                self.delete(delete, &top)?,
+                delete.returning_clause.is_some(),
+            )),
+            NodeEnum::MergeStmt(merge) => Ok(rows(
+                Kind::Merge,
+                self.merge(merge, &top)?,
+                merge.returning_clause.is_some(),
+            )),
+            NodeEnum::TruncateStmt(truncate) => {
+                self.truncate(truncate)?;
+                Ok(Reading::new(Kind::Truncate))
+            }
+            NodeEnum::CopyStmt(copy) => self.copy(copy),
+            NodeEnum::ExplainStmt(explain) => self.explain(explain),
+            NodeEnum::TransactionStmt(transaction) => self.transaction(transaction),
+            NodeEnum::VariableSetStmt(set) => self.set(set),
+            NodeEnum::VariableShowStmt(show) => {
+                self.seen.mark_all(show);
+                let name = show.name.to_lowercase();
+                refuse_own(&name)?;
+                self.book
+                    .plain(Object::Setting(name.into()), Operation::Read);
+                Ok(Reading::new(Kind::Show))
+            }
+            NodeEnum::DiscardStmt(discard) => {
+                self.seen.mark_all(discard);
+                self.book
+                    .plain(Object::Setting("all".into()), Operation::Session);
+                let effect = if discard.target() == DiscardMode::DiscardSequences {
+                    SessionEffect::None
+                } else {
+                    SessionEffect::Statements
+                };
+                Ok(Reading::effect(Kind::Set, effect))
+            }
+            NodeEnum::ConstraintsSetStmt(constraints) => {
+                self.seen.mark_all(constraints);
+                self.book
+                    .plain(Object::Setting("constraints".into()), Operation::Session);
+                Ok(Reading::new(Kind::Set))
+            }
+            NodeEnum::ClosePortalStmt(close) => {
+                self.seen.mark_all(close);
+                Ok(Reading::new(Kind::Release))
+            }
+            NodeEnum::DeallocateStmt(deallocate) => {
+                self.seen.mark_all(deallocate);
+                Ok(Reading::effect(Kind::Release, SessionEffect::Statements))
+            }
+            NodeEnum::UnlistenStmt(unlisten) => {
+                self.seen.mark_all(unlisten);
+                Ok(Reading::new(Kind::Release))
+            }
+            NodeEnum::ListenStmt(listen) => {
+                self.seen.mark_all(listen);
+                self.book.plain(
+                    Object::Channel(listen.conditionname.as_str().into()),
+                    Operation::Listen,
+                );
+                Ok(Reading::new(Kind::Listen))
+            }
+            NodeEnum::NotifyStmt(notify) => {
+                self.seen.mark_all(notify);
+                self.book.plain(
+                    Object::Channel(notify.conditionname.as_str().into()),
+                    Operation::Listen,
+                );
+                Ok(Reading::new(Kind::Listen))
+            }
+            NodeEnum::LockStmt(lock) => {
+                self.seen.mark(lock);
+                for node in &lock.relations {
+                    self.named_relation(node, Operation::Lock)?;
+                }
+                Ok(Reading::new(Kind::Lock))
+            }
+            NodeEnum::VacuumStmt(vacuum) => self.vacuum(vacuum),
+            NodeEnum::PrepareStmt(_) | NodeEnum::ExecuteStmt(_) => Err(Refusal::not_understood(
+                "PREPARE and EXECUTE as SQL",
+            )
+            .hint("use the protocol's prepared statements: every driver does, psql with \\bind")),
+            NodeEnum::DeclareCursorStmt(_) | NodeEnum::FetchStmt(_) => {
+                Err(Refusal::not_understood("a cursor declared in SQL").hint(
+                    "read the query's rows directly, or in parts by the protocol's row limit",
+                ))
+            }
+            NodeEnum::DoStmt(_) => {
+                Err(Refusal::not_understood("DO")
+                    .hint("send the statements of the block one by one"))
+            }
+            NodeEnum::CallStmt(_) => {
+                Err(Refusal::not_understood("CALL")
+                    .hint("send the procedure's statements one by one"))
+            }
+            _ => self.definition(node),
+        }
+    }
+
+    fn copy(&mut self, copy: &pg::CopyStmt) -> Result<Reading, Refusal> {
+        self.seen.mark(copy);
+        self.options(&copy.options, &Scope::default())?;
+        if copy.is_program || !copy.filename.is_empty() {
+            self.book.opaque(
+                "copy",
+                "reads or writes a file or program of the server's machine",
+            );
+            self.book.plain(
+                Object::Other {
+                    sort: "file".into(),
+                    name: copy.filename.as_str().into(),
+                },
+                Operation::Opaque,
+            );
+        }
+        if copy.is_from {
+            self.copy_in(copy)?;
+            return Ok(Reading::new(Kind::CopyFrom));
+        }
+        let rows = match copy.query.as_deref().map(|node| &node.node) {
+            Some(Some(NodeEnum::SelectStmt(select))) => self.select(select, &Scope::default())?,
+            Some(Some(NodeEnum::InsertStmt(insert))) => self.insert(insert, &Scope::default())?,
+            Some(Some(NodeEnum::UpdateStmt(update))) => self.update(update, &Scope::default())?,
+            Some(Some(NodeEnum::DeleteStmt(delete))) => self.delete(delete, &Scope::default())?,
+            Some(_) => return Err(Refusal::not_understood("COPY of this statement")),
+            None => self.copy_table(copy)?,
+        };
+        if rows.open {
+            return Err(Refusal::not_understood(
+                "COPY of columns that are not known",
+            ));
+        }
+        Ok(Reading {
+            kind: Kind::CopyTo,
+            outputs: outputs(rows),
+            session_effect: SessionEffect::None,
+        })
+    }
+
+    fn copy_table(&mut self, copy: &pg::CopyStmt) -> Result<Rows, Refusal> {
+        let Some(name) = &copy.relation else {
+            return Err(Refusal::not_understood("this COPY"));
+        };
+        self.seen.mark(name);
+        let relation = self.relation(name)?;
+        let mut item = self.relation_item(
+            &relation,
+            super::book::Descend::Only,
+            super::book::Keep::Always,
+        )?;
+        item.name = Some(relation.name.clone());
+        let target = super::dml::Target {
+            relation: relation.clone(),
+            item,
+            descend: super::book::Descend::Only,
+        };
+        let columns = self.copy_columns(&target, &copy.attlist)?;
+        let entry = self.book.relation(
+            self.catalog,
+            &relation,
+            Operation::CopyTo,
+            None,
+            (super::book::Descend::Only, super::book::Keep::Always),
+        );
+        let mut rows = Rows::default();
+        for column in columns {
+            let value = target.item.field(&column.name)?.unwrap_or_default();
+            self.book.used(&value, crate::facts::Use::Output);
+            self.book
+                .column_used(entry, &column, crate::facts::Use::Output);
+            rows.fields.push(super::scope::Field {
+                name: column.name.clone(),
+                value,
+            });
+        }
+        Ok(rows)
+    }
+
+    fn explain(&mut self, explain: &pg::ExplainStmt) -> Result<Reading, Refusal> {
+        self.seen.mark(explain);
+        self.options(&explain.options, &Scope::default())?;
+        let Some(Some(inner)) = explain.query.as_deref().map(|node| &node.node) else {
+            return Err(Refusal::not_understood("this EXPLAIN"));
+        };
+        let inner = match inner {
+            NodeEnum::SelectStmt(_)
+            | NodeEnum::InsertStmt(_)
+            | NodeEnum::UpdateStmt(_)
+            | NodeEnum::DeleteStmt(_)
+            | NodeEnum::MergeStmt(_) => self.statement(inner)?,
+            _ => return Err(Refusal::not_understood("EXPLAIN of this statement")),
+        };
+        Ok(Reading {
+            kind: Kind::Explain,
+            outputs: None,
+            session_effect: inner.session_effect,
+        })
+    }
+
+    fn transaction(&mut self, transaction: &pg::TransactionStmt) -> Result<Reading, Refusal> {
+        self.seen.mark_all(transaction);
+        let kind = match transaction.kind() {
+            TransactionStmtKind::TransStmtBegin | TransactionStmtKind::TransStmtStart => {
+                Kind::Begin
+            }
+            TransactionStmtKind::TransStmtCommit => Kind::Commit,
+            TransactionStmtKind::TransStmtRollback => Kind::Rollback,
+            TransactionStmtKind::TransStmtSavepoint
+            | TransactionStmtKind::TransStmtRelease
+            | TransactionStmtKind::TransStmtRollbackTo => Kind::Savepoint,
+            TransactionStmtKind::TransStmtPrepare
+            | TransactionStmtKind::TransStmtCommitPrepared
+            | TransactionStmtKind::TransStmtRollbackPrepared => {
+                return Err(Refusal::not_understood("two-phase commit"));
+            }
+            TransactionStmtKind::Undefined => {
+                return Err(Refusal::not_understood("this statement"));
+            }
+        };
+        self.book.plain(Object::Nothing, Operation::Transaction);
+        Ok(Reading::new(kind))
+    }
+
+    fn set(&mut self, set: &pg::VariableSetStmt) -> Result<Reading, Refusal> {
+        self.seen.mark_all(set);
+        let name = set.name.to_lowercase();
+        refuse_own(&name)?;
+        let value = set.args.first().and_then(setting_text);
+        let sets = matches!(
+            set.kind(),
+            VariableSetKind::VarSetValue | VariableSetKind::VarSetCurrent
+        );
+        if let Some((_, why)) = FIXED_SETTINGS.iter().find(|(fixed, _)| *fixed == name) {
+            return Err(Refusal::new(
+                "42501",
+                format!("setting \"{name}\" can't be changed through the gateway"),
+            )
+            .hint(*why));
+        }
+        let utf8 = value.as_deref().is_some_and(|value| {
+            matches!(value.to_lowercase().as_str(), "utf8" | "utf-8" | "unicode")
+        });
+        if matches!(name.as_str(), "client_encoding" | "names") && !utf8 {
+            return Err(Refusal::new("42501", "client_encoding is held at UTF8")
+                .hint("send and read UTF-8"));
+        }
+        let on = value.as_deref().is_some_and(|value| {
+            matches!(value.to_lowercase().as_str(), "on" | "true" | "yes" | "1")
+        });
+        if name == "standard_conforming_strings" && !(sets && on) {
+            return Err(
+                Refusal::new("42501", "standard_conforming_strings is held at on")
+                    .hint("write escapes as E'...'"),
+            );
+        }
+        // RESET ALL and DISCARD ALL give back what the connection started with, which the gateway chose.
+        let name: Arc<str> = if set.kind() == VariableSetKind::VarResetAll {
+            "all".into()
+        } else {
+            name.into()
+        };
+        self.book.plain(Object::Setting(name), Operation::Session);
+        Ok(Reading::new(Kind::Set))
+    }
+
+    fn vacuum(&mut self, vacuum: &pg::VacuumStmt) -> Result<Reading, Refusal> {
+        for node in &vacuum.rels {
+            let Some(NodeEnum::VacuumRelation(relation)) = &node.node else {
+                return Err(Refusal::not_understood("this VACUUM"));
+            };
+            let Some(name) = &relation.relation else {
+                return Err(Refusal::not_understood("this VACUUM"));
+            };
+            self.seen.mark(name);
+            let relation = self.relation(name)?;
+            self.book
+                .plain(Self::object(&relation), Operation::Maintain);
+        }
+        if vacuum.rels.is_empty() {
+            self.book.plain(
+                Object::Other {
+                    sort: "database".into(),
+                    name: self.catalog.database().clone(),
+                },
+                Operation::Maintain,
+            );
+        }
+        self.seen.mark_bounded(vacuum);
+        Ok(Reading::new(Kind::Maintain))
+    }
+
+    /// An access to a relation that a statement names.
+    pub(super) fn named_relation(
+        &mut self,
+        node: &Node,
+        operation: Operation,
+    ) -> Result<(), Refusal> {
+        let Some(NodeEnum::RangeVar(name)) = &node.node else {
+            return Err(Refusal::not_understood("this object"));
+        };
+        self.seen.mark(name);
+        let relation = self.relation(name)?;
+        self.book.plain(Self::object(&relation), operation);
+        Ok(())
+    }
+
+    /// Options in parentheses: constants only.
+    pub(super) fn options(&mut self, options: &[Node], scope: &Scope<'_>) -> Result<(), Refusal> {
+        for node in options {
+            let Some(NodeEnum::DefElem(option)) = &node.node else {
+                return Err(Refusal::not_understood("this option"));
+            };
+            self.seen.mark(option.as_ref());
+            match option.arg.as_deref().map(|node| &node.node) {
+                None
+                | Some(
+                    None
+                    | Some(
+                        NodeEnum::String(_)
+                        | NodeEnum::Integer(_)
+                        | NodeEnum::Float(_)
+                        | NodeEnum::Boolean(_),
+                    ),
+                ) => {}
+                Some(Some(NodeEnum::List(_) | NodeEnum::AStar(_))) => {}
+                Some(Some(NodeEnum::TypeName(name))) => self.seen.mark(name),
+                Some(Some(_)) => {
+                    self.optional(option.arg.as_deref(), scope)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A scope in which every column is known to be a column and nothing more: for expressions of schema changes.
+    pub(super) fn any_column() -> Scope<'static> {
+        let item = Item {
+            open: Some(Value::default()),
+            ..Item::new(None, Vec::new())
+        };
+        Scope {
+            items: vec![item],
+            ..Scope::default()
+        }
+    }
+}
+
+/// Settings of the gateway itself.
+fn refuse_own(name: &str) -> Result<(), Refusal> {
+    if name.starts_with("provost.") {
+        return Err(Refusal::new(
+            "42501",
+            "settings named provost.* are the gateway's own",
+        ));
+    }
+    Ok(())
+}
+
+fn setting_text(node: &Node) -> Option<String> {
+    match &node.node {
+        Some(NodeEnum::AConst(constant)) => match &constant.val {
+            Some(Val::Sval(text)) => Some(text.sval.clone()),
+            Some(Val::Ival(number)) => Some(number.ival.to_string()),
+            Some(Val::Boolval(value)) => Some(value.boolval.to_string()),
+            _ => None,
+        },
+        Some(NodeEnum::String(text)) => Some(text.sval.clone()),
+        _ => None,
+    }
+}
+
+/// The result's columns as facts; `None` when they are not all known.
+pub(super) fn outputs(rows: Rows) -> Option<Vec<OutputColumn>> {
+    if rows.open {
+        return None;
+    }
+    let output = |field: super::scope::Field| OutputColumn {
+        lineage: field.value.lineage(),
+        origin: field.value.described,
+        name: field.name,
+    };
+    Some(rows.fields.into_iter().map(output).collect())
+}
