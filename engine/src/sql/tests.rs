@@ -221,7 +221,10 @@ fn literals_and_comments_are_found() {
         .map(|range| &text[range.clone()])
         .collect();
     assert_eq!(found, ["1", "/* a */", "'x'", "-- b"]);
-    assert_eq!(literal_spans("SELECT FROM WHERE 'x'"), Some(std::iter::once(18..21).collect()));
+    assert_eq!(
+        literal_spans("SELECT FROM WHERE 'x'"),
+        Some(std::iter::once(18..21).collect())
+    );
     assert_eq!(literal_spans("SELECT 'x"), None);
 }
 
