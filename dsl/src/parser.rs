@@ -16,6 +16,7 @@ lalrpop_mod!(
         clippy::all,
         clippy::indexing_slicing,
         clippy::unwrap_used,
+        clippy::panic,
         clippy::allow_attributes,
         clippy::allow_attributes_without_reason,
         unreachable_pub,

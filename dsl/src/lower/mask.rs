@@ -137,7 +137,7 @@ fn lower_transform(
         argument,
         span,
     } = transform;
-    let lowered = match (&*words.value, argument) {
+    match (&*words.value, argument) {
         ("redact", None) => Some(verdict::Transform::Redact),
         ("null", None) => Some(verdict::Transform::Null),
         ("keep domain", None) => Some(verdict::Transform::KeepDomain),
@@ -177,8 +177,7 @@ fn lower_transform(
             diagnostics.push(error.with_nearest(unknown, TRANSFORMS.iter().copied()));
             None
         }
-    };
-    lowered
+    }
 }
 
 const HOW: &str =

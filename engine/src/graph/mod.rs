@@ -22,6 +22,8 @@ mod findings;
 pub mod glob;
 mod index;
 mod masking;
+#[cfg(test)]
+mod oracle;
 pub mod rule;
 
 use std::{collections::HashMap, sync::Arc};
