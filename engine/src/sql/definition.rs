@@ -365,7 +365,8 @@ impl Resolver<'_> {
             let value = self.optional(element.expr.as_deref(), &scope)?;
             self.book.used(&value, Use::Sort);
         }
-        self.predicate(index.where_clause.as_deref(), &scope)?;
+        let indexed = self.optional(index.where_clause.as_deref(), &scope)?;
+        self.book.used(&indexed, Use::Filter);
         Ok(self.bounded(index))
     }
 

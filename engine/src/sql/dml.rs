@@ -407,7 +407,9 @@ impl Resolver<'_> {
                 let value = self.optional(element.expr.as_deref(), &scope)?;
                 self.book.used(&value, Use::Filter);
             }
-            self.predicate(infer.where_clause.as_deref(), &scope)?;
+            // It picks an index; it limits no rows.
+            let picked = self.optional(infer.where_clause.as_deref(), &scope)?;
+            self.book.used(&picked, Use::Filter);
             if !infer.conname.is_empty() {
                 // A constraint's columns are not known by its name: every constrained column may be probed.
                 for field in target.item.fields.iter() {

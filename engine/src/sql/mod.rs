@@ -25,7 +25,7 @@ mod tests;
 mod utility;
 mod witness;
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use pg_query::protobuf::{RawStmt, Token};
 
@@ -85,13 +85,14 @@ pub struct Statement {
 /// analysis does not understand yet.
 pub fn analyse(text: &[u8], context: &Context<'_>) -> Result<Vec<Statement>, Refusal> {
     let text = caps::check(text)?;
-    let mut statements = read(text, context).map_err(|refusal| in_characters(text, refusal))?;
+    let (mut statements, named) =
+        read(text, context).map_err(|refusal| in_characters(text, refusal))?;
     if context.witness != Witness::Off {
         let facts: Vec<&Facts> = statements
             .iter()
             .map(|statement| &statement.facts)
             .collect();
-        if let Some(difference) = witness::disagreement(text, &facts) {
+        if let Some(difference) = witness::disagreement(text, &facts, &named) {
             match context.witness {
                 Witness::Deny => {
                     return Err(Refusal::new(
@@ -129,7 +130,11 @@ pub fn literal_spans(text: &str) -> Option<Vec<Range<usize>>> {
     )
 }
 
-fn read(text: &str, context: &Context<'_>) -> Result<Vec<Statement>, Refusal> {
+/// The statements, and for each the names of relations that it writes itself.
+fn read(
+    text: &str,
+    context: &Context<'_>,
+) -> Result<(Vec<Statement>, Vec<BTreeSet<String>>), Refusal> {
     let tree = authority::parse(text)?;
     let Some(tokens) = authority::tokens(text) else {
         return Err(Refusal::not_understood("this text"));
@@ -152,6 +157,7 @@ fn read(text: &str, context: &Context<'_>) -> Result<Vec<Statement>, Refusal> {
             .collect()
     };
     let mut statements = Vec::with_capacity(tree.stmts.len().max(1));
+    let mut names = Vec::with_capacity(tree.stmts.len().max(1));
     let mut covered = 0;
     for (index, statement) in tree.stmts.iter().enumerate() {
         let start = usize::try_from(statement.stmt_location).unwrap_or(0);
@@ -166,7 +172,8 @@ fn read(text: &str, context: &Context<'_>) -> Result<Vec<Statement>, Refusal> {
         } else {
             end
         };
-        let facts = facts(statement, text.get(start..end).unwrap_or(text), context)?;
+        let (facts, named) = facts(statement, text.get(start..end).unwrap_or(text), context)?;
+        names.push(named);
         // Comments between statements belong to one of them, so that evidence redacts them.
         let literals = literals(&(covered..end));
         covered = end;
@@ -196,10 +203,14 @@ fn read(text: &str, context: &Context<'_>) -> Result<Vec<Statement>, Refusal> {
         });
     }
     schema_change_alone(&statements)?;
-    Ok(statements)
+    Ok((statements, names))
 }
 
-fn facts(statement: &RawStmt, text: &str, context: &Context<'_>) -> Result<Facts, Refusal> {
+fn facts(
+    statement: &RawStmt,
+    text: &str,
+    context: &Context<'_>,
+) -> Result<(Facts, BTreeSet<String>), Refusal> {
     let Some(node) = statement.stmt.as_ref().and_then(|node| node.node.as_ref()) else {
         return Err(Refusal::not_understood("this statement"));
     };
@@ -214,8 +225,9 @@ fn facts(statement: &RawStmt, text: &str, context: &Context<'_>) -> Result<Facts
         .map(|fingerprint| fingerprint.hex)
         .unwrap_or_default();
     let through_views = resolver.through_views;
+    let named = std::mem::take(&mut resolver.named);
     let (accesses, writes, opaque) = resolver.book.finish();
-    Ok(Facts {
+    let facts = Facts {
         kind: reading.kind,
         accesses,
         outputs: reading.outputs,
@@ -225,7 +237,8 @@ fn facts(statement: &RawStmt, text: &str, context: &Context<'_>) -> Result<Facts
         through_views,
         fingerprint: fingerprint.into(),
         catalog_version: context.catalog.version(),
-    })
+    };
+    Ok((facts, named))
 }
 
 /// A schema change next to other work would make the rest be read against a catalog that is gone.

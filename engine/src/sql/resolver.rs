@@ -1,7 +1,7 @@
 //! The resolver's state and the lookups that every room of it uses: relations, types, functions, operators, predicates.
 //! Must never let a name through that it did not look up.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use pg_query::{
     NodeEnum,
@@ -37,6 +37,8 @@ pub(super) struct Resolver<'a> {
     pub(super) via: Option<Arc<str>>,
     pub(super) views: Vec<u32>,
     pub(super) through_views: bool,
+    /// Names of relations that the statement itself writes, for the witness.
+    pub(super) named: BTreeSet<String>,
 }
 
 impl<'a> Resolver<'a> {
@@ -50,6 +52,7 @@ impl<'a> Resolver<'a> {
             via: None,
             views: Vec::new(),
             through_views: false,
+            named: BTreeSet::new(),
         }
     }
 
@@ -86,12 +89,15 @@ impl<'a> Resolver<'a> {
     }
 
     /// The relation that a name means.
-    pub(super) fn relation(&self, name: &RangeVar) -> Result<Arc<Relation>, Refusal> {
+    pub(super) fn relation(&mut self, name: &RangeVar) -> Result<Arc<Relation>, Refusal> {
         if !name.catalogname.is_empty() && *name.catalogname != **self.catalog.database() {
             return Err(
                 Refusal::new("0A000", "cross-database references are not implemented")
                     .at(name.location),
             );
+        }
+        if self.views.is_empty() {
+            self.named.insert(name.relname.clone());
         }
         let found = if name.schemaname.is_empty() {
             self.path

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use sqlparser::{
-    ast::{Expr, ObjectName, Query, Statement, Visit, Visitor},
+    ast::{ObjectName, Query, SetExpr, Statement, Visit, Visitor},
     dialect::PostgreSqlDialect,
     parser::Parser,
 };
@@ -13,7 +13,13 @@ use super::caps::WITNESS_BYTES_MAX;
 use crate::facts::{Kind, Object, Operation};
 
 /// What the witness saw that the authority did not; `None`: it agrees, or it can't read the text.
-pub(super) fn disagreement(text: &str, read: &[&crate::facts::Facts]) -> Option<String> {
+///
+/// `named` are the relations that each statement names itself, as the authority read them.
+pub(super) fn disagreement(
+    text: &str,
+    read: &[&crate::facts::Facts],
+    named: &[BTreeSet<String>],
+) -> Option<String> {
     if text.len() > WITNESS_BYTES_MAX {
         return None;
     }
@@ -25,13 +31,18 @@ pub(super) fn disagreement(text: &str, read: &[&crate::facts::Facts]) -> Option<
     if statements.len() != ours.len() {
         return Some(format!("{} statements or {}", ours.len(), statements.len()));
     }
+    let ours = ours.into_iter().zip(named);
     statements
         .iter()
         .zip(ours)
-        .find_map(|(theirs, ours)| differs(theirs, ours))
+        .find_map(|(theirs, (ours, named))| differs(theirs, ours, named))
 }
 
-fn differs(theirs: &Statement, ours: &crate::facts::Facts) -> Option<String> {
+fn differs(
+    theirs: &Statement,
+    ours: &crate::facts::Facts,
+    named: &BTreeSet<String>,
+) -> Option<String> {
     let kinds = kinds(theirs)?;
     if !kinds.contains(&ours.kind) {
         return Some(format!("a {} statement or another kind", ours.kind.name()));
@@ -53,7 +64,19 @@ fn differs(theirs: &Statement, ours: &crate::facts::Facts) -> Option<String> {
         .relations
         .iter()
         .find(|name| !names.hidden.contains(*name) && !seen.contains(name.as_str()));
-    missing.map(|name| format!("relation `{name}` read or not"))
+    // The other way: what the authority reads, the witness must have met as a relation somewhere.
+    let unmet = || {
+        let checked = matches!(
+            ours.kind,
+            Kind::Select | Kind::Insert | Kind::Update | Kind::Delete | Kind::Merge
+        );
+        named
+            .iter()
+            .find(|name| checked && !names.relations.contains(*name))
+    };
+    missing
+        .or_else(unmet)
+        .map(|name| format!("relation `{name}` read or not"))
 }
 
 /// The kinds that agree with what the witness calls the statement; `None`: no opinion.
@@ -88,6 +111,12 @@ impl Visitor for Names {
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             self.hidden.insert(fold(&cte.alias.name));
         }
+        // `TABLE t` is no relation to the witness's visitor.
+        if let SetExpr::Table(table) = query.body.as_ref() {
+            self.relations
+                .extend(table.table_name.clone().map(|name| name.to_lowercase()));
+            self.relations.extend(table.table_name.clone());
+        }
         ControlFlow::Continue(())
     }
 
@@ -117,10 +146,6 @@ impl Visitor for Names {
                 self.relations.insert(fold(&alias.name));
             }
         }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 }

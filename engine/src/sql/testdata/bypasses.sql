@@ -133,3 +133,13 @@ LISTEN x
 LOCK TABLE customers
 ;;
 VACUUM customers
+;;
+SELECT 1 <>/* 2 FROM orders -- */ 1, ssn FROM customers
+;;
+SELECT ssn FROM "Customers"
+;;
+INSERT INTO customers (id, name, tenant) VALUES (1, 'a', 'b') ON CONFLICT (id) WHERE id = 1 DO UPDATE SET ssn = excluded.ssn
+;;
+SELECT * FROM (customers c JOIN orders o ON true) AS j
+;;
+SELECT pg_catalog.count(*), set_masklen('1.2.3.4', 8) FROM ONLY (customers)
