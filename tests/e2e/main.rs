@@ -15,5 +15,5 @@ mod masks;
 mod support;
 
 // The same private PostgreSQL as the demo's.
-#[path = "../../src/demo/postgres.rs"]
+#[path = "../../src/demo/postgres/mod.rs"]
 mod postgres;

@@ -3,20 +3,24 @@
 //! It blocks: call it before the runtime starts, or on a blocking thread. It must never touch a server that it did not
 //! start, never run one as root, and leave nothing behind, even when this process is killed (a watchdog cleans up then).
 
+mod error;
+mod find;
+mod owner;
+
 use std::{
-    ffi::{OsStr, OsString},
     fs::{self, File},
-    io::{self, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::TcpListener,
-    os::unix::{
-        fs::{MetadataExt as _, PermissionsExt as _},
-        process::CommandExt as _,
-    },
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+pub(crate) use error::Error;
+use error::{file_error, run_error};
+use owner::Owner;
 
 /// How long a start may take; past it the server is killed and the start fails.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -28,8 +32,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const START_ATTEMPTS: usize = 3;
 /// How much of the server's log goes into an error message, in bytes from its end.
 const LOG_TAIL_BYTES: usize = 2_000;
-/// Longest temporary folder that leaves room for a socket name within the 103 bytes that macOS allows.
-const BASE_BYTES_MAX: usize = 64;
 /// The cluster's superuser.
 pub(crate) const SUPERUSER: &str = "postgres";
 
@@ -41,65 +43,6 @@ tries=0
 while kill -0 "$1" 2>/dev/null && [ "$tries" -lt 10 ]; do sleep 1; tries=$((tries + 1)); done
 rm -rf -- "$2"
 "#;
-
-/// Why there is no private PostgreSQL.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// No folder with PostgreSQL's server binaries.
-    #[error(
-        "PostgreSQL's `{program}` was not found: install the PostgreSQL server (Debian and Ubuntu: `apt-get install postgresql`, \
-         Fedora: `dnf install postgresql-server`, macOS: `brew install postgresql`) or run `sh examples/demo.sh`"
-    )]
-    NotFound {
-        /// The program looked for.
-        program: &'static str,
-    },
-    /// Running as root, and there is nobody to run the server as.
-    #[error(
-        "PostgreSQL does not run as root and `/etc/passwd` has neither `postgres` nor `nobody`: run this as an ordinary user"
-    )]
-    NoUnprivilegedUser,
-    /// A file or folder could not be made, read or given away.
-    #[error("could not {action} `{}`", path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A program could not be started or waited for.
-    #[error("could not run `{program}`")]
-    Run {
-        /// The program.
-        program: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A program ran and failed.
-    #[error("`{program}` failed ({status}): {output}")]
-    Failed {
-        /// The program.
-        program: &'static str,
-        /// How it ended.
-        status: ExitStatus,
-        /// The end of what it wrote.
-        output: String,
-    },
-    /// The server was not ready in time.
-    #[error("PostgreSQL was not ready within {} s; its log ends: {log}", START_DEADLINE.as_secs())]
-    NotReady {
-        /// The end of the server's log.
-        log: String,
-    },
-    /// The operating system gave no randomness for the password.
-    #[error("the operating system gave no randomness: {cause}")]
-    Randomness {
-        /// Why not (no `source`: the crate's error implements `std::error::Error` only with its `std` feature).
-        cause: getrandom::Error,
-    },
-}
 
 /// Where the server listens, besides the socket in its own folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,12 +79,12 @@ impl Cluster {
     /// # Errors
     /// [`Error`]; nothing is left behind.
     pub(crate) fn start(options: &Options<'_>) -> Result<Self, Error> {
-        let binaries = find_binaries()?;
+        let binaries = find::binaries()?;
         let folder = tempfile::Builder::new()
             .prefix("provost-")
             .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(base_folder())
-            .map_err(file_error("create a folder in", &base_folder()))?;
+            .tempdir_in(find::base_folder())
+            .map_err(file_error("create a folder in", &find::base_folder()))?;
         let owner = Owner::of_server(folder.path())?;
         let password = random_password()?;
 
@@ -307,68 +250,6 @@ impl Drop for Cluster {
     }
 }
 
-/// Whom the server runs as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    /// The user we are.
-    Ourselves,
-    /// We are root: this user and group.
-    Other { uid: u32, gid: u32 },
-}
-
-impl Owner {
-    /// `folder` was just made by us: its owner tells who we are, without a system call that needs `unsafe`.
-    fn of_server(folder: &Path) -> Result<Self, Error> {
-        if fs::metadata(folder)
-            .map_err(file_error("look at", folder))?
-            .uid()
-            != 0
-        {
-            return Ok(Self::Ourselves);
-        }
-        let path = Path::new("/etc/passwd");
-        let users = fs::read_to_string(path).map_err(file_error("read", path))?;
-        ["postgres", "nobody"]
-            .iter()
-            .find_map(|name| Self::in_passwd(&users, name))
-            .ok_or(Error::NoUnprivilegedUser)
-    }
-
-    /// The entry of `name` in text of `/etc/passwd`, unless it is root itself.
-    fn in_passwd(users: &str, name: &str) -> Option<Self> {
-        // macOS writes `nobody` as -2.
-        let number = |text: &str| {
-            text.parse::<u32>()
-                .ok()
-                .or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned))
-        };
-        users.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let (user, _, uid, gid) = (
-                fields.next()?,
-                fields.next()?,
-                number(fields.next()?)?,
-                number(fields.next()?)?,
-            );
-            (user == name && uid != 0).then_some(Self::Other { uid, gid })
-        })
-    }
-
-    fn give(self, path: &Path) -> Result<(), Error> {
-        match self {
-            Self::Ourselves => Ok(()),
-            Self::Other { uid, gid } => std::os::unix::fs::chown(path, Some(uid), Some(gid))
-                .map_err(file_error("give away", path)),
-        }
-    }
-
-    fn drop_to(self, command: &mut Command) {
-        if let Self::Other { uid, gid } = self {
-            command.uid(uid).gid(gid);
-        }
-    }
-}
-
 /// Starts the server and waits until it takes connections.
 fn start_server(
     binaries: &Path,
@@ -487,59 +368,6 @@ fn kill(child: &mut Option<Child>) {
     }
 }
 
-/// The folder of `initdb` and `postgres`: `PATH`, then where distributions keep them, newest first.
-fn find_binaries() -> Result<PathBuf, Error> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_complete = |folder: &PathBuf| {
-        ["initdb", "postgres"]
-            .iter()
-            .all(|name| folder.join(name).is_file())
-    };
-    std::env::split_paths(&path)
-        .chain(versions("/usr/lib/postgresql", "", "bin"))
-        .chain(versions("/usr", "pgsql-", "bin"))
-        .chain(versions("/opt/homebrew/opt", "postgresql@", "bin"))
-        .chain(versions("/usr/local/opt", "postgresql@", "bin"))
-        .chain(versions(
-            "/Applications/Postgres.app/Contents/Versions",
-            "",
-            "bin",
-        ))
-        .find(is_complete)
-        .ok_or(Error::NotFound { program: "initdb" })
-}
-
-/// `{parent}/{prefix}{number}/{suffix}` for every number there is, greatest first.
-fn versions(parent: &str, prefix: &str, suffix: &str) -> Vec<PathBuf> {
-    let number = |name: &OsStr| name.to_str()?.strip_prefix(prefix)?.parse::<u32>().ok();
-    let mut found: Vec<(u32, OsString)> = fs::read_dir(parent)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.file_name()))
-        .filter_map(|name| Some((number(&name)?, name)))
-        .collect();
-    found.sort_unstable_by(|left, right| right.cmp(left));
-    found
-        .into_iter()
-        .map(|(_, name)| Path::new(parent).join(name).join(suffix))
-        .collect()
-}
-
-/// The temporary folder's parent: the system's, unless it is too deep for a socket's name or closed to other users.
-fn base_folder() -> PathBuf {
-    let system = std::env::temp_dir();
-    let is_open = system
-        .ancestors()
-        .all(|folder| fs::metadata(folder).is_ok_and(|data| data.mode() & 0o001 != 0));
-    // macOS gives each user a closed folder of his own: right for an ordinary user, and root falls back.
-    let ours = fs::metadata(&system).is_ok_and(|data| data.uid() != 0);
-    if system.as_os_str().len() <= BASE_BYTES_MAX && (is_open || ours) {
-        system
-    } else {
-        PathBuf::from("/tmp")
-    }
-}
-
 /// A port of 127.0.0.1 that was free a moment ago.
 fn free_port() -> Result<u16, Error> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
@@ -594,37 +422,9 @@ fn checked(program: &'static str, output: Output) -> Result<String, Error> {
     })
 }
 
-fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::File {
-        action,
-        path,
-        source,
-    }
-}
-
-fn run_error(program: &'static str) -> impl Fn(io::Error) -> Error {
-    move |source| Error::Run { program, source }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Cluster, Listen, Options, Owner};
-
-    #[test]
-    fn finds_an_unprivileged_user() {
-        let users = "root:x:0:0:root:/root:/bin/sh\nnobody:*:-2:-2:none:/var/empty:/usr/bin/false\nbad:x\nzero:x:0:1::/:\n";
-        assert_eq!(
-            Owner::in_passwd(users, "nobody"),
-            Some(Owner::Other {
-                uid: 4_294_967_294,
-                gid: 4_294_967_294
-            })
-        );
-        for name in ["postgres", "bad", "zero", "root"] {
-            assert_eq!(Owner::in_passwd(users, name), None, "{name}");
-        }
-    }
+    use super::{Cluster, Listen, Options};
 
     #[test]
     fn starts_runs_sql_and_leaves_nothing() {
