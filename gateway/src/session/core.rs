@@ -273,6 +273,8 @@ impl<J: Judge> Core<J> {
             | Substitute::Describe(_)
             | Substitute::Execute => Shape::Extended,
         };
+        // The stand-in fails, and the server drops what follows up to Sync: it need not be judged.
+        self.skipping = shape == Shape::Extended;
         self.push(Operation::Denied(Denied {
             missing,
             refused,

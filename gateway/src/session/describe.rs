@@ -42,7 +42,7 @@ pub(super) fn disagreement() -> Refused {
         sqlstate: "42501",
         message: "the server's description of the result disagrees with the analysis of the statement".to_owned(),
         detail: Some(
-            "no row was sent: which columns are masked is not certain; if the statement changed data, the change was made"
+            "the rows are withheld, since which of their columns are masked is not certain; if the statement changed data, the change was made"
                 .to_owned(),
         ),
         hint: Some("the schema may have just changed: retry".to_owned()),

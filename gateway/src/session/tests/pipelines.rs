@@ -127,13 +127,9 @@ fn denials_in_pipelines() {
         expect![[r#"
             client
                 refuse prepare deny
-                session refuses 26000
-                session refuses 34000
                 permit 1 prepare select
                 permit 2 bind select
               > Parse(: DENIED00)
-              > Bind( = DENIED01)
-              > Execute(DENIED02)
               > Sync
               > Parse(: select)
               > Bind( = )

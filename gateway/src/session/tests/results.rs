@@ -169,7 +169,7 @@ fn stopped_results() {
                 status I
                 end 4 Completed rows=0 bytes=0
                 status I
-              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=no row was sent: which columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
+              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=the rows are withheld, since which of their columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
               < Z I
               < C SELECT 0
               < Z I
@@ -213,7 +213,7 @@ fn stopped_results() {
                 end 2 Cut rows=0 bytes=0 42501 masked=[(1, 0)]
               < 1
               < 2
-              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=no row was sent: which columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
+              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=the rows are withheld, since which of their columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
             client
                 permit 3 query select
               > Sync
@@ -253,11 +253,11 @@ fn stopped_results() {
                 status I
                 end 2 Cut rows=1 bytes=24 42501 masked=[(1, 1)]
                 status I
-              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=no row was sent: which columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
+              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=the rows are withheld, since which of their columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
               < Z I
               < T 2 columns
               < D ann|[redacted]
-              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=no row was sent: which columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
+              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=the rows are withheld, since which of their columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
               < Z I
         "#]],
     );
@@ -287,7 +287,7 @@ fn stopped_results() {
                 status I
                 end 2 Completed rows=1 bytes=8
                 status I
-              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=no row was sent: which columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
+              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=the rows are withheld, since which of their columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
               < Z I
               < T 1 columns
               < D on
@@ -318,7 +318,7 @@ fn stopped_results() {
                 end 2 Failed rows=0 bytes=0 57014
                 status I
               > CopyFail
-              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=no row was sent: which columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
+              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=the rows are withheld, since which of their columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
               < Z I
         "#]],
     );
@@ -482,7 +482,7 @@ fn copies() {
               < c
               < C COPY 1
               < Z I
-              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=no row was sent: which columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
+              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=the rows are withheld, since which of their columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
               < Z I
         "#]],
     );
