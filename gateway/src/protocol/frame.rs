@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn headers() {
-        let cases: [(&[u8], Result<Option<Header>, Error>); 8] = [
+        type Case = (&'static [u8], Result<Option<Header>, Error>);
+        let cases: [Case; 8] = [
             (b"", Ok(None)),
             (b"Q\0\0\0", Ok(None)),
             (

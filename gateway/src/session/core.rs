@@ -224,7 +224,9 @@ impl<J: Judge> Core<J> {
         };
         match self.pending.back().map(|pending| &pending.operation) {
             Some(Operation::Execute { run, .. }) => holds_up(run),
-            Some(Operation::Query { runs }) => self.catalog_changed || runs.iter().any(holds_up),
+            // Whether a change of the catalog is committed decides how what follows is read.
+            Some(operation) if self.catalog_dirty && operation.ends_segment() => true,
+            Some(Operation::Query { runs }) => runs.iter().any(holds_up),
             Some(_) | None => false,
         }
     }

@@ -198,17 +198,24 @@ fn sends() -> impl Strategy<Value = Vec<Send>> {
         "select", "select", "select", "badparse", "badbind", "badrun", "begin", "commit", "deny",
         "ddl",
     ]);
+    let one = |send| vec![send];
+    let frame = |frame| vec![Send::Frame(frame)];
     let send = prop_oneof![
-        4 => (name(), word.clone()).prop_map(|(name, word)| Send::Frame(parse(name, word))),
-        6 => (name(), name()).prop_map(|(portal, statement)| Send::Frame(bind(portal, statement))),
-        6 => (name(), 0..2).prop_map(|(portal, rows_max)| Send::Frame(execute(portal, rows_max))),
-        1 => (name(), prop::sample::select(vec!['S', 'P'])).prop_map(|(name, target)| Send::Frame(close(target, name))),
-        1 => (name(), prop::sample::select(vec!['S', 'P'])).prop_map(|(name, target)| Send::Frame(describe(target, name))),
-        1 => word.prop_map(|word| Send::Frame(query(word))),
-        4 => Just(Send::Sync),
-        6 => (0u8..6).prop_map(Send::Serve),
+        2 => (name(), word.clone()).prop_map(move |(name, word)| frame(parse(name, word))),
+        2 => (name(), name()).prop_map(move |(portal, statement)| frame(bind(portal, statement))),
+        2 => (name(), 0..2).prop_map(move |(portal, rows_max)| frame(execute(portal, rows_max))),
+        1 => (name(), prop::sample::select(vec!['S', 'P'])).prop_map(move |(name, target)| frame(close(target, name))),
+        1 => (name(), prop::sample::select(vec!['S', 'P'])).prop_map(move |(name, target)| frame(describe(target, name))),
+        1 => word.clone().prop_map(move |word| frame(query(word))),
+        2 => Just(Send::Sync).prop_map(one),
+        4 => (0u8..6).prop_map(Send::Serve).prop_map(one),
+        // What clients do, so that later segments use what earlier ones left.
+        4 => (name(), word).prop_map(|(name, word)| vec![Send::Frame(parse(name, word)), Send::Sync]),
+        4 => (name(), name()).prop_map(|(portal, statement)| {
+            vec![Send::Frame(bind(portal, statement)), Send::Frame(execute(portal, 0)), Send::Sync]
+        }),
     ];
-    prop::collection::vec(send, 1..60)
+    prop::collection::vec(send, 1..40).prop_map(|sends| sends.concat())
 }
 
 /// Gives every text its own number.

@@ -580,7 +580,8 @@ fn catalog_changes_hold_up_what_follows() {
                 query("select"),
             ]),
             Server(vec![bare('1'), bare('2'), complete("CREATE TABLE")]),
-            Server(vec![ready('T'), complete("SELECT 0"), ready('T')]),
+            Server(vec![ready('T')]),
+            Server(vec![complete("SELECT 0"), ready('T')]),
             Client(vec![query("rollback")]),
             Server(vec![complete("ROLLBACK"), ready('I')]),
         ],
@@ -598,22 +599,26 @@ fn catalog_changes_hold_up_what_follows() {
                 end 2 Completed rows=0 bytes=0
                 status T
                 catalog changed
-                permit 3 query select
               > Sync
-              > Query(select)
               < 1
               < 2
               < C CREATE TABLE
+              stalled
             server
                 status T
+                permit 3 query select
+              > Query(select)
+              < Z T
+              stalled
+            server
                 end 3 Completed rows=0 bytes=0
                 status T
-              < Z T
               < C SELECT 0
               < Z T
             client
                 permit 4 query rollback
               > Query(rollback)
+              stalled
             server
                 end 4 Completed rows=0 bytes=0
                 status I
