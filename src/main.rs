@@ -1,2 +1,55 @@
-//! The `provost` command line: parses arguments and wires the crates together, nothing else.
-fn main() {}
+//! The `provost` command line: parses arguments, dispatches, says why it failed. Nothing else is done here.
+
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod error;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+
+use cli::{Arguments, Command};
+use error::{Error, Exit};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    match run(&arguments.command) {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => {
+            let exit = error.exit();
+            if !matches!(error, Error::Told) {
+                output::complain(&error.to_string());
+            }
+            exit.into()
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<(), Error> {
+    match command {
+        Command::Config(command) => commands::config::run(command),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "provost", &mut script);
+            output::line(String::from_utf8_lossy(&script).trim_end());
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Help and version are no errors; anything else clap says is about the command line.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe is nobody to tell.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done.into(),
+        _ => Exit::Usage.into(),
+    }
+}

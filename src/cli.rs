@@ -1,0 +1,270 @@
+//! The command line's shape: commands, options, help. Nothing is done here.
+
+use std::path::PathBuf;
+
+use clap::{
+    Parser, Subcommand, ValueEnum,
+    builder::styling::{AnsiColor, Styles},
+};
+use clap_complete::Shell;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   it did what you asked
+  1   it failed; the reason is one line on standard error
+  2   policy denied it
+  3   the policy is invalid
+  64  the command line was wrong";
+
+/// A policy gateway for PostgreSQL.
+///
+/// Rules in git decide every statement of every client: allowed, masked or refused, and each decision leaves evidence that
+/// anyone can verify offline. Stock clients, unchanged servers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "provost",
+    version,
+    styles = STYLES,
+    arg_required_else_help = true,
+    after_help = format!("\
+Examples:
+  provost demo                                see it work, with a PostgreSQL of its own
+  provost policy check policies               check rules
+  provost serve --config provost.toml         run the gateway
+  provost evidence verify --store evidence --public-key key.pub
+
+{EXIT_CODES}")
+)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the gateway until SIGTERM or Ctrl-C
+    #[command(after_help = "\
+Examples:
+  provost serve --config /etc/provost/provost.toml
+  PROVOST_LOG=debug provost serve --config provost.toml
+
+It starts only if the policy is valid, the evidence folder writable, the issuer and every target reachable.")]
+    Serve(Serve),
+    /// Show the whole road: a private PostgreSQL, an issuer, a gateway, evidence
+    #[command(after_help = "\
+Examples:
+  provost demo                     keeps running, prints psql lines to paste
+  provost demo --script            plays a guided story and verifies its evidence
+  provost demo --keep              leaves evidence and policy behind to look at
+
+Everything lives in temporary folders that are gone at the end.")]
+    Demo(Demo),
+    /// Work on policies
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Work on the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Verify and query evidence
+    #[command(subcommand)]
+    Evidence(Evidence),
+    /// Print shell completions
+    #[command(after_help = "\
+Examples:
+  provost completions bash > /etc/bash_completion.d/provost
+  provost completions zsh > ~/.zfunc/_provost
+  provost completions fish > ~/.config/fish/completions/provost.fish")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// `provost serve`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE", env = "PROVOST_CONFIG")]
+    pub(crate) config: PathBuf,
+}
+
+/// `provost demo`.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Demo {
+    /// Ask a running demo for something
+    #[command(subcommand)]
+    pub(crate) ask: Option<DemoAsk>,
+    /// Play the guided story, then stop (the default when standard input is no terminal)
+    #[arg(long, conflicts_with = "interactive")]
+    pub(crate) script: bool,
+    /// Keep running until Ctrl-C, even when standard input is no terminal
+    #[arg(long)]
+    pub(crate) interactive: bool,
+    /// Use the rules in this folder instead of the demo's own
+    #[arg(long, value_name = "DIR", conflicts_with = "script")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Keep evidence, policy and configuration in a folder of their own at the end
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Where they are kept (implies --keep); must be empty or not exist
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// The gateway's port; default: a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub(crate) port: u16,
+}
+
+/// What a running demo can be asked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DemoAsk {
+    /// Print a fresh token of a running demo, for PGPASSWORD
+    #[command(after_help = "\
+Example:
+  PGPASSWORD=$(provost demo token devin --issuer http://127.0.0.1:41234) psql ...")]
+    Token {
+        /// Who: devin (an agent), ana (an analyst), dora (a DBA)
+        person: String,
+        /// The demo's issuer, as it prints it
+        #[arg(long, value_name = "URL")]
+        issuer: String,
+    },
+}
+
+/// `provost policy`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Check every *.pol file below a folder
+    #[command(after_help = "\
+Examples:
+  provost policy check policies
+  provost policy check policies --json | jq .errors")]
+    Check {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `provost config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Check a configuration file
+    #[command(after_help = "\
+Examples:
+  provost config check provost.toml
+  provost config check provost.toml --resolve     also read the files and secrets it names")]
+    Check {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Also read every file and secret it names
+        #[arg(long)]
+        resolve: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a complete, commented configuration
+    #[command(after_help = "\
+Example:
+  provost config example > provost.toml")]
+    Example,
+}
+
+/// `provost evidence`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Evidence {
+    /// Check that sealed evidence is complete and unchanged
+    #[command(after_help = "\
+Examples:
+  provost evidence verify --store evidence --public-key provost.pub
+  provost evidence verify --store evidence --public-key provost.pub --json
+
+It needs no network, no gateway and no secret.")]
+    Verify {
+        #[command(flatten)]
+        store: Store,
+        /// The gateway's public key, as it was given to you
+        #[arg(long, value_name = "FILE")]
+        public_key: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask sealed evidence in SQL: tables sessions, statements, maskings, changes
+    #[command(after_help = "\
+Examples:
+  provost evidence query --store evidence \"SELECT principal, verdict, count(*) FROM statements GROUP BY 1, 2\"
+  provost evidence query --store evidence --format csv \"SELECT * FROM maskings\" > maskings.csv")]
+    Query {
+        #[command(flatten)]
+        store: Store,
+        /// How rows are printed
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+        /// Print JSON (the same as --format json)
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
+        /// The query
+        sql: String,
+    },
+}
+
+/// Where sealed evidence lies.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Store {
+    /// The folder of sealed evidence
+    #[arg(long, value_name = "FOLDER", env = "PROVOST_STORE")]
+    pub(crate) store: PathBuf,
+}
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns
+    Table,
+    /// One JSON array of objects
+    Json,
+    /// Comma-separated values, RFC 4180
+    Csv,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    /// Every command's help shows how it is used.
+    #[test]
+    fn every_command_has_examples() {
+        fn check(command: &clap::Command, path: &str) {
+            let children: Vec<_> = command.get_subcommands().collect();
+            if children.is_empty() || path == "provost" {
+                let help = command.get_after_help().map(ToString::to_string);
+                assert!(help.is_some_and(|help| help.contains("Example")), "{path}");
+            }
+            for child in children {
+                check(child, &format!("{path} {}", child.get_name()));
+            }
+        }
+        check(&Arguments::command(), "provost");
+    }
+}

@@ -1,0 +1,497 @@
+//! From the file's shape to values that make sense: everything that is wrong is found, each with what to do.
+
+use std::{net::SocketAddr, num::NonZeroUsize, path::Path, str::FromStr as _};
+
+use provost_gateway::{
+    identity::{Algorithm, ClaimRules, Delegation, IssuerSettings, KindRule},
+    settings::{Durable, Host, Limits, Settings, Witness},
+};
+
+use super::{
+    ClientTls, Config, Evidence, Problem, SecretSource, ServerTls, Target,
+    raw::{self, Hidden, Raw, nearest},
+};
+
+/// The port PostgreSQL listens on unless told otherwise.
+const POSTGRESQL_PORT: u16 = 5432;
+/// Targets behind one gateway; each costs a catalog in memory, more are refused.
+const TARGETS_MAX: usize = 64;
+/// What a gateway is called in evidence unless configured.
+const GATEWAY_NAME: &str = "provost";
+
+/// Collects problems, so that one run tells them all.
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem {
+            key: key.into(),
+            at: None,
+            message: message.into(),
+        });
+    }
+
+    /// One of a few words.
+    fn choice<T: Copy>(&mut self, key: &str, found: Option<&str>, known: &[(&str, T)], default: T) -> T {
+        let Some(found) = found else { return default };
+        if let Some((_, value)) = known.iter().find(|(name, _)| *name == found) {
+            return *value;
+        }
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        let suggestion = nearest(found, &names)
+            .map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
+        self.add(
+            key,
+            format!("`{found}` is not one of {}{suggestion}", names.join(", ")),
+        );
+        default
+    }
+
+    /// A number within a range.
+    fn number<T: PartialOrd + Copy + std::fmt::Display>(
+        &mut self,
+        key: &str,
+        found: Option<T>,
+        range: (T, T),
+        default: T,
+    ) -> T {
+        let number = found.unwrap_or(default);
+        if number < range.0 || number > range.1 {
+            self.add(
+                key,
+                format!("{number} is out of range: give {} to {}", range.0, range.1),
+            );
+        }
+        number
+    }
+
+    fn secret(&mut self, key: &str, text: &Hidden, folder: &Path) -> Option<SecretSource> {
+        let source = SecretSource::parse(&text.0, folder);
+        if source.is_none() {
+            self.add(
+                key,
+                "is not a source of a secret: give `env:NAME`, `file:PATH` or `command:...`, never the secret itself",
+            );
+        }
+        source
+    }
+
+    fn text(&mut self, key: &str, found: &str) {
+        if found.is_empty() || found.chars().any(char::is_control) {
+            self.add(key, "must be text without control characters");
+        }
+    }
+}
+
+/// Checks everything; relative paths are taken from `folder`.
+pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let listen = listen(&raw.gateway, &mut problems);
+    let tls = client_tls(&raw.gateway.tls, folder, &mut problems);
+    let limits = limits(&raw.gateway.limits, &mut problems);
+    let issuer = issuer(&raw.issuer, &mut problems);
+    let targets = targets(&raw.target, folder, &mut problems);
+    let evidence = evidence(&raw.evidence, folder, &mut problems);
+    let witness = problems.choice(
+        "gateway.witness",
+        raw.gateway.witness.as_deref(),
+        &[
+            ("deny", Witness::Deny),
+            ("record", Witness::Record),
+            ("off", Witness::Off),
+        ],
+        Witness::Deny,
+    );
+    let durable = problems.choice(
+        "evidence.durability",
+        raw.evidence.durability.as_deref(),
+        &[
+            ("writes", Durable::Writes),
+            ("everything", Durable::Everything),
+        ],
+        Durable::Writes,
+    );
+    let catalog_age_max_ms = problems.number(
+        "gateway.catalog_age_max_ms",
+        raw.gateway.catalog_age_max_ms,
+        (100, 3_600_000),
+        Settings::CATALOG_AGE_MAX_MS,
+    );
+    let seal_interval_ms = problems.number(
+        "evidence.seal_interval_ms",
+        raw.evidence.seal_interval_ms,
+        (100, 86_400_000),
+        Settings::SEAL_INTERVAL_MS,
+    );
+    let shutdown_grace_ms = problems.number(
+        "gateway.shutdown_grace_ms",
+        raw.gateway.shutdown_grace_ms,
+        (0, 3_600_000),
+        Settings::SHUTDOWN_GRACE_MS,
+    );
+    let threads = raw.gateway.threads.and_then(|threads| {
+        problems.number("gateway.threads", Some(threads), (1, 1024), 1);
+        NonZeroUsize::new(threads)
+    });
+    match (listen, tls, evidence) {
+        (Some(listen), Some(tls), Some(evidence)) if problems.0.is_empty() => Ok(Config {
+            listen,
+            tls,
+            targets,
+            limits,
+            catalog_age_max_ms,
+            witness,
+            durable,
+            threads,
+            seal_interval_ms,
+            shutdown_grace_ms,
+            policy: folder.join(&raw.policy.folder),
+            issuer,
+            issuer_ca: raw.issuer.ca.as_ref().map(|path| folder.join(path)),
+            evidence,
+        }),
+        _ => Err(problems.0),
+    }
+}
+
+fn listen(raw: &raw::Gateway, problems: &mut Problems) -> Option<SocketAddr> {
+    let parsed = SocketAddr::from_str(&raw.listen).ok();
+    if parsed.is_none() {
+        problems.add(
+            "gateway.listen",
+            format!(
+                "`{}` is no address and port: give one like `127.0.0.1:6432` or `[::]:6432`",
+                raw.listen
+            ),
+        );
+    }
+    parsed
+}
+
+fn client_tls(raw: &raw::ClientTls, folder: &Path, problems: &mut Problems) -> Option<ClientTls> {
+    #[derive(Clone, Copy)]
+    enum Mode {
+        Required,
+        Off,
+    }
+    let known = [("required", Mode::Required), ("off", Mode::Off)];
+    match problems.choice("gateway.tls.mode", Some(&raw.mode), &known, Mode::Required) {
+        Mode::Off => {
+            if raw.certificate.is_some() || raw.key.is_some() {
+                problems.add(
+                    "gateway.tls.mode",
+                    "is `off` but a certificate or key is given: leave them out or say `required`",
+                );
+            }
+            Some(ClientTls::Off)
+        }
+        Mode::Required => {
+            let (Some(certificate), Some(key)) = (&raw.certificate, &raw.key) else {
+                problems.add(
+                    "gateway.tls",
+                    "needs `certificate` and `key`, or `mode = \"off\"` where tokens may travel in the clear",
+                );
+                return None;
+            };
+            Some(ClientTls::Required {
+                certificate: folder.join(certificate),
+                key: problems.secret("gateway.tls.key", key, folder)?,
+            })
+        }
+    }
+}
+
+fn limits(raw: &raw::Limits, problems: &mut Problems) -> Limits {
+    let mut count = |key: &str, found, default| {
+        problems.number(
+            &format!("gateway.limits.{key}"),
+            found,
+            (1, 1_000_000),
+            default,
+        )
+    };
+    let connections_max = count(
+        "connections_max",
+        raw.connections_max,
+        Limits::CONNECTIONS_MAX,
+    );
+    let connections_per_principal_max = count(
+        "connections_per_principal_max",
+        raw.connections_per_principal_max,
+        Limits::CONNECTIONS_PER_PRINCIPAL_MAX,
+    );
+    let mut bytes = |key: &str, found, max, default| {
+        problems.number(
+            &format!("gateway.limits.{key}"),
+            found,
+            (1024, max),
+            default,
+        )
+    };
+    let message_bytes_max = bytes(
+        "message_bytes_max",
+        raw.message_bytes_max,
+        1 << 30,
+        Limits::MESSAGE_BYTES_MAX,
+    );
+    // Analysis itself reads no more than 1 MiB.
+    let statement_bytes_max = bytes(
+        "statement_bytes_max",
+        raw.statement_bytes_max,
+        Limits::STATEMENT_BYTES_MAX,
+        Limits::STATEMENT_BYTES_MAX,
+    );
+    let mut time = |key: &str, found, min, default| {
+        problems.number(
+            &format!("gateway.limits.{key}"),
+            found,
+            (min, 86_400_000),
+            default,
+        )
+    };
+    Limits {
+        connections_max,
+        connections_per_principal_max,
+        message_bytes_max,
+        statement_bytes_max,
+        startup_timeout_ms: time(
+            "startup_timeout_ms",
+            raw.startup_timeout_ms,
+            100,
+            Limits::STARTUP_TIMEOUT_MS,
+        ),
+        idle_timeout_ms: time(
+            "idle_timeout_ms",
+            raw.idle_timeout_ms,
+            0,
+            Limits::IDLE_TIMEOUT_MS,
+        ),
+        connect_timeout_ms: time(
+            "connect_timeout_ms",
+            raw.connect_timeout_ms,
+            100,
+            Limits::CONNECT_TIMEOUT_MS,
+        ),
+    }
+}
+
+fn issuer(raw: &raw::Issuer, problems: &mut Problems) -> IssuerSettings {
+    let is_loopback = |url: &str| {
+        ["http://127.", "http://localhost", "http://[::1]"]
+            .iter()
+            .any(|start| url.starts_with(start))
+    };
+    if !raw.url.starts_with("https://") && !is_loopback(&raw.url) {
+        problems.add(
+            "issuer.url",
+            format!("`{}` must be an https URL (http only on loopback)", raw.url),
+        );
+    }
+    if raw.audiences.is_empty() {
+        problems.add(
+            "issuer.audiences",
+            "needs at least one: what tokens for this gateway carry as `aud`",
+        );
+    }
+    let names: Vec<&str> = Algorithm::ALL
+        .iter()
+        .map(|algorithm| algorithm.name())
+        .collect();
+    let algorithms = raw.algorithms.as_ref().map_or_else(
+        || IssuerSettings::ALGORITHMS.to_vec(),
+        |found| {
+            found
+                .iter()
+                .filter_map(|name| {
+                    let known = Algorithm::from_name(name);
+                    if known.is_none() {
+                        problems.add(
+                            "issuer.algorithms",
+                            format!("`{name}` is not one of {}", names.join(", ")),
+                        );
+                    }
+                    known
+                })
+                .collect()
+        },
+    );
+    if algorithms.is_empty() {
+        problems.add("issuer.algorithms", "needs at least one");
+    }
+    let leeway_seconds = problems.number(
+        "issuer.leeway_seconds",
+        raw.leeway_seconds,
+        (0, IssuerSettings::LEEWAY_SECONDS_MAX),
+        IssuerSettings::LEEWAY_SECONDS,
+    );
+    let default = ClaimRules::default();
+    IssuerSettings {
+        url: raw.url.clone(),
+        audiences: raw.audiences.clone(),
+        algorithms,
+        claims: ClaimRules {
+            principal: raw.principal_claim.clone().unwrap_or(default.principal),
+            groups: raw.groups_claim.clone().unwrap_or(default.groups),
+            kind: KindRule {
+                claim: raw.kind_claim.clone(),
+                agent_groups: raw.agent_groups.clone(),
+                service_groups: raw.service_groups.clone(),
+            },
+            delegation: match raw.on_behalf_of_claim.as_deref() {
+                None => Delegation::None,
+                Some("act") => Delegation::Actor,
+                Some(name) => Delegation::Claim(name.to_owned()),
+            },
+        },
+        leeway_seconds,
+        extra_ca: None,
+    }
+}
+
+fn evidence(raw: &raw::Evidence, folder: &Path, problems: &mut Problems) -> Option<Evidence> {
+    let gateway = raw.gateway.as_deref().unwrap_or(GATEWAY_NAME).to_owned();
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name.len() <= 64
+            && name
+                .chars()
+                .all(|character| character.is_ascii_alphanumeric() || "-_.".contains(character))
+            && !name.starts_with('.')
+    };
+    if !is_name(&gateway) {
+        problems.add(
+            "evidence.gateway",
+            "must be 1 to 64 letters, digits, `-`, `_` or `.`: it names objects in the store",
+        );
+    }
+    let log = folder.join(&raw.folder);
+    let signing_key = problems.secret("evidence.signing_key", &raw.signing_key, folder);
+    let digest_key = problems.secret("evidence.digest_key", &raw.digest_key, folder);
+    Some(Evidence {
+        gateway,
+        store: raw
+            .store
+            .as_ref()
+            .map_or_else(|| log.join("store"), |store| folder.join(store)),
+        folder: log,
+        signing_key: signing_key?,
+        digest_key: digest_key?,
+    })
+}
+
+fn targets(raw: &[raw::Target], folder: &Path, problems: &mut Problems) -> Vec<Target> {
+    if raw.is_empty() {
+        problems.add(
+            "target",
+            "there is none: add a `[[target]]` with the database behind the gateway",
+        );
+    }
+    if raw.len() > TARGETS_MAX {
+        problems.add(
+            "target",
+            format!(
+                "there are {}, at most {TARGETS_MAX} are served by one gateway",
+                raw.len()
+            ),
+        );
+    }
+    let mut targets: Vec<Target> = Vec::new();
+    for (index, raw) in raw.iter().enumerate() {
+        if targets.iter().any(|target| target.name == raw.name) {
+            problems.add(
+                format!("target[{index}].name"),
+                format!("two targets are called `{}`: names must differ", raw.name),
+            );
+        }
+        targets.push(target(raw, &format!("target[{index}]"), folder, problems));
+    }
+    targets
+}
+
+fn target(raw: &raw::Target, key: &str, folder: &Path, problems: &mut Problems) -> Target {
+    problems.text(&format!("{key}.name"), &raw.name);
+    problems.text(&format!("{key}.user"), &raw.user);
+    problems.text(&format!("{key}.host"), &raw.host);
+    let host = if raw.host.starts_with('/') {
+        Host::Unix(raw.host.clone().into())
+    } else {
+        Host::Tcp(raw.host.as_str().into())
+    };
+    let port = problems.number(
+        &format!("{key}.port"),
+        raw.port,
+        (1, u16::MAX),
+        POSTGRESQL_PORT,
+    );
+    let password = raw
+        .password
+        .as_ref()
+        .and_then(|text| problems.secret(&format!("{key}.password"), text, folder));
+    let is_local = match &host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            matches!(&**name, "localhost" | "::1") || name.starts_with("127.")
+        }
+    };
+    if raw.password.is_none() && !matches!(host, Host::Unix(_)) {
+        problems.add(
+            format!("{key}.password"),
+            "is missing: only a Unix socket may do without",
+        );
+    }
+    Target {
+        name: raw.name.clone(),
+        host,
+        port,
+        database: raw.database.clone().unwrap_or_else(|| raw.name.clone()),
+        user: raw.user.clone(),
+        password,
+        tls: server_tls(raw, key, is_local, folder, problems),
+    }
+}
+
+fn server_tls(
+    raw: &raw::Target,
+    key: &str,
+    is_local: bool,
+    folder: &Path,
+    problems: &mut Problems,
+) -> ServerTls {
+    #[derive(Clone, Copy)]
+    enum Mode {
+        Off,
+        Require,
+        VerifyFull,
+    }
+    let key = format!("{key}.tls");
+    let known = [
+        ("off", Mode::Off),
+        ("require", Mode::Require),
+        ("verify-full", Mode::VerifyFull),
+    ];
+    let default = if is_local { Mode::Off } else { Mode::VerifyFull };
+    match problems.choice(&key, raw.tls.as_deref(), &known, default) {
+        Mode::Off if !is_local => {
+            problems.add(
+                key,
+                "a password must not travel unencrypted: `off` is for Unix sockets and loopback, give `verify-full`",
+            );
+            ServerTls::Off
+        }
+        Mode::Off => ServerTls::Off,
+        Mode::Require => ServerTls::Require,
+        Mode::VerifyFull => match &raw.tls_roots {
+            Some(roots) => ServerTls::VerifyFull {
+                roots: folder.join(roots),
+            },
+            None => {
+                problems.add(
+                    key,
+                    "`verify-full` needs `tls_roots`, a PEM file with the server's certificate authority",
+                );
+                ServerTls::Require
+            }
+        },
+    }
+}

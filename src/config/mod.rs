@@ -1,0 +1,275 @@
+//! The configuration: one TOML file to the gateway's settings, checked before anything starts.
+//!
+//! ```text
+//! text --raw (serde, unknown keys refused)--> Raw --check--> Config --resolve (files, secrets)--> Resolved
+//! ```
+//!
+//! It must never print a secret, and never start with a value that it did not understand.
+
+mod check;
+mod raw;
+mod resolve;
+mod secret;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use provost_gateway::{identity::IssuerSettings, settings::Durable};
+
+pub(crate) use resolve::{Resolved, resolve};
+pub(crate) use secret::SecretSource;
+
+/// The commented example; a test keeps it valid.
+pub(crate) const EXAMPLE: &str = include_str!("example.toml");
+/// The largest file read as a configuration, in bytes; a larger one is refused.
+const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Encryption towards clients, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ClientTls {
+    /// Required, with this certificate and key.
+    Required {
+        /// PEM file.
+        certificate: PathBuf,
+        /// PEM.
+        key: SecretSource,
+    },
+    /// Tokens travel in the clear.
+    Off,
+}
+
+/// Encryption towards a target, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ServerTls {
+    /// None.
+    Off,
+    /// Encrypted, unchecked.
+    Require,
+    /// Checked against the roots in this PEM file.
+    VerifyFull {
+        /// PEM file.
+        roots: PathBuf,
+    },
+}
+
+/// A target, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) host: provost_gateway::settings::Host,
+    pub(crate) port: u16,
+    pub(crate) database: String,
+    pub(crate) user: String,
+    pub(crate) password: Option<SecretSource>,
+    pub(crate) tls: ServerTls,
+}
+
+/// Where evidence goes and under which keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    /// This gateway's name in every row.
+    pub(crate) gateway: String,
+    /// The write-ahead log's folder.
+    pub(crate) folder: PathBuf,
+    /// The store's folder: Parquet and ledger.
+    pub(crate) store: PathBuf,
+    /// Ed25519, PKCS#8 PEM: signs checkpoints.
+    pub(crate) signing_key: SecretSource,
+    /// Keys the digests of texts, literals and parameters.
+    pub(crate) digest_key: SecretSource,
+}
+
+/// A checked configuration; files and secrets not yet read.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) listen: std::net::SocketAddr,
+    pub(crate) tls: ClientTls,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) limits: provost_gateway::settings::Limits,
+    pub(crate) catalog_age_max_ms: u64,
+    pub(crate) witness: provost_gateway::settings::Witness,
+    pub(crate) durable: Durable,
+    pub(crate) threads: Option<std::num::NonZeroUsize>,
+    pub(crate) seal_interval_ms: u64,
+    pub(crate) shutdown_grace_ms: u64,
+    pub(crate) policy: PathBuf,
+    pub(crate) issuer: IssuerSettings,
+    /// PEM file of the issuer's certificate authority.
+    pub(crate) issuer_ca: Option<PathBuf>,
+    pub(crate) evidence: Evidence,
+}
+
+/// One thing that is wrong with a configuration: where, what, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// The key, such as `issuer.url`; empty where the file as a whole is meant.
+    pub(crate) key: String,
+    /// Line and column, from 1, where known.
+    pub(crate) at: Option<(usize, usize)>,
+    /// One line.
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((line, column)) = self.at {
+            write!(formatter, "line {line}, column {column}: ")?;
+        }
+        if !self.key.is_empty() {
+            write!(formatter, "`{}`: ", self.key)?;
+        }
+        formatter.write_str(&self.message)
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The file can't be read.
+    #[error("could not read configuration `{}`: {source}; `provost config example` prints one to start from", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is too large.
+    #[error("configuration `{}` is larger than {CONFIG_BYTES_MAX} bytes", path.display())]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The file is wrong.
+    #[error("{}", lines(path, problems))]
+    Invalid {
+        /// Which.
+        path: PathBuf,
+        /// Everything that is wrong.
+        problems: Vec<Problem>,
+    },
+    /// A secret or a file that the configuration names can't be read.
+    #[error("configuration `{}`: `{key}`: {source}", path.display())]
+    Secret {
+        /// Which.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Why.
+        source: secret::Error,
+    },
+}
+
+fn lines(path: &Path, problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|problem| format!("configuration `{}`, {problem}", path.display()))
+        .collect();
+    lines.join("\n")
+}
+
+/// Reads and checks a file. Relative paths in it are relative to its folder.
+///
+/// # Errors
+/// [`Error`], with every problem found.
+pub(crate) fn load(path: &Path) -> Result<Config, Error> {
+    let read = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
+    if std::fs::metadata(path).map_err(read)?.len() > CONFIG_BYTES_MAX {
+        return Err(Error::TooLarge {
+            path: path.to_owned(),
+        });
+    }
+    let text = std::fs::read_to_string(path).map_err(read)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    parse(&text, folder).map_err(|problems| Error::Invalid {
+        path: path.to_owned(),
+        problems,
+    })
+}
+
+/// Checks a configuration's text; relative paths are taken from `folder`.
+pub(crate) fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
+    let raw = raw::parse(text).map_err(|problem| vec![problem])?;
+    check::check(raw, folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_valid() {
+        let config = parse(EXAMPLE, Path::new("/etc/provost")).unwrap();
+        assert_eq!(config.targets.len(), 2);
+        assert_eq!(config.policy, Path::new("/etc/provost/policies"));
+    }
+
+    /// Every key of the format stands in the example, so that nobody must read code to find one.
+    #[test]
+    fn the_example_is_complete() {
+        for key in raw::KEYS {
+            assert!(
+                EXAMPLE.lines().any(|line| {
+                    let line = line.trim_start_matches("# ");
+                    line.split_once(" = ").is_some_and(|(name, _)| name == *key)
+                }),
+                "`{key}` is missing from the example"
+            );
+        }
+    }
+
+    fn check(from: &str, to: &str, expected: &str) {
+        assert!(EXAMPLE.contains(from), "`{from}` is not in the example");
+        let text = EXAMPLE.replacen(from, to, 1);
+        let problems = match parse(&text, Path::new("/etc/provost")) {
+            Ok(_) => String::from("valid"),
+            Err(problems) => problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        };
+        assert!(
+            problems.contains(expected),
+            "`{to}`: expected `{expected}`, got `{problems}`"
+        );
+        assert!(problems.lines().all(|line| line.len() < 200), "{problems}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        check("listen = ", "lisen = ", "unknown key `lisen`, did you mean `listen`?");
+        check("[issuer]", "[isuer]", "unknown key `isuer`, did you mean `issuer`?");
+        check("audiences = [\"provost\"]", "audiences = []", "`issuer.audiences`: needs at least one");
+        check("listen = \"127.0.0.1:6432\"", "listen = \"localhost\"", "`gateway.listen`");
+        check("port = 5432", "port = 0", "`target[0].port`");
+        check("port = 5432", "port = \"5432\"", "invalid type: string, expected u16");
+        check("name = \"shop\"", "name = \"reports\"", "two targets are called `reports`");
+        check("url = \"https://login.example.com\"", "url = \"http://login.example.com\"", "`issuer.url`");
+        check("tls = \"verify-full\"", "tls = \"verify\"", "`target[0].tls`");
+        check("tls = \"verify-full\"", "tls = \"off\"", "`target[0].tls`: a password must not travel unencrypted");
+        check("algorithms = [\"RS256\"", "algorithms = [\"HS256\"", "`issuer.algorithms`");
+        check("password = \"env:", "password = \"", "`target[0].password`");
+        check("mode = \"required\"", "mode = \"on\"", "`gateway.tls.mode`");
+        check("leeway_seconds = 30", "leeway_seconds = 3000", "`issuer.leeway_seconds`");
+        check("durability = \"writes\"", "durability = \"none\"", "`evidence.durability`");
+        check("listen = \"127.0.0.1:6432\"\n", "", "missing key `listen`");
+        check("[gateway]", "[gateway", "line 10");
+    }
+
+    /// A password written into the file by mistake isn't repeated in the error.
+    #[test]
+    fn a_secret_is_never_printed() {
+        for wrong in ["\"hunter2\"", "[\"hunter2\"]", "7202702", "{ value = \"hunter2\" }"] {
+            let wrong = format!("password = {wrong}");
+            let text = EXAMPLE.replacen("password = \"env:SHOP_PASSWORD\"", &wrong, 1);
+            let problems = parse(&text, Path::new("/etc/provost")).unwrap_err();
+            let shown = format!("{problems:?}");
+            assert!(!shown.contains("hunter2") && !shown.contains("7202702"), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The file's shape: what serde reads, nothing checked yet. Unknown keys are refused here, with the nearest known one.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::Problem;
+
+/// Names farther away than this (0 to 1, 1 is equal) are no suggestion.
+const SIMILARITY_MIN: f64 = 0.6;
+
+/// Every key of the format, for the example's test.
+#[cfg(test)]
+pub(super) const KEYS: &[&str] = &[
+    "listen", "threads", "witness", "catalog_age_max_ms", "shutdown_grace_ms",
+    "mode", "certificate", "key",
+    "connections_max", "connections_per_principal_max", "startup_timeout_ms", "message_bytes_max", "statement_bytes_max",
+    "idle_timeout_ms", "connect_timeout_ms",
+    "folder",
+    "url", "audiences", "algorithms", "leeway_seconds", "ca", "principal_claim", "groups_claim", "kind_claim", "agent_groups",
+    "service_groups", "on_behalf_of_claim",
+    "gateway", "store", "signing_key", "digest_key", "seal_interval_ms", "durability",
+    "name", "host", "port", "database", "user", "password", "tls", "tls_roots",
+];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    pub(super) gateway: Gateway,
+    pub(super) policy: Policy,
+    pub(super) issuer: Issuer,
+    pub(super) evidence: Evidence,
+    #[serde(default)]
+    pub(super) target: Vec<Target>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gateway {
+    pub(super) listen: String,
+    pub(super) threads: Option<usize>,
+    pub(super) witness: Option<String>,
+    pub(super) catalog_age_max_ms: Option<u64>,
+    pub(super) shutdown_grace_ms: Option<u64>,
+    pub(super) tls: ClientTls,
+    #[serde(default)]
+    pub(super) limits: Limits,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClientTls {
+    pub(super) mode: String,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<Hidden>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) connections_max: Option<usize>,
+    pub(super) connections_per_principal_max: Option<usize>,
+    pub(super) startup_timeout_ms: Option<u64>,
+    pub(super) message_bytes_max: Option<usize>,
+    pub(super) statement_bytes_max: Option<usize>,
+    pub(super) idle_timeout_ms: Option<u64>,
+    pub(super) connect_timeout_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Policy {
+    pub(super) folder: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Issuer {
+    pub(super) url: String,
+    pub(super) audiences: Vec<String>,
+    pub(super) algorithms: Option<Vec<String>>,
+    pub(super) leeway_seconds: Option<u64>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) principal_claim: Option<String>,
+    pub(super) groups_claim: Option<String>,
+    pub(super) kind_claim: Option<String>,
+    #[serde(default)]
+    pub(super) agent_groups: Vec<String>,
+    #[serde(default)]
+    pub(super) service_groups: Vec<String>,
+    pub(super) on_behalf_of_claim: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Evidence {
+    pub(super) gateway: Option<String>,
+    pub(super) folder: PathBuf,
+    pub(super) store: Option<PathBuf>,
+    pub(super) signing_key: Hidden,
+    pub(super) digest_key: Hidden,
+    pub(super) seal_interval_ms: Option<u64>,
+    pub(super) durability: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    pub(super) database: Option<String>,
+    pub(super) user: String,
+    pub(super) password: Option<Hidden>,
+    pub(super) tls: Option<String>,
+    pub(super) tls_roots: Option<PathBuf>,
+}
+
+/// Text that may be a secret written where its source belongs: it has no readable `Debug`.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Hidden(pub(super) String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("<secret>")
+    }
+}
+
+/// Reads the file's text.
+pub(super) fn parse(text: &str) -> Result<Raw, Problem> {
+    toml::from_str(text).map_err(|error| Problem {
+        key: String::new(),
+        at: error
+            .span()
+            .map(|span| line_and_column(text, span.start)),
+        message: message(error.message()),
+    })
+}
+
+/// serde's words in ours: `unknown field` and `missing field` become keys, with the nearest name that is known.
+fn message(words: &str) -> String {
+    let first_line = words.lines().next().unwrap_or_default();
+    let mut names = first_line.split('`').skip(1).step_by(2);
+    if first_line.starts_with("unknown field") {
+        let unknown = names.next().unwrap_or_default();
+        let known: Vec<&str> = names.collect();
+        return match nearest(unknown, &known) {
+            Some(near) => format!("unknown key `{unknown}`, did you mean `{near}`?"),
+            None => format!("unknown key `{unknown}`; known are {}", known.join(", ")),
+        };
+    }
+    if first_line.starts_with("missing field") {
+        return format!("missing key `{}`", names.next().unwrap_or_default());
+    }
+    if first_line.starts_with("invalid ") {
+        return without_value(first_line);
+    }
+    first_line.to_owned()
+}
+
+/// `invalid type: integer `5`, expected a string` without the 5: it may be a secret in the wrong place.
+fn without_value(words: &str) -> String {
+    match (words.split_once(": "), words.rsplit_once(", expected ")) {
+        (Some((what, found)), Some((_, expected))) => {
+            let kind: String = found
+                .chars()
+                .take_while(|letter| letter.is_ascii_lowercase() || *letter == ' ')
+                .collect();
+            format!("{what}: {}, expected {expected}", kind.trim_end())
+        }
+        _ => "invalid value".to_owned(),
+    }
+}
+
+/// The known name most like `name`, if any is like it.
+pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), *candidate))
+        .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Line and column (in characters) of a byte, from 1.
+fn line_and_column(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .get(line_start..)
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
+    (line, column)
+}

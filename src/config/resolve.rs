@@ -1,0 +1,120 @@
+//! Reads the files and secrets a checked configuration names, into what the gateway takes.
+
+use std::path::Path;
+
+use provost_gateway::{
+    identity::IssuerSettings,
+    record::EvidenceKey,
+    settings::{self, Secret, Settings},
+};
+
+use super::{ClientTls, Config, Error, ServerTls, Target, secret};
+
+/// Everything a start needs, read.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// The gateway's settings.
+    pub(crate) settings: Settings,
+    /// The issuer's, with its certificate authority.
+    pub(crate) issuer: IssuerSettings,
+    /// Ed25519, PKCS#8 PEM.
+    pub(crate) signing_key: Secret,
+    /// Keys the digests.
+    pub(crate) digest_key: EvidenceKey,
+}
+
+/// Reads everything; `path` is the configuration's, for errors.
+///
+/// # Errors
+/// [`Error::Secret`], for the first that can't be read.
+pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
+    let failed = |key: &str| {
+        let key = key.to_owned();
+        move |source| Error::Secret {
+            path: path.to_owned(),
+            key,
+            source,
+        }
+    };
+    let tls = match &config.tls {
+        ClientTls::Off => settings::ClientTls::Off,
+        ClientTls::Required { certificate, key } => settings::ClientTls::Required {
+            certificate_chain: secret::read_file(certificate)
+                .map_err(failed("gateway.tls.certificate"))?,
+            key: key.read().map_err(failed("gateway.tls.key"))?,
+        },
+    };
+    let targets = config
+        .targets
+        .iter()
+        .enumerate()
+        .map(|(index, configured)| {
+            target(configured).map_err(|(key, source)| failed(&format!("target[{index}].{key}"))(source))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut issuer = config.issuer.clone();
+    if let Some(ca) = &config.issuer_ca {
+        issuer.extra_ca = Some(secret::read_file(ca).map_err(failed("issuer.ca"))?);
+    }
+    let signing_key = config
+        .evidence
+        .signing_key
+        .read()
+        .map_err(failed("evidence.signing_key"))?;
+    let digest_key = config
+        .evidence
+        .digest_key
+        .read()
+        .and_then(|key| {
+            EvidenceKey::new(key).map_err(|error| secret::Error::Unfit {
+                what: error.to_string(),
+            })
+        })
+        .map_err(failed("evidence.digest_key"))?;
+    Ok(Resolved {
+        settings: settings(config, tls, targets),
+        issuer,
+        signing_key,
+        digest_key,
+    })
+}
+
+fn settings(
+    config: &Config,
+    tls: settings::ClientTls,
+    targets: Vec<settings::Target>,
+) -> Settings {
+    let mut settings = Settings::new(config.listen, tls, targets);
+    settings.limits = config.limits;
+    settings.catalog_age_max_ms = config.catalog_age_max_ms;
+    settings.witness = config.witness;
+    settings.durable = config.durable;
+    settings.threads = config.threads;
+    settings.seal_interval_ms = config.seal_interval_ms;
+    settings.shutdown_grace_ms = config.shutdown_grace_ms;
+    settings
+}
+
+fn target(target: &Target) -> Result<settings::Target, (&'static str, secret::Error)> {
+    let tls = match &target.tls {
+        ServerTls::Off => settings::ServerTls::Off,
+        ServerTls::Require => settings::ServerTls::Require,
+        ServerTls::VerifyFull { roots } => settings::ServerTls::VerifyFull {
+            roots: secret::read_file(roots).map_err(|source| ("tls_roots", source))?,
+        },
+    };
+    let password = target
+        .password
+        .as_ref()
+        .map(|source| source.read().map_err(|source| ("password", source)))
+        .transpose()?;
+    Ok(settings::Target {
+        name: target.name.as_str().into(),
+        host: target.host.clone(),
+        port: target.port,
+        database: target.database.as_str().into(),
+        user: target.user.as_str().into(),
+        password,
+        tls,
+    })
+}
