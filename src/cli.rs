@@ -196,9 +196,12 @@ It needs no network, no gateway and no secret.")]
     Verify {
         #[command(flatten)]
         store: Store,
-        /// The gateway's public key, as it was given to you
-        #[arg(long, value_name = "FILE")]
-        public_key: PathBuf,
+        /// The gateway's public key, as it was given to you; one for each gateway of the store
+        #[arg(long, value_name = "FILE", required = true)]
+        public_key: Vec<PathBuf>,
+        /// Also check the gateway's log folder: entries that are not sealed yet
+        #[arg(long, value_name = "FOLDER")]
+        log: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -219,6 +222,15 @@ Examples:
         json: bool,
         /// The query
         sql: String,
+    },
+    /// Print the public key that verifies this gateway's evidence: give it to auditors
+    #[command(after_help = "\
+Example:
+  provost evidence public-key --config provost.toml > provost.pub")]
+    PublicKey {
+        /// The configuration file
+        #[arg(long, short, value_name = "FILE", env = "PROVOST_CONFIG")]
+        config: PathBuf,
     },
 }
 

@@ -1,6 +1,10 @@
 //! Why a command failed, and the exit code that says so. Messages are one line and say what to do.
 
-use crate::{config, demo};
+use std::path::PathBuf;
+
+use provost_dsl::LoadError;
+
+use crate::{config, demo, output};
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,16 +29,58 @@ impl From<Exit> for std::process::ExitCode {
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// What there is to say is on standard output already, in JSON.
-    #[error("")]
-    Told,
+    /// What there is to say is on standard output already.
+    #[error("said already")]
+    Told(Exit),
     /// The configuration.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The demo's issuer.
+    /// The policy.
+    #[error("policy `{}`: {source}", folder.display())]
+    Policy {
+        /// Its folder.
+        folder: PathBuf,
+        /// Why.
+        source: LoadError,
+    },
+    /// Evidence can't be written, sealed or read.
     #[error(transparent)]
-    DemoIssuer(#[from] demo::issuer::Error),
-    /// The runtime could not be started.
+    Evidence(#[from] provost_evidence::Error),
+    /// The evidence folder can't be used by a gateway.
+    #[error("evidence folder `{}`: {source}", folder.display())]
+    Log {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: provost_evidence::Error,
+    },
+    /// There is no such store.
+    #[error("there is no evidence at `{}`: give the folder that `[evidence] store` names", folder.display())]
+    NoStore {
+        /// As given.
+        folder: PathBuf,
+    },
+    /// The public key can't be read.
+    #[error("could not read public key `{}`: {source}", path.display())]
+    PublicKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The signing key is not text.
+    #[error("the evidence signing key is not PEM text")]
+    SigningKey,
+    /// The issuer.
+    #[error(transparent)]
+    Issuer(#[from] provost_gateway::identity::Error),
+    /// The gateway.
+    #[error(transparent)]
+    Gateway(#[from] provost_gateway::error::Error),
+    /// The demo.
+    #[error(transparent)]
+    Demo(#[from] demo::Error),
+    /// The runtime or a signal handler could not be set up.
     #[error("could not start: {0}")]
     Runtime(#[source] std::io::Error),
 }
@@ -43,7 +89,33 @@ impl Error {
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Told | Self::Config(_) | Self::DemoIssuer(_) | Self::Runtime(_) => Exit::Failed,
+            Self::Told(exit) => *exit,
+            Self::Policy { .. } => Exit::InvalidPolicy,
+            Self::Demo(demo::Error::Serve(source)) => source.exit(),
+            Self::Config(_)
+            | Self::Evidence(_)
+            | Self::Log { .. }
+            | Self::NoStore { .. }
+            | Self::PublicKey { .. }
+            | Self::SigningKey
+            | Self::Issuer(_)
+            | Self::Gateway(_)
+            | Self::Demo(_)
+            | Self::Runtime(_) => Exit::Failed,
         }
+    }
+
+    /// What is said on standard error: the diagnostics of a policy with the lines they are about, then the error's own line.
+    pub(crate) fn complain(&self) {
+        match self {
+            Self::Told(_) => return,
+            Self::Policy {
+                source: LoadError::Invalid { diagnostics },
+                ..
+            } => output::diagnostics(diagnostics),
+            Self::Demo(demo::Error::Serve(source)) => return source.complain(),
+            _ => {}
+        }
+        output::complain(&self.to_string());
     }
 }

@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod error;
 mod output;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -23,9 +24,7 @@ fn main() -> ExitCode {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             let exit = error.exit();
-            if !matches!(error, Error::Told) {
-                output::complain(&error.to_string());
-            }
+            error.complain();
             exit.into()
         }
     }
@@ -33,14 +32,17 @@ fn main() -> ExitCode {
 
 fn run(command: &Command) -> Result<(), Error> {
     match command {
+        Command::Serve(command) => commands::serve::run(command),
+        Command::Demo(command) => commands::demo::run(command),
+        Command::Policy(command) => commands::policy::run(command),
         Command::Config(command) => commands::config::run(command),
+        Command::Evidence(command) => commands::evidence::run(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "provost", &mut script);
             output::line(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
-        _ => Ok(()),
     }
 }
 

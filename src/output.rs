@@ -7,6 +7,8 @@ use std::{
     sync::OnceLock,
 };
 
+use provost_dsl::{Colours, Diagnostic, render};
+
 /// For whom a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -38,14 +40,10 @@ pub(crate) enum Tone {
     Notable,
 }
 
-/// `text` in a tone, or plain where standard output is no terminal or `NO_COLOR` is set (no-color.org).
+/// `text` in a tone, or plain where standard output is no terminal that wants colours.
 pub(crate) fn toned(tone: Tone, text: &str) -> String {
     static COLOURS: OnceLock<bool> = OnceLock::new();
-    let colours = *COLOURS.get_or_init(|| {
-        io::stdout().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-    });
+    let colours = *COLOURS.get_or_init(|| wants_colours(io::stdout().is_terminal()));
     if !colours {
         return text.to_owned();
     }
@@ -73,6 +71,33 @@ pub(crate) fn complain(message: &str) {
         // Nobody to tell that there is nobody to tell.
         let _ = writeln!(output, "provost: {line}");
     }
+}
+
+/// Policy diagnostics on standard error, as a person reads them.
+pub(crate) fn diagnostics(diagnostics: &[Diagnostic]) {
+    if diagnostics.is_empty() {
+        return;
+    }
+    let colours = if colours_on_errors() {
+        Colours::Ansi
+    } else {
+        Colours::None
+    };
+    let mut output = io::stderr().lock();
+    // Nobody to tell that there is nobody to tell.
+    let _ = writeln!(output, "{}", render(diagnostics, colours).trim_end());
+}
+
+/// Whether standard error is a terminal that wants colours.
+pub(crate) fn colours_on_errors() -> bool {
+    wants_colours(io::stderr().is_terminal())
+}
+
+/// `NO_COLOR` (no-color.org) and dumb terminals say no.
+fn wants_colours(is_terminal: bool) -> bool {
+    is_terminal
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// A table with aligned columns, numbers to the right, no markup.

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     cli,
     config::{self, Problem},
-    error::Error,
+    error::{Error, Exit},
     output::{Shape, line},
 };
 
@@ -40,7 +40,7 @@ pub(crate) fn run(command: &cli::Config) -> Result<(), Error> {
                 (Err(error), Shape::Text) => Err(Error::Config(error)),
                 (Err(error), Shape::Json) => {
                     line(&json!({ "valid": false, "problems": problems(&error) }).to_string());
-                    Err(Error::Told)
+                    Err(Error::Told(Exit::Failed))
                 }
             }
         }

@@ -1,3 +1,21 @@
 //! What each command does; one file a command.
 
 pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod evidence;
+pub(crate) mod policy;
+pub(crate) mod serve;
+
+use std::future::Future;
+
+use crate::error::Error;
+
+/// Runs a command's future on a runtime of its own.
+fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?
+        .block_on(future)
+}

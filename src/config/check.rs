@@ -356,13 +356,13 @@ fn evidence(raw: &raw::Evidence, folder: &Path, problems: &mut Problems) -> Opti
             && name.len() <= 64
             && name
                 .chars()
-                .all(|character| character.is_ascii_alphanumeric() || "-_.".contains(character))
-            && !name.starts_with('.')
+                .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter))
+            && name.starts_with(|letter: char| letter.is_ascii_alphanumeric())
     };
     if !is_name(&gateway) {
         problems.add(
             "evidence.gateway",
-            "must be 1 to 64 letters, digits, `-`, `_` or `.`: it names objects in the store",
+            "must be 1 to 64 of a-z, 0-9, `.`, `_`, `-`, a letter or digit first: it names objects in the store",
         );
     }
     let log = folder.join(&raw.folder);

@@ -18,7 +18,7 @@ use std::{
 
 use provost_gateway::{identity::IssuerSettings, settings::Durable};
 
-pub(crate) use resolve::{Resolved, resolve};
+pub(crate) use resolve::resolve;
 pub(crate) use secret::SecretSource;
 
 /// The commented example; a test keeps it valid.

@@ -146,7 +146,7 @@ tls = "off"
     )
 }
 
-fn make_folder(folder: &Path) -> Result<(), Error> {
+pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     if folder.is_dir() {
         let mut entries = fs::read_dir(folder).map_err(|source| file_error(folder, source))?;
         return match entries.next() {

@@ -123,7 +123,7 @@ pub enum Error {
         issuer: String,
     },
     /// Another issuer made it.
-    #[error("the token is from `{found}`, this gateway trusts `{expected}`: get a token there")]
+    #[error("the token is from issuer `{found}`, this gateway trusts `{expected}`: get a token there")]
     WrongIssuer {
         /// The `iss` claim.
         found: String,
@@ -150,7 +150,7 @@ pub enum Error {
     },
     /// It isn't valid yet.
     #[error(
-        "the token is not valid for another {seconds} s (claim `{claim}`): wait, or check the clocks of issuer and gateway"
+        "the token is not valid yet (claim `{claim}` is {seconds} s ahead): wait, or check the clocks of issuer and gateway"
     )]
     NotYetValid {
         /// How long from now.

@@ -1,0 +1,202 @@
+//! `provost evidence`: verifies and queries sealed evidence. It reads only, and needs no gateway.
+
+use std::path::Path;
+
+use provost_evidence::{
+    Answer, DurableFolder, Format, PublicKey, Report, SigningKey, query, verify,
+};
+use serde_json::{Value, json};
+
+use super::block_on;
+use crate::{
+    cli, config,
+    error::{Error, Exit},
+    output::{Shape, Tone, line, toned},
+};
+
+/// Problems shown to a person; the rest is counted (`--json` has them all).
+const PROBLEMS_SHOWN_MAX: usize = 50;
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Error`]; [`Error::Told`] when evidence is not intact.
+pub(crate) fn run(command: &cli::Evidence) -> Result<(), Error> {
+    match command {
+        cli::Evidence::Verify {
+            store,
+            public_key,
+            log,
+            json,
+        } => {
+            let keys = public_key
+                .iter()
+                .map(|path| read_key(path))
+                .collect::<Result<Vec<_>, _>>()?;
+            let report = block_on(check(&store.store, &keys, log.as_deref()))?;
+            match Shape::of(*json) {
+                Shape::Text => line(&told(&report)),
+                Shape::Json => line(&as_json(&report).to_string()),
+            }
+            if report.is_intact() {
+                Ok(())
+            } else {
+                Err(Error::Told(Exit::Failed))
+            }
+        }
+        cli::Evidence::Query {
+            store,
+            format,
+            json,
+            sql,
+        } => {
+            let format = if *json { cli::Format::Json } else { *format };
+            let answer = block_on(ask(&store.store, sql))?;
+            line(rendered(&answer, format)?.trim_end());
+            Ok(())
+        }
+        cli::Evidence::PublicKey { config } => {
+            line(public_key(config)?.text());
+            Ok(())
+        }
+    }
+}
+
+/// Verifies a store.
+///
+/// # Errors
+/// [`Error::NoStore`], [`Error::Evidence`].
+pub(crate) async fn check(
+    store: &Path,
+    keys: &[PublicKey],
+    log: Option<&Path>,
+) -> Result<Report, Error> {
+    let store = DurableFolder::open(existing(store)?)?;
+    Ok(verify(&*store, keys, log).await?)
+}
+
+/// Asks a store.
+///
+/// # Errors
+/// [`Error::NoStore`], [`Error::Evidence`].
+pub(crate) async fn ask(store: &Path, sql: &str) -> Result<Answer, Error> {
+    Ok(query(DurableFolder::open(existing(store)?)?, sql).await?)
+}
+
+/// Rows as JSON objects; NULLs are left out.
+///
+/// # Errors
+/// [`Error::Evidence`].
+pub(crate) fn rows(answer: &Answer) -> Result<Vec<Value>, Error> {
+    let lines = answer.render(Format::JsonLines)?;
+    // What arrow writes is JSON; a line that weren't would show as null.
+    Ok(lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or(Value::Null))
+        .collect())
+}
+
+/// Reads a public key file.
+///
+/// # Errors
+/// [`Error::PublicKey`], [`Error::Evidence`].
+pub(crate) fn read_key(path: &Path) -> Result<PublicKey, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::PublicKey {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(PublicKey::parse(&text)?)
+}
+
+/// What a report says to a person.
+pub(crate) fn told(report: &Report) -> String {
+    let mut lines: Vec<String> = report
+        .problems
+        .iter()
+        .take(PROBLEMS_SHOWN_MAX)
+        .map(|problem| format!("{} {problem}", toned(Tone::Bad, "wrong:")))
+        .collect();
+    if report.problems.len() > PROBLEMS_SHOWN_MAX {
+        lines.push(format!(
+            "... and {} more (`--json` has them all)",
+            report.problems.len() - PROBLEMS_SHOWN_MAX
+        ));
+    }
+    for ledger in &report.ledgers {
+        lines.push(format!(
+            "gateway {}: {} rows in {} objects and {} seals, root {}",
+            ledger.gateway,
+            ledger.rows,
+            ledger.objects,
+            ledger.seals,
+            ledger.root.as_deref().unwrap_or("none")
+        ));
+    }
+    if let Some(log) = &report.log {
+        lines.push(format!("log: {} entries not sealed yet", log.unsealed));
+    }
+    lines.push(if report.is_intact() {
+        format!(
+            "{}: complete and unchanged up to these roots (unanchored: compare a root kept elsewhere)",
+            toned(Tone::Good, "intact")
+        )
+    } else {
+        format!(
+            "{}: {} problems",
+            toned(Tone::Bad, "not intact"),
+            report.problems.len()
+        )
+    });
+    lines.join("\n")
+}
+
+fn as_json(report: &Report) -> Value {
+    json!({
+        "intact": report.is_intact(),
+        "anchored": false,
+        "ledgers": report.ledgers.iter().map(|ledger| json!({
+            "gateway": ledger.gateway,
+            "key": ledger.key,
+            "seals": ledger.seals,
+            "objects": ledger.objects,
+            "rows": ledger.rows,
+            "root": ledger.root,
+            "carried": ledger.carried,
+        })).collect::<Vec<_>>(),
+        "log": report.log.map(|log| json!({
+            "unsealed": log.unsealed,
+            "seal_pending": log.is_seal_pending,
+        })),
+        "problems": report.problems.iter().map(|problem| json!({
+            "object": problem.object,
+            "log_index": problem.index,
+            "fault": problem.fault.to_string(),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn rendered(answer: &Answer, format: cli::Format) -> Result<String, Error> {
+    Ok(match format {
+        cli::Format::Table => answer.render(Format::Pretty)?,
+        cli::Format::Csv => answer.render(Format::Csv)?,
+        cli::Format::Json => Value::Array(rows(answer)?).to_string(),
+    })
+}
+
+/// Opening a store would create a missing one, and nothing at all verifies as intact.
+fn existing(folder: &Path) -> Result<&Path, Error> {
+    if folder.is_dir() {
+        Ok(folder)
+    } else {
+        Err(Error::NoStore {
+            folder: folder.to_owned(),
+        })
+    }
+}
+
+fn public_key(path: &Path) -> Result<PublicKey, Error> {
+    let config = config::load(path)?;
+    let resolved = config::resolve(&config, path)?;
+    let pem = std::str::from_utf8(resolved.signing_key.reveal()).map_err(|_| Error::SigningKey)?;
+    Ok(SigningKey::from_pem(pem)?.public(&config.evidence.gateway))
+}

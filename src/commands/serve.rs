@@ -1,0 +1,179 @@
+//! `provost serve`: policy, evidence log, issuer and targets to a running gateway, and its sealing. The demo starts the same way.
+//!
+//! It must never start with a policy that is not valid, nor without an evidence log that it may write.
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use provost_dsl::Compiled;
+use provost_evidence::{DurableFolder, Log, LogOptions, Sealer, SigningKey};
+use provost_gateway::{
+    identity::Issuer,
+    policy::PolicyHandle,
+    record::micros,
+    serve::{Gateway, Parts},
+};
+use tokio::sync::watch;
+
+use super::block_on;
+use crate::{
+    cli,
+    config::{self, Config},
+    error::Error,
+    signals::Signals,
+};
+
+/// A gateway that listens and doesn't serve yet.
+pub(crate) struct Started {
+    gateway: Gateway,
+    sealer: Arc<Sealer>,
+    seal_interval: Duration,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Error`]: nothing is served then.
+pub(crate) fn run(command: &cli::Serve) -> Result<(), Error> {
+    trace("info");
+    block_on(async {
+        let mut signals = Signals::listen().map_err(Error::Runtime)?;
+        let started = tokio::select! {
+            started = start(&command.config) => started?,
+            () = signals.wait() => return Ok(()),
+        };
+        started.run(signals.wait()).await
+    })
+}
+
+/// Writes the program's own log to standard error; `PROVOST_LOG` says how much (`info`, `debug`, `provost_gateway=trace`).
+pub(crate) fn trace(default: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PROVOST_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    // A subscriber that is there already was set by this same function.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(crate::output::colours_on_errors())
+        .with_target(false)
+        .try_init();
+}
+
+/// Reads everything the configuration names and binds the gateway.
+///
+/// # Errors
+/// [`Error`], for the first thing that is missing.
+pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
+    let config = config::load(path)?;
+    let resolved = config::resolve(&config, path)?;
+    let compiled = policy(&config.policy)?;
+    let log = open_log(&config)?;
+    let key = std::str::from_utf8(resolved.signing_key.reveal()).map_err(|_| Error::SigningKey)?;
+    let store = DurableFolder::open(&config.evidence.store)?;
+    let sealer = Sealer::open(Arc::clone(&log), store, SigningKey::from_pem(key)?).await?;
+    let issuer = Issuer::discover(resolved.issuer).await?;
+    let (rules, files) = (compiled.rules, compiled.files);
+    let gateway = Gateway::bind(
+        resolved.settings,
+        Parts {
+            policy: Arc::new(PolicyHandle::new(Arc::new(compiled.policy))),
+            log,
+            key: resolved.digest_key,
+            issuer,
+        },
+    )
+    .await?;
+    tracing::info!(
+        address = %gateway.address(),
+        targets = config.targets.len(),
+        rules,
+        files,
+        "ready"
+    );
+    Ok(Started {
+        gateway,
+        sealer: Arc::new(sealer),
+        seal_interval: Duration::from_millis(config.seal_interval_ms),
+    })
+}
+
+impl Started {
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// Serves until `shutdown` resolves; the log is sealed on a timer and once more at the end.
+    ///
+    /// # Errors
+    /// [`Error::Gateway`], [`Error::Evidence`].
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let (stop, stopped) = watch::channel(());
+        let sealing = tokio::spawn(seal_on_a_timer(
+            Arc::clone(&self.sealer),
+            self.seal_interval,
+            stopped,
+        ));
+        let served = self.gateway.run(shutdown).await;
+        drop(stop);
+        // The timer never panics; a seal under way is waited for.
+        let _ = sealing.await;
+        let sealed = self.sealer.seal_now(micros(SystemTime::now())).await;
+        served?;
+        let sealed = sealed?;
+        tracing::info!(rows = sealed.tree_size, "stopped; evidence is sealed");
+        Ok(())
+    }
+}
+
+/// Seals until the sender is dropped. A failure is said and tried again at the next turn: the log keeps what isn't sealed.
+async fn seal_on_a_timer(
+    sealer: Arc<Sealer>,
+    interval: Duration,
+    mut stopped: watch::Receiver<()>,
+) {
+    let mut timer = tokio::time::interval(interval);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            _ = stopped.changed() => return,
+        }
+        if let Err(error) = sealer.seal_now(micros(SystemTime::now())).await {
+            tracing::error!(%error, "evidence could not be sealed; it stays in the log and is tried again");
+        }
+    }
+}
+
+fn policy(folder: &Path) -> Result<Compiled, Error> {
+    let compiled = provost_dsl::load(folder).map_err(|source| Error::Policy {
+        folder: folder.to_owned(),
+        source,
+    })?;
+    for warning in &compiled.warnings {
+        tracing::warn!(file = warning.path(), "{}", warning.message());
+    }
+    Ok(compiled)
+}
+
+fn open_log(config: &Config) -> Result<Arc<Log>, Error> {
+    let folder = &config.evidence.folder;
+    let options = LogOptions::new(folder, &config.evidence.gateway);
+    let (log, recovery) = Log::open(options).map_err(|source| Error::Log {
+        folder: folder.clone(),
+        source,
+    })?;
+    if recovery.cut_bytes > 0 || recovery.statements_open > 0 {
+        tracing::warn!(
+            cut_bytes = recovery.cut_bytes,
+            statements_open = recovery.statements_open,
+            "the gateway did not stop cleanly last time; what was open is recorded as unknown"
+        );
+    }
+    Ok(log)
+}
