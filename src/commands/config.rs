@@ -21,7 +21,11 @@ pub(crate) fn run(command: &cli::Config) -> Result<(), Error> {
             line(config::EXAMPLE.trim_end());
             Ok(())
         }
-        cli::Config::Check { file, resolve, json } => {
+        cli::Config::Check {
+            file,
+            resolve,
+            json,
+        } => {
             let shape = Shape::of(*json);
             let checked = check(file, *resolve);
             match (checked, shape) {

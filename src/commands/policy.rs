@@ -80,6 +80,11 @@ fn line_and_column(path: &Path, offset: usize) -> Option<(usize, usize)> {
     let text = std::fs::read_to_string(path).ok()?;
     let before = text.get(..offset)?;
     let line = before.matches('\n').count() + 1;
-    let column = before.chars().rev().take_while(|letter| *letter != '\n').count() + 1;
+    let column = before
+        .chars()
+        .rev()
+        .take_while(|letter| *letter != '\n')
+        .count()
+        + 1;
     Some((line, column))
 }

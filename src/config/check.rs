@@ -33,7 +33,13 @@ impl Problems {
     }
 
     /// One of a few words.
-    fn choice<T: Copy>(&mut self, key: &str, found: Option<&str>, known: &[(&str, T)], default: T) -> T {
+    fn choice<T: Copy>(
+        &mut self,
+        key: &str,
+        found: Option<&str>,
+        known: &[(&str, T)],
+        default: T,
+    ) -> T {
         let Some(found) = found else { return default };
         if let Some((_, value)) = known.iter().find(|(name, _)| *name == found) {
             return *value;
@@ -354,9 +360,9 @@ fn evidence(raw: &raw::Evidence, folder: &Path, problems: &mut Problems) -> Opti
     let is_name = |name: &str| {
         !name.is_empty()
             && name.len() <= 64
-            && name
-                .chars()
-                .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter))
+            && name.chars().all(|letter| {
+                letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter)
+            })
             && name.starts_with(|letter: char| letter.is_ascii_alphanumeric())
     };
     if !is_name(&gateway) {
@@ -430,9 +436,7 @@ fn target(raw: &raw::Target, key: &str, folder: &Path, problems: &mut Problems) 
         .and_then(|text| problems.secret(&format!("{key}.password"), text, folder));
     let is_local = match &host {
         Host::Unix(_) => true,
-        Host::Tcp(name) => {
-            matches!(&**name, "localhost" | "::1") || name.starts_with("127.")
-        }
+        Host::Tcp(name) => matches!(&**name, "localhost" | "::1") || name.starts_with("127."),
     };
     if raw.password.is_none() && !matches!(host, Host::Unix(_)) {
         problems.add(
@@ -470,7 +474,11 @@ fn server_tls(
         ("require", Mode::Require),
         ("verify-full", Mode::VerifyFull),
     ];
-    let default = if is_local { Mode::Off } else { Mode::VerifyFull };
+    let default = if is_local {
+        Mode::Off
+    } else {
+        Mode::VerifyFull
+    };
     match problems.choice(&key, raw.tls.as_deref(), &known, default) {
         Mode::Off if !is_local => {
             problems.add(

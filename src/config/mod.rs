@@ -242,21 +242,69 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        check("listen = ", "lisen = ", "unknown key `lisen`, did you mean `listen`?");
-        check("[issuer]", "[isuer]", "unknown key `isuer`, did you mean `issuer`?");
-        check("audiences = [\"provost\"]", "audiences = []", "`issuer.audiences`: needs at least one");
-        check("listen = \"127.0.0.1:6432\"", "listen = \"localhost\"", "`gateway.listen`");
+        check(
+            "listen = ",
+            "lisen = ",
+            "unknown key `lisen`, did you mean `listen`?",
+        );
+        check(
+            "[issuer]",
+            "[isuer]",
+            "unknown key `isuer`, did you mean `issuer`?",
+        );
+        check(
+            "audiences = [\"provost\"]",
+            "audiences = []",
+            "`issuer.audiences`: needs at least one",
+        );
+        check(
+            "listen = \"127.0.0.1:6432\"",
+            "listen = \"localhost\"",
+            "`gateway.listen`",
+        );
         check("port = 5432", "port = 0", "`target[0].port`");
-        check("port = 5432", "port = \"5432\"", "invalid type: string, expected u16");
-        check("name = \"shop\"", "name = \"reports\"", "two targets are called `reports`");
-        check("url = \"https://login.example.com\"", "url = \"http://login.example.com\"", "`issuer.url`");
-        check("tls = \"verify-full\"", "tls = \"verify\"", "`target[0].tls`");
-        check("tls = \"verify-full\"", "tls = \"off\"", "`target[0].tls`: a password must not travel unencrypted");
-        check("algorithms = [\"RS256\"", "algorithms = [\"HS256\"", "`issuer.algorithms`");
+        check(
+            "port = 5432",
+            "port = \"5432\"",
+            "invalid type: string, expected u16",
+        );
+        check(
+            "name = \"shop\"",
+            "name = \"reports\"",
+            "two targets are called `reports`",
+        );
+        check(
+            "url = \"https://login.example.com\"",
+            "url = \"http://login.example.com\"",
+            "`issuer.url`",
+        );
+        check(
+            "tls = \"verify-full\"",
+            "tls = \"verify\"",
+            "`target[0].tls`",
+        );
+        check(
+            "tls = \"verify-full\"",
+            "tls = \"off\"",
+            "`target[0].tls`: a password must not travel unencrypted",
+        );
+        check(
+            "algorithms = [\"RS256\"",
+            "algorithms = [\"HS256\"",
+            "`issuer.algorithms`",
+        );
         check("password = \"env:", "password = \"", "`target[0].password`");
         check("mode = \"required\"", "mode = \"on\"", "`gateway.tls.mode`");
-        check("leeway_seconds = 30", "leeway_seconds = 3000", "`issuer.leeway_seconds`");
-        check("durability = \"writes\"", "durability = \"none\"", "`evidence.durability`");
+        check(
+            "leeway_seconds = 30",
+            "leeway_seconds = 3000",
+            "`issuer.leeway_seconds`",
+        );
+        check(
+            "durability = \"writes\"",
+            "durability = \"none\"",
+            "`evidence.durability`",
+        );
         check("listen = \"127.0.0.1:6432\"\n", "", "missing key `listen`");
         check("[gateway]", "[gateway", "line 10");
     }
@@ -264,12 +312,20 @@ mod tests {
     /// A password written into the file by mistake isn't repeated in the error.
     #[test]
     fn a_secret_is_never_printed() {
-        for wrong in ["\"hunter2\"", "[\"hunter2\"]", "7202702", "{ value = \"hunter2\" }"] {
+        for wrong in [
+            "\"hunter2\"",
+            "[\"hunter2\"]",
+            "7202702",
+            "{ value = \"hunter2\" }",
+        ] {
             let wrong = format!("password = {wrong}");
             let text = EXAMPLE.replacen("password = \"env:SHOP_PASSWORD\"", &wrong, 1);
             let problems = parse(&text, Path::new("/etc/provost")).unwrap_err();
             let shown = format!("{problems:?}");
-            assert!(!shown.contains("hunter2") && !shown.contains("7202702"), "{shown}");
+            assert!(
+                !shown.contains("hunter2") && !shown.contains("7202702"),
+                "{shown}"
+            );
         }
     }
 }

@@ -12,15 +12,47 @@ const SIMILARITY_MIN: f64 = 0.6;
 /// Every key of the format, for the example's test.
 #[cfg(test)]
 pub(super) const KEYS: &[&str] = &[
-    "listen", "threads", "witness", "catalog_age_max_ms", "shutdown_grace_ms",
-    "mode", "certificate", "key",
-    "connections_max", "connections_per_principal_max", "startup_timeout_ms", "message_bytes_max", "statement_bytes_max",
-    "idle_timeout_ms", "connect_timeout_ms",
+    "listen",
+    "threads",
+    "witness",
+    "catalog_age_max_ms",
+    "shutdown_grace_ms",
+    "mode",
+    "certificate",
+    "key",
+    "connections_max",
+    "connections_per_principal_max",
+    "startup_timeout_ms",
+    "message_bytes_max",
+    "statement_bytes_max",
+    "idle_timeout_ms",
+    "connect_timeout_ms",
     "folder",
-    "url", "audiences", "algorithms", "leeway_seconds", "ca", "principal_claim", "groups_claim", "kind_claim", "agent_groups",
-    "service_groups", "on_behalf_of_claim",
-    "gateway", "store", "signing_key", "digest_key", "seal_interval_ms", "durability",
-    "name", "host", "port", "database", "user", "password", "tls", "tls_roots",
+    "url",
+    "audiences",
+    "algorithms",
+    "leeway_seconds",
+    "ca",
+    "principal_claim",
+    "groups_claim",
+    "kind_claim",
+    "agent_groups",
+    "service_groups",
+    "on_behalf_of_claim",
+    "gateway",
+    "store",
+    "signing_key",
+    "digest_key",
+    "seal_interval_ms",
+    "durability",
+    "name",
+    "host",
+    "port",
+    "database",
+    "user",
+    "password",
+    "tls",
+    "tls_roots",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -131,9 +163,7 @@ impl std::fmt::Debug for Hidden {
 pub(super) fn parse(text: &str) -> Result<Raw, Problem> {
     toml::from_str(text).map_err(|error| Problem {
         key: String::new(),
-        at: error
-            .span()
-            .map(|span| line_and_column(text, span.start)),
+        at: error.span().map(|span| line_and_column(text, span.start)),
         message: message(error.message()),
     })
 }
@@ -188,11 +218,6 @@ fn line_and_column(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.matches('\n').count() + 1;
-    let column = before
-        .get(line_start..)
-        .unwrap_or_default()
-        .chars()
-        .count()
-        + 1;
+    let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
     (line, column)
 }

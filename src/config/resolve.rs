@@ -49,7 +49,8 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
         .iter()
         .enumerate()
         .map(|(index, configured)| {
-            target(configured).map_err(|(key, source)| failed(&format!("target[{index}].{key}"))(source))
+            target(configured)
+                .map_err(|(key, source)| failed(&format!("target[{index}].{key}"))(source))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut issuer = config.issuer.clone();
@@ -79,11 +80,7 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
     })
 }
 
-fn settings(
-    config: &Config,
-    tls: settings::ClientTls,
-    targets: Vec<settings::Target>,
-) -> Settings {
+fn settings(config: &Config, tls: settings::ClientTls, targets: Vec<settings::Target>) -> Settings {
     let mut settings = Settings::new(config.listen, tls, targets);
     settings.limits = config.limits;
     settings.catalog_age_max_ms = config.catalog_age_max_ms;

@@ -63,7 +63,9 @@ pub(crate) enum Error {
         answer: String,
     },
     /// The URL is not one of a demo.
-    #[error("`{url}` is not a demo issuer's URL: give it as `provost demo` prints it, like `http://127.0.0.1:41234`")]
+    #[error(
+        "`{url}` is not a demo issuer's URL: give it as `provost demo` prints it, like `http://127.0.0.1:41234`"
+    )]
     Url {
         /// As given.
         url: String,
@@ -229,15 +231,17 @@ pub(crate) async fn ask(url: &str, person: &str) -> Result<String, Error> {
     if person.is_empty() || !person.chars().all(|letter| letter.is_ascii_alphanumeric()) {
         return Err(Error::Refused {
             at: url.to_owned(),
-            person: person.chars().filter(|letter| !letter.is_control()).collect(),
+            person: person
+                .chars()
+                .filter(|letter| !letter.is_control())
+                .collect(),
             answer: "that is nobody's name".to_owned(),
         });
     }
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request = format!(
-            "GET /token/{person} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-        );
+        let request =
+            format!("GET /token/{person} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream

@@ -174,7 +174,10 @@ pub(crate) async fn run(options: &cli::Demo, mode: Mode) -> Result<(), Error> {
 impl Demo {
     /// Starts everything, in order; what was started before a failure stops by being dropped.
     async fn start(options: &cli::Demo) -> Result<Self, Error> {
-        line(&toned(Tone::Dim, "Starting a private PostgreSQL, a token issuer and a gateway ..."));
+        line(&toned(
+            Tone::Dim,
+            "Starting a private PostgreSQL, a token issuer and a gateway ...",
+        ));
         let issuer = Issuer::start().await?;
         let started = tokio::task::spawn_blocking(|| {
             Cluster::start(&Options {
@@ -222,9 +225,14 @@ impl Demo {
             "Three people, one gateway. Paste a line into another terminal:",
         ));
         for person in PEOPLE {
-            let token = issuer::token_now(&self.issuer, person).unwrap_or_else(|error| error.to_string());
+            let token =
+                issuer::token_now(&self.issuer, person).unwrap_or_else(|error| error.to_string());
             line("");
-            line(&format!("{} ({})", toned(Tone::Good, person.id), person.title));
+            line(&format!(
+                "{} ({})",
+                toned(Tone::Good, person.id),
+                person.title
+            ));
             line(&format!(
                 "PGPASSWORD={token} psql \"host=127.0.0.1 port={} user={} dbname={DATABASE} sslmode=require\"",
                 self.port, person.id
@@ -240,7 +248,9 @@ impl Demo {
         ] {
             line(&format!("  {sql}"));
         }
-        let name = std::env::args().next().unwrap_or_else(|| "provost".to_owned());
+        let name = std::env::args()
+            .next()
+            .unwrap_or_else(|| "provost".to_owned());
         let store = self.files.store.display();
         line("");
         line(&toned(Tone::Bold, "Evidence (sealed every 5 s)"));
@@ -254,7 +264,8 @@ impl Demo {
         line(&format!("  rules: {}", self.files.policy.display()));
         line(&format!(
             "  a fresh token: {name} demo token {} --issuer {}",
-            PEOPLE[0].name, self.issuer.url
+            people::DEVIN.name,
+            self.issuer.url
         ));
         line("");
         let end = if options.keep || options.folder.is_some() {

@@ -89,11 +89,15 @@ fn decided(played: &Played, statements: &[Value], maskings: &[Value]) -> Decided
         }
         decided.rules.extend(texts(statement, "rules"));
         decided.controls.extend(texts(statement, "controls"));
-        decided.verdicts.insert(text(statement, "verdict").to_owned());
+        decided
+            .verdicts
+            .insert(text(statement, "verdict").to_owned());
         if text(statement, "phase") == "prepare" {
             continue;
         }
-        decided.outcomes.insert(text(statement, "outcome").to_owned());
+        decided
+            .outcomes
+            .insert(text(statement, "outcome").to_owned());
         if !text(statement, "reason").is_empty() {
             decided.reasons.insert(text(statement, "reason").to_owned());
         }
@@ -144,7 +148,11 @@ fn print_step(number: usize, played: &Played, decided: &Decided) {
         .iter()
         .map(|(column, transform)| format!("{column} ({transform})"))
         .collect();
-    optional("masked", &toned(Tone::Notable, &masks.join(", ")), masks.is_empty());
+    optional(
+        "masked",
+        &toned(Tone::Notable, &masks.join(", ")),
+        masks.is_empty(),
+    );
     optional("rules", &joined(&decided.rules), decided.rules.is_empty());
     optional(
         "controls",
@@ -193,7 +201,10 @@ fn print_seen(seen: &Seen) {
 fn field(name: &str, value: &str) {
     for (index, row) in value.lines().enumerate() {
         let name = if index == 0 { name } else { "" };
-        line(&format!("    {}  {row}", toned(Tone::Dim, &format!("{name:<8}"))));
+        line(&format!(
+            "    {}  {row}",
+            toned(Tone::Dim, &format!("{name:<8}"))
+        ));
     }
 }
 
@@ -266,7 +277,12 @@ fn check_step(
 /// The first raw secret anywhere in what was seen.
 fn secret_in<'a>(seen: &Seen, secrets: &'a [String]) -> Option<&'a str> {
     let texts: Vec<&str> = match seen {
-        Seen::Rows { rows, .. } => rows.iter().flatten().flatten().map(String::as_str).collect(),
+        Seen::Rows { rows, .. } => rows
+            .iter()
+            .flatten()
+            .flatten()
+            .map(String::as_str)
+            .collect(),
         Seen::Done { .. } => Vec::new(),
         Seen::Error {
             message,
@@ -299,8 +315,13 @@ fn check_login(number: usize, refused: &Refused, recorded: Option<&Value>) -> Re
         });
     };
     match recorded {
-        Some(row) if text(row, "principal") == refused.who.id && text(row, "sqlstate") == sqlstate => {
-            field("evidence", &format!("login refused: {}", text(row, "reason")));
+        Some(row)
+            if text(row, "principal") == refused.who.id && text(row, "sqlstate") == sqlstate =>
+        {
+            field(
+                "evidence",
+                &format!("login refused: {}", text(row, "reason")),
+            );
             Ok(())
         }
         other => Err(Error::Story {

@@ -123,7 +123,9 @@ pub enum Error {
         issuer: String,
     },
     /// Another issuer made it.
-    #[error("the token is from issuer `{found}`, this gateway trusts `{expected}`: get a token there")]
+    #[error(
+        "the token is from issuer `{found}`, this gateway trusts `{expected}`: get a token there"
+    )]
     WrongIssuer {
         /// The `iss` claim.
         found: String,

@@ -181,38 +181,125 @@ fn claims_that_must_refuse_do() {
     let keys = key_set(&[&pair]);
     let cases: &[(Value, &str)] = &[
         (claims(), "accepted devin@corp"),
-        (with("exp", json!(NOW - 30)), "28000 the token expired 30 s ago: get a new one from `https://login.example.com` [devin@corp]"),
+        (
+            with("exp", json!(NOW - 30)),
+            "28000 the token expired 30 s ago: get a new one from `https://login.example.com` [devin@corp]",
+        ),
         (with("exp", json!(NOW - 29)), "accepted devin@corp"),
-        (with("exp", json!(0)), "28000 the token expired 1800000000 s ago: get a new one from `https://login.example.com` [devin@corp]"),
+        (
+            with("exp", json!(0)),
+            "28000 the token expired 1800000000 s ago: get a new one from `https://login.example.com` [devin@corp]",
+        ),
         (with("exp", json!(1_800_000_600.5)), "accepted devin@corp"),
-        (with("exp", Value::Null), "28000 the token has no claim `exp`: ask the issuer's administrator to add it [devin@corp]"),
-        (with("exp", json!("tomorrow")), "28000 the token's claim `exp` is not a time: ask the issuer's administrator [devin@corp]"),
-        (with("exp", json!(-1)), "28000 the token's claim `exp` is not a time: ask the issuer's administrator [devin@corp]"),
-        (with("exp", json!(u64::MAX)), "28000 the token's claim `exp` is not a time: ask the issuer's administrator [devin@corp]"),
-        (with("exp", json!(1e300)), "28000 the token's claim `exp` is not a time: ask the issuer's administrator [devin@corp]"),
+        (
+            with("exp", Value::Null),
+            "28000 the token has no claim `exp`: ask the issuer's administrator to add it [devin@corp]",
+        ),
+        (
+            with("exp", json!("tomorrow")),
+            "28000 the token's claim `exp` is not a time: ask the issuer's administrator [devin@corp]",
+        ),
+        (
+            with("exp", json!(-1)),
+            "28000 the token's claim `exp` is not a time: ask the issuer's administrator [devin@corp]",
+        ),
+        (
+            with("exp", json!(u64::MAX)),
+            "28000 the token's claim `exp` is not a time: ask the issuer's administrator [devin@corp]",
+        ),
+        (
+            with("exp", json!(1e300)),
+            "28000 the token's claim `exp` is not a time: ask the issuer's administrator [devin@corp]",
+        ),
         (with("nbf", json!(NOW + 30)), "accepted devin@corp"),
-        (with("nbf", json!(NOW + 31)), "28000 the token is not valid yet (claim `nbf` is 31 s ahead): wait, or check the clocks of issuer and gateway [devin@corp]"),
-        (with("iat", json!(NOW + 31)), "28000 the token is not valid yet (claim `iat` is 31 s ahead): wait, or check the clocks of issuer and gateway [devin@corp]"),
-        (with("aud", json!("payroll")), "28000 the token is for `payroll`, not for `provost`: ask the issuer for a token with that audience [devin@corp]"),
-        (with("aud", json!(["payroll", "provost"])), "accepted devin@corp"),
-        (with("aud", json!([])), "28000 the token is for ``, not for `provost`: ask the issuer for a token with that audience [devin@corp]"),
-        (with("aud", json!([1])), "28000 the token's claim `aud` is not a list of texts: ask the issuer's administrator [devin@corp]"),
-        (with("aud", Value::Null), "28000 the token has no claim `aud`: ask the issuer's administrator to add it [devin@corp]"),
-        (with("aud", json!("provost ")), "28000 the token is for `provost `, not for `provost`: ask the issuer for a token with that audience [devin@corp]"),
-        (with("iss", json!("https://login.example.com/")), "28000 the token is from issuer `https://login.example.com/`, this gateway trusts `https://login.example.com`: get a token there [-]"),
-        (with("iss", json!([ISSUER])), "28000 the token's claim `iss` is not text: ask the issuer's administrator [-]"),
-        (with("iss", Value::Null), "28000 the token has no claim `iss`: ask the issuer's administrator to add it [-]"),
-        (with("email", Value::Null), "28000 the token has no claim `email`: ask the issuer's administrator to add it [-]"),
-        (with("email", json!("")), "28000 the token's claim `email` is empty, too long or has control characters: ask the issuer's administrator [-]"),
-        (with("email", json!("a\u{0}b")), "28000 the token's claim `email` is empty, too long or has control characters: ask the issuer's administrator [-]"),
-        (with("email", json!("x".repeat(257))), "28000 the token's claim `email` is empty, too long or has control characters: ask the issuer's administrator [-]"),
-        (with("email", json!(7)), "28000 the token's claim `email` is not text: ask the issuer's administrator [-]"),
-        (with("groups", json!([7])), "28000 the token's claim `groups` is not a list of texts: ask the issuer's administrator [-]"),
-        (with("groups", json!({})), "28000 the token's claim `groups` is not a list of texts: ask the issuer's administrator [-]"),
-        (with("groups", json!(vec!["g"; 513])), "28000 the token's claim `groups` names too many groups: ask the issuer's administrator [-]"),
-        (with("groups", json!(["g".repeat(257)])), "28000 the token's claim `groups` has a group name that is too long: ask the issuer's administrator [-]"),
-        (with("_claim_names", json!({ "groups": "src1" })), "28000 the token's claim `groups` did not fit into the token: ask the issuer's administrator [-]"),
-        (with("provost_kind", json!("robot")), "28000 the token's claim `provost_kind` is not `human`, `agent` or `service`: ask the issuer's administrator [-]"),
+        (
+            with("nbf", json!(NOW + 31)),
+            "28000 the token is not valid yet (claim `nbf` is 31 s ahead): wait, or check the clocks of issuer and gateway [devin@corp]",
+        ),
+        (
+            with("iat", json!(NOW + 31)),
+            "28000 the token is not valid yet (claim `iat` is 31 s ahead): wait, or check the clocks of issuer and gateway [devin@corp]",
+        ),
+        (
+            with("aud", json!("payroll")),
+            "28000 the token is for `payroll`, not for `provost`: ask the issuer for a token with that audience [devin@corp]",
+        ),
+        (
+            with("aud", json!(["payroll", "provost"])),
+            "accepted devin@corp",
+        ),
+        (
+            with("aud", json!([])),
+            "28000 the token is for ``, not for `provost`: ask the issuer for a token with that audience [devin@corp]",
+        ),
+        (
+            with("aud", json!([1])),
+            "28000 the token's claim `aud` is not a list of texts: ask the issuer's administrator [devin@corp]",
+        ),
+        (
+            with("aud", Value::Null),
+            "28000 the token has no claim `aud`: ask the issuer's administrator to add it [devin@corp]",
+        ),
+        (
+            with("aud", json!("provost ")),
+            "28000 the token is for `provost `, not for `provost`: ask the issuer for a token with that audience [devin@corp]",
+        ),
+        (
+            with("iss", json!("https://login.example.com/")),
+            "28000 the token is from issuer `https://login.example.com/`, this gateway trusts `https://login.example.com`: get a token there [-]",
+        ),
+        (
+            with("iss", json!([ISSUER])),
+            "28000 the token's claim `iss` is not text: ask the issuer's administrator [-]",
+        ),
+        (
+            with("iss", Value::Null),
+            "28000 the token has no claim `iss`: ask the issuer's administrator to add it [-]",
+        ),
+        (
+            with("email", Value::Null),
+            "28000 the token has no claim `email`: ask the issuer's administrator to add it [-]",
+        ),
+        (
+            with("email", json!("")),
+            "28000 the token's claim `email` is empty, too long or has control characters: ask the issuer's administrator [-]",
+        ),
+        (
+            with("email", json!("a\u{0}b")),
+            "28000 the token's claim `email` is empty, too long or has control characters: ask the issuer's administrator [-]",
+        ),
+        (
+            with("email", json!("x".repeat(257))),
+            "28000 the token's claim `email` is empty, too long or has control characters: ask the issuer's administrator [-]",
+        ),
+        (
+            with("email", json!(7)),
+            "28000 the token's claim `email` is not text: ask the issuer's administrator [-]",
+        ),
+        (
+            with("groups", json!([7])),
+            "28000 the token's claim `groups` is not a list of texts: ask the issuer's administrator [-]",
+        ),
+        (
+            with("groups", json!({})),
+            "28000 the token's claim `groups` is not a list of texts: ask the issuer's administrator [-]",
+        ),
+        (
+            with("groups", json!(vec!["g"; 513])),
+            "28000 the token's claim `groups` names too many groups: ask the issuer's administrator [-]",
+        ),
+        (
+            with("groups", json!(["g".repeat(257)])),
+            "28000 the token's claim `groups` has a group name that is too long: ask the issuer's administrator [-]",
+        ),
+        (
+            with("_claim_names", json!({ "groups": "src1" })),
+            "28000 the token's claim `groups` did not fit into the token: ask the issuer's administrator [-]",
+        ),
+        (
+            with("provost_kind", json!("robot")),
+            "28000 the token's claim `provost_kind` is not `human`, `agent` or `service`: ask the issuer's administrator [-]",
+        ),
     ];
     for (claims, expected) in cases {
         let result = verify(&pair.token(claims), &keys, &settings(), at(NOW));
@@ -235,31 +322,101 @@ fn headers_and_forgeries_are_refused() {
         (good.clone(), "accepted"),
         (typed("at+jwt"), "accepted"),
         (typed("application/AT+JWT"), "accepted"),
-        (signer.sign(&claims(), |header| header.typ = None), "accepted"),
-        (signer.sign(&claims(), |header| header.kid = None), "accepted"),
-        (typed("logout+jwt"), "28P01 a token of type `logout+jwt` is not accepted"),
+        (
+            signer.sign(&claims(), |header| header.typ = None),
+            "accepted",
+        ),
+        (
+            signer.sign(&claims(), |header| header.kid = None),
+            "accepted",
+        ),
+        (
+            typed("logout+jwt"),
+            "28P01 a token of type `logout+jwt` is not accepted",
+        ),
         (typed("dpop+jwt"), "28P01 a token of type `dpop+jwt`"),
         (String::new(), "28P01 no token"),
-        ("hunter2".to_owned(), "28P01 the password is not a valid token (it has no three parts)"),
-        ("a.b".to_owned(), "28P01 the password is not a valid token (it has no three parts)"),
-        ("a.b.c.d".to_owned(), "28P01 the password is not a valid token (it has no three parts)"),
-        ("a.b.c.d.e".to_owned(), "28P01 the password is not a valid token (it has no three parts)"),
-        ("..".to_owned(), "28P01 the password is not a valid token (its header is unreadable)"),
-        (format!("{good}="), "28P01 the password is not a valid token (its signature is unreadable)"),
+        (
+            "hunter2".to_owned(),
+            "28P01 the password is not a valid token (it has no three parts)",
+        ),
+        (
+            "a.b".to_owned(),
+            "28P01 the password is not a valid token (it has no three parts)",
+        ),
+        (
+            "a.b.c.d".to_owned(),
+            "28P01 the password is not a valid token (it has no three parts)",
+        ),
+        (
+            "a.b.c.d.e".to_owned(),
+            "28P01 the password is not a valid token (it has no three parts)",
+        ),
+        (
+            "..".to_owned(),
+            "28P01 the password is not a valid token (its header is unreadable)",
+        ),
+        (
+            format!("{good}="),
+            "28P01 the password is not a valid token (its signature is unreadable)",
+        ),
         (format!("{signed}."), "28P01 the token's signature is wrong"),
-        (format!("{header}.{payload}x.{signature}"), "28P01 the token's signature is wrong"),
-        ("x".repeat(TOKEN_BYTES_MAX + 1), "28P01 the password is not a valid token (it is too long)"),
-        (stranger.token(&claims()), "28P01 the token's signature is wrong"),
-        (unknown.token(&claims()), "28P01 the token was signed with a key that `https://login.example.com` does not publish (key `other`)"),
-        (unknown.token(&from_elsewhere), "28000 the token is from issuer `https://evil.example.com`"),
-        (raw(r#"{"alg":"none"}"#, &claims(), ""), "28P01 tokens signed with `none` are not accepted (allowed: RS256, ES256, EdDSA)"),
-        (raw(r#"{"alg":"None","kid":"e"}"#, &claims(), ""), "28P01 tokens signed with `None`"),
-        (raw(r#"{"alg":"HS256","kid":"e"}"#, &claims(), "AAAA"), "28P01 tokens signed with `HS256` are not accepted"),
-        (raw(r#"{"alg":"ES384","kid":"e"}"#, &claims(), "AAAA"), "28P01 tokens signed with `ES384` are not accepted (allowed: RS256"),
-        (raw(r#"{"alg":"RS256","kid":"e"}"#, &claims(), signature), "28P01 tokens signed with `RS256` are not accepted (allowed: what the key's type signs)"),
-        (raw(r#"{"alg":"ES256","kid":"e","crit":["b64"],"b64":false}"#, &claims(), signature), "28P01 the password is not a valid token (it has critical header extensions)"),
-        (raw(r#"{"alg":["ES256"]}"#, &claims(), signature), "28P01 the password is not a valid token (its header is unreadable)"),
-        (raw("{\"alg\":\"x`\\u001b[2J\"}", &claims(), ""), "28P01 tokens signed with `x??[2J`"),
+        (
+            format!("{header}.{payload}x.{signature}"),
+            "28P01 the token's signature is wrong",
+        ),
+        (
+            "x".repeat(TOKEN_BYTES_MAX + 1),
+            "28P01 the password is not a valid token (it is too long)",
+        ),
+        (
+            stranger.token(&claims()),
+            "28P01 the token's signature is wrong",
+        ),
+        (
+            unknown.token(&claims()),
+            "28P01 the token was signed with a key that `https://login.example.com` does not publish (key `other`)",
+        ),
+        (
+            unknown.token(&from_elsewhere),
+            "28000 the token is from issuer `https://evil.example.com`",
+        ),
+        (
+            raw(r#"{"alg":"none"}"#, &claims(), ""),
+            "28P01 tokens signed with `none` are not accepted (allowed: RS256, ES256, EdDSA)",
+        ),
+        (
+            raw(r#"{"alg":"None","kid":"e"}"#, &claims(), ""),
+            "28P01 tokens signed with `None`",
+        ),
+        (
+            raw(r#"{"alg":"HS256","kid":"e"}"#, &claims(), "AAAA"),
+            "28P01 tokens signed with `HS256` are not accepted",
+        ),
+        (
+            raw(r#"{"alg":"ES384","kid":"e"}"#, &claims(), "AAAA"),
+            "28P01 tokens signed with `ES384` are not accepted (allowed: RS256",
+        ),
+        (
+            raw(r#"{"alg":"RS256","kid":"e"}"#, &claims(), signature),
+            "28P01 tokens signed with `RS256` are not accepted (allowed: what the key's type signs)",
+        ),
+        (
+            raw(
+                r#"{"alg":"ES256","kid":"e","crit":["b64"],"b64":false}"#,
+                &claims(),
+                signature,
+            ),
+            "28P01 the password is not a valid token (it has critical header extensions)",
+        ),
+        (
+            raw(r#"{"alg":["ES256"]}"#, &claims(), signature),
+            "28P01 the password is not a valid token (its header is unreadable)",
+        ),
+        (
+            raw("{\"alg\":\"x`\\u001b[2J\"}", &claims(), ""),
+            "28P01 tokens signed with `x??[2J`",
+        ),
     ];
     for (token, expected) in cases {
         let result = outcome(verify(&token, &keys, &settings(), at(NOW)));
@@ -360,7 +517,8 @@ fn check_principal(delegation: Delegation, claims: &Value, expected: &str) {
 
 #[test]
 fn who_it_is_and_for_whom() {
-    let act = json!({ "email": "devin@corp", "groups": ["ai-agents"], "act": { "email": "older@corp" } });
+    let act =
+        json!({ "email": "devin@corp", "groups": ["ai-agents"], "act": { "email": "older@corp" } });
     let person = json!({ "email": "ana@corp", "groups": ["analysts"] });
     let mut for_ana = person.clone();
     for_ana["act"] = act;
