@@ -8,6 +8,8 @@
 //! | `core` | the state, its limits, how it ends |
 //! | `client` | what each of the client's messages does |
 //! | `server` | what each of the server's messages does |
+//! | `results` | descriptions, rows, COPY data; stopping a result |
+//! | `errors` | the server's errors, notices, notifications, settings |
 //! | `names` | prepared statements and portals, with what is not yet certain of them |
 //! | `pending` | what the server still has to answer, in order |
 //! | `out` | the gate to the server |
@@ -24,10 +26,12 @@
 mod client;
 mod core;
 mod describe;
+mod errors;
 mod names;
 mod out;
 mod pending;
 mod refuse;
+mod results;
 mod rows;
 mod server;
 #[cfg(test)]

@@ -274,18 +274,19 @@ pub(super) enum Step {
     Close,
 }
 
-/// Runs a script and compares the transcript: `>` to the server, `<` to the client, else the judge's events. Every script runs
-/// a second time with each input given byte by byte, with the same result.
-pub(super) fn check(steps: &[Step], expected: Expect) {
-    let whole = transcript(steps, Limits::default(), usize::MAX);
-    let split = transcript(steps, Limits::default(), 1);
-    assert_eq!(sorted(&whole), sorted(&split), "byte by byte differs");
-    expected.assert_eq(&whole);
+/// [`check`] with a title for the reader.
+pub(super) fn case(title: &str, steps: &[Step], expected: Expect) {
+    println!("{title}");
+    check(steps, expected);
 }
 
-/// Frames that are passed on in parts come in other places of the transcript, never others.
-fn sorted(transcript: &str) -> Vec<&str> {
-    transcript.lines().collect()
+/// Runs a script and compares the transcript: `>` to the server, `<` to the client, else the judge's events. Every script runs
+/// a second time with each input given byte by byte, with the same result.
+fn check(steps: &[Step], expected: Expect) {
+    let whole = transcript(steps, Limits::default(), usize::MAX);
+    let split = transcript(steps, Limits::default(), 1);
+    assert_eq!(whole, split, "byte by byte differs");
+    expected.assert_eq(&whole);
 }
 
 pub(super) fn transcript(steps: &[Step], limits: Limits, chunk: usize) -> String {

@@ -1,7 +1,9 @@
 //! The session against scripted peers, and against a model of the server over random pipelines. No sockets.
 
+mod copies;
 mod garbage;
 mod harness;
 mod model;
 mod pipelines;
 mod results;
+mod waiting;

@@ -1,0 +1,230 @@
+//! The server's own words and settings: errors, notices, notifications, parameters.
+//!
+//! Must never show a mask-bound principal text that can carry values, nor let a statement that an error ended go without its end.
+
+use provost_evidence::record::Outcome;
+
+use super::{
+    core::{Core, open_end},
+    names::Hold,
+    out::Out,
+    pending::{Denied, Operation, Shape, bare_end},
+    refuse,
+};
+use crate::{
+    judge::{Fatal, Judge, Refused},
+    protocol::{backend, frontend::Target},
+    scrub,
+};
+
+impl<J: Judge> Core<J> {
+    pub(super) async fn error(
+        &mut self,
+        frame: &[u8],
+        body: &[u8],
+        out: &mut Out,
+    ) -> Result<(), Fatal> {
+        let fields = backend::error_fields(body)?;
+        let sqlstate = scrub::sqlstate(&fields);
+        let severity = scrub::field(&fields, b'V').or_else(|| scrub::field(&fields, b'S'));
+        let ends_session = matches!(severity, Some(b"FATAL" | b"PANIC"));
+        let message = scrub::field(&fields, b'M').unwrap_or_default();
+        if !ends_session {
+            let refused = self.error_ends(message, &sqlstate).await?;
+            if self.muted {
+                return Ok(());
+            }
+            if let Some(refused) = refused {
+                refuse::write_refused(&mut out.to_client, &refused);
+                return Ok(());
+            }
+        }
+        let names_stand_in = fields.iter().any(|(_, text)| self.token.is_in(text));
+        if self.is_bound() || names_stand_in {
+            scrub::write_scrubbed(&mut out.to_client, b'E', &fields);
+        } else {
+            out.to_client.extend_from_slice(frame);
+        }
+        Ok(())
+    }
+
+    /// Ends what an error ended. Gives the refusal, where it was the error of a stand-in.
+    async fn error_ends(
+        &mut self,
+        message: &[u8],
+        sqlstate: &str,
+    ) -> Result<Option<Refused>, Fatal> {
+        match self.front() {
+            // A commit that failed, or an error out of the blue.
+            None | Some(Operation::Sync) => Ok(None),
+            Some(Operation::Query { .. }) => {
+                self.finish(Outcome::Failed, Some(sqlstate)).await?;
+                if let Some(Operation::Query { runs }) = self.front() {
+                    let rest = std::mem::take(runs);
+                    for (statement, end) in rest
+                        .iter()
+                        .filter_map(|run| open_end(run, Outcome::Skipped))
+                    {
+                        self.judge.end(statement, end).await?;
+                    }
+                }
+                Ok(None)
+            }
+            Some(Operation::Denied(Denied {
+                shape: Shape::Simple,
+                ..
+            })) => {
+                let answered = Operation::Query { runs: [].into() };
+                let denied = self.front().map(|front| std::mem::replace(front, answered));
+                Ok(denied.and_then(|denied| matching(denied, message)))
+            }
+            Some(_) => {
+                if matches!(self.front(), Some(Operation::DescribeInjected)) {
+                    // To the client this is the error of the Execute that it sent.
+                    self.pending.pop_front();
+                }
+                let failed = self.pending.pop_front().map(|pending| pending.operation);
+                let mut refused = None;
+                if let Some(operation) = failed {
+                    refused = self
+                        .unanswered(operation, Outcome::Failed, Some(sqlstate), message)
+                        .await?;
+                }
+                self.skip_to_sync().await?;
+                Ok(refused)
+            }
+        }
+    }
+
+    /// The server skips what was forwarded up to the next Sync, and what comes if there is none.
+    async fn skip_to_sync(&mut self) -> Result<(), Fatal> {
+        while let Some(front) = self.pending.front() {
+            if front.operation.ends_segment() {
+                return Ok(());
+            }
+            if let Some(pending) = self.pending.pop_front() {
+                self.unanswered(pending.operation, Outcome::Skipped, None, b"")
+                    .await?;
+            }
+        }
+        self.skipping = true;
+        Ok(())
+    }
+
+    /// Ends an operation of the extended protocol that failed or was skipped.
+    async fn unanswered(
+        &mut self,
+        operation: Operation,
+        outcome: Outcome,
+        sqlstate: Option<&str>,
+        message: &[u8],
+    ) -> Result<Option<Refused>, Fatal> {
+        let sqlstate = sqlstate.map(str::to_owned);
+        match operation {
+            Operation::Parse { name, permitted } => {
+                self.names.resolve_statement(&name, false);
+                self.judge
+                    .end(permitted.statement, bare_end(outcome, sqlstate))
+                    .await?;
+            }
+            Operation::Bind { name } => {
+                let portal = self.names.resolve_portal(&name, false);
+                if let Some(Hold::Bound(permitted)) = portal.map(|portal| portal.hold) {
+                    self.judge
+                        .end(permitted.statement, bare_end(outcome, sqlstate))
+                        .await?;
+                }
+            }
+            Operation::Close { target, name } => match target {
+                Target::Statement => self.names.resolve_statement(&name, false),
+                Target::Portal => {
+                    self.names.resolve_portal(&name, false);
+                }
+            },
+            Operation::Execute { portal, run } => {
+                if let Some(portal) = self.names.portal_by_id(portal) {
+                    portal.hold = Hold::Ended;
+                }
+                if !run.ended {
+                    // Skipped while it was to go on: it gave rows before, and ended there.
+                    let went_on = outcome == Outcome::Skipped && run.rows > 0;
+                    let outcome = if went_on { Outcome::Completed } else { outcome };
+                    self.judge
+                        .end(run.permitted.statement, run.end(outcome, sqlstate))
+                        .await?;
+                }
+            }
+            Operation::Denied(_) => return Ok(matching(operation, message)),
+            Operation::Describe
+            | Operation::DescribeInjected
+            | Operation::Sync
+            | Operation::Query { .. } => {}
+        }
+        Ok(None)
+    }
+
+    fn is_bound(&mut self) -> bool {
+        self.bound |= self.judge.is_mask_bound();
+        self.bound
+    }
+
+    pub(super) fn notice(&mut self, frame: &[u8], body: &[u8], out: &mut Out) -> Result<(), Fatal> {
+        let fields = backend::error_fields(body)?;
+        if self.is_bound() || fields.iter().any(|(_, text)| self.token.is_in(text)) {
+            scrub::write_scrubbed(&mut out.to_client, b'N', &fields);
+        } else {
+            out.to_client.extend_from_slice(frame);
+        }
+        Ok(())
+    }
+
+    pub(super) fn notification(
+        &mut self,
+        frame: &[u8],
+        body: &[u8],
+        out: &mut Out,
+    ) -> Result<(), Fatal> {
+        if self.is_bound() {
+            scrub::write_notification(&mut out.to_client, body)?;
+        } else {
+            out.to_client.extend_from_slice(frame);
+        }
+        Ok(())
+    }
+
+    /// Settings under which analysis would read the text otherwise than the server, or as somebody else, end the session.
+    pub(super) fn parameter_status(
+        &self,
+        frame: &[u8],
+        body: &[u8],
+        out: &mut Out,
+    ) -> Result<(), Fatal> {
+        let (name, value) = backend::parameter_status(body)?;
+        let holds = match name {
+            b"client_encoding" => value == b"UTF8",
+            b"standard_conforming_strings" => value == b"on",
+            b"session_authorization" => self.fixed.session_authorization.as_deref() == Some(value),
+            b"is_superuser" => self.fixed.is_superuser.as_deref() == Some(value),
+            _ => true,
+        };
+        if !holds {
+            return Err(Fatal {
+                sqlstate: "42501",
+                message: format!(
+                    "the session ends: `{}` changed, under which statements can't be analysed safely",
+                    String::from_utf8_lossy(name)
+                ),
+            });
+        }
+        out.to_client.extend_from_slice(frame);
+        Ok(())
+    }
+}
+
+/// The refusal of a stand-in, if the error is about its name.
+fn matching(operation: Operation, message: &[u8]) -> Option<Refused> {
+    match operation {
+        Operation::Denied(denied) if denied.missing.is_in(message) => Some(denied.refused),
+        _ => None,
+    }
+}

@@ -1,0 +1,210 @@
+//! Results: descriptions checked, rows masked, COPY data passed, a result stopped.
+//!
+//! Must never show a row before its description agreed with analysis.
+
+use bytes::BytesMut;
+use provost_engine::facts::Kind;
+use provost_evidence::record::Outcome;
+
+use super::{
+    core::{Body, Core, out_of_step, take},
+    describe,
+    out::{Out, whole_frame},
+    pending::{Copy, Run},
+    refuse, rows,
+};
+use crate::{
+    judge::{Fatal, Judge, Refused},
+    protocol::{backend, frame::Header},
+};
+
+impl<J: Judge> Core<J> {
+    /// Checks the running statement's description; false where none is running. A disagreement stops its result.
+    pub(super) async fn check_description(
+        &mut self,
+        body: &[u8],
+        out: &mut Out,
+    ) -> Result<bool, Fatal> {
+        if self.muted {
+            return Ok(self.running().is_some());
+        }
+        let Some(run) = self.running() else {
+            return Ok(false);
+        };
+        if !is_checked(run) {
+            return Ok(true);
+        }
+        let fields = backend::row_description(body)?;
+        if describe::agrees(&fields, &run.permitted.enforcement) {
+            run.fields = Some(fields);
+        } else {
+            self.stop(describe::disagreement(), out).await?;
+        }
+        Ok(true)
+    }
+
+    /// Takes one DataRow; false while it must be whole and is not.
+    pub(super) async fn data_row(
+        &mut self,
+        header: Header,
+        input: &mut BytesMut,
+        out: &mut Out,
+    ) -> Result<bool, Fatal> {
+        let row_bytes_max = self.limits.masked_row_bytes_max;
+        let muted = self.muted;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let Some(run) = self.running() else {
+            return Err(out_of_step(b'D'));
+        };
+        if muted {
+            run.cut = true;
+            self.server_body = Some(Body::Drop(header.frame_bytes()));
+            return Ok(true);
+        }
+        let enforcement = &run.permitted.enforcement;
+        // Rows of SHOW and EXPLAIN come without an injected description.
+        let undescribed_is_fine = enforcement.columns.is_none()
+            && enforcement.masks.is_empty()
+            && describe::is_shapeless(enforcement.kind);
+        let refused = if is_checked(run) && run.fields.is_none() && !undescribed_is_fine {
+            describe::disagreement()
+        } else if enforcement.masks.is_empty() {
+            run.rows += 1;
+            run.bytes += header.body_bytes as u64;
+            self.server_body = Some(Body::Pass(header.frame_bytes()));
+            return Ok(true);
+        } else if header.frame_bytes() > row_bytes_max {
+            row_too_large(row_bytes_max)
+        } else {
+            let Some((_, body)) = whole_frame(input, header) else {
+                return Ok(false);
+            };
+            let fields = run.fields.as_deref().unwrap_or_default();
+            let masks = &enforcement.masks;
+            let masked = rows::mask_row(
+                body,
+                fields,
+                masks,
+                &mut run.masked,
+                &mut scratch,
+                &mut out.to_client,
+            );
+            if masked.is_ok() {
+                run.rows += 1;
+                run.bytes += header.body_bytes as u64;
+                self.scratch = scratch;
+                take(input, header.frame_bytes());
+                return Ok(true);
+            }
+            describe::disagreement()
+        };
+        self.stop(refused, out).await?;
+        self.server_body = Some(Body::Drop(header.frame_bytes()));
+        Ok(true)
+    }
+
+    /// Stops the running statement's result: its end is logged, the client gets one error, and what the server still sends up
+    /// to its ReadyForQuery is dropped.
+    ///
+    /// Statements pipelined behind it have been forwarded and run. They are recorded as the server completes them, their rows
+    /// (if any) as cut; the client sees none of it, and the transaction's status stays the server's own.
+    pub(super) async fn stop(&mut self, refused: Refused, out: &mut Out) -> Result<(), Fatal> {
+        let Some(run) = self.running() else {
+            return Err(out_of_step(b'T'));
+        };
+        run.cut = true;
+        run.ended = true;
+        let statement = run.permitted.statement;
+        let end = run.end(Outcome::Cut, Some(refused.sqlstate.to_owned()));
+        self.judge.end(statement, end).await?;
+        self.muted = true;
+        self.bound = true;
+        // The client waits for its own Sync to take effect: what it sends before counts as skipped.
+        if !self
+            .pending
+            .iter()
+            .any(|pending| pending.operation.ends_segment())
+        {
+            self.skipping = true;
+        }
+        refuse::write_refused(&mut out.to_client, &refused);
+        Ok(())
+    }
+
+    pub(super) async fn copy_starts(
+        &mut self,
+        kind: u8,
+        frame: &[u8],
+        out: &mut Out,
+    ) -> Result<(), Fatal> {
+        let muted = self.muted;
+        let Some(run) = self.running() else {
+            return Err(out_of_step(kind));
+        };
+        match (kind, run.permitted.enforcement.kind) {
+            (b'G', Kind::CopyFrom) if muted => {
+                // The client will not send data for a statement that it takes for skipped.
+                run.copy = Copy::InDone;
+                out.to_server.copy_fail();
+            }
+            (b'G', Kind::CopyFrom) => run.copy = Copy::In,
+            (b'H', Kind::CopyTo) => {
+                run.copy = Copy::Out;
+                if is_checked(run) && !muted {
+                    return self.stop(describe::disagreement(), out).await;
+                }
+            }
+            _ => return Err(out_of_step(kind)),
+        }
+        self.tell(frame, out);
+        Ok(())
+    }
+
+    pub(super) fn copy_out_data(&mut self, header: Header) -> Result<(), Fatal> {
+        let muted = self.muted;
+        match self.running() {
+            Some(run) if run.copy == Copy::Out => {
+                let frame_bytes = header.frame_bytes();
+                if muted {
+                    run.cut = true;
+                } else {
+                    run.bytes += header.body_bytes as u64;
+                }
+                self.server_body = Some(if muted {
+                    Body::Drop(frame_bytes)
+                } else {
+                    Body::Pass(frame_bytes)
+                });
+                Ok(())
+            }
+            Some(_) | None => Err(out_of_step(b'd')),
+        }
+    }
+
+    pub(super) fn copy_out_done(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
+        match self.running() {
+            Some(run) if run.copy == Copy::Out => {
+                self.tell(frame, out);
+                Ok(())
+            }
+            Some(_) | None => Err(out_of_step(b'c')),
+        }
+    }
+}
+
+/// Whether a statement's rows are checked and may be masked.
+fn is_checked(run: &Run) -> bool {
+    run.permitted.enforcement.mask_bound || !run.permitted.enforcement.masks.is_empty()
+}
+
+fn row_too_large(bytes_max: usize) -> Refused {
+    Refused {
+        sqlstate: "54000",
+        message: "a row of a masked result is too large".to_owned(),
+        detail: Some(format!(
+            "rows are masked up to {bytes_max} bytes; the result was stopped"
+        )),
+        hint: Some("ask for fewer or smaller columns".to_owned()),
+        position: None,
+    }
+}
