@@ -1,6 +1,6 @@
 //! What is wrong with a policy, where, and what to do about it. Never more than one file in one diagnostic.
 
-use std::{fmt, sync::Arc};
+use std::{cmp::Reverse, fmt, sync::Arc};
 
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode,
@@ -198,12 +198,24 @@ pub fn render<'a>(
 const LISTED_MAX: usize = 20;
 
 /// The nearest of `known`, if it is near enough to be a slip.
-fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distance =
-        |name: &str| strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase());
+pub(crate) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+    let lower = written.to_lowercase();
+    let distance = |name: &str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
+    let common = |name: &str| {
+        let name = name.to_lowercase();
+        lower
+            .chars()
+            .zip(name.chars())
+            .take_while(|(one, other)| one == other)
+            .count()
+    };
     let slip_max = (written.chars().count() / 3).max(1);
-    let best = known.iter().map(|name| (distance(name), *name)).min()?;
-    (best.0 <= slip_max).then_some(best.1)
+    // Among equally near names, the one that begins alike.
+    let best = known
+        .iter()
+        .map(|name| (distance(name), Reverse(common(name)), *name))
+        .min()?;
+    (best.0 <= slip_max).then_some(best.2)
 }
 
 /// `a`, `b`, `c`

@@ -7,7 +7,7 @@ use lalrpop_util::{ErrorRecovery, ParseError, lalrpop_mod};
 use crate::{
     absent,
     ast::{Item, Span},
-    diagnostic::{Diagnostic, File},
+    diagnostic::{Diagnostic, File, nearest},
     lexer::{self, Spanned, Token},
 };
 
@@ -220,6 +220,14 @@ fn diagnose(
             "more is expected here"
         },
     );
+    let words: Vec<&str> = expected
+        .iter()
+        .map(|one| one.trim_matches('"'))
+        .filter(|one| one.chars().all(char::is_alphabetic))
+        .collect();
+    if let Some(meant) = found.as_deref().and_then(|found| nearest(found, &words)) {
+        return diagnostic.with_help(format!("did you mean `{meant}`?"));
+    }
     match in_words(&expected) {
         Some(help) => diagnostic.with_help(format!("expected {help}")),
         None => diagnostic,

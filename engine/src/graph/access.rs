@@ -76,8 +76,10 @@ fn judge_one(
             .filter_map(|index| policy.entries.get(index))
             .collect()
     };
+    let mut denied = false;
     for entry in matching(&policy.denies) {
         if entry.condition.holds(ask.filtered, ask.bounded) {
+            denied = true;
             refuse_by_rule(policy, entry, ask, findings);
         }
     }
@@ -89,7 +91,8 @@ fn judge_one(
             findings.applied(entry.rule);
         }
     }
-    if !covered {
+    // Where a rule denies, that nothing allows is no news.
+    if !covered && !denied {
         let hint = allows.iter().find_map(|entry| {
             hint(ask, |filtered, bounded| {
                 entry.condition.holds(filtered, bounded)
