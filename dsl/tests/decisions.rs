@@ -1,6 +1,12 @@
 //! The demo's policy and the built-in pack, decided on facts: what agents, analysts, administrators and privacy officers
 //! may do, and why not. Facts are written by hand; real statements are the end-to-end tests' part.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,

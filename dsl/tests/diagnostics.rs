@@ -1,5 +1,7 @@
 //! What authors are told: whole rendered diagnostics for mistaken policies. Must never accept one of them.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
@@ -509,4 +511,12 @@ fn the_digest_is_of_the_set_not_of_its_order() {
         digest(std::slice::from_ref(&a))
     );
     assert_ne!(digest(&[a]), digest(&[source("c.pol", &b.text)]));
+}
+
+#[test]
+fn the_example_of_the_reference_compiles() {
+    let reference = include_str!("../../docs/language.md");
+    let example = reference.split("```").nth(1).expect("an example");
+    let compiled = compile(&[source("language.pol", example)]).expect("valid");
+    assert_eq!(compiled.rules, 3);
 }
