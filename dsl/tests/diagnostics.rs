@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
-use provost_dsl::{Colours, Source, compile, render};
+use provost_dsl::{Colours, Diagnostic, Source, compile, render};
 
 fn source(path: &str, text: &str) -> Source {
     Source {
@@ -14,10 +14,15 @@ fn source(path: &str, text: &str) -> Source {
     }
 }
 
+/// A first line without indentation keeps the expectation's own indentation apart from the rendered one.
+fn rendered(diagnostics: &[Diagnostic]) -> String {
+    format!("diagnostics\n{}", render(diagnostics, Colours::None))
+}
+
 #[track_caller]
 fn check(text: &str, expected: Expect) {
     let diagnostics = compile(&[source("test.pol", text)]).expect_err("the policy has a mistake");
-    expected.assert_eq(&render(&diagnostics, Colours::None));
+    expected.assert_eq(&rendered(&diagnostics));
 }
 
 /// Messages and help alone, for the many small ones.
@@ -44,6 +49,7 @@ fn an_unknown_control_is_shown_with_the_nearest() {
     check(
         "controls nist = nist-800-53\nrule r\n  allow read for anyone\n  satisfies nist.AC-3(1)\n",
         expect![[r#"
+            diagnostics
               × `AC-3(1)` is not in the catalogue of NIST SP 800-53
                ╭─[test.pol:4:18]
              3 │   allow read for anyone
@@ -61,6 +67,7 @@ fn several_mistakes_are_found_in_one_run() {
     check(
         "group agents = \"ai\"\n\nrule one\n  allow raed on public.* for agent\n\nrule two\n  mask pii for anyone\n  wiht redact\n\nrule two\n  deny ddl for agents\n",
         expect![[r#"
+            diagnostics
               × unknown operation `raed`
                ╭─[test.pol:4:9]
              3 │ rule one
@@ -442,6 +449,7 @@ fn declarations_clash_across_files() {
     ])
     .expect_err("two rules of one name");
     expect![[r#"
+        diagnostics
           × two declarations of the rule `r`
            ╭─[b.pol:1:6]
          1 │ rule r allow read for anyone
@@ -450,7 +458,7 @@ fn declarations_clash_across_files() {
            ╰────
           help: it is first declared in `a.pol`
     "#]]
-    .assert_eq(&render(&diagnostics, Colours::None));
+    .assert_eq(&rendered(&diagnostics));
 }
 
 #[test]
@@ -459,6 +467,7 @@ fn what_is_not_used_is_a_warning() {
         "controls n = nist-csf\ngroup g = \"g\"\nclass c = a.b\nrule r allow read for anyone";
     let compiled = compile(&[source("test.pol", text)]).expect("valid");
     expect![[r#"
+        diagnostics
           ⚠ the controls alias `n` is not used
            ╭─[test.pol:1:10]
          1 │ controls n = nist-csf
@@ -483,7 +492,7 @@ fn what_is_not_used_is_a_warning() {
          4 │ rule r allow read for anyone
            ╰────
     "#]]
-    .assert_eq(&render(&compiled.warnings, Colours::None));
+    .assert_eq(&rendered(&compiled.warnings));
 }
 
 #[test]
