@@ -31,6 +31,8 @@ struct Decided {
     rules: BTreeSet<String>,
     controls: BTreeSet<String>,
     reasons: BTreeSet<String>,
+    /// The texts as evidence keeps them.
+    texts: Vec<String>,
     /// Output column and transform.
     masks: Vec<(String, String)>,
 }
@@ -101,6 +103,7 @@ fn decided(played: &Played, statements: &[Value], maskings: &[Value]) -> Decided
         if !text(statement, "reason").is_empty() {
             decided.reasons.insert(text(statement, "reason").to_owned());
         }
+        decided.texts.push(text(statement, "sql").to_owned());
         for masking in maskings {
             if text(masking, "statement_id") == text(statement, "statement_id") {
                 decided.masks.push((
@@ -159,6 +162,8 @@ fn print_step(number: usize, played: &Played, decided: &Decided) {
         &joined(&decided.controls),
         decided.controls.is_empty(),
     );
+    let recorded = decided.texts.join("; ");
+    optional("recorded", &recorded, recorded == step.sql);
     print_seen(&played.seen);
 }
 

@@ -99,7 +99,7 @@ pub(super) const STEPS: &[Step] = &[
         who: &DEVIN,
         says: "Copying masked values elsewhere is refused.",
         protocol: SIMPLE,
-        sql: "UPDATE orders SET item = (SELECT ssn FROM customers WHERE customers.id = orders.customer_id)",
+        sql: "UPDATE orders SET item = (SELECT ssn FROM customers WHERE customers.id = 1) WHERE orders.id = 42",
         expected: DENIED,
     },
     Step {
@@ -111,9 +111,16 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         who: &DEVIN,
+        says: "Schema changes are for people.",
+        protocol: SIMPLE,
+        sql: "DROP TABLE orders",
+        expected: DENIED,
+    },
+    Step {
+        who: &DEVIN,
         says: "A harmless statement in front hides nothing.",
         protocol: SIMPLE,
-        sql: "SELECT 1; DROP TABLE orders",
+        sql: "SELECT 1; DELETE FROM orders",
         expected: DENIED,
     },
     Step {
@@ -152,7 +159,14 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         who: &DORA,
-        says: "The DBA changes the schema.",
+        says: "The DBA sees raw values, and it is on record that she did.",
+        protocol: SIMPLE,
+        sql: "SELECT id, name, ssn FROM customers WHERE id = 7",
+        expected: Expected::RawRows { count: 1 },
+    },
+    Step {
+        who: &DORA,
+        says: "She changes the schema.",
         protocol: SIMPLE,
         sql: "CREATE INDEX orders_status ON orders (status)",
         expected: Expected::Done { rows: 0 },
