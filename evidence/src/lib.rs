@@ -26,6 +26,8 @@ pub mod query;
 pub mod record;
 mod seal;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 
 pub use error::Error;

@@ -184,11 +184,7 @@ fn listing(dataset: Dataset, keys: &[String]) -> Result<ListingTable, DataFusion
 async fn objects(store: &dyn ObjectStore) -> Result<BTreeMap<Dataset, Vec<String>>, Error> {
     let mut objects: BTreeMap<Dataset, Vec<String>> = BTreeMap::new();
     for key in store::list(store, "ledger").await? {
-        if !key
-            .split('/')
-            .nth(2)
-            .is_some_and(|folder| folder == "seals")
-        {
+        if key.split('/').nth(2) != Some("seals") {
             continue;
         }
         let seal: Seal = document(store, &key).await?;
@@ -221,5 +217,128 @@ async fn document<T: serde::de::DeserializeOwned>(
 fn failed(source: DataFusionError) -> Error {
     Error::Query {
         source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use expect_test::expect;
+
+    #[tokio::test]
+    async fn empty_tables_have_their_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        for dataset in Dataset::ALL {
+            let answer = query(
+                store(folder.path()),
+                &format!("SELECT * FROM {}", dataset.name()),
+            )
+            .await
+            .unwrap();
+            assert_eq!(
+                answer.schema.fields().len(),
+                dataset.schema().fields().len()
+            );
+            assert!(answer.render(Format::Pretty).unwrap().contains("log_index"));
+            assert!(
+                answer
+                    .render(Format::Csv)
+                    .unwrap()
+                    .starts_with("gateway,log_index,")
+            );
+            assert_eq!(answer.render(Format::JsonLines).unwrap(), "");
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_come_as_table_json_and_csv() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path()).await;
+        let sql = "SELECT statement_id, decided_at, relations, rows FROM statements WHERE seq < 3 ORDER BY seq";
+        let answer = query(store(folder.path()), sql).await.unwrap();
+        expect![[r#"
+            +--------------+-----------------------------+------------------+------+
+            | statement_id | decided_at                  | relations        | rows |
+            +--------------+-----------------------------+------------------+------+
+            | session-0    | 2026-11-20T00:00:00Z        | [shop.customers] | 0    |
+            | session-1    | 2026-11-20T00:00:00.000001Z | [shop.customers] | 1    |
+            | session-2    | 2026-11-20T00:00:00.000002Z | [shop.customers] | 2    |
+            +--------------+-----------------------------+------------------+------+
+        "#]]
+        .assert_eq(&answer.render(Format::Pretty).unwrap());
+        expect![[r#"
+            {"statement_id":"session-0","decided_at":"2026-11-20T00:00:00Z","relations":["shop.customers"],"rows":0}
+            {"statement_id":"session-1","decided_at":"2026-11-20T00:00:00.000001Z","relations":["shop.customers"],"rows":1}
+            {"statement_id":"session-2","decided_at":"2026-11-20T00:00:00.000002Z","relations":["shop.customers"],"rows":2}
+        "#]]
+        .assert_eq(&answer.render(Format::JsonLines).unwrap());
+        expect![[r#"
+            statement_id,decided_at,relations,rows
+            session-0,2026-11-20T00:00:00Z,[shop.customers],0
+            session-1,2026-11-20T00:00:00.000001Z,[shop.customers],1
+            session-2,2026-11-20T00:00:00.000002Z,[shop.customers],2
+        "#]]
+        .assert_eq(&answer.render(Format::Csv).unwrap());
+    }
+
+    #[tokio::test]
+    async fn maskings_point_at_their_statement() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path()).await;
+        let sql = "SELECT count(*) AS maskings, count(s.log_index) AS joined, sum(values_masked) AS values \
+                   FROM maskings m LEFT JOIN statements s \
+                   ON m.statement_log_index = s.log_index AND m.statement_id = s.statement_id";
+        let answer = query(store(folder.path()), sql).await.unwrap();
+        expect![[r#"
+            {"maskings":302,"joined":302,"values":2100}
+        "#]]
+        .assert_eq(&answer.render(Format::JsonLines).unwrap());
+    }
+
+    #[tokio::test]
+    async fn whatever_writes_or_reaches_outside_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path()).await;
+        let outside = folder.path().join("outside");
+        let copy = format!("COPY (SELECT 1) TO '{}.parquet'", outside.display());
+        let external = format!(
+            "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{}'",
+            folder.path().join("store").display()
+        );
+        for sql in [
+            copy.as_str(),
+            external.as_str(),
+            "CREATE TABLE t AS SELECT 1",
+            "CREATE VIEW v AS SELECT 1",
+            "DROP TABLE statements",
+            "INSERT INTO changes SELECT * FROM changes",
+            "DELETE FROM changes",
+            "UPDATE changes SET actor = 'x'",
+            "SET datafusion.execution.batch_size = 1",
+            "EXPLAIN ANALYZE INSERT INTO changes SELECT * FROM changes",
+            "SELECT * FROM '/etc/passwd'",
+            "SELECT 1; SELECT 2",
+            "",
+        ] {
+            assert!(query(store(folder.path()), sql).await.is_err(), "{sql}");
+        }
+        assert!(!outside.with_extension("parquet").exists());
+    }
+
+    #[tokio::test]
+    async fn an_object_that_no_seal_names_is_not_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path()).await;
+        let count = async || {
+            let answer = query(store(folder.path()), "SELECT count(*) FROM changes")
+                .await
+                .unwrap();
+            answer.render(Format::Csv).unwrap()
+        };
+        let before = count().await;
+        let object = files(&folder.path().join("store/changes")).remove(0);
+        std::fs::copy(&object, object.with_file_name("planted.parquet")).unwrap();
+        assert_eq!(count().await, before);
     }
 }

@@ -39,7 +39,7 @@ use state::State;
 /// beyond goes into the next seal of the same call.
 const SEAL_LOG_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
-type Secrets = dyn Fn() -> Result<[u8; 32], Error> + Send + Sync;
+pub(crate) type Secrets = dyn Fn() -> Result<[u8; 32], Error> + Send + Sync;
 
 /// What [`Sealer::seal_now`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Sealer {
         Sealer::open_with(log, store, key, Box::new(random)).await
     }
 
-    async fn open_with(
+    pub(crate) async fn open_with(
         log: Arc<Log>,
         store: Arc<dyn ObjectStore>,
         key: SigningKey,

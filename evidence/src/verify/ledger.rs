@@ -148,7 +148,8 @@ impl<'a> Walk<'a> {
         let is_before = newest
             .next()
             .is_some_and(|before| before.as_ref() == Some(&bytes));
-        if !is_last && !(self.is_seal_pending && is_before) {
+        let is_copy = is_last || (self.is_seal_pending && is_before);
+        if !is_copy {
             self.problem(key, None, Fault::Copy);
         }
         Ok(())

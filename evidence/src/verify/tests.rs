@@ -1,1 +1,247 @@
+//! Tampering: whatever is changed in a sealed store or in the log's folder must be found.
 
+use std::path::PathBuf;
+
+use super::*;
+use crate::key::SigningKey;
+use crate::testing::*;
+
+async fn report(folder: &Path) -> Report {
+    let log = folder.join("log");
+    verify(store(folder).as_ref(), &[key().public(GATEWAY)], Some(&log))
+        .await
+        .unwrap()
+}
+
+/// A filled store, checked to be intact.
+async fn intact() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path()).await;
+    let report = report(folder.path()).await;
+    assert!(report.is_intact(), "{report}");
+    folder
+}
+
+fn find(folder: &Path, part: &str) -> PathBuf {
+    files(folder)
+        .into_iter()
+        .find(|file| file.to_string_lossy().contains(part))
+        .unwrap_or_else(|| panic!("no {part}"))
+}
+
+#[tokio::test]
+async fn an_intact_store_says_how_far_it_is_complete() {
+    let folder = intact().await;
+    let report = report(folder.path()).await;
+    assert_eq!(report.ledgers[0].seals, 4);
+    assert_eq!(report.log.unwrap().unsealed, 2);
+    let last = report.ledgers[0].rows - 1;
+    let expected = format!("gateway-1: complete up to log_index {last}, unanchored");
+    assert!(report.to_string().starts_with(&expected), "{report}");
+}
+
+#[tokio::test]
+async fn a_flipped_byte_in_any_file_is_found_and_the_file_is_named() {
+    let folder = intact().await;
+    let mut flipped = 0;
+    for file in files(folder.path()) {
+        let whole = std::fs::read(&file).unwrap();
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        // A spread over the file, always the first and the last byte.
+        let step = (whole.len() / 8).max(1);
+        for position in (0..whole.len())
+            .step_by(step)
+            .chain(whole.len().checked_sub(1))
+        {
+            let mut bytes = whole.clone();
+            bytes[position] ^= 0x01;
+            std::fs::write(&file, &bytes).unwrap();
+            let report = report(folder.path()).await;
+            assert!(
+                !report.is_intact(),
+                "{} byte {position} went unseen",
+                file.display()
+            );
+            assert!(
+                report.problems.iter().any(|p| p.object.contains(&name)),
+                "{name} byte {position}: {report}"
+            );
+            flipped += 1;
+        }
+        std::fs::write(&file, whole).unwrap();
+    }
+    assert!(flipped > 300, "{flipped}");
+    assert!(report(folder.path()).await.is_intact());
+}
+
+#[tokio::test]
+async fn a_removed_emptied_or_shortened_file_is_found() {
+    let folder = intact().await;
+    for file in files(folder.path()) {
+        if file.ends_with("lock") {
+            continue; // always empty: nothing in it is evidence
+        }
+        let whole = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert!(
+            !report(folder.path()).await.is_intact(),
+            "{} removed",
+            file.display()
+        );
+        for length in [0, whole.len() - 1] {
+            std::fs::write(&file, &whole[..length]).unwrap();
+            assert!(
+                !report(folder.path()).await.is_intact(),
+                "{} cut to {length}",
+                file.display()
+            );
+        }
+        std::fs::write(&file, whole).unwrap();
+    }
+    assert!(report(folder.path()).await.is_intact());
+}
+
+#[tokio::test]
+async fn an_added_file_is_found() {
+    let folder = intact().await;
+    let parquet = find(&folder.path().join("store/statements"), ".parquet");
+    for name in [
+        "statements/date=2026-11-20/gateway-1-9-9-9.parquet",
+        "ledger/gateway-1/tile/0/000.p/3.new",
+        "ledger/gateway-1/seals/00000000000000000009.json",
+        "ledger/gateway-1/checkpoints/00000000000000000009",
+        "ledger/other/key.pub",
+        "note.txt",
+    ] {
+        let added = folder.path().join("store").join(name);
+        std::fs::create_dir_all(added.parent().unwrap()).unwrap();
+        std::fs::copy(&parquet, &added).unwrap();
+        assert!(!report(folder.path()).await.is_intact(), "{name}");
+        std::fs::remove_file(added).unwrap();
+    }
+    assert!(report(folder.path()).await.is_intact());
+}
+
+#[tokio::test]
+async fn swapped_objects_manifests_seals_checkpoints_and_tiles_are_found() {
+    let folder = intact().await;
+    for kind in [
+        "store/statements",
+        "store/maskings",
+        "/manifests/statements",
+        "/seals/",
+        "/checkpoints/",
+        "/tile/0/",
+    ] {
+        let same: Vec<_> = files(folder.path())
+            .into_iter()
+            .filter(|file| file.to_string_lossy().contains(kind))
+            .collect();
+        let [first, second, ..] = same.as_slice() else {
+            panic!("{kind}")
+        };
+        let swap = || {
+            let spare = folder.path().join("spare");
+            std::fs::rename(first, &spare).unwrap();
+            std::fs::rename(second, first).unwrap();
+            std::fs::rename(&spare, second).unwrap();
+        };
+        swap();
+        assert!(!report(folder.path()).await.is_intact(), "{kind}");
+        swap();
+    }
+    assert!(report(folder.path()).await.is_intact());
+}
+
+#[tokio::test]
+async fn another_key_another_gateway_s_key_and_no_key_are_refused() {
+    let folder = intact().await;
+    for key in [
+        SigningKey::generate().unwrap().public(GATEWAY),
+        key().public("gateway-2"),
+    ] {
+        let report = verify(store(folder.path()).as_ref(), &[key], None)
+            .await
+            .unwrap();
+        assert!(!report.is_intact());
+    }
+    let report = verify(store(folder.path()).as_ref(), &[], None)
+        .await
+        .unwrap();
+    assert!(
+        report
+            .problems
+            .iter()
+            .any(|problem| problem.fault == Fault::NoKey)
+    );
+    let empty = tempfile::tempdir().unwrap();
+    let report = verify(store(empty.path()).as_ref(), &[key().public(GATEWAY)], None)
+        .await
+        .unwrap();
+    assert!(!report.is_intact(), "an emptied store is not intact");
+}
+
+/// An attacker without the key who repairs every digest up to the signature: rows changed, deleted, swapped, with
+/// fitting manifest and seal. Only the signature is out of reach, and it is what must fail.
+#[tokio::test]
+async fn a_consistent_rewrite_without_the_key_fails_at_the_signature() {
+    use crate::ledger::checkpoint;
+    let folder = intact().await;
+    let target = tempfile::tempdir().unwrap();
+    let log = open_log(target.path());
+    let forger = SigningKey::generate().unwrap();
+    let sealer =
+        crate::seal::Sealer::open(std::sync::Arc::clone(&log), store(target.path()), forger)
+            .await
+            .unwrap();
+    append(&log, [change(MIDNIGHT), session(MIDNIGHT)]).await;
+    sealer
+        .seal_now(crate::record::Micros(MIDNIGHT))
+        .await
+        .unwrap();
+    let genuine = folder.path().join("store/ledger/gateway-1/key.pub");
+    std::fs::copy(
+        genuine,
+        target.path().join("store/ledger/gateway-1/key.pub"),
+    )
+    .unwrap();
+    let report = verify(
+        store(target.path()).as_ref(),
+        &[key().public(GATEWAY)],
+        None,
+    )
+    .await
+    .unwrap();
+    let at = checkpoint::key(GATEWAY, 0);
+    assert!(
+        report
+            .problems
+            .iter()
+            .any(|p| p.object == at && p.fault == Fault::Signature),
+        "{report}"
+    );
+}
+
+/// Ruling 19: the store alone can't tell, the log's folder can, for it pins the last seal.
+#[tokio::test]
+async fn a_rollback_to_an_older_state_is_consistent_but_unanchored_and_the_log_s_folder_tells() {
+    let folder = intact().await;
+    let store_folder = folder.path().join("store");
+    let last = 3;
+    for file in files(&store_folder) {
+        let name = file.to_string_lossy().into_owned();
+        if name.contains(&format!("checkpoints/{last:020}"))
+            || name.contains(&format!("seals/{last:020}"))
+        {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    let report = report(folder.path()).await;
+    assert!(
+        report
+            .problems
+            .iter()
+            .any(|problem| problem.object.ends_with("sealer.json")),
+        "{report}"
+    );
+}

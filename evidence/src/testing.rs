@@ -1,0 +1,195 @@
+//! What this crate's tests share: records, a sealer over temporary folders, copies of folders. Only built for tests.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+
+use crate::error::Error;
+use crate::key::SigningKey;
+use crate::log::{Durability, Log, LogOptions};
+use crate::record::*;
+use crate::seal::Sealer;
+use crate::store::DurableFolder;
+
+pub(crate) const GATEWAY: &str = "gateway-1";
+/// 2026-11-20 00:00:00 UTC.
+pub(crate) const MIDNIGHT: i64 = 1_795_132_800_000_000;
+pub(crate) const SECOND: i64 = 1_000_000;
+
+pub(crate) fn decision(number: u64, at: i64) -> Record {
+    let masking = |index: u32| MaskingRecord {
+        output_index: index,
+        output_column: format!("column \"{index}\""),
+        source_columns: vec!["shop.customers.ssn".to_owned()],
+        class: "pii".to_owned(),
+        transform: "redact".to_owned(),
+        rule: "mask-pii".to_owned(),
+        controls: vec!["nist-800-53:SI-19(4)".to_owned()],
+    };
+    Record::Decision(DecisionRecord {
+        decided_at: Micros(at),
+        statement_id: format!("session-{number}"),
+        session_id: "session".to_owned(),
+        seq: number,
+        phase: Phase::Simple,
+        principal: "ann".to_owned(),
+        on_behalf_of: None,
+        target: "shop".to_owned(),
+        sql: Some(format!("SELECT {number} -- é\n\u{1}")),
+        sql_digest: "00".to_owned(),
+        fingerprint: None,
+        kind: Some("select".to_owned()),
+        relations: vec!["shop.customers".to_owned()],
+        columns: vec![],
+        verdict: "allow".to_owned(),
+        rules: vec!["r".to_owned()],
+        reason: None,
+        controls: vec![
+            "nist-800-53:AC-3(2)".to_owned(),
+            "nist-800-53:AU-12".to_owned(),
+        ],
+        bundle_digest: "b".to_owned(),
+        facts_digest: None,
+        parameters_digest: None,
+        maskings: (0..number as u32 % 3).map(masking).collect(),
+    })
+}
+
+pub(crate) fn end(number: u64, at: i64) -> Record {
+    Record::End(EndRecord {
+        ended_at: Micros(at),
+        statement_id: format!("session-{number}"),
+        outcome: Outcome::Completed,
+        rows: number,
+        bytes: 10,
+        duration_us: 5,
+        sqlstate: None,
+        values_masked: (0..number as u32 % 3).map(|index| (index, 7)).collect(),
+    })
+}
+
+pub(crate) fn session(at: i64) -> Record {
+    Record::Session(SessionRecord {
+        at: Micros(at),
+        event: SessionEvent::Opened,
+        session_id: "session".to_owned(),
+        principal: Some("ann".to_owned()),
+        principal_kind: None,
+        on_behalf_of: None,
+        groups: vec!["dba".to_owned(), "".to_owned()],
+        issuer: None,
+        client_addr: None,
+        application: None,
+        tls: true,
+        target: None,
+        database: None,
+        authentication: None,
+        reason: None,
+        sqlstate: None,
+    })
+}
+
+pub(crate) fn change(at: i64) -> Record {
+    Record::Change(ChangeRecord {
+        at: Micros(at),
+        actor: "gateway".to_owned(),
+        what: "start".to_owned(),
+        before: None,
+        after: None,
+        digest: None,
+    })
+}
+
+/// The same key in every test.
+pub(crate) fn key() -> SigningKey {
+    SigningKey::from_pem("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n").unwrap()
+}
+
+pub(crate) fn open_log(folder: &Path) -> Arc<Log> {
+    Log::open(LogOptions::new(folder.join("log"), GATEWAY))
+        .unwrap()
+        .0
+}
+
+pub(crate) fn store(folder: &Path) -> Arc<dyn ObjectStore> {
+    DurableFolder::open(&folder.join("store")).unwrap()
+}
+
+pub(crate) async fn append(log: &Log, records: impl IntoIterator<Item = Record>) {
+    for record in records {
+        log.append(&record, Durability::Process).await.unwrap();
+    }
+}
+
+/// A sealer with known secrets.
+pub(crate) async fn sealer(log: &Arc<Log>, store: Arc<dyn ObjectStore>) -> Result<Sealer, Error> {
+    Sealer::open_with(Arc::clone(log), store, key(), Box::new(|| Ok([7; 32]))).await
+}
+
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Every file below a folder.
+pub(crate) fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path))
+        } else {
+            found.push(path)
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A store with four seals over two starts and two days, some statements waiting, some entries unsealed.
+pub(crate) async fn filled(folder: &Path) {
+    let log = open_log(folder);
+    let sealer_one = sealer(&log, store(folder)).await.unwrap();
+    append(&log, [change(MIDNIGHT), session(MIDNIGHT)]).await;
+    let pair = |n: u64| {
+        [
+            decision(n, MIDNIGHT + n as i64),
+            end(n, MIDNIGHT + n as i64 + 5),
+        ]
+    };
+    append(&log, (0..150).flat_map(pair)).await;
+    sealer_one.seal_now(Micros(MIDNIGHT)).await.unwrap();
+    append(&log, (150..300).flat_map(pair)).await;
+    append(
+        &log,
+        [
+            decision(900, MIDNIGHT - SECOND),
+            end(901, MIDNIGHT - SECOND),
+        ],
+    )
+    .await;
+    sealer_one.seal_now(Micros(MIDNIGHT)).await.unwrap();
+    append(&log, [decision(902, MIDNIGHT), session(MIDNIGHT)]).await;
+    sealer_one
+        .seal_now(Micros(MIDNIGHT + 59 * SECOND))
+        .await
+        .unwrap();
+    drop((sealer_one, log));
+    let log = open_log(folder);
+    let sealer_two = sealer(&log, store(folder)).await.unwrap();
+    append(&log, [decision(903, MIDNIGHT + SECOND), change(MIDNIGHT)]).await;
+    sealer_two
+        .seal_now(Micros(MIDNIGHT + 2 * SECOND))
+        .await
+        .unwrap();
+    append(&log, [decision(904, MIDNIGHT + SECOND), change(MIDNIGHT)]).await;
+}
