@@ -225,6 +225,63 @@ mod tests {
         assert!(compiled.warnings.is_empty());
     }
 
+    /// Loads a folder with these files and shows what came of it.
+    #[track_caller]
+    fn check_files(files: &[(&str, &[u8])], expected: &str) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (path, bytes) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("below the folder")).expect("a folder");
+            fs::write(path, bytes).expect("a file");
+        }
+        let shown = match load(folder.path()) {
+            Ok(compiled) => format!("{} rules in {} files", compiled.rules, compiled.files),
+            Err(error) => error
+                .to_string()
+                .replace(&folder.path().display().to_string(), "policy"),
+        };
+        assert_eq!(shown, expected, "{files:?}");
+    }
+
+    #[test]
+    fn folders() {
+        let rule: (&str, &[u8]) = ("a.pol", b"rule a allow read for anyone");
+        check_files(
+            &[rule, ("below/b.pol", b"rule b deny ddl for anyone")],
+            "8 rules in 3 files",
+        );
+        check_files(
+            &[rule, ("b.pol", b"exclude baseline")],
+            "1 rules in 2 files",
+        );
+        check_files(
+            &[rule, ("notes.txt", b"\xff"), ("..data/a.pol", rule.1)],
+            "7 rules in 2 files",
+        );
+        check_files(
+            &[rule, ("b.pol", b"rule a deny ddl for anyone")],
+            "the policy is not valid: 1 error found",
+        );
+        check_files(
+            &[rule, ("b.pol", b"rule b")],
+            "the policy is not valid: 2 errors found",
+        );
+        check_files(
+            &[rule, ("b.pol", b"# \xff")],
+            "`policy/b.pol` is not UTF-8 text",
+        );
+        check_files(
+            &[rule, ("deep/c.rego", b"package provost")],
+            "`policy/deep/c.rego`: Rego modules are not part of this version yet; take it out of the policy folder",
+        );
+        check_files(&[], "no `*.pol` file under `policy`");
+        let large = vec![b' '; usize::try_from(FILE_BYTES_MAX).expect("small") + 1];
+        check_files(
+            &[("large.pol", &large)],
+            "`policy/large.pol` is larger than 1048576 bytes: split it",
+        );
+    }
+
     #[test]
     fn a_folder_without_policies_is_refused() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

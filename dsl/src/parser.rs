@@ -25,8 +25,8 @@ lalrpop_mod!(
     grammar
 );
 
-/// How deep conditions may nest in parentheses and `not`; deeper is an error (the tree is walked by recursion).
-const NESTING_MAX: usize = 64;
+/// How many operators and parentheses a declaration may have; more are an error (conditions are walked by recursion).
+const NESTING_MAX: usize = 500;
 
 /// No token is bad once it was lexed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +121,8 @@ fn parse_declaration(
     if let Some(deep) = too_deep(tokens) {
         diagnostics.push(file.error(
             &deep,
-            format!("a condition nests deeper than {NESTING_MAX}"),
-            "too deep",
+            format!("more than {NESTING_MAX} operators and parentheses in one declaration"),
+            "one too many",
         ));
         return None;
     }
