@@ -11,7 +11,6 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 
@@ -63,7 +62,7 @@ impl Issuer {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let url = format!("http://127.0.0.1:{port}");
-        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::EdDSA).unwrap();
+        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
         jwk.common.key_id = Some(KEY_ID.to_owned());
         let keys = json!({ "keys": [jwk] });
         let discovery = json!({
@@ -73,7 +72,7 @@ impl Issuer {
             "token_endpoint": format!("{url}/token"),
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["EdDSA"],
+            "id_token_signing_alg_values_supported": ["ES256"],
         });
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -120,7 +119,7 @@ impl Issuer {
                 .as_secs(),
         )
         .unwrap();
-        let mut header = Header::new(Algorithm::EdDSA);
+        let mut header = Header::new(Algorithm::ES256);
         header.typ = Some("at+jwt".to_owned());
         header.kid = Some(request.key_id.clone());
         let claims = json!({
@@ -145,14 +144,7 @@ impl Drop for Issuer {
 }
 
 fn random_key() -> EncodingKey {
-    let mut seed = [0_u8; 32];
-    getrandom::fill(&mut seed).unwrap();
-    EncodingKey::from_ed_der(
-        SigningKey::from_bytes(&seed)
-            .to_pkcs8_der()
-            .unwrap()
-            .as_bytes(),
-    )
+    EncodingKey::from_ec_der(&rcgen::KeyPair::generate().unwrap().serialize_der())
 }
 
 /// One request, one answer.
