@@ -209,9 +209,13 @@ impl SessionJudge {
             return Err(too_long(self.bench.statement_bytes_max));
         }
         let refused = match self.analyse_once(step).await {
-            Err(refusal) if refusal.unknown_name && !self.uncommitted => refusal,
+            Err(refusal) if refusal.unknown_name => refusal,
             other => return other,
         };
+        if self.uncommitted {
+            // The name may be one that only this session's open transaction knows.
+            return Err(obstacle::uncommitted());
+        }
         match self.keeper.refresh().await {
             Ok(_) => self.analyse_once(step).await,
             Err(_) => Err(refused),

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use provost_engine::{facts::Kind, verdict::Reason};
+use provost_engine::{facts::Kind, sql::Refusal, verdict::Reason};
+
+const UNCOMMITTED: &str =
+    "a schema change is not committed yet, so what follows it can't be analysed";
+const UNCOMMITTED_HINT: &str =
+    "end the transaction first: COMMIT or ROLLBACK, then send this statement by itself";
 
 /// How far the catalog can be relied on when a statement is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +30,7 @@ pub(super) fn find(kind: Kind, ground: Ground) -> Option<Reason> {
     }
     let is_schema_change = matches!(kind, Kind::Ddl | Kind::Begin) && !ground.mask_bound;
     if ground.uncommitted && !is_schema_change {
-        return Some(reason(
-            "a schema change is not committed yet, so what follows it can't be analysed",
-            "end the transaction first: COMMIT or ROLLBACK, then send this statement by itself",
-        ));
+        return Some(reason(UNCOMMITTED, UNCOMMITTED_HINT));
     }
     if ground.unread {
         return Some(reason(
@@ -43,6 +45,18 @@ pub(super) fn find(kind: Kind, ground: Ground) -> Option<Reason> {
         ));
     }
     None
+}
+
+/// The refusal of a text with a name that nothing has, while names may be known that nobody else can see.
+pub(super) fn uncommitted() -> Refusal {
+    Refusal {
+        sqlstate: "42501",
+        message: format!("denied by policy: {UNCOMMITTED}"),
+        detail: None,
+        hint: Some(UNCOMMITTED_HINT.to_owned()),
+        position: None,
+        unknown_name: false,
+    }
 }
 
 fn reason(message: &str, hint: &str) -> Reason {

@@ -88,6 +88,15 @@ pub struct Execute<'a> {
     pub rows_max: i32,
 }
 
+/// Whether a client may send messages of this type at all: another is refused by its first byte, however long it says it is.
+#[must_use]
+pub const fn is_kind(kind: u8) -> bool {
+    matches!(
+        kind,
+        b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'H' | b'S' | b'X' | b'd' | b'c' | b'f' | b'F'
+    )
+}
+
 /// Reads one message. `CopyData` bodies aren't looked at.
 ///
 /// # Errors

@@ -62,6 +62,9 @@ impl<J: Judge> Core<J> {
             let Some(header) = frame::header(input)? else {
                 return Ok(Flow::More);
             };
+            if !frontend::is_kind(header.kind) {
+                return Err(Error::Kind(header.kind).into());
+            }
             if header.kind == b'd' {
                 take(input, HEADER_BYTES);
                 self.copy_data(header, out);

@@ -1,0 +1,302 @@
+//! A gateway to test against: a private PostgreSQL, an issuer of tokens on loopback, a log in a temporary folder.
+//!
+//! One cluster and one issuer for the whole test binary; as many gateways as tests want.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    thread::{self, JoinHandle},
+    time::{Duration, SystemTime},
+};
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use provost_engine::{
+    facts::Operation,
+    graph::{
+        self, Policy,
+        rule::{Audience, Condition, Effect, Operations, Rule, RuleSet, Scope, Subjects},
+    },
+    verdict::BundleDigest,
+};
+use provost_evidence::{Log, LogOptions};
+use provost_gateway::{
+    error::Error,
+    identity::{Issuer, IssuerSettings},
+    policy::PolicyHandle,
+    record::EvidenceKey,
+    serve::{Gateway, Parts},
+    settings::{ClientTls, Host, Secret, ServerTls, Settings, Target},
+};
+use tokio::{runtime::Runtime, sync::oneshot};
+
+use crate::postgres::{Cluster, Listen, Options, SUPERUSER};
+
+/// The audience that the gateways accept.
+pub(crate) const AUDIENCE: &str = "provost";
+
+/// The private server, started once; a watchdog of its own removes it when this process ends.
+pub(crate) fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        let cluster = start_cluster();
+        cluster
+            .execute(
+                "postgres",
+                "CREATE TABLE public.customers (id int PRIMARY KEY, name text, ssn text);
+                 INSERT INTO public.customers SELECT n, 'name ' || n, '000-00-' || n FROM generate_series(1, 100) n;",
+            )
+            .unwrap();
+        cluster
+    })
+}
+
+/// A private server of one's own.
+pub(crate) fn start_cluster() -> Cluster {
+    Cluster::start(&Options {
+        listen: Listen::Loopback,
+        settings: &[("max_connections", "50")],
+    })
+    .unwrap()
+}
+
+/// The target `shop` on this server.
+pub(crate) fn target(cluster: &Cluster) -> Target {
+    Target {
+        name: "shop".into(),
+        host: Host::Unix(cluster.socket_folder().to_owned()),
+        port: cluster.port(),
+        database: "postgres".into(),
+        user: SUPERUSER.into(),
+        password: Some(Secret::new(cluster.password().as_bytes())),
+        tls: ServerTls::Off,
+    }
+}
+
+/// An issuer of tokens: a discovery document and one key over HTTP on loopback.
+pub(crate) struct TokenMaker {
+    url: String,
+    key: EncodingKey,
+}
+
+pub(crate) fn tokens() -> &'static TokenMaker {
+    static TOKENS: OnceLock<TokenMaker> = OnceLock::new();
+    TOKENS.get_or_init(TokenMaker::start)
+}
+
+impl TokenMaker {
+    fn start() -> Self {
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
+        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
+        jwk.common.key_id = Some("test".to_owned());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let document = serde_json::json!({
+            "issuer": url,
+            "authorization_endpoint": format!("{url}/authorize"),
+            "jwks_uri": format!("{url}/keys"),
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+        });
+        let keys = serde_json::json!({ "keys": [jwk] });
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = String::new();
+                let mut lines = BufReader::new(stream.try_clone().unwrap());
+                lines.read_line(&mut request).unwrap();
+                let mut header = String::from("x");
+                while !header.trim().is_empty() {
+                    header.clear();
+                    lines.read_line(&mut header).unwrap();
+                }
+                let body = if request.contains("/keys") {
+                    &keys
+                } else {
+                    &document
+                }
+                .to_string();
+                write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    body.len()
+                )
+                .unwrap();
+            }
+        });
+        Self { url, key }
+    }
+
+    /// A good token of `subject`.
+    pub(crate) fn good(&self, subject: &str) -> String {
+        self.make(subject, AUDIENCE, 600)
+    }
+
+    /// A token that expires in `seconds` from now, which may be negative.
+    pub(crate) fn make(&self, subject: &str, audience: &str, seconds: i64) -> String {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        let claims = serde_json::json!({
+            "iss": self.url,
+            "sub": subject,
+            "aud": audience,
+            "iat": now - 3600,
+            "exp": i64::try_from(now).unwrap() + seconds,
+            "groups": ["staff"],
+        });
+        let header = Header {
+            kid: Some("test".to_owned()),
+            ..Header::new(Algorithm::ES256)
+        };
+        jsonwebtoken::encode(&header, &claims, &self.key).unwrap()
+    }
+}
+
+/// A running gateway; dropping it stops it.
+pub(crate) struct House {
+    pub(crate) address: SocketAddr,
+    pub(crate) log: PathBuf,
+    pub(crate) policy: Arc<PolicyHandle>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<(), Error>>>,
+    _folder: tempfile::TempDir,
+}
+
+/// Settings for the common cluster.
+pub(crate) fn settings(tls: ClientTls) -> Settings {
+    settings_for(tls, target(cluster()))
+}
+
+pub(crate) fn settings_for(tls: ClientTls, target: Target) -> Settings {
+    let mut settings = Settings::new((Ipv4Addr::LOCALHOST, 0).into(), tls, vec![target]);
+    settings.threads = std::num::NonZeroUsize::new(1);
+    settings.shutdown_grace_ms = 500;
+    settings
+}
+
+/// A certificate for localhost, with its key.
+pub(crate) fn certificate() -> ClientTls {
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    ClientTls::Required {
+        certificate_chain: certified.cert.pem().into_bytes(),
+        key: Secret::new(certified.signing_key.serialize_pem().into_bytes()),
+    }
+}
+
+/// A policy that allows everything to everybody.
+pub(crate) fn allow_everything(digest: &str) -> Arc<Policy> {
+    policy(digest, Effect::Allow)
+}
+
+/// A policy that denies everything to everybody.
+pub(crate) fn deny_everything(digest: &str) -> Arc<Policy> {
+    policy(digest, Effect::Deny)
+}
+
+fn policy(digest: &str, effect: fn(Scope) -> Effect) -> Arc<Policy> {
+    let everything = Scope {
+        operations: Operations::of(&Operation::ALL),
+        objects: None,
+        condition: Condition::Always,
+    };
+    let rule = Rule {
+        name: "everything".into(),
+        effect: effect(everything),
+        subjects: Subjects {
+            audience: Audience::Anyone,
+            except: Vec::new(),
+        },
+        because: None,
+        controls: Vec::new(),
+    };
+    let set = RuleSet {
+        digest: BundleDigest(digest.into()),
+        classes: Vec::new(),
+        rules: vec![rule],
+    };
+    Arc::new(graph::compile(set).unwrap())
+}
+
+impl House {
+    /// Starts a gateway, or says why it does not start.
+    pub(crate) fn try_start(settings: Settings) -> Result<Self, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let log_folder = folder.path().join("log");
+        let (log, _) = Log::open(LogOptions::new(&log_folder, "test")).unwrap();
+        let policy = Arc::new(PolicyHandle::new(allow_everything("one")));
+        let runtime = Runtime::new().unwrap();
+        let gateway = runtime.block_on(async {
+            let mut trusted = IssuerSettings::new(tokens().url.clone(), vec![AUDIENCE.to_owned()]);
+            trusted.leeway_seconds = 0;
+            let issuer = Issuer::discover(trusted).await.unwrap();
+            let key = EvidenceKey::new(Secret::new([7_u8; 32])).unwrap();
+            Gateway::bind(
+                settings,
+                Parts {
+                    policy: Arc::clone(&policy),
+                    log,
+                    key,
+                    issuer,
+                },
+            )
+            .await
+        })?;
+        let (stop, stopped) = oneshot::channel();
+        let address = gateway.address();
+        let thread = thread::spawn(move || {
+            runtime.block_on(gateway.run(async {
+                let _ = stopped.await;
+            }))
+        });
+        Ok(Self {
+            address,
+            log: log_folder,
+            policy,
+            stop: Some(stop),
+            thread: Some(thread),
+            _folder: folder,
+        })
+    }
+
+    pub(crate) fn start(settings: Settings) -> Self {
+        Self::try_start(settings).unwrap()
+    }
+
+    /// Stops it, and gives every record in its log, as JSON text.
+    pub(crate) fn stop(mut self) -> String {
+        self.halt();
+        let mut files: Vec<PathBuf> = std::fs::read_dir(&self.log)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        files.sort();
+        files
+            .iter()
+            .filter_map(|file| std::fs::read(file).ok())
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .collect()
+    }
+
+    fn halt(&mut self) {
+        if let (Some(stop), Some(thread)) = (self.stop.take(), self.thread.take()) {
+            let _ = stop.send(());
+            thread.join().unwrap().unwrap();
+        }
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.halt();
+        }
+    }
+}
+
+/// How long a raw client waits for an answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,14 @@
+//! The gateway over real sockets, in front of a real PostgreSQL: attacks on the start-up, log-in, cancel, shutdown.
+
+// Helpers are tests too: what clippy leaves to tests (clippy.toml) holds for all of this.
+#![cfg(test)]
+
+mod clients;
+mod house;
+#[path = "../../../src/demo/postgres/mod.rs"]
+#[expect(dead_code, reason = "shared with the demo, which uses all of it")]
+mod postgres;
+mod raw;
+mod sessions;
+mod startup;
+mod upstream;

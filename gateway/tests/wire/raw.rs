@@ -1,0 +1,177 @@
+//! A client that says exactly what a test wants, byte for byte.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+};
+
+use crate::house::PATIENCE;
+
+/// SSLRequest, GSSENCRequest.
+pub(crate) const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+pub(crate) const GSSAPI_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x30];
+
+/// A raw connection.
+pub(crate) struct Raw(TcpStream);
+
+/// A message of the server: its type and its body.
+pub(crate) type Message = (u8, Vec<u8>);
+
+impl Raw {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(stream)
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.write_all(bytes).unwrap();
+        self
+    }
+
+    pub(crate) fn byte(&mut self) -> u8 {
+        let mut byte = [0];
+        self.0.read_exact(&mut byte).unwrap();
+        byte[0]
+    }
+
+    /// The next message.
+    pub(crate) fn message(&mut self) -> Message {
+        let mut header = [0; 5];
+        self.0.read_exact(&mut header).unwrap();
+        let length = u32::from_be_bytes(header[1..].try_into().unwrap()) as usize;
+        let mut body = vec![0; length - 4];
+        self.0.read_exact(&mut body).unwrap();
+        (header[0], body)
+    }
+
+    /// Reads on until a message of this type.
+    pub(crate) fn until(&mut self, kind: u8) -> Vec<u8> {
+        loop {
+            let (found, body) = self.message();
+            assert!(found == kind || found != b'E', "{}", text(&body));
+            if found == kind {
+                return body;
+            }
+        }
+    }
+
+    /// The error that ends the connection: `SQLSTATE message`. After it there is nothing.
+    pub(crate) fn last_error(&mut self) -> String {
+        let (kind, body) = self.message();
+        assert_eq!(char::from(kind), 'E', "{}", text(&body));
+        let field = |code: u8| {
+            body.split(|byte| *byte == 0)
+                .find(|field| field.first() == Some(&code))
+                .map(|field| text(&field[1..]))
+                .unwrap()
+        };
+        assert_eq!(field(b'S'), "FATAL");
+        let error = format!("{} {}", field(b'C'), field(b'M'));
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty(), "after {error}: {}", text(&rest));
+        error
+    }
+
+    /// Starts up and gives the password.
+    pub(crate) fn log_in(address: SocketAddr, parameters: &[(&str, &str)], token: &str) -> Self {
+        let mut raw = Self::connect(address);
+        raw.send(&startup(parameters));
+        assert_eq!(raw.message(), (b'R', vec![0, 0, 0, 3]));
+        raw.send(&password(token));
+        raw
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A StartupMessage of version 3.0.
+pub(crate) fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, value) in parameters {
+        for text in [name, value] {
+            body.extend_from_slice(text.as_bytes());
+            body.push(0);
+        }
+    }
+    body.push(0);
+    startup_of(3 << 16, &body)
+}
+
+pub(crate) fn startup_of(version: u32, body: &[u8]) -> Vec<u8> {
+    let mut packet = u32::try_from(body.len() + 8)
+        .unwrap()
+        .to_be_bytes()
+        .to_vec();
+    packet.extend_from_slice(&version.to_be_bytes());
+    packet.extend_from_slice(body);
+    packet
+}
+
+/// A message with a type.
+pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut message = vec![kind];
+    message.extend_from_slice(&u32::try_from(body.len() + 4).unwrap().to_be_bytes());
+    message.extend_from_slice(body);
+    message
+}
+
+pub(crate) fn password(token: &str) -> Vec<u8> {
+    message(b'p', format!("{token}\0").as_bytes())
+}
+
+impl Raw {
+    /// The server closes without a word.
+    pub(crate) fn closes(&mut self) {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty(), "{}", text(&rest));
+    }
+}
+
+impl Raw {
+    /// Everything up to ReadyForQuery: first values of rows, SQLSTATE and message of errors, the transaction's status.
+    pub(crate) fn answer(&mut self) -> String {
+        let mut words = Vec::new();
+        loop {
+            let (kind, body) = self.message();
+            match kind {
+                b'D' => words.push(first_value(&body)),
+                b'E' => {
+                    let fields: Vec<String> = body
+                        .split(|byte| *byte == 0)
+                        .filter(|field| matches!(field.first(), Some(b'C' | b'M' | b'D')))
+                        .map(|field| text(&field[1..]))
+                        .collect();
+                    words.push(fields.join(" "));
+                }
+                b'Z' => {
+                    words.push(text(&body));
+                    return words.join(" ");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// How many rows come up to ReadyForQuery.
+    pub(crate) fn answer_rows(&mut self) -> usize {
+        let mut rows = 0;
+        loop {
+            match self.message() {
+                (b'D', _) => rows += 1,
+                (b'E', body) => panic!("{}", text(&body)),
+                (b'Z', _) => return rows,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn first_value(row: &[u8]) -> String {
+    let length = i32::from_be_bytes(row[2..6].try_into().unwrap());
+    usize::try_from(length).map_or("NULL".to_owned(), |length| text(&row[6..6 + length]))
+}

@@ -1,0 +1,210 @@
+//! What befalls a session: cancel, expiry, a new policy, schema changes, a shutdown.
+
+use std::{thread, time::Duration};
+
+use provost_gateway::settings::ClientTls;
+
+use crate::{
+    house::{House, allow_everything, cluster, deny_everything, settings, tokens},
+    raw::{Raw, message},
+};
+
+const SHOP: [(&str, &str); 2] = [("user", "ann"), ("database", "shop")];
+
+/// A logged-in session, and its BackendKeyData.
+fn session(house: &House) -> (Raw, Vec<u8>) {
+    let mut raw = Raw::log_in(house.address, &SHOP, &tokens().good("ann"));
+    let key = raw.until(b'K');
+    raw.until(b'Z');
+    (raw, key)
+}
+
+fn query(sql: &str) -> Vec<u8> {
+    message(b'Q', format!("{sql}\0").as_bytes())
+}
+
+/// What a query gives: its rows' first values, its error, the transaction's status.
+fn ask(raw: &mut Raw, sql: &str) -> String {
+    raw.send(&query(sql)).answer()
+}
+
+fn cancel(house: &House, key: &[u8]) {
+    let code = ((1234_u32 << 16) | 5678).to_be_bytes();
+    Raw::connect(house.address)
+        .send(&[&16_u32.to_be_bytes(), &code[..], key].concat())
+        .closes();
+}
+
+#[test]
+fn a_cancel_request_stops_the_statement_and_a_wrong_one_nothing() {
+    let house = House::start(settings(ClientTls::Off));
+    let (mut raw, key) = session(&house);
+    raw.send(&query("SELECT pg_sleep(20)"));
+    thread::sleep(Duration::from_millis(200));
+    let mut wrong = key.clone();
+    wrong[7] ^= 1;
+    cancel(&house, &wrong);
+    cancel(&house, &[0; 8]);
+    cancel(&house, &key);
+    let answer = raw.answer();
+    assert!(answer.contains("57014"), "{answer}");
+    assert_eq!(ask(&mut raw, "SELECT 1"), "1 I");
+}
+
+#[test]
+fn the_next_statement_after_the_tokens_expiry_ends_the_session() {
+    let house = House::start(settings(ClientTls::Off));
+    let mut raw = Raw::log_in(
+        house.address,
+        &SHOP,
+        &tokens().make("ann", crate::house::AUDIENCE, 2),
+    );
+    raw.until(b'Z');
+    assert_eq!(ask(&mut raw, "SELECT 1"), "1 I");
+    thread::sleep(Duration::from_millis(2100));
+    let error = raw.send(&query("SELECT 1")).last_error();
+    assert!(
+        error.starts_with("28000 the token of this session expired"),
+        "{error}"
+    );
+    let records = house.stop();
+    assert!(
+        records.contains("the token of this session expired"),
+        "{records}"
+    );
+}
+
+#[test]
+fn a_new_policy_holds_from_the_next_statement() {
+    let house = House::start(settings(ClientTls::Off));
+    let (mut raw, _) = session(&house);
+    assert_eq!(
+        ask(&mut raw, "SELECT name FROM customers WHERE id = 1"),
+        "name 1 I"
+    );
+    house.policy.swap(deny_everything("two"));
+    let answer = ask(&mut raw, "SELECT name FROM customers WHERE id = 1");
+    assert!(answer.contains("42501"), "{answer}");
+    house.policy.swap(allow_everything("three"));
+    assert_eq!(
+        ask(&mut raw, "SELECT name FROM customers WHERE id = 1"),
+        "name 1 I"
+    );
+    let records = house.stop();
+    for bundle in ["one", "two", "three"] {
+        assert!(
+            records.contains(&format!("\"bundle_digest\":\"{bundle}\"")),
+            "{bundle}: {records}"
+        );
+    }
+}
+
+#[test]
+fn schema_changes_are_seen_and_nothing_is_read_on_uncommitted_ones() {
+    let house = House::start(settings(ClientTls::Off));
+    let (mut raw, _) = session(&house);
+    let (mut other, _) = session(&house);
+    // By this session, by another, by somebody who is no client of the gateway.
+    assert_eq!(ask(&mut raw, "CREATE TABLE fresh (a int)"), "I");
+    assert_eq!(ask(&mut raw, "INSERT INTO fresh VALUES (1)"), "I");
+    assert_eq!(ask(&mut other, "SELECT a FROM fresh"), "1 I");
+    cluster()
+        .execute("postgres", "CREATE TABLE fresher AS SELECT 2 AS b")
+        .unwrap();
+    assert_eq!(ask(&mut raw, "SELECT b FROM fresher"), "2 I");
+
+    assert_eq!(ask(&mut raw, "BEGIN"), "T");
+    assert_eq!(ask(&mut raw, "ALTER TABLE fresh RENAME COLUMN a TO c"), "T");
+    for sql in [
+        "SELECT a FROM fresh",
+        "SELECT c FROM fresh",
+        "SELECT 1",
+        "SAVEPOINT s",
+    ] {
+        let answer = ask(&mut raw, sql);
+        assert!(
+            answer.contains("42501") && answer.contains("not committed"),
+            "{sql}: {answer}"
+        );
+        assert_eq!(ask(&mut raw, "ROLLBACK"), "I");
+        assert_eq!(ask(&mut raw, "SELECT a FROM fresh"), "1 I");
+        assert_eq!(
+            ask(&mut raw, "BEGIN; ALTER TABLE fresh RENAME COLUMN a TO c"),
+            "T"
+        );
+    }
+    assert_eq!(ask(&mut raw, "COMMIT"), "I");
+    assert_eq!(ask(&mut raw, "SELECT c FROM fresh"), "1 I");
+    let answer = ask(&mut raw, "DROP TABLE fresher; SELECT b FROM fresher");
+    assert!(answer.contains("not committed"), "{answer}");
+    assert_eq!(
+        ask(&mut raw, "SELECT b FROM fresher"),
+        "2 I",
+        "nothing of a refused string runs"
+    );
+    assert_eq!(ask(&mut raw, "DROP TABLE fresher, fresh"), "I");
+    cluster().execute("postgres", "SELECT 1").unwrap();
+}
+
+#[test]
+fn one_refused_statement_refuses_the_string_and_all_are_recorded() {
+    let house = House::start(settings(ClientTls::Off));
+    let (mut raw, _) = session(&house);
+    let answer = ask(&mut raw, "SELECT 1; SELECT nothing FROM nowhere; SELECT 3");
+    assert!(answer.contains("42P01"), "{answer}");
+    let answer = ask(&mut raw, "SELECT 1; SET ROLE postgres; SELECT 3");
+    assert!(!answer.starts_with('1'), "{answer}");
+    let (long, many) = (
+        format!("SELECT '{}'", "x".repeat(2_000_000)),
+        "SELECT 1;".repeat(2_000),
+    );
+    assert!(ask(&mut raw, &long).contains("54000"));
+    assert!(ask(&mut raw, &many).contains("54000"));
+    assert_eq!(ask(&mut raw, "SELECT 1"), "1 I");
+    let records = house.stop();
+    assert!(records.contains("\"outcome\":\"denied\""), "{records}");
+}
+
+#[test]
+fn a_shutdown_lets_the_running_finish_and_tells_the_idle() {
+    let mut slow = settings(ClientTls::Off);
+    slow.shutdown_grace_ms = 5_000;
+    let house = House::start(slow);
+    let (mut idle, _) = session(&house);
+    let (mut busy, _) = session(&house);
+    busy.send(&query("SELECT pg_sleep(1)"));
+    thread::sleep(Duration::from_millis(200));
+    let stopping = thread::spawn(move || house.stop());
+    assert!(idle.last_error().starts_with("57P01"));
+    assert_eq!(busy.answer(), " I");
+    assert!(busy.last_error().starts_with("57P01"));
+    let records = stopping.join().unwrap();
+    assert_eq!(
+        records.matches("\"event\":\"closed\"").count(),
+        2,
+        "{records}"
+    );
+    assert!(records.contains("\"what\":\"stop\""), "{records}");
+}
+
+#[test]
+fn a_result_larger_than_every_buffer_arrives_whole_and_a_slow_reader_holds_up_nobody() {
+    let house = House::start(settings(ClientTls::Off));
+    let (mut slow, _) = session(&house);
+    let (mut other, _) = session(&house);
+    slow.send(&query(
+        "SELECT repeat('x', 1000) FROM generate_series(1, 50000)",
+    ));
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(ask(&mut other, "SELECT 1"), "1 I");
+    assert_eq!(slow.answer_rows(), 50_000);
+}
+
+#[test]
+fn idle_sessions_end_where_a_limit_is_set() {
+    let mut settings = settings(ClientTls::Off);
+    settings.limits.idle_timeout_ms = 300;
+    let house = House::start(settings);
+    let (mut raw, _) = session(&house);
+    assert!(raw.last_error().starts_with("57P05"));
+}

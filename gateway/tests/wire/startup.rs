@@ -1,0 +1,310 @@
+//! What a client may send before it is in, and what it gets for everything else.
+
+use provost_gateway::settings::ClientTls;
+
+use crate::{
+    house::{self, House, certificate, settings, tokens},
+    raw::{GSSAPI_REQUEST, Raw, TLS_REQUEST, message, password, startup, startup_of},
+};
+
+/// Sends `bytes` to a gateway; the error it gives must begin so.
+fn check(house: &House, bytes: &[u8], expected: &str) {
+    let error = Raw::connect(house.address).send(bytes).last_error();
+    assert!(error.starts_with(expected), "{error}\nexpected {expected}");
+}
+
+#[test]
+fn nothing_is_carried_over_from_before_tls() {
+    let house = House::start(settings(certificate()));
+    // The class of CVE-2021-23214: a start-up message smuggled in before the handshake.
+    let mut bytes = TLS_REQUEST.to_vec();
+    bytes.extend(startup(&[("user", "ann"), ("database", "shop")]));
+    check(
+        &house,
+        &bytes,
+        "08P01 received unencrypted data after an encryption request",
+    );
+    let mut bytes = GSSAPI_REQUEST.to_vec();
+    bytes.push(0);
+    check(&house, &bytes, "08P01 received unencrypted data");
+    check(
+        &house,
+        &startup(&[("user", "ann")]),
+        "28000 this gateway requires an encrypted connection: connect with sslmode=require",
+    );
+
+    let mut raw = Raw::connect(house.address);
+    assert_eq!(raw.send(&GSSAPI_REQUEST).byte(), b'N');
+    assert!(
+        raw.send(&GSSAPI_REQUEST)
+            .last_error()
+            .starts_with("08P01 an encryption request came twice")
+    );
+    let mut raw = Raw::connect(house.address);
+    assert_eq!(raw.send(&GSSAPI_REQUEST).byte(), b'N');
+    assert_eq!(raw.send(&TLS_REQUEST).byte(), b'S');
+    // A second, in the clear, is no handshake: the connection closes.
+    raw.send(&TLS_REQUEST);
+}
+
+#[test]
+fn a_start_up_is_read_strictly() {
+    let house = House::start(settings(ClientTls::Off));
+    let mut raw = Raw::connect(house.address);
+    assert_eq!(raw.send(&TLS_REQUEST).byte(), b'N');
+    assert!(raw.send(&TLS_REQUEST).last_error().starts_with("08P01"));
+
+    check(
+        &house,
+        &[0, 0, 0, 0],
+        "08P01 invalid length of startup packet",
+    );
+    check(
+        &house,
+        &10_001_u32.to_be_bytes(),
+        "08P01 invalid length of startup packet",
+    );
+    check(
+        &house,
+        &u32::MAX.to_be_bytes(),
+        "08P01 invalid length of startup packet",
+    );
+    check(
+        &house,
+        &startup_of(2 << 16, b"user\0ann\0\0"),
+        "0A000 unsupported frontend protocol 2.0",
+    );
+    check(
+        &house,
+        &startup_of(3 << 16, b"user\0a\xffn\0\0"),
+        "22021 start-up parameter `user` is not valid UTF-8",
+    );
+    check(
+        &house,
+        &startup_of(3 << 16, b"user\0ann\0\0junk"),
+        "08P01 invalid startup packet layout",
+    );
+    check(
+        &house,
+        &startup_of(3 << 16, b"user\0ann\0user\0bob\0\0"),
+        "08P01 start-up parameter `user` is given twice",
+    );
+    check(
+        &house,
+        &startup(&[("user", "ann"), ("replication", "database")]),
+        "0A000 replication",
+    );
+    check(
+        &house,
+        &startup(&[("user", "ann"), ("options", "-B 100")]),
+        "42501 `-B`",
+    );
+    check(
+        &house,
+        &startup(&[("database", "shop")]),
+        "28000 no PostgreSQL user",
+    );
+    // TLS first thing, as a web browser would: its first bytes are a length that is refused.
+    check(
+        &house,
+        &[0x16, 0x03, 0x01, 0x02, 0x00],
+        "08P01 invalid length",
+    );
+}
+
+#[test]
+fn passwords_come_when_asked_for_and_once() {
+    let house = House::start(settings(ClientTls::Off));
+    let ann = startup(&[("user", "ann"), ("database", "shop")]);
+    let mut early = ann.clone();
+    early.extend(password("guess"));
+    check(
+        &house,
+        &early,
+        "08P01 received a message before it was asked for",
+    );
+
+    for (answer, expected) in [
+        (
+            message(b'Q', b"SELECT 1\0"),
+            "08P01 expected a password message, got message type `Q`",
+        ),
+        (
+            vec![b'p', 0x7f, 0xff, 0xff, 0xff],
+            "08P01 invalid length of password message",
+        ),
+        (
+            vec![b'p', 0, 0, 0, 0],
+            "08P01 invalid length of password message",
+        ),
+        (message(b'p', b"a\0b\0"), "08P01 invalid password message"),
+        (message(b'p', b"abc"), "08P01 invalid password message"),
+        (message(b'p', b"\xff\xfe\0"), "28P01"),
+        (message(b'p', b"\0"), "28P01"),
+        (message(b'p', b"hunter2\0"), "28P01"),
+    ] {
+        let mut raw = Raw::connect(house.address);
+        raw.send(&ann);
+        assert_eq!(raw.message(), (b'R', vec![0, 0, 0, 3]));
+        let error = raw.send(&answer).last_error();
+        assert!(error.starts_with(expected), "{error}\nexpected {expected}");
+    }
+
+    // A second password, after the session began, ends it.
+    let mut raw = Raw::log_in(
+        house.address,
+        &[("user", "ann"), ("database", "shop")],
+        &tokens().good("ann"),
+    );
+    raw.until(b'Z');
+    let error = raw.send(&password("again")).last_error();
+    assert!(error.starts_with("08P01"), "{error}");
+    // As does a second start-up message.
+    let mut raw = Raw::log_in(
+        house.address,
+        &[("user", "ann"), ("database", "shop")],
+        &tokens().good("ann"),
+    );
+    raw.until(b'Z');
+    let error = raw.send(&ann).last_error();
+    assert!(error.starts_with("08P01"), "{error}");
+}
+
+#[test]
+fn a_refused_log_in_says_what_to_do_and_is_recorded() {
+    let house = House::start(settings(ClientTls::Off));
+    let shop = [("user", "ann"), ("database", "shop")];
+    let cases: &[(&[(&str, &str)], String, &str)] = &[
+        (&shop, tokens().make("ann", house::AUDIENCE, -3000), "28000"),
+        (&shop, tokens().make("ann", "another", 600), "28000"),
+        (&shop, tokens().good("bob"), "28000 the token is of `bob`"),
+        (
+            &[("user", "ann"), ("database", "vault")],
+            tokens().good("ann"),
+            "3D000 database \"vault\" does not exist: this gateway has `shop`",
+        ),
+        (
+            &[
+                ("user", "ann"),
+                ("database", "shop"),
+                ("client_encoding", "LATIN1"),
+            ],
+            tokens().good("ann"),
+            "22023 client_encoding `LATIN1`",
+        ),
+        (
+            &[
+                ("user", "ann"),
+                ("database", "shop"),
+                ("standard_conforming_strings", "off"),
+            ],
+            tokens().good("ann"),
+            "22023 standard_conforming_strings",
+        ),
+        (
+            &[
+                ("user", "ann"),
+                ("database", "shop"),
+                ("provost.principal", "root"),
+            ],
+            tokens().good("ann"),
+            "42501 start-up setting `provost.principal`",
+        ),
+        (
+            &[
+                ("user", "ann"),
+                ("database", "shop"),
+                ("options", "-c role=postgres"),
+            ],
+            tokens().good("ann"),
+            "42501 start-up setting `role`",
+        ),
+        (
+            &[
+                ("user", "ann"),
+                ("database", "shop"),
+                ("session_authorization", "postgres"),
+            ],
+            tokens().good("ann"),
+            "42501 start-up setting `session_authorization`",
+        ),
+    ];
+    for (parameters, token, expected) in cases {
+        let error = Raw::log_in(house.address, parameters, token).last_error();
+        assert!(error.starts_with(expected), "{error}\nexpected {expected}");
+        assert!(
+            !error.contains("vault\" does not exist: this gateway") || error.contains("`shop`")
+        );
+    }
+    let records = house.stop();
+    assert_eq!(
+        records.matches("\"event\":\"refused\"").count(),
+        cases.len(),
+        "{records}"
+    );
+    assert!(
+        records.contains("\"principal\":\"bob\""),
+        "whose token it was is known: {records}"
+    );
+    assert!(!records.contains("\"event\":\"opened\""));
+}
+
+#[test]
+fn a_stranger_learns_no_target() {
+    let house = House::start(settings(ClientTls::Off));
+    for database in ["shop", "vault"] {
+        let error = Raw::log_in(
+            house.address,
+            &[("user", "ann"), ("database", database)],
+            "nonsense",
+        )
+        .last_error();
+        assert!(
+            error.starts_with("28P01") && !error.contains("shop"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_newer_protocol_is_negotiated_down() {
+    let house = House::start(settings(ClientTls::Off));
+    let mut raw = Raw::connect(house.address);
+    raw.send(&startup_of(
+        (3 << 16) | 2,
+        b"user\0ann\0database\0shop\0_pq_.zip\0on\0\0",
+    ));
+    let expected = [&[0, 0, 0, 0, 0, 0, 0, 1][..], b"_pq_.zip\0"].concat();
+    assert_eq!(raw.message(), (b'v', expected));
+    assert_eq!(raw.message(), (b'R', vec![0, 0, 0, 3]));
+    raw.send(&password(&tokens().good("ann")));
+    assert_eq!(raw.until(b'Z'), b"I");
+}
+
+#[test]
+fn too_many_are_told() {
+    let mut settings = settings(ClientTls::Off);
+    settings.limits.connections_max = 2;
+    settings.limits.connections_per_principal_max = 1;
+    let house = House::start(settings);
+    let parameters = [("user", "ann"), ("database", "shop")];
+    let mut first = Raw::log_in(house.address, &parameters, &tokens().good("ann"));
+    first.until(b'Z');
+    let mut second = Raw::log_in(house.address, &parameters, &tokens().good("ann"));
+    let _waits = Raw::connect(house.address);
+    assert!(
+        second
+            .last_error()
+            .starts_with("53300 too many sessions of `ann`")
+    );
+}
+
+#[test]
+fn silence_is_cut() {
+    let mut settings = settings(ClientTls::Off);
+    settings.limits.startup_timeout_ms = 100;
+    let house = House::start(settings);
+    let mut raw = Raw::connect(house.address);
+    raw.send(&[0, 0]);
+    raw.closes();
+}

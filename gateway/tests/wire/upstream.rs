@@ -1,0 +1,139 @@
+//! Servers that can't be had, or that the gateway must not trust.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    thread,
+};
+
+use provost_gateway::settings::{ClientTls, Host, Secret, ServerTls};
+
+use crate::{
+    house::{House, cluster, settings_for, start_cluster, target, tokens},
+    raw::{Raw, message},
+};
+
+#[test]
+fn a_gateway_does_not_start_without_its_server() {
+    let mut nobody = target(cluster());
+    nobody.port = 1;
+    let error = House::try_start(settings_for(ClientTls::Off, nobody))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("target `shop`: the server can't be reached"),
+        "{error}"
+    );
+
+    let mut wrong = target(cluster());
+    wrong.password = Some(Secret::new(&b"wrong"[..]));
+    let error = House::try_start(settings_for(ClientTls::Off, wrong))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("28P01"), "{error}");
+    assert!(!error.contains("wrong"), "{error}");
+}
+
+#[test]
+fn a_server_that_goes_away_is_said_and_recorded() {
+    let own = start_cluster();
+    let house = House::start(settings_for(ClientTls::Off, target(&own)));
+    let parameters = [("user", "ann"), ("database", "shop")];
+    Raw::log_in(house.address, &parameters, &tokens().good("ann")).until(b'Z');
+    own.stop().unwrap();
+    let error = Raw::log_in(house.address, &parameters, &tokens().good("ann")).last_error();
+    assert!(
+        error.starts_with("08006 target `shop` can't be reached"),
+        "{error}"
+    );
+    let records = house.stop();
+    assert!(records.contains("\"sqlstate\":\"08006\""), "{records}");
+}
+
+/// A server that answers the start-up message with `answer`; what the gateway says of it.
+fn impostor(answer: Vec<u8>, password: Option<&str>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut target = target(cluster());
+    target.host = Host::Tcp("127.0.0.1".into());
+    target.port = listener.local_addr().unwrap().port();
+    target.password = password.map(|password| Secret::new(password.as_bytes()));
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut bytes = [0; 1024];
+        let _ = stream.read(&mut bytes).unwrap();
+        stream.write_all(&answer).unwrap();
+        let mut said = Vec::new();
+        let _ = stream.read_to_end(&mut said);
+        said
+    });
+    let error = House::try_start(settings_for(ClientTls::Off, target))
+        .err()
+        .unwrap()
+        .to_string();
+    let said = server.join().unwrap();
+    assert!(
+        !said.windows(6).any(|window| window == b"secret"),
+        "the password was given away"
+    );
+    error
+}
+
+#[test]
+fn the_credential_is_not_given_to_whoever_asks() {
+    let ask = |code: u32, rest: &[u8]| message(b'R', &[&code.to_be_bytes(), rest].concat());
+    for (answer, password, expected) in [
+        (ask(3, b""), Some("secret"), "cleartext authentication"),
+        (ask(5, b"salt"), Some("secret"), "md5 authentication"),
+        (ask(7, b""), Some("secret"), "GSSAPI"),
+        (
+            ask(0, b""),
+            Some("secret"),
+            "did not ask for the configured password",
+        ),
+        (ask(0, b""), None, "did not ask for the configured password"),
+        (
+            ask(10, b"SCRAM-SHA-1\0\0"),
+            Some("secret"),
+            "a SASL mechanism other than SCRAM-SHA-256",
+        ),
+        (ask(10, b"SCRAM-SHA-256\0\0"), None, "no `password`"),
+        (ask(12, b"v=x"), Some("secret"), "unexpected message"),
+        (
+            [ask(10, b"SCRAM-SHA-256\0\0"), ask(0, b"")].concat(),
+            Some("secret"),
+            "did not ask for the configured password",
+        ),
+        (
+            [
+                ask(10, b"SCRAM-SHA-256\0\0"),
+                ask(11, b"r=other,s=c2FsdA==,i=4096"),
+            ]
+            .concat(),
+            Some("secret"),
+            "SCRAM authentication",
+        ),
+        (message(b'Z', b"I"), Some("secret"), "unexpected message"),
+        (
+            vec![b'R', 0xff, 0xff, 0xff, 0xff],
+            Some("secret"),
+            "the server",
+        ),
+    ] {
+        let error = impostor(answer, password);
+        assert!(error.contains(expected), "{error}\nexpected {expected}");
+    }
+}
+
+#[test]
+fn a_server_without_tls_is_refused_where_tls_is_configured() {
+    let mut target = target(cluster());
+    target.host = Host::Tcp("127.0.0.1".into());
+    target.tls = ServerTls::Require;
+    let error = House::try_start(settings_for(ClientTls::Off, target))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("does not offer TLS"), "{error}");
+}
