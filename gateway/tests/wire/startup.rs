@@ -170,11 +170,14 @@ fn passwords_come_when_asked_for_and_once() {
     assert!(error.starts_with("08P01"), "{error}");
 }
 
+/// Start-up parameters, the token, how the error begins.
+type Case<'a> = (&'a [(&'a str, &'a str)], String, &'a str);
+
 #[test]
 fn a_refused_log_in_says_what_to_do_and_is_recorded() {
     let house = House::start(settings(ClientTls::Off));
     let shop = [("user", "ann"), ("database", "shop")];
-    let cases: &[(&[(&str, &str)], String, &str)] = &[
+    let cases: &[Case<'_>] = &[
         (&shop, tokens().make("ann", house::AUDIENCE, -3000), "28000"),
         (&shop, tokens().make("ann", "another", 600), "28000"),
         (&shop, tokens().good("bob"), "28000 the token is of `bob`"),
