@@ -14,7 +14,7 @@ use provost_engine::{
     facts::{Access, Column, Facts, Kind, Lineage, Object},
     principal::{Authentication, Principal, Session},
     sql::{Refusal, Statement},
-    verdict::{BundleDigest, Decision, OutputMask, Transform, Verdict},
+    verdict::{BundleDigest, Decision, OutputMask, Verdict},
 };
 use provost_evidence::record::{
     ChangeRecord, DecisionRecord, MaskingRecord, Micros, Phase, Record, SessionEvent, SessionRecord,
@@ -328,21 +328,9 @@ fn masking(mask: &OutputMask, facts: &Facts) -> MaskingRecord {
         output_column: name.unwrap_or_default(),
         source_columns: texts(&mask.sources),
         class: mask.class.to_string(),
-        transform: transform_words(&mask.transform),
+        transform: mask.transform.to_string(),
         rule: texts(&mask.rules).join(", "),
         controls: texts(&mask.controls),
-    }
-}
-
-/// The transform in the policy language's words.
-fn transform_words(transform: &Transform) -> String {
-    match transform {
-        Transform::Redact => "redact".to_owned(),
-        Transform::Null => "null".to_owned(),
-        Transform::Last(count) => format!("last {count}"),
-        Transform::First(count) => format!("first {count}"),
-        Transform::KeepDomain => "keep domain".to_owned(),
-        Transform::Constant(text) => format!("constant {text:?}"),
     }
 }
 
