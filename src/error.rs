@@ -45,14 +45,14 @@ pub(crate) enum Error {
     },
     /// Evidence can't be written, sealed or read.
     #[error(transparent)]
-    Evidence(#[from] provost_evidence::Error),
+    Evidence(Box<provost_evidence::Error>),
     /// The evidence folder can't be used by a gateway.
     #[error("evidence folder `{}`: {source}", folder.display())]
     Log {
         /// The folder.
         folder: PathBuf,
         /// Why.
-        source: provost_evidence::Error,
+        source: Box<provost_evidence::Error>,
     },
     /// There is no such store.
     #[error("there is no evidence at `{}`: give the folder that `[evidence] store` names", folder.display())]
@@ -76,13 +76,25 @@ pub(crate) enum Error {
     Issuer(#[from] provost_gateway::identity::Error),
     /// The gateway.
     #[error(transparent)]
-    Gateway(#[from] provost_gateway::error::Error),
+    Gateway(Box<provost_gateway::error::Error>),
     /// The demo.
     #[error(transparent)]
     Demo(#[from] demo::Error),
     /// The runtime or a signal handler could not be set up.
     #[error("could not start: {0}")]
     Runtime(#[source] std::io::Error),
+}
+
+impl From<provost_evidence::Error> for Error {
+    fn from(error: provost_evidence::Error) -> Self {
+        Self::Evidence(Box::new(error))
+    }
+}
+
+impl From<provost_gateway::error::Error> for Error {
+    fn from(error: provost_gateway::error::Error) -> Self {
+        Self::Gateway(Box::new(error))
+    }
 }
 
 impl Error {

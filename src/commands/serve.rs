@@ -166,7 +166,7 @@ fn open_log(config: &Config) -> Result<Arc<Log>, Error> {
     let options = LogOptions::new(folder, &config.evidence.gateway);
     let (log, recovery) = Log::open(options).map_err(|source| Error::Log {
         folder: folder.clone(),
-        source,
+        source: Box::new(source),
     })?;
     if recovery.cut_bytes > 0 || recovery.statements_open > 0 {
         tracing::warn!(

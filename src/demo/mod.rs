@@ -12,6 +12,13 @@ mod files;
 pub(crate) mod issuer;
 mod people;
 mod play;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the end-to-end tests include this module too and use all of it"
+    )
+)]
 mod postgres;
 mod proof;
 mod story;
