@@ -223,7 +223,7 @@ fn put_object(
     Ok(manifest)
 }
 
-fn parquet_bytes(
+pub(crate) fn parquet_bytes(
     dataset: Dataset,
     batch: &RecordBatch,
 ) -> Result<Vec<u8>, parquet::errors::ParquetError> {

@@ -340,47 +340,35 @@ async fn a_crash_before_any_put_and_between_the_last_steps_loses_and_doubles_not
             break;
         }
         recover_and_check(crashed.path()).await;
-        // Steps 4 to 6: the new state file, the segments, and the pending file come and go one by one.
-        let pending = std::fs::read(Pending::path(&crashed_again(&crashed, nth).await)).unwrap();
-        for keep_segments in [true, false] {
-            let late = tempfile::tempdir().unwrap();
-            copy_folder(original.path(), late.path());
-            std::fs::write(Pending::path(&late.path().join("log")), &pending).unwrap();
-            if keep_segments {
-                let first = original_segment(&pending);
-                std::fs::write(late.path().join("log").join(segment::file_name(0)), first).unwrap();
-            }
-            recover_and_check(late.path()).await;
-        }
     }
     assert!(nth > 10);
+    // Steps 4 to 6: the new state file is there, the segment and the pending file not deleted yet.
+    let (pending, first) = pending_and_segment().await;
+    for keep_segment in [true, false] {
+        let late = tempfile::tempdir().unwrap();
+        copy_folder(original.path(), late.path());
+        std::fs::write(Pending::path(&late.path().join("log")), &pending).unwrap();
+        if keep_segment {
+            std::fs::write(late.path().join("log").join(segment::file_name(0)), &first).unwrap();
+        }
+        recover_and_check(late.path()).await;
+    }
 }
 
-/// The pending file survives recovery nowhere, so it is taken from a second snapshot of the same point.
-async fn crashed_again(_crashed: &tempfile::TempDir, nth: usize) -> PathBuf {
-    let folder = tempfile::tempdir().unwrap().keep();
-    let to = tempfile::tempdir().unwrap().keep();
-    let log = open_log(&folder);
-    let trouble = Trouble::Snapshot {
-        from: folder.clone(),
-        to: to.clone(),
-    };
-    let sealer = sealer(&log, faulty(store(&folder), nth, trouble))
+/// The files that step 5 and 6 delete, as they are before: the pending file and the segment it was made from.
+async fn pending_and_segment() -> (Vec<u8>, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open_log(folder.path());
+    let sealer = sealer(&log, faulty(store(folder.path()), 1, Trouble::Refused))
         .await
         .unwrap();
     append(&log, two_statements()).await;
-    sealer.seal_now(Micros(MIDNIGHT)).await.unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
-    to.join("log")
-}
-
-/// The segment that the pending seal was made from.
-fn original_segment(_pending: &[u8]) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let log = open_log(folder.path());
-    futures::executor::block_on(append(&log, two_statements()));
-    drop(log);
-    std::fs::read(folder.path().join("log").join(segment::file_name(0))).unwrap()
+    sealer.seal_now(Micros(MIDNIGHT)).await.unwrap_err();
+    let log = folder.path().join("log");
+    (
+        std::fs::read(Pending::path(&log)).unwrap(),
+        std::fs::read(log.join(segment::file_name(0))).unwrap(),
+    )
 }
 
 async fn recover_and_check(folder: &FilePath) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::key::SigningKey;
+use crate::ledger::checkpoint;
 use crate::testing::*;
 
 async fn report(folder: &Path) -> Report {
@@ -185,7 +186,6 @@ async fn another_key_another_gateway_s_key_and_no_key_are_refused() {
 /// fitting manifest and seal. Only the signature is out of reach, and it is what must fail.
 #[tokio::test]
 async fn a_consistent_rewrite_without_the_key_fails_at_the_signature() {
-    use crate::ledger::checkpoint;
     let folder = intact().await;
     let target = tempfile::tempdir().unwrap();
     let log = open_log(target.path());
@@ -244,4 +244,165 @@ async fn a_rollback_to_an_older_state_is_consistent_but_unanchored_and_the_log_s
             .any(|problem| problem.object.ends_with("sealer.json")),
         "{report}"
     );
+}
+
+/// Rewrites the last seal as the holder of the key could: documents edited, digests and signature made to fit.
+fn resign(
+    folder: &Path,
+    edit: impl FnOnce(&mut crate::ledger::documents::Seal, &mut checkpoint::Statement),
+) {
+    use crate::ledger::{documents, sha256};
+    let ledger = folder.join("store/ledger/gateway-1");
+    let at = |kind: &str, ending: &str| ledger.join(kind).join(format!("{:020}{ending}", 3));
+    let signed = std::fs::read(at("checkpoints", "")).unwrap();
+    let mut statement = checkpoint::open(&signed, &key().public(GATEWAY)).unwrap();
+    let mut seal = serde_json::from_slice(&std::fs::read(at("seals", ".json")).unwrap()).unwrap();
+    edit(&mut seal, &mut statement);
+    let bytes = documents::encode(&seal).unwrap();
+    statement.seal_sha256 = sha256(&bytes);
+    std::fs::write(at("seals", ".json"), bytes).unwrap();
+    let signed = checkpoint::sign(&key(), GATEWAY, &statement).unwrap();
+    std::fs::write(at("checkpoints", ""), &signed).unwrap();
+    std::fs::write(ledger.join("checkpoint"), signed).unwrap();
+}
+
+/// Signatures and digests fit in each case, so what must bite is the one check behind them.
+#[tokio::test]
+async fn a_signed_seal_that_contradicts_the_ledger_is_found_by_the_check_meant_for_it() {
+    type Edit = fn(&mut crate::ledger::documents::Seal, &mut checkpoint::Statement);
+    let cases: [(Edit, Fault); 8] = [
+        (|_, statement| statement.root.0[0] ^= 1, Fault::Root),
+        (
+            |_, statement| statement.size += 1,
+            Fault::Field { field: "tree_size" },
+        ),
+        (
+            |seal, _| seal.previous = None,
+            Fault::Field { field: "previous" },
+        ),
+        (|seal, _| seal.epoch = 0, Fault::Field { field: "epoch" }),
+        (
+            |seal, _| seal.first_sequence += 1,
+            Fault::Field {
+                field: "first_sequence",
+            },
+        ),
+        (
+            |seal, _| seal.first_log_index += 1,
+            Fault::Field {
+                field: "first_log_index",
+            },
+        ),
+        (
+            |seal, _| seal.manifests.reverse(),
+            Fault::Field {
+                field: "first_log_index",
+            },
+        ),
+        (
+            |seal, _| drop(seal.manifests.pop()),
+            Fault::Field { field: "tree_size" },
+        ),
+    ];
+    let folder = intact().await;
+    for (number, (edit, expected)) in cases.into_iter().enumerate() {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(folder.path(), copy.path());
+        resign(copy.path(), edit);
+        let report = report(copy.path()).await;
+        assert!(
+            report
+                .problems
+                .iter()
+                .any(|problem| problem.fault == expected),
+            "case {number}: {report}"
+        );
+    }
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(folder.path(), copy.path());
+    resign(copy.path(), |_, _| {});
+    assert!(
+        report(copy.path()).await.is_intact(),
+        "resigning alone changes nothing"
+    );
+}
+
+/// The holder of the key rewrites rows: manifest, seal and signature fit, the numbering or the root doesn't.
+#[tokio::test]
+async fn rewritten_rows_are_found_by_their_numbers_or_by_the_root() {
+    use crate::dataset::{Cell, Dataset};
+    use crate::ledger::{documents, sha256};
+    use crate::record::Micros;
+    let row = |index: i64, actor: &str| {
+        let mut row = vec![
+            Cell::text(GATEWAY),
+            Cell::Integer(index),
+            Cell::Integer(1),
+            Cell::Time(MIDNIGHT),
+        ];
+        row.extend([
+            Cell::text(actor),
+            Cell::text("start"),
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+        ]);
+        row
+    };
+    let cases = [
+        (vec![row(0, "gateway"), row(1, "gateway")], None),
+        (
+            vec![row(1, "gateway"), row(0, "gateway")],
+            Some(Fault::Rows),
+        ),
+        (vec![row(0, "gateway")], Some(Fault::Rows)),
+        (
+            vec![row(0, "gateway"), row(1, "gateway"), row(2, "gateway")],
+            Some(Fault::Rows),
+        ),
+        (
+            vec![row(0, "gateway"), row(1, "mallory")],
+            Some(Fault::Root),
+        ),
+    ];
+    for (rows, expected) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open_log(folder.path());
+        let sealer = sealer(&log, store(folder.path())).await.unwrap();
+        append(&log, [change(MIDNIGHT), change(MIDNIGHT)]).await;
+        sealer.seal_now(Micros(MIDNIGHT)).await.unwrap();
+        let root = folder.path().join("store");
+        let batch = Dataset::Changes.batch(&rows).unwrap();
+        let object = crate::seal::build::parquet_bytes(Dataset::Changes, &batch).unwrap();
+        let manifest_at = find(&root, "/manifests/");
+        let mut manifest: documents::Manifest =
+            serde_json::from_slice(&std::fs::read(&manifest_at).unwrap()).unwrap();
+        (manifest.sha256, manifest.bytes) = (sha256(&object), object.len() as u64);
+        std::fs::write(root.join(&manifest.key), object).unwrap();
+        let manifest = documents::encode(&manifest).unwrap();
+        std::fs::write(&manifest_at, &manifest).unwrap();
+        let seal_at = find(&root, "/seals/");
+        let mut seal: documents::Seal =
+            serde_json::from_slice(&std::fs::read(&seal_at).unwrap()).unwrap();
+        seal.manifests[0].sha256 = sha256(&manifest);
+        let seal = documents::encode(&seal).unwrap();
+        let signed_at = find(&root, "/checkpoints/");
+        let public = key().public(GATEWAY);
+        let mut statement = checkpoint::open(&std::fs::read(&signed_at).unwrap(), &public).unwrap();
+        statement.seal_sha256 = sha256(&seal);
+        std::fs::write(&seal_at, seal).unwrap();
+        let signed = checkpoint::sign(&key(), GATEWAY, &statement).unwrap();
+        std::fs::write(&signed_at, &signed).unwrap();
+        std::fs::write(root.join("ledger/gateway-1/checkpoint"), signed).unwrap();
+        let report = verify(store(folder.path()).as_ref(), &[public], None)
+            .await
+            .unwrap();
+        match expected {
+            None => assert!(report.is_intact(), "{report}"),
+            Some(fault) => assert!(
+                report.problems.iter().any(|p| p.fault == fault),
+                "{fault:?}: {report}"
+            ),
+        }
+    }
 }
