@@ -21,7 +21,7 @@ const KEPT: &[u8] = b"SVCstcdnP";
 /// Appends an ErrorResponse (`E`) or NoticeResponse (`N`) rebuilt from `fields`.
 pub(crate) fn write_scrubbed(out: &mut BytesMut, kind: u8, fields: &[(u8, &[u8])]) {
     let sqlstate = sqlstate(fields);
-    let message = conditions::condition(&sqlstate);
+    let message = message(&sqlstate, fields);
     let rebuilt = fields
         .iter()
         .filter(|(code, _)| KEPT.contains(code))
@@ -31,6 +31,36 @@ pub(crate) fn write_scrubbed(out: &mut BytesMut, kind: u8, fields: &[(u8, &[u8])
         })
         .chain([(b'M', message.as_bytes()), (b'D', WITHHELD.as_bytes())]);
     backend::write_fields(out, kind, rebuilt);
+}
+
+/// PostgreSQL's own words where they hold nothing but identifiers that are kept anyway, since drivers and people read
+/// them; else the condition's name.
+fn message(sqlstate: &str, fields: &[(u8, &[u8])]) -> String {
+    let named =
+        |code| std::str::from_utf8(field(fields, code).unwrap_or_default()).unwrap_or_default();
+    let (table, column, constraint) = (named(b't'), named(b'c'), named(b'n'));
+    match sqlstate {
+        "23502" if !table.is_empty() && !column.is_empty() => {
+            format!(
+                "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
+            )
+        }
+        "23503" if !constraint.is_empty() => {
+            format!("change on table \"{table}\" violates foreign key constraint \"{constraint}\"")
+        }
+        "23505" if !constraint.is_empty() => {
+            format!("duplicate key value violates unique constraint \"{constraint}\"")
+        }
+        "23514" if !constraint.is_empty() => {
+            format!("row for relation \"{table}\" violates check constraint \"{constraint}\"")
+        }
+        "25P02" => {
+            "current transaction is aborted, commands ignored until end of transaction block"
+                .to_owned()
+        }
+        "57014" => "canceling statement due to user request or a timeout".to_owned(),
+        _ => conditions::condition(sqlstate).to_owned(),
+    }
 }
 
 /// The SQLSTATE of an error; XX000 where it is none.
@@ -89,12 +119,47 @@ mod tests {
             assert_eq!(out[0], kind);
             assert!(!out.windows(5).any(|window| window == b"45-67"));
             let rebuilt = backend::error_fields(&out[HEADER_BYTES..]).unwrap();
-            assert_eq!(field(&rebuilt, b'M'), Some(&b"unique violation"[..]));
+            assert_eq!(
+                field(&rebuilt, b'M'),
+                Some(&b"duplicate key value violates unique constraint \"kept\""[..])
+            );
             assert_eq!(field(&rebuilt, b'D'), Some(WITHHELD.as_bytes()));
             assert_eq!(field(&rebuilt, b'n'), Some(&b"kept"[..]));
             let codes: Vec<u8> = rebuilt.iter().map(|(code, _)| *code).collect();
             assert_eq!(codes, b"SVCPstcdnMD");
         }
+    }
+
+    #[test]
+    fn messages_are_rebuilt_from_identifiers() {
+        let check = |code: &str, named: &[(u8, &[u8])], expected: &str| {
+            let fields: Vec<(u8, &[u8])> = [(b'M', &b"123-45-6789"[..])]
+                .into_iter()
+                .chain(named.iter().copied())
+                .collect();
+            assert_eq!(message(code, &fields), expected);
+        };
+        let table: (u8, &[u8]) = (b't', b"orders");
+        let constraint: (u8, &[u8]) = (b'n', b"orders_key");
+        check(
+            "23502",
+            &[table, (b'c', b"id")],
+            "null value in column \"id\" of relation \"orders\" violates not-null constraint",
+        );
+        check("23502", &[table], "not null violation");
+        check(
+            "23503",
+            &[table, constraint],
+            "change on table \"orders\" violates foreign key constraint \"orders_key\"",
+        );
+        check("23505", &[], "unique violation");
+        check(
+            "23514",
+            &[table, constraint],
+            "row for relation \"orders\" violates check constraint \"orders_key\"",
+        );
+        check("22P02", &[], "invalid text representation");
+        check("22P02", &[constraint], "invalid text representation");
     }
 
     #[test]
