@@ -35,7 +35,7 @@ use self::{
     files::{DATABASE, Files, ROLE, Surroundings},
     issuer::Issuer,
     people::PEOPLE,
-    postgres::{Cluster, Listen, Options},
+    postgres::{Cluster, Options},
 };
 use crate::{
     cli,
@@ -186,12 +186,7 @@ impl Demo {
             "Starting a private PostgreSQL, a token issuer and a gateway ...",
         ));
         let issuer = Issuer::start().await?;
-        let started = tokio::task::spawn_blocking(|| {
-            Cluster::start(&Options {
-                listen: Listen::SocketOnly,
-                settings: &[],
-            })
-        });
+        let started = tokio::task::spawn_blocking(|| Cluster::start(&Options { settings: &[] }));
         let cluster = started.await.map_err(Error::Gone)??;
         let password = password()?;
         block_in_place(|| make_shop(&cluster, &password))?;

@@ -92,7 +92,11 @@ fn in_a_pipeline_a_refusal_skips_to_the_next_sync_only() {
             .unwrap(),
         "0\n"
     );
-    assert!(!house.server_log().contains("hr.salaries"));
+    assert!(
+        !house
+            .server_log()
+            .contains("SELECT salary FROM hr.salaries")
+    );
 }
 
 #[test]
@@ -223,7 +227,7 @@ fn a_cancel_needs_the_key() {
     let (mut raw, key) = Raw::logged_in(&house, Person::Dba);
     let mut guess = key.clone();
     *guess.last_mut().unwrap() ^= 1;
-    raw.send(b'Q', b"SELECT pg_sleep(2)\0");
+    raw.send(b'Q', b"SELECT count(*) FROM generate_series(1, 5000000)\0");
     let mut other = Raw::tls(&house);
     other.write(&packet(CANCEL_REQUEST, &guess));
     assert_eq!(
@@ -236,7 +240,10 @@ fn a_cancel_needs_the_key() {
         "TDCZ",
         "a guessed key cancels nothing"
     );
-    raw.send(b'Q', b"SELECT pg_sleep(60)\0");
+    raw.send(
+        b'Q',
+        b"SELECT count(*) FROM generate_series(1, 100000000000)\0",
+    );
     std::thread::sleep(std::time::Duration::from_millis(300));
     let mut other = Raw::tls(&house);
     other.write(&packet(CANCEL_REQUEST, &key));
@@ -266,7 +273,7 @@ fn statements_past_the_limits_are_refused_and_the_session_lives() {
             "many joins",
             format!(
                 "SELECT 1 FROM orders o0{}",
-                (1..200)
+                (1..40)
                     .map(|n| format!(" JOIN orders o{n} USING (id)"))
                     .collect::<String>()
             ),

@@ -184,7 +184,7 @@ fn evidence_survives_restarts() {
         2
     );
     assert_eq!(
-        house.count("SELECT count(*) FROM statements WHERE sql = 'SELECT 42'"),
+        house.count("SELECT count(*) FROM statements WHERE kind = 'select' AND decided_at > (SELECT max(at) FROM changes WHERE what = 'start')"),
         1
     );
 }

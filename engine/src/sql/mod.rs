@@ -120,6 +120,8 @@ pub fn analyse(text: &[u8], context: &Context<'_>) -> Result<Vec<Statement>, Ref
 /// The literal constants and comments of a text that can't be analysed, by its tokens alone; `None` when even that fails.
 #[must_use]
 pub fn literal_spans(text: &str) -> Option<Vec<Range<usize>>> {
+    // The lexer is quadratic in what the limits refuse.
+    caps::check(text.as_bytes()).ok()?;
     let tokens = authority::tokens(text)?;
     Some(
         tokens
