@@ -300,7 +300,7 @@ fn a_server_that_was_never_there_stops_the_start() {
             "/nonexistent",
         )
     });
-    refused_start(&house, &["shop", "/nonexistent"]);
+    refused_start(&house, &["shop", "`host`"]);
 }
 
 #[test]
