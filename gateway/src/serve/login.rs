@@ -5,7 +5,15 @@
 
 use std::{cell::RefCell, io, net::IpAddr, rc::Rc, sync::Arc, time::SystemTime};
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::BytesMut;
+use pgwire::{
+    error::{PgWireError, PgWireResult},
+    messages::{
+        Message as _,
+        response::{ReadyForQuery, TransactionStatus},
+        startup::{self, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey},
+    },
+};
 use provost_engine::principal::{Authentication, Principal, Session};
 use provost_evidence::Durability;
 
@@ -20,7 +28,6 @@ use crate::{
     cancel::Issued,
     judge::Fatal,
     judgement::{Cache, SessionJudge},
-    protocol::frame,
     record::{self, Client, SessionId},
     session::{Core, Limits, Token},
     stream::Stream,
@@ -120,7 +127,7 @@ impl Attempt<'_> {
         known: &mut Option<Principal>,
     ) -> Result<LoggedIn, Failure> {
         if let Some(options) = &self.startup.negotiate {
-            tokio::io::AsyncWriteExt::write_all(stream, &negotiation(options)).await?;
+            tokio::io::AsyncWriteExt::write_all(stream, &negotiation(options)?).await?;
         }
         let token = password::ask(stream).await??;
         let (principal, expires_at) = self.authenticate(&token, known).await?;
@@ -184,7 +191,7 @@ impl Attempt<'_> {
         let opened = record::session_opened(SystemTime::now(), id, &session);
         self.house.bench.append(&opened, Durability::Power).await?;
         Ok(LoggedIn {
-            greeting: greeting(&server, &issued),
+            greeting: greeting(&server, &issued)?,
             server,
             core,
             id: id.clone(),
@@ -267,37 +274,36 @@ async fn search_path(server: &mut Server) -> Result<Arc<[Arc<str>]>, upstream::E
 }
 
 /// NegotiateProtocolVersion: minor version 0, and the protocol options that are not known, which is all of them.
-fn negotiation(options: &[String]) -> BytesMut {
+fn negotiation(options: &[String]) -> Result<BytesMut, Fatal> {
     let mut out = BytesMut::new();
-    frame::write(&mut out, b'v', |body| {
-        body.put_i32(0);
-        body.put_i32(i32::try_from(options.len()).unwrap_or(0));
-        for option in options {
-            body.put_slice(option.as_bytes());
-            body.put_u8(0);
-        }
-    });
-    out
+    NegotiateProtocolVersion::new(0, options.to_vec())
+        .encode(&mut out)
+        .map_err(too_large)?;
+    Ok(out)
 }
 
 /// Everything from AuthenticationOk to ReadyForQuery: the server's parameters, a cancel key of ours.
-fn greeting(server: &Server, issued: &Issued) -> BytesMut {
+fn greeting(server: &Server, issued: &Issued) -> Result<BytesMut, Fatal> {
     let mut out = BytesMut::new();
-    frame::write(&mut out, b'R', |body| body.put_i32(0));
-    for (name, value) in &server.parameters {
-        frame::write(&mut out, b'S', |body| {
-            body.put_slice(name.as_bytes());
-            body.put_u8(0);
-            body.put_slice(value.as_bytes());
-            body.put_u8(0);
-        });
-    }
-    frame::write(&mut out, b'K', |body| {
-        body.put_i32(issued.process_id);
-        body.put_i32(issued.secret);
-    });
-    frame::write(&mut out, b'Z', |body| body.put_u8(b'I'));
-    out
+    let mut written = || -> PgWireResult<()> {
+        startup::Authentication::Ok.encode(&mut out)?;
+        for (name, value) in &server.parameters {
+            ParameterStatus::new(name.clone(), value.clone()).encode(&mut out)?;
+        }
+        BackendKeyData::new(issued.process_id, SecretKey::I32(issued.secret)).encode(&mut out)?;
+        ReadyForQuery::new(TransactionStatus::Idle).encode(&mut out)
+    };
+    written().map_err(too_large)?;
+    Ok(out)
+}
+
+/// A start-up answer that the protocol has no room for.
+fn too_large(error: PgWireError) -> Fatal {
+    tracing::warn!(%error, "a start-up answer could not be written");
+    fatal(
+        "08P01",
+        "the gateway's answer to the start-up message is too large: send fewer start-up parameters",
+    )
 }
 
 /// What a client is told of a server that it can't have. The operator reads the rest in the gateway's own log.

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use bytes::BytesMut;
+use pgwire::messages::{Message as _, startup::Authentication};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{farewell::fatal, first::has_early_bytes};
@@ -19,8 +21,11 @@ pub(super) async fn ask(stream: &mut Stream) -> io::Result<Result<String, Fatal>
             "received a message before it was asked for: wait for the gateway's answer to the start-up message",
         )));
     }
-    // AuthenticationCleartextPassword.
-    stream.write_all(b"R\0\0\0\x08\0\0\0\x03").await?;
+    let mut request = BytesMut::new();
+    Authentication::CleartextPassword
+        .encode(&mut request)
+        .map_err(io::Error::other)?;
+    stream.write_all(&request).await?;
     stream.flush().await?;
     let mut header = [0_u8; 5];
     stream.read_exact(&mut header).await?;
