@@ -268,7 +268,11 @@ fn every_source_file_opens_with_what_it_is_for() {
 fn no_file_holds_too_much() {
     let long: Vec<String> = files_ending("rs")
         .iter()
-        .filter(|(path, _)| !path.iter().any(|part| part == "tests" || part == "tests.rs"))
+        .filter(|(path, _)| {
+            !path
+                .iter()
+                .any(|part| part == "tests" || part == "tests.rs")
+        })
         .map(|(path, text)| (path, before_tests(text).lines().count()))
         .filter(|(_, lines)| *lines > FILE_LINES_MAX)
         .map(|(path, lines)| format!("{}: {lines} lines before its tests", path.display()))

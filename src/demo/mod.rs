@@ -12,13 +12,6 @@ mod files;
 pub(crate) mod issuer;
 mod people;
 mod play;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the end-to-end tests include this module too and use all of it"
-    )
-)]
 mod postgres;
 mod proof;
 mod story;
@@ -35,7 +28,7 @@ use self::{
     files::{DATABASE, Files, ROLE, Surroundings},
     issuer::Issuer,
     people::PEOPLE,
-    postgres::{Cluster, Options},
+    postgres::{Cluster, Listen, Options},
 };
 use crate::{
     cli,
@@ -186,7 +179,12 @@ impl Demo {
             "Starting a private PostgreSQL, a token issuer and a gateway ...",
         ));
         let issuer = Issuer::start().await?;
-        let started = tokio::task::spawn_blocking(|| Cluster::start(&Options { settings: &[] }));
+        let started = tokio::task::spawn_blocking(|| {
+            Cluster::start(&Options {
+                listen: Listen::SocketOnly,
+                settings: &[],
+            })
+        });
         let cluster = started.await.map_err(Error::Gone)??;
         let password = password()?;
         block_in_place(|| make_shop(&cluster, &password))?;

@@ -26,7 +26,10 @@ pub(super) fn parse(text: &str) -> Result<ParseResult, Refusal> {
 pub(super) fn tokens(text: &str) -> Option<Vec<(Range<usize>, Token)>> {
     // INVARIANT: the library is never asked for the tokens of a text without any: it makes a slice of a null pointer
     // then, which is undefined behaviour (and ends the process in a debug build).
-    if text.bytes().all(|byte| byte.is_ascii_whitespace() || byte == b'\x0b') {
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii_whitespace() || byte == b'\x0b')
+    {
         return Some(Vec::new());
     }
     let tokens = pg_query::scan_tokens(text).ok()?;

@@ -226,7 +226,11 @@ fn literals_and_comments_are_found() {
         Some(std::iter::once(18..21).collect())
     );
     assert_eq!(literal_spans("SELECT 'x"), None);
-    assert_eq!(literal_spans(&"+".repeat(100_000)), None, "over a limit: not lexed at all");
+    assert_eq!(
+        literal_spans(&"+".repeat(100_000)),
+        None,
+        "over a limit: not lexed at all"
+    );
     for blank in ["", " \t\r\n\u{b}\u{c}"] {
         assert_eq!(literal_spans(blank), Some(Vec::new()), "{blank:?}");
     }

@@ -34,7 +34,9 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server can't be reached.
-    #[error("the server can't be reached: {source}; check that it runs, and the target's `host` and `port`")]
+    #[error(
+        "the server can't be reached: {source}; check that it runs, and the target's `host` and `port`"
+    )]
     Unreachable {
         /// What the operating system says.
         source: io::Error,

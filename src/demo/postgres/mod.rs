@@ -44,9 +44,21 @@ while kill -0 "$1" 2>/dev/null && [ "$tries" -lt 10 ]; do sleep 1; tries=$((trie
 rm -rf -- "$2"
 "#;
 
+/// Where the server listens, besides the socket in its own folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// Nowhere else.
+    SocketOnly,
+    /// A free port of 127.0.0.1.
+    #[cfg(test)]
+    Loopback,
+}
+
 /// What a cluster is started with.
 #[derive(Debug, Clone)]
 pub(crate) struct Options<'a> {
+    /// Where it listens.
+    pub(crate) listen: Listen,
     /// Server settings, as `-c name=value`.
     pub(crate) settings: &'a [(&'a str, &'a str)],
 }
@@ -121,7 +133,7 @@ impl Cluster {
         self.folder.path()
     }
 
-    /// The port: part of the socket's name.
+    /// The port: part of the socket's name, and of 127.0.0.1 with [`Listen::Loopback`].
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -278,10 +290,15 @@ fn try_start_server(
         .arg(folder)
         .arg("-p")
         .arg(port.to_string());
+    let listen_addresses = match options.listen {
+        Listen::SocketOnly => "",
+        #[cfg(test)]
+        Listen::Loopback => "127.0.0.1",
+    };
     // The cluster lives no longer than this process: durability would only cost time. Dynamic shared memory in the
     // data folder leaves nothing in /dev/shm.
     let own = [
-        ("listen_addresses", ""),
+        ("listen_addresses", listen_addresses),
         ("fsync", "off"),
         ("full_page_writes", "off"),
         ("dynamic_shared_memory_type", "mmap"),
@@ -411,11 +428,12 @@ fn checked(program: &'static str, output: Output) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cluster, Options};
+    use super::{Cluster, Listen, Options};
 
     #[test]
     fn starts_runs_sql_and_leaves_nothing() {
         let options = Options {
+            listen: Listen::Loopback,
             settings: &[("application_name", "own")],
         };
         let cluster = Cluster::start(&options).unwrap();
@@ -432,8 +450,11 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(message.contains("division by zero"), "{message}");
+        let port = cluster.port();
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
         assert_eq!(cluster.password().len(), 32);
         cluster.stop().unwrap();
         assert!(!folder.exists());
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
     }
 }

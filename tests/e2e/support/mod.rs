@@ -19,7 +19,7 @@ use ed25519_dalek::{
     pkcs8::{EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
 
-use crate::postgres::{Cluster, Options};
+use crate::postgres::{Cluster, Listen, Options};
 use issuer::{Issuer, TokenRequest};
 use sha2::{Digest as _, Sha256};
 
@@ -99,6 +99,7 @@ impl House {
     /// PostgreSQL, issuer, configuration; no gateway yet.
     pub(crate) fn without_gateway() -> Self {
         let options = Options {
+            listen: Listen::SocketOnly,
             settings: &[("log_statement", "all"), ("log_line_prefix", "[%p] ")],
         };
         let cluster = Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"));
