@@ -127,6 +127,9 @@ struct Demo {
 /// [`Error`]; what was started is stopped and removed then, too.
 pub(crate) async fn run(options: &cli::Demo, mode: Mode) -> Result<(), Error> {
     let mut signals = Signals::listen().map_err(CommandError::Runtime)?;
+    if let Some(folder) = &options.folder {
+        files::make_folder(folder)?;
+    }
     let demo = tokio::select! {
         demo = Demo::start(options) => demo?,
         () = signals.wait() => return Err(Error::Interrupted),
@@ -299,10 +302,7 @@ fn password() -> Result<String, Error> {
 /// Copies what is to be kept to where it is kept. The configuration goes along, as an example: its server is gone.
 fn keep(files: &Files, options: &cli::Demo) -> Result<Option<PathBuf>, Error> {
     let target = match (&options.folder, options.keep) {
-        (Some(folder), _) => {
-            files::make_folder(folder)?;
-            folder.clone()
-        }
+        (Some(folder), _) => folder.clone(),
         (None, true) => tempfile::Builder::new()
             .prefix("provost-demo-")
             .tempdir()
