@@ -9,6 +9,7 @@ mod bad_input;
 mod clients;
 mod corpus;
 mod crash;
+mod demo;
 mod denials;
 mod evidence;
 mod masks;
