@@ -42,27 +42,27 @@ impl Running {
         let mut child = demo(&[&["--interactive"], arguments].concat())
             .spawn()
             .unwrap();
-        let mut rest = BufReader::new(child.stdout.take().unwrap());
-        let mut lines = Vec::new();
-        loop {
+        let rest = BufReader::new(child.stdout.take().unwrap());
+        let mut running = Self {
+            child,
+            lines: Vec::new(),
+            rest,
+        };
+        while !running
+            .lines
+            .last()
+            .is_some_and(|line| line.contains("Ctrl-C"))
+        {
             let mut line = String::new();
-            if rest.read_line(&mut line).unwrap() == 0 {
+            if running.rest.read_line(&mut line).unwrap() == 0 {
                 let mut error = String::new();
-                child
-                    .stderr
-                    .take()
-                    .unwrap()
-                    .read_to_string(&mut error)
-                    .unwrap();
-                child.wait().unwrap();
-                panic!("the demo ended:\n{}\n{error}", lines.concat());
+                let mut stderr = running.child.stderr.take().unwrap();
+                stderr.read_to_string(&mut error).unwrap();
+                panic!("the demo ended:\n{}\n{error}", running.lines.concat());
             }
-            let is_last = line.contains("Ctrl-C");
-            lines.push(line);
-            if is_last {
-                return Self { child, lines, rest };
-            }
+            running.lines.push(line);
         }
+        running
     }
 
     /// The line to paste for somebody.
@@ -103,6 +103,14 @@ impl Running {
         let mut rest = String::new();
         self.rest.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for Running {
+    /// A test that failed leaves no demo running.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
