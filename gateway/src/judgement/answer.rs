@@ -40,6 +40,9 @@ fn expected(output: &OutputColumn) -> ExpectedColumn {
     }
 }
 
+/// SQLSTATE of every denial by policy: insufficient_privilege.
+pub(super) const DENIED: &str = "42501";
+
 /// What a denied statement's client reads.
 pub(super) fn denied(reasons: &[Reason]) -> Refused {
     let line = |reason: &Reason| match &reason.rule {
@@ -56,7 +59,7 @@ pub(super) fn denied(reasons: &[Reason]) -> Refused {
         .collect();
     hints.dedup();
     Refused {
-        sqlstate: "42501",
+        sqlstate: DENIED,
         message: format!("denied by policy: {first}"),
         detail: (!detail.is_empty()).then(|| detail.join("\n")),
         hint: (!hints.is_empty()).then(|| hints.join("; ")),

@@ -1,10 +1,12 @@
-//! Analyses, decides and logs a session's statements: the [`Judge`] behind every session.
+//! Analyses, decides and logs a session's statements: the [`crate::judge::Judge`] behind every session.
 //!
 //! It must never return a permit before the decision is in the log, nor a refusal before its record and its end are.
 
 mod analysis;
 mod answer;
+mod logging;
 mod obstacle;
+mod seam;
 pub(crate) mod setting;
 
 use std::{
@@ -18,7 +20,7 @@ use std::{
 };
 
 use provost_engine::{
-    facts::{CatalogVersion, Column, Facts, Kind, SessionEffect},
+    facts::{CatalogVersion, Facts, Kind, SessionEffect},
     graph::{Policy, SessionView},
     principal::Session,
     sql::{self, Refusal, Statement, Witness},
@@ -26,8 +28,9 @@ use provost_engine::{
 };
 use provost_evidence::{
     Durability, Log, Receipt,
-    record::{EndRecord, Outcome, Phase, Record},
+    record::{Outcome, Phase, Record},
 };
+use tokio::sync::Notify;
 
 pub(crate) use self::analysis::{Cache, STACK_BYTES};
 use self::{
@@ -36,15 +39,17 @@ use self::{
 };
 use crate::{
     catalog::Keeper,
-    judge::{End, Fatal, Judge, Parameters, Permitted, Refused, StatementSeq, Stop},
+    judge::{End, Fatal, Judge as _, Permitted, Refused, StatementSeq, Stop},
     permit::Permit,
     policy::PolicyHandle,
-    record::{self, Asked, EvidenceKey, SessionId},
+    record::{EvidenceKey, SessionId},
     settings::Durable,
 };
 
 /// Statements in one query string; more are refused.
 const STATEMENTS_MAX: usize = 1_000;
+/// Columns of one result: PostgreSQL's own `MaxTupleAttributeNumber`. More are refused before each costs a decision.
+const OUTPUTS_MAX: usize = 1_664;
 /// A catalog older than this many times the allowed age can't be relied on for masks: its reader fails.
 const CATALOG_OLD: u32 = 3;
 
@@ -66,6 +71,8 @@ pub(crate) struct Bench {
     pub(crate) statement_bytes_max: usize,
     /// See [`crate::settings::Settings`].
     pub(crate) catalog_age_max: Duration,
+    /// The log failed: the gateway must stop (P6).
+    pub(crate) failed: Notify,
 }
 
 impl Bench {
@@ -88,23 +95,40 @@ impl Bench {
             durable: settings.durable,
             statement_bytes_max: settings.limits.statement_bytes_max,
             catalog_age_max: Duration::from_millis(settings.catalog_age_max_ms),
+            failed: Notify::new(),
         })
     }
 
-    /// Appends a record that no statement waits for.
+    /// Appends a record.
     pub(crate) async fn append(
         &self,
         record: &Record,
         durability: Durability,
     ) -> Result<Receipt, Fatal> {
-        self.log.append(record, durability).await.map_err(|error| {
-            tracing::error!(%error, "the evidence log failed");
-            Fatal {
-                sqlstate: "58030",
-                message: "the gateway's evidence log failed, so nothing may run: tell the gateway's operator".to_owned(),
-            }
-        })
+        let outcome = self.log.append(record, durability).await;
+        outcome.map_err(|error| self.fail(&error))
     }
+
+    /// The log failed: the gateway stops (P6), and this is what the client is told.
+    fn fail(&self, error: &provost_evidence::Error) -> Fatal {
+        tracing::error!(%error, "the evidence log failed: the gateway stops");
+        self.failed.notify_one();
+        Fatal {
+            sqlstate: "58030",
+            message:
+                "the gateway's evidence log failed, so nothing may run: tell the gateway's operator"
+                    .to_owned(),
+        }
+    }
+}
+
+/// What a session's search path comes to.
+#[derive(Debug, Clone)]
+pub(crate) struct SearchPath {
+    /// The schemas in effect, in order.
+    pub(crate) effective: Arc<[Arc<str>]>,
+    /// Schemas on it that did not exist when the session began.
+    pub(crate) absent: Vec<Arc<str>>,
 }
 
 /// One session's judge.
@@ -114,7 +138,7 @@ pub(crate) struct SessionJudge {
     cache: Rc<RefCell<Cache>>,
     id: SessionId,
     session: Arc<Session>,
-    search_path: Arc<[Arc<str>]>,
+    search_path: SearchPath,
     expires_at: SystemTime,
     policy: Arc<Policy>,
     view: SessionView,
@@ -159,7 +183,7 @@ impl SessionJudge {
         keeper: Arc<Keeper>,
         cache: Rc<RefCell<Cache>>,
         (id, session): (SessionId, Arc<Session>),
-        search_path: Arc<[Arc<str>]>,
+        search_path: SearchPath,
         expires_at: SystemTime,
     ) -> Self {
         let policy = bench.policy.current();
@@ -226,7 +250,7 @@ impl SessionJudge {
         let question = Question {
             text: Arc::clone(step.text),
             types: Arc::clone(step.types),
-            search_path: Arc::clone(&self.search_path),
+            search_path: Arc::clone(&self.search_path.effective),
             target: Arc::clone(&self.session.target),
             catalog: self.keeper.current().catalog,
             witness: self.bench.witness,
@@ -278,6 +302,9 @@ impl SessionJudge {
         if statements.len() > STATEMENTS_MAX {
             return Err(self.refuse_text(step, too_many()).await);
         }
+        if statements.iter().any(is_too_wide) {
+            return Err(self.refuse_text(step, too_wide()).await);
+        }
         let mut ground = self.ground();
         let mut decisions = Vec::with_capacity(statements.len());
         for statement in statements {
@@ -295,17 +322,29 @@ impl SessionJudge {
         }
         let mut permitted = Vec::with_capacity(statements.len());
         for (statement, decision) in statements.iter().zip(decisions) {
-            permitted.push(self.permit(step, statement, decision).await?);
+            match self.permit(step, statement, decision).await {
+                Ok(one) => permitted.push(one),
+                Err(stop) => {
+                    self.skip(permitted).await?;
+                    return Err(stop);
+                }
+            }
         }
         self.uncommitted |= ground.uncommitted;
         Ok(permitted)
     }
 
     fn ground(&self) -> Ground {
+        let loaded = self.keeper.current();
         Ground {
             uncommitted: self.uncommitted,
             unread: self.unread,
-            old: self.keeper.current().since.elapsed() > self.bench.catalog_age_max * CATALOG_OLD,
+            old: loaded.since.elapsed() > self.bench.catalog_age_max * CATALOG_OLD,
+            drifted: self
+                .search_path
+                .absent
+                .iter()
+                .any(|name| loaded.catalog.has_schema(name)),
             mask_bound: self.policy.is_mask_bound(&self.view),
         }
     }
@@ -360,7 +399,15 @@ impl SessionJudge {
         let seq = self.next();
         let record = self.record(step, seq, statement, &decision);
         let durability = answer::durability(&statement.facts, self.bench.durable);
-        let receipt = self.log_decision(record, durability).await?;
+        let Some(receipt) = self.log_decision(record, durability).await? else {
+            let refusal = limit(
+                logging::TOO_LARGE.to_owned(),
+                "name fewer columns and relations in one statement",
+            );
+            self.refuse_unread(step, &refusal.message, refusal.sqlstate)
+                .await?;
+            return Err(Stop::Refused(answer::refused(refusal)));
+        };
         self.open.insert(
             seq,
             Open {
@@ -376,121 +423,24 @@ impl SessionJudge {
         })
     }
 
+    /// Ends statements that were let through and will not be sent after all.
+    async fn skip(&mut self, permitted: Vec<Permitted>) -> Result<(), Fatal> {
+        for Permitted { statement, .. } in permitted {
+            let end = End {
+                outcome: Outcome::Skipped,
+                rows: 0,
+                bytes: 0,
+                sqlstate: None,
+                values_masked: Vec::new(),
+            };
+            self.end(statement, end).await?;
+        }
+        Ok(())
+    }
+
     fn next(&mut self) -> StatementSeq {
         self.seq += 1;
         StatementSeq(self.seq)
-    }
-
-    fn asked<'a>(&'a self, step: &Step<'a>, seq: StatementSeq) -> Asked<'a> {
-        Asked {
-            at: SystemTime::now(),
-            session_id: &self.id,
-            session: &self.session,
-            seq,
-            phase: step.phase,
-            text: step.text,
-            bundle: self.policy.digest(),
-            parameters: step.parameters,
-        }
-    }
-
-    fn record(
-        &self,
-        step: &Step<'_>,
-        seq: StatementSeq,
-        statement: &Statement,
-        decision: &Decision,
-    ) -> Record {
-        let classes = |column: &Column| self.policy.is_classed(column);
-        Record::Decision(record::decision(
-            &self.bench.key,
-            &self.asked(step, seq),
-            statement,
-            decision,
-            &classes,
-        ))
-    }
-
-    /// Logs a decision; a record that is too large for the log keeps the text's digest and leaves the text out.
-    async fn log_decision(&self, record: Record, durability: Durability) -> Result<Receipt, Fatal> {
-        let first = self.bench.log.append(&record, durability).await;
-        match (first, record) {
-            (Ok(receipt), _) => Ok(receipt),
-            (
-                Err(provost_evidence::Error::RecordTooLarge { .. }),
-                Record::Decision(mut decision),
-            ) => {
-                decision.sql = None;
-                self.bench
-                    .append(&Record::Decision(decision), durability)
-                    .await
-            }
-            (Err(_), record) => self.bench.append(&record, durability).await,
-        }
-    }
-
-    /// Logs the refusal of a string of which at least one statement is refused, and gives the first refusal.
-    async fn refuse_all(
-        &mut self,
-        step: &Step<'_>,
-        statements: &[Statement],
-        decisions: &[Decision],
-    ) -> Stop {
-        let mut first = None;
-        for (statement, decision) in statements.iter().zip(decisions) {
-            let outcome = match decision.verdict {
-                Verdict::Allow => Outcome::Skipped,
-                Verdict::Hold | Verdict::Deny => Outcome::Denied,
-            };
-            let seq = self.next();
-            let record = self.record(step, seq, statement, decision);
-            if let Err(fatal) = self.log_refused(record, seq, outcome, "42501").await {
-                return Stop::Fatal(fatal);
-            }
-            if outcome == Outcome::Denied && first.is_none() {
-                first = Some(answer::denied(&decision.reasons));
-            }
-        }
-        Stop::Refused(first.unwrap_or_else(|| answer::denied(&[])))
-    }
-
-    /// Logs the refusal of a text that could not be analysed.
-    async fn refuse_text(&mut self, step: &Step<'_>, refusal: Refusal) -> Stop {
-        let seq = self.next();
-        let record = Record::Decision(record::refusal(
-            &self.bench.key,
-            &self.asked(step, seq),
-            &refusal,
-        ));
-        match self
-            .log_refused(record, seq, Outcome::Denied, refusal.sqlstate)
-            .await
-        {
-            Ok(()) => Stop::Refused(answer::refused(refusal)),
-            Err(fatal) => Stop::Fatal(fatal),
-        }
-    }
-
-    /// Logs a refused statement's decision and its end. The end is what waits for the disk: the log is written in order.
-    async fn log_refused(
-        &self,
-        record: Record,
-        seq: StatementSeq,
-        outcome: Outcome,
-        sqlstate: &str,
-    ) -> Result<(), Fatal> {
-        self.log_decision(record, Durability::Process).await?;
-        let end = Record::End(EndRecord {
-            ended_at: record::micros(SystemTime::now()),
-            statement_id: self.id.statement(seq),
-            outcome,
-            rows: 0,
-            bytes: 0,
-            duration_us: 0,
-            sqlstate: (outcome == Outcome::Denied).then(|| sqlstate.to_owned()),
-            values_masked: Vec::new(),
-        });
-        self.bench.append(&end, Durability::Power).await.map(drop)
     }
 
     async fn judge_one(&mut self, step: &Step<'_>) -> Result<Permitted, Stop> {
@@ -500,140 +450,6 @@ impl SessionJudge {
         match (permitted.pop(), permitted.is_empty()) {
             (Some(one), true) => Ok(one),
             _ => Err(Stop::Refused(answer::denied(&[]))),
-        }
-    }
-}
-
-impl Judge for SessionJudge {
-    type Prepared = Prepared;
-
-    async fn query(&mut self, text: &[u8]) -> Result<Vec<Permitted>, Stop> {
-        self.settle().await?;
-        let (text, types) = (Arc::from(text), Arc::from([]));
-        let step = Step {
-            phase: Phase::Simple,
-            text: &text,
-            types: &types,
-            parameters: None,
-        };
-        match self.analyse(&step).await {
-            Ok(statements) => self.judge(&step, &statements).await,
-            Err(refusal) => Err(self.refuse_text(&step, refusal).await),
-        }
-    }
-
-    async fn prepare(
-        &mut self,
-        text: &[u8],
-        parameter_types: &[u32],
-    ) -> Result<(Permitted, Prepared), Stop> {
-        let prepared = Prepared {
-            text: Arc::from(text),
-            types: Arc::from(parameter_types),
-        };
-        let step = Step {
-            phase: Phase::Prepare,
-            text: &prepared.text,
-            types: &prepared.types,
-            parameters: None,
-        };
-        let permitted = self.judge_one(&step).await?;
-        Ok((permitted, prepared))
-    }
-
-    async fn bind(
-        &mut self,
-        prepared: &Prepared,
-        parameters: Parameters<'_>,
-    ) -> Result<Permitted, Stop> {
-        self.execute_again(prepared, self.parameters_digest(parameters))
-            .await
-    }
-
-    async fn execute_again(
-        &mut self,
-        prepared: &Prepared,
-        parameters_digest: Option<[u8; 32]>,
-    ) -> Result<Permitted, Stop> {
-        let step = Step {
-            phase: Phase::Execute,
-            text: &prepared.text,
-            types: &prepared.types,
-            parameters: parameters_digest,
-        };
-        self.judge_one(&step).await
-    }
-
-    fn parameters_digest(&self, parameters: Parameters<'_>) -> Option<[u8; 32]> {
-        (parameters.count > 0).then(|| self.bench.key.parameters(parameters.raw))
-    }
-
-    fn is_stale(&self, permitted: &Permitted) -> bool {
-        self.open.get(&permitted.statement).is_none_or(|open| {
-            !Arc::ptr_eq(&open.policy, &self.bench.policy.current())
-                || open.version != self.keeper.current().catalog.version()
-        })
-    }
-
-    fn is_mask_bound(&self) -> bool {
-        self.policy.is_mask_bound(&self.view)
-    }
-
-    async fn refused(&mut self, refused: &Refused) -> Result<(), Fatal> {
-        let (text, types) = (Arc::from([]), Arc::from([]));
-        let step = Step {
-            phase: Phase::Execute,
-            text: &text,
-            types: &types,
-            parameters: None,
-        };
-        let seq = self.next();
-        let record =
-            record::refusal_unread(&self.bench.key, &self.asked(&step, seq), &refused.message);
-        self.log_refused(
-            Record::Decision(record),
-            seq,
-            Outcome::Denied,
-            refused.sqlstate,
-        )
-        .await
-    }
-
-    async fn end(&mut self, statement: StatementSeq, end: End) -> Result<(), Fatal> {
-        let since = self
-            .open
-            .remove(&statement)
-            .map(|open| open.since.elapsed());
-        let record = Record::End(EndRecord {
-            ended_at: record::micros(SystemTime::now()),
-            statement_id: self.id.statement(statement),
-            outcome: end.outcome,
-            rows: end.rows,
-            bytes: end.bytes,
-            duration_us: since.map_or(0, |since| {
-                u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-            }),
-            sqlstate: end.sqlstate,
-            values_masked: end.values_masked,
-        });
-        let durability = match self.bench.durable {
-            Durable::Everything => Durability::Power,
-            Durable::Writes => Durability::Process,
-        };
-        self.bench.append(&record, durability).await.map(drop)
-    }
-
-    /// The reading itself waits for the next statement: until the transaction ends, there is nothing new to read.
-    async fn catalog_changed(&mut self) -> Result<(), Fatal> {
-        self.uncommitted |= self.status != b'I';
-        self.unread = true;
-        Ok(())
-    }
-
-    fn transaction_status(&mut self, status: u8) {
-        self.status = status;
-        if status == b'I' && std::mem::take(&mut self.uncommitted) {
-            self.unread = true;
         }
     }
 }
@@ -678,6 +494,26 @@ fn too_many() -> Refusal {
         format!("the query string holds more than {STATEMENTS_MAX} statements"),
         "send fewer statements in one string",
     )
+}
+
+fn is_too_wide(statement: &Statement) -> bool {
+    statement
+        .facts
+        .outputs
+        .as_ref()
+        .is_some_and(|outputs| outputs.len() > OUTPUTS_MAX)
+}
+
+/// In PostgreSQL's own words.
+fn too_wide() -> Refusal {
+    Refusal {
+        sqlstate: "54011",
+        message: format!("target lists can have at most {OUTPUTS_MAX} entries"),
+        detail: None,
+        hint: None,
+        position: None,
+        unknown_name: false,
+    }
 }
 
 fn several() -> Refusal {

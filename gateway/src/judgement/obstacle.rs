@@ -19,6 +19,8 @@ pub(super) struct Ground {
     pub(super) unread: bool,
     /// The catalog is older than is allowed.
     pub(super) old: bool,
+    /// A schema on the session's search path came into being after the session began.
+    pub(super) drifted: bool,
     /// A mask can bind the principal.
     pub(super) mask_bound: bool,
 }
@@ -36,6 +38,12 @@ pub(super) fn find(kind: Kind, ground: Ground) -> Option<Reason> {
         return Some(reason(
             "the schema changed and the catalog could not be read since, so the statement can't be analysed",
             "try again in a moment; if it stays so, tell the gateway's operator",
+        ));
+    }
+    if ground.drifted {
+        return Some(reason(
+            "a schema on this session's search path was created after the session began, so names may mean something else",
+            "connect again",
         ));
     }
     if ground.old && ground.mask_bound {
@@ -77,6 +85,7 @@ mod tests {
         uncommitted: false,
         unread: false,
         old: false,
+        drifted: false,
         mask_bound: false,
     };
 
@@ -146,6 +155,14 @@ mod tests {
                 ..SOLID
             },
             Some("could not be read since"),
+        );
+        check(
+            Kind::Select,
+            Ground {
+                drifted: true,
+                ..SOLID
+            },
+            Some("search path"),
         );
         check(
             Kind::Rollback,

@@ -22,7 +22,7 @@ use super::{
     farewell::fatal,
     house::{House, Room},
     packet::Startup,
-    password, start_settings,
+    password, search_path, start_settings,
 };
 use crate::{
     cancel::Issued,
@@ -31,12 +31,8 @@ use crate::{
     record::{self, Client, SessionId},
     session::{Core, Limits, Token},
     stream::Stream,
-    upstream::{self, Server, one_text},
+    upstream::{self, Server},
 };
-
-/// Asks the server what the session's search path comes to.
-const SEARCH_PATH_QUERY: &str =
-    "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(false))::pg_catalog.text";
 
 /// A session that is logged in and logged.
 pub(super) struct LoggedIn {
@@ -169,7 +165,7 @@ impl Attempt<'_> {
             .connect(&settings)
             .await
             .map_err(|error| upstream_failed(room.upstream.name(), &error))?;
-        let search_path = search_path(&mut server)
+        let search_path = search_path::learn(&mut server, &room.keeper)
             .await
             .map_err(|error| upstream_failed(room.upstream.name(), &error))?;
         let issued = self
@@ -260,17 +256,6 @@ impl Attempt<'_> {
             parameters,
         ))
     }
-}
-
-async fn search_path(server: &mut Server) -> Result<Arc<[Arc<str>]>, upstream::Error> {
-    let json = one_text(server, SEARCH_PATH_QUERY)
-        .await?
-        .unwrap_or_default();
-    let names: Vec<Arc<str>> =
-        serde_json::from_slice(&json).map_err(|_| upstream::Error::Protocol {
-            what: "a search path that is no list",
-        })?;
-    Ok(names.into())
 }
 
 /// NegotiateProtocolVersion: minor version 0, and the protocol options that are not known, which is all of them.

@@ -8,7 +8,7 @@
 //! | `threads` | the serving threads, one runtime each |
 //! | `connection` | one connection from accept to close |
 //! | `first`, `packet`, `options` | a client's first packets: I/O, their reading, settings in `options` |
-//! | `password`, `login`, `start_settings` | who it is, what it asks for, its server connection |
+//! | `password`, `login`, `start_settings`, `search_path` | who it is, what it asks for, its server connection |
 //! | `relay` | bytes between the two sides |
 //! | `farewell` | how a connection that can't go on ends |
 //! | `count` | how many connections and sessions there are |
@@ -23,6 +23,7 @@ mod options;
 mod packet;
 mod password;
 mod relay;
+mod search_path;
 mod start_settings;
 mod threads;
 
@@ -153,10 +154,10 @@ impl Gateway {
         self.address
     }
 
-    /// Serves until `shutdown` resolves, then drains, cuts and logs the stop.
+    /// Serves until `shutdown` resolves or the log fails, then drains, cuts and logs the stop.
     ///
     /// # Errors
-    /// [`Error::Thread`] when the serving threads can't be started, [`Error::Log`] when the stop can't be logged.
+    /// [`Error::Thread`] when the serving threads can't be started, [`Error::Log`] when the log failed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Self {
             settings,
@@ -177,6 +178,7 @@ impl Gateway {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
+                () = bench.failed.notified() => break,
                 accepted = listener.accept() => take(accepted, &house, &mut threads).await,
             }
         }

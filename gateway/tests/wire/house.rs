@@ -3,6 +3,7 @@
 //! One cluster and one issuer for the whole test binary; as many gateways as tests want.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
@@ -16,9 +17,13 @@ use provost_engine::{
     facts::Operation,
     graph::{
         self, Policy,
-        rule::{Audience, Condition, Effect, Operations, Rule, RuleSet, Scope, Subjects},
+        glob::Glob,
+        rule::{
+            Audience, Class, ColumnPattern, Condition, Effect, Mask, Operations, Probing, Rule,
+            RuleSet, Scope, Subjects,
+        },
     },
-    verdict::BundleDigest,
+    verdict::{BundleDigest, Transform},
 };
 use provost_evidence::{Log, LogOptions};
 use provost_gateway::{
@@ -198,13 +203,59 @@ pub(crate) fn deny_everything(digest: &str) -> Arc<Policy> {
     policy(digest, Effect::Deny)
 }
 
+/// A policy that allows everything and masks `ssn`.
+pub(crate) fn mask_ssn(digest: &str) -> Arc<Policy> {
+    let pattern = ColumnPattern {
+        schema: Glob::any(),
+        relation: Glob::any(),
+        column: Glob::exactly("ssn"),
+    };
+    let class = Class {
+        name: "pii".into(),
+        columns: vec![pattern],
+    };
+    let mask = Mask {
+        classes: vec!["pii".into()],
+        transforms: BTreeMap::new(),
+        otherwise: Transform::Redact,
+        probing: Probing::Deny,
+    };
+    let mut rules = rules(Effect::Allow);
+    rules.push(Rule {
+        name: "mask".into(),
+        effect: Effect::Mask(mask),
+        subjects: Subjects {
+            audience: Audience::Anyone,
+            except: Vec::new(),
+        },
+        because: None,
+        controls: Vec::new(),
+    });
+    let set = RuleSet {
+        digest: BundleDigest(digest.into()),
+        classes: vec![class],
+        rules,
+    };
+    Arc::new(graph::compile(set).unwrap())
+}
+
 fn policy(digest: &str, effect: fn(Scope) -> Effect) -> Arc<Policy> {
+    let set = RuleSet {
+        digest: BundleDigest(digest.into()),
+        classes: Vec::new(),
+        rules: rules(effect),
+    };
+    Arc::new(graph::compile(set).unwrap())
+}
+
+/// One rule that has this effect on everything for everybody.
+fn rules(effect: fn(Scope) -> Effect) -> Vec<Rule> {
     let everything = Scope {
         operations: Operations::of(&Operation::ALL),
         objects: None,
         condition: Condition::Always,
     };
-    let rule = Rule {
+    vec![Rule {
         name: "everything".into(),
         effect: effect(everything),
         subjects: Subjects {
@@ -213,13 +264,7 @@ fn policy(digest: &str, effect: fn(Scope) -> Effect) -> Arc<Policy> {
         },
         because: None,
         controls: Vec::new(),
-    };
-    let set = RuleSet {
-        digest: BundleDigest(digest.into()),
-        classes: Vec::new(),
-        rules: vec![rule],
-    };
-    Arc::new(graph::compile(set).unwrap())
+    }]
 }
 
 impl House {

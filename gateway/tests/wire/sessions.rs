@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use provost_gateway::settings::ClientTls;
 
 use crate::{
-    house::{House, allow_everything, cluster, deny_everything, settings, tokens},
+    house::{House, allow_everything, cluster, deny_everything, mask_ssn, settings, tokens},
     raw::{Raw, message},
 };
 
@@ -207,4 +207,52 @@ fn idle_sessions_end_where_a_limit_is_set() {
     let house = House::start(settings);
     let (mut raw, _) = session(&house);
     assert!(raw.last_error().starts_with("57P05"));
+}
+
+#[test]
+fn a_schema_that_appears_on_the_search_path_ends_what_names_mean() {
+    let house = House::start(settings(ClientTls::Off));
+    let parameters = [
+        ("user", "ann"),
+        ("database", "shop"),
+        ("search_path", "later,public"),
+    ];
+    let mut raw = Raw::log_in(house.address, &parameters, &tokens().good("ann"));
+    raw.until(b'Z');
+    assert_eq!(
+        ask(&mut raw, "SELECT name FROM customers WHERE id = 1"),
+        "name 1 I"
+    );
+    assert_eq!(ask(&mut raw, "CREATE SCHEMA later"), "I");
+    let answer = ask(&mut raw, "SELECT name FROM customers WHERE id = 1");
+    assert!(answer.contains("search path was created after"), "{answer}");
+    let mut again = Raw::log_in(house.address, &parameters, &tokens().good("ann"));
+    again.until(b'Z');
+    assert_eq!(
+        ask(&mut again, "SELECT name FROM customers WHERE id = 1"),
+        "name 1 I"
+    );
+    assert_eq!(ask(&mut again, "DROP SCHEMA later"), "I");
+}
+
+#[test]
+fn a_result_too_wide_to_exist_costs_no_decision_and_no_raw_value_is_logged() {
+    let house = House::start(settings(ClientTls::Off));
+    house.policy.swap(mask_ssn("masks"));
+    let (mut raw, _) = session(&house);
+    assert_eq!(
+        ask(&mut raw, "SELECT ssn FROM customers WHERE id = 1"),
+        "[redacted] I"
+    );
+    let wide = format!(
+        "SELECT {} FROM customers WHERE id = 1",
+        vec!["ssn"; 2_000].join(",")
+    );
+    let answer = ask(&mut raw, &wide);
+    assert!(answer.starts_with("54011 target lists"), "{answer}");
+    assert_eq!(
+        ask(&mut raw, "SELECT ssn FROM customers WHERE id = 1"),
+        "[redacted] I"
+    );
+    assert!(!house.stop().contains("000-00-1"));
 }

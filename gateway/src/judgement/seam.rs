@@ -1,0 +1,141 @@
+//! The [`Judge`] that the session core talks to.
+
+use std::{sync::Arc, time::SystemTime};
+
+use provost_evidence::{
+    Durability,
+    record::{EndRecord, Phase, Record},
+};
+
+use super::{Prepared, SessionJudge, Step};
+use crate::{
+    judge::{End, Fatal, Judge, Parameters, Permitted, Refused, StatementSeq, Stop},
+    record,
+    settings::Durable,
+};
+
+impl Judge for SessionJudge {
+    type Prepared = Prepared;
+
+    async fn query(&mut self, text: &[u8]) -> Result<Vec<Permitted>, Stop> {
+        self.settle().await?;
+        let (text, types) = (Arc::from(text), Arc::from([]));
+        let step = Step {
+            phase: Phase::Simple,
+            text: &text,
+            types: &types,
+            parameters: None,
+        };
+        match self.analyse(&step).await {
+            Ok(statements) => self.judge(&step, &statements).await,
+            Err(refusal) => Err(self.refuse_text(&step, refusal).await),
+        }
+    }
+
+    async fn prepare(
+        &mut self,
+        text: &[u8],
+        parameter_types: &[u32],
+    ) -> Result<(Permitted, Prepared), Stop> {
+        let prepared = Prepared {
+            text: Arc::from(text),
+            types: Arc::from(parameter_types),
+        };
+        let step = Step {
+            phase: Phase::Prepare,
+            text: &prepared.text,
+            types: &prepared.types,
+            parameters: None,
+        };
+        let permitted = self.judge_one(&step).await?;
+        Ok((permitted, prepared))
+    }
+
+    async fn bind(
+        &mut self,
+        prepared: &Prepared,
+        parameters: Parameters<'_>,
+    ) -> Result<Permitted, Stop> {
+        self.execute_again(prepared, self.parameters_digest(parameters))
+            .await
+    }
+
+    async fn execute_again(
+        &mut self,
+        prepared: &Prepared,
+        parameters_digest: Option<[u8; 32]>,
+    ) -> Result<Permitted, Stop> {
+        let step = Step {
+            phase: Phase::Execute,
+            text: &prepared.text,
+            types: &prepared.types,
+            parameters: parameters_digest,
+        };
+        self.judge_one(&step).await
+    }
+
+    fn parameters_digest(&self, parameters: Parameters<'_>) -> Option<[u8; 32]> {
+        (parameters.count > 0).then(|| self.bench.key.parameters(parameters.raw))
+    }
+
+    fn is_stale(&self, permitted: &Permitted) -> bool {
+        self.open.get(&permitted.statement).is_none_or(|open| {
+            !Arc::ptr_eq(&open.policy, &self.bench.policy.current())
+                || open.version != self.keeper.current().catalog.version()
+        })
+    }
+
+    fn is_mask_bound(&self) -> bool {
+        self.policy.is_mask_bound(&self.view)
+    }
+
+    async fn refused(&mut self, refused: &Refused) -> Result<(), Fatal> {
+        let (text, types) = (Arc::from([]), Arc::from([]));
+        let step = Step {
+            phase: Phase::Execute,
+            text: &text,
+            types: &types,
+            parameters: None,
+        };
+        self.refuse_unread(&step, &refused.message, refused.sqlstate)
+            .await
+    }
+
+    async fn end(&mut self, statement: StatementSeq, end: End) -> Result<(), Fatal> {
+        let since = self
+            .open
+            .remove(&statement)
+            .map(|open| open.since.elapsed());
+        let record = Record::End(EndRecord {
+            ended_at: record::micros(SystemTime::now()),
+            statement_id: self.id.statement(statement),
+            outcome: end.outcome,
+            rows: end.rows,
+            bytes: end.bytes,
+            duration_us: since.map_or(0, |since| {
+                u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+            }),
+            sqlstate: end.sqlstate,
+            values_masked: end.values_masked,
+        });
+        let durability = match self.bench.durable {
+            Durable::Everything => Durability::Power,
+            Durable::Writes => Durability::Process,
+        };
+        self.bench.append(&record, durability).await.map(drop)
+    }
+
+    /// The reading itself waits for the next statement: until the transaction ends, there is nothing new to read.
+    async fn catalog_changed(&mut self) -> Result<(), Fatal> {
+        self.uncommitted |= self.status != b'I';
+        self.unread = true;
+        Ok(())
+    }
+
+    fn transaction_status(&mut self, status: u8) {
+        self.status = status;
+        if status == b'I' && std::mem::take(&mut self.uncommitted) {
+            self.unread = true;
+        }
+    }
+}
