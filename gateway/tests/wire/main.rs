@@ -9,6 +9,7 @@ mod house;
 #[expect(dead_code, reason = "shared with the demo, which uses all of it")]
 mod postgres;
 mod raw;
+mod server_tls;
 mod sessions;
 mod startup;
 mod upstream;
