@@ -165,8 +165,6 @@ pub struct Settings {
     pub durable: Durable,
     /// Threads that serve sessions; `None`: one per core.
     pub threads: Option<NonZeroUsize>,
-    /// How often the log is sealed.
-    pub seal_interval_ms: u64,
     /// How long sessions may finish their work at shutdown before FATAL 57P01.
     pub shutdown_grace_ms: u64,
 }
@@ -174,8 +172,6 @@ pub struct Settings {
 impl Settings {
     /// [`Settings::catalog_age_max_ms`] unless configured (ruling 4).
     pub const CATALOG_AGE_MAX_MS: u64 = 5_000;
-    /// [`Settings::seal_interval_ms`] unless configured.
-    pub const SEAL_INTERVAL_MS: u64 = 60_000;
     /// [`Settings::shutdown_grace_ms`] unless configured.
     pub const SHUTDOWN_GRACE_MS: u64 = 5_000;
 
@@ -191,7 +187,6 @@ impl Settings {
             witness: Witness::Deny,
             durable: Durable::default(),
             threads: None,
-            seal_interval_ms: Self::SEAL_INTERVAL_MS,
             shutdown_grace_ms: Self::SHUTDOWN_GRACE_MS,
         }
     }

@@ -16,6 +16,8 @@ use super::{
 const POSTGRESQL_PORT: u16 = 5432;
 /// Targets behind one gateway; each costs a catalog in memory, more are refused.
 const TARGETS_MAX: usize = 64;
+/// How often the log is sealed unless configured.
+const SEAL_INTERVAL_MS: u64 = 60_000;
 /// What a gateway is called in evidence unless configured.
 const GATEWAY_NAME: &str = "provost";
 
@@ -128,7 +130,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
         "evidence.seal_interval_ms",
         raw.evidence.seal_interval_ms,
         (100, 86_400_000),
-        Settings::SEAL_INTERVAL_MS,
+        SEAL_INTERVAL_MS,
     );
     let shutdown_grace_ms = problems.number(
         "gateway.shutdown_grace_ms",

@@ -87,7 +87,6 @@ fn settings(config: &Config, tls: settings::ClientTls, targets: Vec<settings::Ta
     settings.witness = config.witness;
     settings.durable = config.durable;
     settings.threads = config.threads;
-    settings.seal_interval_ms = config.seal_interval_ms;
     settings.shutdown_grace_ms = config.shutdown_grace_ms;
     settings
 }
