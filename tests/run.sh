@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every test: set-up, Python clients in target/python, then cargo nextest (or cargo test). Arguments go to the test runner:
+# Every test: set-up, Python clients in target/python, an OIDC provider in target/oidc, then cargo nextest (or cargo test). Arguments go to the test runner:
 #   sh tests/run.sh              all
 #   sh tests/run.sh masks        those with `masks` in their names
 set -eu
@@ -18,6 +18,21 @@ if ! "$python/bin/python" -c 'import psycopg' >/dev/null 2>&1; then
   python3 -m venv "$python"
   "$python/bin/python" -m pip install --quiet --disable-pip-version-check 'psycopg[binary]==3.2.*'
 fi
+
+# A real OpenID Connect provider, likewise. (npm's folder must be absolute for the tests, which run elsewhere.)
+oidc=$(mkdir -p "${CARGO_TARGET_DIR:-target}/oidc" && cd "${CARGO_TARGET_DIR:-target}/oidc" && pwd)
+if ! command -v node >/dev/null 2>&1 || ! command -v npm >/dev/null 2>&1; then
+  install_missing " nodejs npm" " nodejs npm" " node"
+fi
+if ! cmp -s tests/oidc/package.json "$oidc/package.json" || [ ! -d "$oidc/node_modules/oidc-provider" ]; then
+  say "installing oidc-provider into $oidc"
+  rm -rf "$oidc/node_modules"
+  cp tests/oidc/package.json "$oidc/package.json"
+  (cd "$oidc" && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts)
+fi
+cp tests/oidc/provider.mjs "$oidc/provider.mjs"
+PROVOST_TEST_OIDC=$oidc
+export PROVOST_TEST_OIDC
 
 cargo build --locked --quiet --bin provost
 if cargo nextest --version >/dev/null 2>&1; then

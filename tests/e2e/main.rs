@@ -13,6 +13,7 @@ mod demo;
 mod denials;
 mod evidence;
 mod masks;
+mod oidc;
 mod support;
 
 // The same private PostgreSQL as the demo's.

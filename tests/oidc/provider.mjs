@@ -1,0 +1,71 @@
+// A real OpenID Connect provider on a free loopback port, for the end-to-end tests. It prints its issuer; then, for each
+// client id that it reads, it asks its own token endpoint over HTTP and prints the access token: a JWT by RFC 9068 with a
+// `groups` claim, signed with ES256, or RS256 for ids that start with `rsa-`. It ends with its standard input.
+import { createServer } from 'node:http';
+import { generateKeyPairSync } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import Provider from 'oidc-provider';
+
+const RESOURCE = 'urn:provost';
+const SECRET = 'only-for-tests';
+const groups = JSON.parse(process.env.CLIENT_GROUPS); // client id -> groups
+
+const key = (kind, options, alg, kid) => ({
+  ...generateKeyPairSync(kind, options).privateKey.export({ format: 'jwk' }),
+  alg,
+  kid,
+  use: 'sig',
+});
+
+const server = createServer();
+server.listen(0, '127.0.0.1', async () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(issuer, {
+    clients: Object.keys(groups).map((client_id) => ({
+      client_id,
+      client_secret: SECRET,
+      token_endpoint_auth_method: 'client_secret_post',
+      grant_types: ['client_credentials'],
+      response_types: [],
+      redirect_uris: [],
+    })),
+    jwks: {
+      keys: [
+        key('ec', { namedCurve: 'P-256' }, 'ES256', 'elliptic'),
+        key('rsa', { modulusLength: 2048 }, 'RS256', 'rsa'),
+      ],
+    },
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: false },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => RESOURCE,
+        getResourceServerInfo: (_context, _resource, client) => ({
+          scope: '',
+          audience: 'provost',
+          accessTokenTTL: 300,
+          accessTokenFormat: 'jwt',
+          jwt: { sign: { alg: client.clientId.startsWith('rsa-') ? 'RS256' : 'ES256' } },
+        }),
+      },
+    },
+    extraTokenClaims: (_context, token) => ({ groups: groups[token.clientId] }),
+  });
+  server.on('request', provider.callback());
+  console.log(issuer);
+
+  for await (const client_id of createInterface({ input: process.stdin })) {
+    const answer = await fetch(`${issuer}/token`, {
+      method: 'POST',
+      body: new URLSearchParams({
+        grant_type: 'client_credentials',
+        client_id,
+        client_secret: SECRET,
+        resource: RESOURCE,
+      }),
+    });
+    console.log((await answer.json()).access_token ?? '');
+  }
+  process.exit(0);
+});
