@@ -6,6 +6,9 @@ import { generateKeyPairSync } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import Provider from 'oidc-provider';
 
+// Standard output is ours: what the provider has to say goes to standard error.
+console.info = console.error;
+
 const RESOURCE = 'urn:provost';
 const SECRET = 'only-for-tests';
 const groups = JSON.parse(process.env.CLIENT_GROUPS); // client id -> groups
