@@ -3,7 +3,7 @@
 //! `tests/run.sh` installs it beside the build and names the folder in `PROVOST_TEST_OIDC`.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufReader, Write as _},
     path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
