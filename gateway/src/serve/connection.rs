@@ -54,7 +54,11 @@ impl Desk {
     }
 
     async fn open(&self, stream: TcpStream, address: SocketAddr) -> Opening {
-        let (mut stream, startup) = match first::read(stream, self.house.acceptor.as_ref()).await {
+        let first = tokio::select! {
+            first = first::read(stream, self.house.acceptor.as_ref()) => first,
+            () = self.house.stopped() => First::Gone,
+        };
+        let (mut stream, startup) = match first {
             First::Session(stream, startup) => (stream, startup),
             First::Refused(stream, fatal) => return Opening::Refused(stream, fatal),
             First::Cancel { process_id, secret } => {

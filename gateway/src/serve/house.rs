@@ -56,6 +56,13 @@ impl House {
         Duration::from_millis(self.limits.startup_timeout_ms)
     }
 
+    /// Resolves once the gateway stops: who is not in by then need not come in.
+    pub(super) async fn stopped(&self) {
+        let mut stopping = self.stopping.clone();
+        // Whoever could tell is gone: so is the gateway.
+        let _ = stopping.wait_for(|stage| *stage != Stopping::No).await;
+    }
+
     /// How long a session may be idle; `None`: for ever.
     pub(super) fn idle_timeout(&self) -> Option<Duration> {
         (self.limits.idle_timeout_ms > 0)

@@ -125,7 +125,10 @@ impl Attempt<'_> {
         if let Some(options) = &self.startup.negotiate {
             tokio::io::AsyncWriteExt::write_all(stream, &negotiation(options)?).await?;
         }
-        let token = password::ask(stream).await??;
+        let token = tokio::select! {
+            token = password::ask(stream) => token??,
+            () = self.house.stopped() => return Err(Failure::Gone),
+        };
         let (principal, expires_at) = self.authenticate(&token, known).await?;
         let seat = self
             .house

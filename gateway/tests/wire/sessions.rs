@@ -6,7 +6,7 @@ use provost_gateway::settings::ClientTls;
 
 use crate::{
     house::{House, allow_everything, cluster, deny_everything, mask_ssn, settings, tokens},
-    raw::{Raw, message},
+    raw::{Raw, message, startup},
 };
 
 const SHOP: [(&str, &str); 2] = [("user", "ann"), ("database", "shop")];
@@ -174,7 +174,12 @@ fn a_shutdown_lets_the_running_finish_and_tells_the_idle() {
     let (mut busy, _) = session(&house);
     busy.send(&query("SELECT pg_sleep(1)"));
     thread::sleep(Duration::from_millis(200));
+    let mut stranger = Raw::connect(house.address);
+    let mut undecided = Raw::connect(house.address);
+    undecided.send(&startup(&SHOP)).message();
     let stopping = thread::spawn(move || house.stop());
+    stranger.closes();
+    undecided.closes();
     assert!(idle.last_error().starts_with("57P01"));
     assert_eq!(busy.answer(), " I");
     assert!(busy.last_error().starts_with("57P01"));
