@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::facts::{CatalogVersion, Column};
 
 /// The query that reads the catalog: one row with one text column, JSON for [`Catalog::from_json`]. PostgreSQL 13 to 18.
-/// Run it as a statement of its own: it sets `search_path` for its transaction, so that definitions come out qualified.
+/// Run it as a simple Query of its own: two statements in one transaction, of which only the second gives a row. The first
+/// switches off compilation, which costs seconds; the second sets `search_path`, so that definitions come out qualified.
 pub const CATALOG_QUERY: &str = include_str!("catalog.sql");
 
 /// How deep inheritance is followed; deeper descendants are reached through their parents' accesses only.
@@ -115,6 +116,65 @@ pub struct Cascade {
     pub on_update: char,
 }
 
+/// A foreign key: the referenced relation, the referencing attribute numbers, the referenced ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey(pub u32, pub Vec<i16>, pub Vec<i16>);
+
+/// The columns of a relation, one list for each property.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct Packed {
+    #[serde(rename = "n")]
+    numbers: Vec<i16>,
+    #[serde(rename = "a")]
+    names: Vec<Arc<str>>,
+    #[serde(rename = "t")]
+    types: Vec<u32>,
+    /// Attribute numbers, as in the next three.
+    #[serde(rename = "nn", default, deserialize_with = "null_is_empty")]
+    not_null: Vec<i16>,
+    #[serde(rename = "c", default, deserialize_with = "null_is_empty")]
+    constrained: Vec<i16>,
+    #[serde(rename = "g", default, deserialize_with = "null_is_empty")]
+    generated: Vec<i16>,
+    #[serde(rename = "i", default, deserialize_with = "null_is_empty")]
+    identity: Vec<i16>,
+    #[serde(rename = "d", default, deserialize_with = "null_is_empty")]
+    defaults: HashMap<i16, Arc<str>>,
+}
+
+impl Packed {
+    fn attributes(self) -> Vec<Attribute> {
+        let Self {
+            numbers,
+            names,
+            types,
+            not_null,
+            constrained,
+            generated,
+            identity,
+            mut defaults,
+        } = self;
+        let columns = numbers.into_iter().zip(names).zip(types);
+        let attribute = |((number, name), type_oid)| Attribute {
+            number,
+            name,
+            type_oid,
+            not_null: not_null.contains(&number),
+            constrained: constrained.contains(&number),
+            default: defaults.remove(&number),
+            generated: generated.contains(&number),
+            identity: identity.contains(&number),
+        };
+        columns.map(attribute).collect()
+    }
+}
+
+fn null_is_empty<'de, T: Default + Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// A relation of the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relation {
@@ -134,23 +194,32 @@ pub struct Relation {
     #[serde(rename = "a", default)]
     pub attributes: Vec<Attribute>,
     /// Unique keys that are immediate, whole and on plain columns: attribute numbers each.
-    #[serde(rename = "u", default)]
+    #[serde(rename = "u", default, deserialize_with = "null_is_empty")]
     pub unique_keys: Vec<BTreeSet<i16>>,
     /// Oids of inheritance or partitioning parents.
-    #[serde(rename = "p", default)]
+    #[serde(rename = "p", default, deserialize_with = "null_is_empty")]
     pub parents: Vec<u32>,
     /// A view's definition, names qualified.
     #[serde(rename = "v", default)]
     pub definition: Option<Arc<str>>,
     /// User triggers that are enabled.
-    #[serde(rename = "tg", default)]
+    #[serde(rename = "tg", default, deserialize_with = "null_is_empty")]
     pub triggers: Vec<Trigger>,
     /// Names of rules other than a view's own.
-    #[serde(rename = "rl", default)]
+    #[serde(rename = "rl", default, deserialize_with = "null_is_empty")]
     pub rules: Vec<Arc<str>>,
     /// Foreign keys that write elsewhere.
-    #[serde(rename = "cs", default)]
+    #[serde(rename = "cs", default, deserialize_with = "null_is_empty")]
     pub cascades: Vec<Cascade>,
+    /// Expressions that every write evaluates, deparsed: checks, expressions and predicates of indexes.
+    #[serde(rename = "w", default, deserialize_with = "null_is_empty")]
+    pub write_expressions: Vec<Arc<str>>,
+    /// Foreign keys of this relation.
+    #[serde(rename = "f", default, deserialize_with = "null_is_empty")]
+    pub foreign_keys: Vec<ForeignKey>,
+    /// The columns as the query packs them; moved to `attributes`.
+    #[serde(rename = "q", default, skip_serializing)]
+    packed: Option<Packed>,
     /// The columns as facts name them, in the order of `attributes`.
     #[serde(skip)]
     pub columns: Vec<Arc<Column>>,
@@ -223,6 +292,9 @@ pub struct UserType {
     /// A domain with constraints.
     #[serde(rename = "c")]
     pub constrained: bool,
+    /// A domain's check expressions over `VALUE`, deparsed.
+    #[serde(rename = "x", default, deserialize_with = "null_is_empty")]
+    pub checks: Vec<Arc<str>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -235,6 +307,10 @@ struct Content {
     operators: Vec<(Arc<str>, Arc<str>)>,
     types: Vec<UserType>,
     user_casts: u64,
+    #[serde(default)]
+    casts: Vec<(u32, u32)>,
+    #[serde(default)]
+    builtins: HashSet<Arc<str>>,
 }
 
 /// The catalog of one database.
@@ -252,6 +328,8 @@ pub struct Catalog {
     types: HashMap<Arc<str>, Vec<Arc<UserType>>>,
     types_by_oid: HashMap<u32, Arc<UserType>>,
     user_casts: u64,
+    casts: Vec<(u32, u32)>,
+    builtins: HashSet<Arc<str>>,
 }
 
 impl Catalog {
@@ -284,6 +362,8 @@ impl Catalog {
             types: HashMap::new(),
             types_by_oid: HashMap::new(),
             user_casts: content.user_casts,
+            casts: content.casts,
+            builtins: content.builtins,
         };
         for user_type in content.types {
             let user_type = Arc::new(user_type);
@@ -295,6 +375,9 @@ impl Catalog {
             catalog.types_by_oid.insert(user_type.oid, user_type);
         }
         for mut relation in content.relations {
+            if let Some(packed) = relation.packed.take() {
+                relation.attributes = packed.attributes();
+            }
             relation.columns = columns(&relation);
             for parent in &relation.parents {
                 catalog
@@ -392,6 +475,20 @@ impl Catalog {
     #[must_use]
     pub fn type_by_oid(&self, oid: u32) -> Option<&Arc<UserType>> {
         self.types_by_oid.get(&oid)
+    }
+
+    /// Whether a function of one argument may have this name, the server's own included. `true` where that is not known.
+    #[must_use]
+    pub fn is_function(&self, name: &str) -> bool {
+        self.builtins.is_empty()
+            || self.builtins.contains(name)
+            || self.functions.contains_key(name)
+    }
+
+    /// Casts by user functions: (source type, target type).
+    #[must_use]
+    pub fn user_casts(&self) -> &[(u32, u32)] {
+        &self.casts
     }
 
     /// Whether there are casts by user functions: a cast may then run one.

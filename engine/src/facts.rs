@@ -112,6 +112,9 @@ pub enum Use {
     Group,
     /// Rows are ordered by it.
     Sort,
+    /// It goes into a computation that may fail, or whose being NULL or number of rows tells of its value, whatever
+    /// becomes of the result: `1 / (x - 5)`, `nullif(x, 'a')`, `generate_series(1, x)`.
+    Compute,
     /// It is written.
     Write,
     /// It is in RETURNING.

@@ -235,6 +235,10 @@ impl<'a> Binding<'a> {
                     "{} is masked and rows may not be ordered by it",
                     path(column)
                 ),
+                Use::Compute => format!(
+                    "{} is masked and may not go into a computation that can fail or be null because of its value",
+                    path(column)
+                ),
                 Use::Write if column.constrained => {
                     format!(
                         "{} is masked and under a constraint: writing it tells whether a value exists",

@@ -142,7 +142,7 @@ fn interpret(set: &RuleSet, principal: &Principal, facts: &Facts) -> Said {
             .flat_map(|access| &access.columns)
             .any(|used| {
                 let probing = match used.used {
-                    Use::Filter | Use::Join | Use::Group | Use::Sort => true,
+                    Use::Filter | Use::Join | Use::Group | Use::Sort | Use::Compute => true,
                     Use::Write => used.column.constrained,
                     Use::Output | Use::Returning => false,
                 };

@@ -95,6 +95,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Book {
     entries: Vec<Entry>,
+    /// Uses are not noted: the expression being read is not evaluated by this statement.
+    quiet: bool,
     pub(super) opaque: BTreeSet<Opaque>,
     pub(super) writes: Vec<ColumnWrite>,
 }
@@ -122,6 +124,11 @@ impl Book {
     /// Forgets the entries after `mark`: only for another try at the same text.
     pub(super) fn rewind(&mut self, mark: usize) {
         self.entries.truncate(mark);
+    }
+
+    /// Whether uses are noted from here on; gives back what it was.
+    pub(super) fn set_quiet(&mut self, quiet: bool) -> bool {
+        std::mem::replace(&mut self.quiet, quiet)
     }
 
     pub(super) fn opaque(&mut self, subject: &str, reason: &str) {
@@ -214,6 +221,9 @@ impl Book {
 
     /// Notes a use of one column of an entry.
     pub(super) fn column_used(&mut self, entry: usize, column: &Arc<Column>, used: Use) {
+        if self.quiet {
+            return;
+        }
         let Some(noted) = self.entries.get_mut(entry) else {
             return;
         };
@@ -240,6 +250,9 @@ impl Book {
 
     /// Notes that a predicate that is not constantly true speaks about these columns.
     pub(super) fn filtered(&mut self, value: &Value) {
+        if self.quiet {
+            return;
+        }
         for index in value.sources.iter().filter_map(|origin| origin.entry) {
             if let Some(entry) = self.entries.get_mut(index) {
                 entry.access.filtered = true;
@@ -250,6 +263,11 @@ impl Book {
                 }
             }
         }
+    }
+
+    /// Notes that the columns go into a computation that can fail or tell of their values (see `Use::Compute`).
+    pub(super) fn computed(&mut self, value: &Value) {
+        self.used(value, Use::Compute);
     }
 
     /// Notes that a column of an entry is fixed to constants.
@@ -307,6 +325,16 @@ impl Book {
                 entry.access.filtered = *filtered;
                 entry.access.bounded = *bounded;
             }
+        }
+        for entry in &mut self.entries {
+            let uses = &mut entry.access.columns;
+            // What decides which rows there are says more than what is computed on the way.
+            let decisive: BTreeSet<Arc<Column>> = uses
+                .iter()
+                .filter(|noted| noted.used == Use::Filter)
+                .map(|noted| noted.column.clone())
+                .collect();
+            uses.retain(|noted| noted.used != Use::Compute || !decisive.contains(&noted.column));
         }
         let kept = self
             .entries

@@ -63,7 +63,12 @@ impl Resolver<'_> {
             NodeEnum::AExpr(expression) => self.operation(expression, scope),
             NodeEnum::BoolExpr(expression) => {
                 self.seen.mark(expression.as_ref());
-                self.all(&expression.args, scope)
+                let value = self.all(&expression.args, scope)?;
+                // `x OR NULL` is true or null.
+                if expression.boolop() != pg::BoolExprType::NotExpr {
+                    self.book.computed(&value);
+                }
+                Ok(value)
             }
             NodeEnum::NullTest(test) => {
                 self.seen.mark(test.as_ref());
@@ -75,10 +80,16 @@ impl Resolver<'_> {
             }
             NodeEnum::TypeCast(cast) => {
                 self.seen.mark(cast.as_ref());
+                let mut total = false;
                 if let Some(name) = &cast.type_name {
                     self.type_name(name)?;
+                    total = is_text(name);
                 }
-                Ok(self.optional(cast.arg.as_deref(), scope)?.derived())
+                let value = self.optional(cast.arg.as_deref(), scope)?.derived();
+                if !total {
+                    self.book.computed(&value);
+                }
+                Ok(value)
             }
             NodeEnum::CollateClause(collate) => {
                 self.seen.mark(collate.as_ref());
@@ -131,6 +142,7 @@ impl Resolver<'_> {
                     self.seen.mark(target.as_ref());
                     value.taint(&self.optional(target.val.as_deref(), scope)?);
                 }
+                self.book.computed(&value);
                 Ok(value)
             }
             NodeEnum::XmlSerialize(serialize) => {
@@ -138,7 +150,9 @@ impl Resolver<'_> {
                 if let Some(name) = &serialize.type_name {
                     self.type_name(name)?;
                 }
-                Ok(self.optional(serialize.expr.as_deref(), scope)?.derived())
+                let value = self.optional(serialize.expr.as_deref(), scope)?.derived();
+                self.book.computed(&value);
+                Ok(value)
             }
             NodeEnum::MultiAssignRef(assign) => {
                 self.seen.mark(assign.as_ref());
@@ -217,7 +231,7 @@ impl Resolver<'_> {
             ));
         }
         let row = item.whole_row();
-        self.function(&[name]);
+        self.functional_call(name, &row);
         Ok(row)
     }
 
@@ -268,7 +282,18 @@ impl Resolver<'_> {
         }
         let mut value = self.optional(expression.lexpr.as_deref(), scope)?.derived();
         value.taint(&self.optional(expression.rexpr.as_deref(), scope)?);
+        if !is_total(expression, &value) {
+            self.book.computed(&value);
+        }
         Ok(value)
+    }
+
+    /// A function called as if it were a field: `value.name`.
+    fn functional_call(&mut self, name: &str, argument: &Value) {
+        let pure = self.function(&[name]).is_some();
+        if !(pure && functions::is_total(name, &[])) {
+            self.book.computed(argument);
+        }
     }
 
     fn row(&mut self, elements: &[Node], scope: &Scope<'_>) -> Result<Value, Refusal> {
@@ -309,15 +334,17 @@ impl Resolver<'_> {
         for step in &indirection.indirection {
             match &step.node {
                 Some(NodeEnum::String(name)) => {
-                    // A field, or a function in functional notation.
-                    if !self.catalog.function_schemas(&name.sval).is_empty() {
-                        self.function(&[&name.sval]);
+                    // A field, or a function in functional notation: `('/etc/passwd'::text).pg_read_file`.
+                    if self.catalog.is_function(&name.sval) {
+                        self.functional_call(&name.sval, &value);
                     }
                 }
                 Some(NodeEnum::AIndices(indices)) => {
                     self.seen.mark(indices.as_ref());
                     value.taint(&self.optional(indices.lidx.as_deref(), scope)?);
                     value.taint(&self.optional(indices.uidx.as_deref(), scope)?);
+                    // An element that is not there is null.
+                    self.book.computed(&value);
                 }
                 Some(NodeEnum::AStar(_)) | None => {
                     return Err(Refusal::not_understood(
@@ -378,6 +405,13 @@ impl Resolver<'_> {
                 value.taint(&field.value);
             }
         }
+        if matches!(
+            link.sub_link_type(),
+            SubLinkType::AnySublink | SubLinkType::AllSublink | SubLinkType::RowcompareSublink
+        ) {
+            // `x IN (SELECT ...)` is true, false or null.
+            self.book.computed(&value);
+        }
         Ok(value)
     }
 
@@ -394,12 +428,15 @@ impl Resolver<'_> {
             self.since(16, "SYSTEM_USER")
                 .map_err(|refusal| refusal.at(call.location))?;
         }
-        self.function(&names);
+        let pure = self.function(&names).is_some();
         self.call_effects(name, &call.args)
             .map_err(|refusal| refusal.at(call.location))?;
         let mut value = Value::default();
         for argument in &call.args {
             value.taint(&self.expression(argument, scope)?);
+        }
+        if !(pure && functions::is_total(name, &call.args)) {
+            self.book.computed(&value);
         }
         let users = !self.catalog.function_schemas(name).is_empty();
         for sort in &call.agg_order {
@@ -526,6 +563,42 @@ impl Resolver<'_> {
         self.operator(&sort.use_op)?;
         self.optional(sort.node.as_deref(), scope)
     }
+}
+
+/// Whether an operator never fails, and is null only if an operand is: comparisons and concatenation of plain values.
+fn is_total(expression: &pg::AExpr, value: &Value) -> bool {
+    let row = |operand: Option<&Node>| {
+        matches!(
+            operand.and_then(|node| node.node.as_ref()),
+            Some(NodeEnum::RowExpr(_) | NodeEnum::List(_))
+        )
+    };
+    let plain = !row(expression.lexpr.as_deref()) && !row(expression.rexpr.as_deref());
+    match expression.kind() {
+        AExprKind::AexprDistinct | AExprKind::AexprNotDistinct => true,
+        AExprKind::AexprOp => match strings(&expression.name).unwrap_or_default().as_slice() {
+            ["=" | "<>" | "!=" | "<" | "<=" | ">" | ">="] => plain,
+            // Of arrays and documents it can fail.
+            ["||"] => {
+                plain
+                    && value
+                        .sources
+                        .iter()
+                        .all(|origin| functions::is_scalar(origin.column.type_oid))
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// A type that every value can be cast to.
+fn is_text(name: &pg::TypeName) -> bool {
+    name.array_bounds.is_empty()
+        && matches!(
+            strings(&name.names).unwrap_or_default().as_slice(),
+            ["text"] | ["pg_catalog", "text" | "varchar" | "bpchar"] | ["varchar"]
+        )
 }
 
 /// A string literal, cast or not.

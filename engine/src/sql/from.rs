@@ -323,6 +323,7 @@ impl Resolver<'_> {
             self.seen.mark(target.as_ref());
             value.taint(&self.optional(target.val.as_deref(), &scope)?);
         }
+        self.book.computed(&value);
         let mut fields = Vec::new();
         for node in &function.columns {
             let Some(NodeEnum::RangeTableFuncCol(column)) = &node.node else {
@@ -335,6 +336,7 @@ impl Resolver<'_> {
             let mut own = value.clone();
             own.taint(&self.optional(column.colexpr.as_deref(), &scope)?);
             own.taint(&self.optional(column.coldefexpr.as_deref(), &scope)?);
+            self.book.computed(&own);
             fields.push(Field {
                 name: column.colname.as_str().into(),
                 value: own,

@@ -228,8 +228,11 @@ impl<'a> Resolver<'a> {
                 items: vec![plain.clone()],
                 ..Scope::default()
             };
-            let value = self.stored_expression(expression, &scope)?;
-            field.value.taint(&value);
+            // Reading it evaluates nothing: the value is stored.
+            let outer = self.book.set_quiet(true);
+            let value = self.stored_expression(expression, &scope);
+            self.book.set_quiet(outer);
+            field.value.taint(&value?);
         }
         item.fields = Arc::new(fields);
         Ok(())
@@ -647,7 +650,7 @@ fn column_of(node: Option<&Node>) -> Option<&pg_query::protobuf::ColumnRef> {
 }
 
 /// Literals, parameters and casts of them.
-fn is_constant(node: &Node) -> bool {
+pub(super) fn is_constant(node: &Node) -> bool {
     match &node.node {
         Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)) => true,
         Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_constant),

@@ -143,3 +143,21 @@ INSERT INTO customers (id, name, tenant) VALUES (1, 'a', 'b') ON CONFLICT (id) W
 SELECT * FROM (customers c JOIN orders o ON true) AS j
 ;;
 SELECT pg_catalog.count(*), set_masklen('1.2.3.4', 8) FROM ONLY (customers)
+;;
+SELECT count(nullif(ssn, '123-45-6789')), nullif(email, 'a'), count(substring(phone from '^1')) FROM customers
+;;
+SELECT ((ssn = '1') OR NULL)::text, (email IN ('a', NULL))::text, (phone BETWEEN 'a' AND NULL)::text, ((card_number, 1) = ('1', NULL))::text FROM customers
+;;
+SELECT c.id FROM customers c, generate_series(1, ascii(c.ssn)), unnest(string_to_array(c.email, '@'))
+;;
+SELECT id, generate_series(1, length(ssn)), ssn::int, 1 / length(email), (string_to_array(phone, '1'))[2] FROM customers
+;;
+SELECT ('/etc/passwd'::text).pg_read_file
+;;
+SELECT (ssn).pg_read_file, (name).upper, (email).substring FROM customers
+;;
+SELECT upper(ssn), ssn || 'x', coalesce(email, ''), concat(phone, name), left(ssn, 3), substring(ssn, 1, 3), to_json(email), length(phone), string_agg(card_number, ',') FROM customers GROUP BY id
+;;
+SELECT substring(ssn, '1'), left(ssn, length(email)), lag(name, length(phone)) OVER () FROM customers
+;;
+SELECT '1' IN (SELECT ssn FROM customers), '1' = ANY (ARRAY(SELECT email FROM customers)) FROM orders
