@@ -149,6 +149,8 @@ pub(crate) struct SessionJudge {
     uncommitted: bool,
     /// See [`Ground::unread`].
     unread: bool,
+    /// See [`Ground::lost`].
+    lost: bool,
     /// The transaction's status as the server last told it: `I`, `T` or `E`.
     status: u8,
 }
@@ -202,6 +204,7 @@ impl SessionJudge {
             open: HashMap::new(),
             uncommitted: false,
             unread: false,
+            lost: false,
             status: b'I',
         }
     }
@@ -236,6 +239,9 @@ impl SessionJudge {
             Err(refusal) if refusal.unknown_name => refusal,
             other => return other,
         };
+        if self.lost {
+            return Err(obstacle::lost(refused));
+        }
         if self.uncommitted {
             // The name may be one that only this session's open transaction knows.
             return Err(obstacle::uncommitted());
@@ -250,7 +256,11 @@ impl SessionJudge {
         let question = Question {
             text: Arc::clone(step.text),
             types: Arc::clone(step.types),
-            search_path: Arc::clone(&self.search_path.effective),
+            search_path: if self.lost {
+                Arc::from([])
+            } else {
+                Arc::clone(&self.search_path.effective)
+            },
             target: Arc::clone(&self.session.target),
             catalog: self.keeper.current().catalog,
             witness: self.bench.witness,
@@ -310,8 +320,10 @@ impl SessionJudge {
         for statement in statements {
             decisions.push(self.decide(&statement.facts, ground));
             // A Parse changes nothing yet: its Bind is judged again.
-            ground.uncommitted |= step.phase != Phase::Prepare
-                && statement.facts.session_effect == SessionEffect::Catalog;
+            if step.phase != Phase::Prepare {
+                ground.uncommitted |= statement.facts.session_effect == SessionEffect::Catalog;
+                ground.lost |= obstacle::may_lose_path(&statement.facts);
+            }
         }
         let is_allowed = |decision: &Decision| match decision.verdict {
             Verdict::Allow => true,
@@ -331,6 +343,7 @@ impl SessionJudge {
             }
         }
         self.uncommitted |= ground.uncommitted;
+        self.lost |= ground.lost;
         Ok(permitted)
     }
 
@@ -339,6 +352,8 @@ impl SessionJudge {
         Ground {
             uncommitted: self.uncommitted,
             unread: self.unread,
+            // Within one text only: what comes later is analysed without a path.
+            lost: false,
             old: loaded.since.elapsed() > self.bench.catalog_age_max * CATALOG_OLD,
             drifted: self
                 .search_path

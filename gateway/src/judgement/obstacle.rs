@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use provost_engine::{facts::Kind, sql::Refusal, verdict::Reason};
+use provost_engine::{
+    facts::{Facts, Kind, Object, Operation},
+    sql::Refusal,
+    verdict::Reason,
+};
 
 const UNCOMMITTED: &str =
     "a schema change is not committed yet, so what follows it can't be analysed";
@@ -19,6 +23,8 @@ pub(super) struct Ground {
     pub(super) unread: bool,
     /// The catalog is older than is allowed.
     pub(super) old: bool,
+    /// A statement before it in the same text may have changed the search path that the text was analysed with.
+    pub(super) lost: bool,
     /// A schema on the session's search path came into being after the session began.
     pub(super) drifted: bool,
     /// A mask can bind the principal.
@@ -40,6 +46,12 @@ pub(super) fn find(kind: Kind, ground: Ground) -> Option<Reason> {
             "try again in a moment; if it stays so, tell the gateway's operator",
         ));
     }
+    if ground.lost {
+        return Some(reason(
+            "a function called before it in the same text may change the search path, so names may mean something else",
+            "send each statement by itself",
+        ));
+    }
     if ground.drifted {
         return Some(reason(
             "a schema on this session's search path was created after the session began, so names may mean something else",
@@ -53,6 +65,44 @@ pub(super) fn find(kind: Kind, ground: Ground) -> Option<Reason> {
         ));
     }
     None
+}
+
+/// Functions of the server's own that set any setting, or run SQL that a caller gives them.
+const RUNS_SQL: [&str; 9] = [
+    "set_config",
+    "query_to_xml",
+    "query_to_xmlschema",
+    "query_to_xml_and_xmlschema",
+    "cursor_to_xml",
+    "cursor_to_xmlschema",
+    "ts_stat",
+    "ts_rewrite",
+    "pg_reload_conf",
+];
+
+/// Whether a statement can change the search path by a function that it calls. The server does not tell when that happens,
+/// so names without a schema are refused from then on (an empty path knows `pg_catalog` alone).
+pub(super) fn may_lose_path(facts: &Facts) -> bool {
+    let calls = facts
+        .accesses
+        .iter()
+        .filter(|access| access.operation == Operation::Call);
+    facts.kind == Kind::Call
+        || calls.into_iter().any(|access| match &access.object {
+            Object::Function { schema, name } => {
+                &**schema != "pg_catalog" || RUNS_SQL.contains(&&**name)
+            }
+            _ => true,
+        })
+}
+
+/// The refusal of a name without a schema, after the path was lost.
+pub(super) fn lost(refusal: Refusal) -> Refusal {
+    Refusal {
+        detail: Some("this session called a function that can change the search path, so names without a schema are not looked up".to_owned()),
+        hint: Some("write the name with its schema, or connect again".to_owned()),
+        ..refusal
+    }
 }
 
 /// The refusal of a text with a name that nothing has, while names may be known that nobody else can see.
@@ -85,6 +135,7 @@ mod tests {
         uncommitted: false,
         unread: false,
         old: false,
+        lost: false,
         drifted: false,
         mask_bound: false,
     };

@@ -261,3 +261,41 @@ fn a_result_too_wide_to_exist_costs_no_decision_and_no_raw_value_is_logged() {
     );
     assert!(!house.stop().contains("000-00-1"));
 }
+
+#[test]
+fn names_are_not_guessed_after_a_function_that_can_change_the_path() {
+    let house = House::start(settings(ClientTls::Off));
+    cluster().execute("postgres", "CREATE SCHEMA shadow; CREATE TABLE shadow.customers AS SELECT 'shadow' AS name, 1 AS id").unwrap();
+    let by_name = "SELECT name FROM customers WHERE id = 1";
+    let (mut raw, _) = session(&house);
+    let answer = ask(
+        &mut raw,
+        &format!("SELECT set_config('search_path', 'shadow', false); {by_name}"),
+    );
+    assert!(answer.contains("may change the search path"), "{answer}");
+    assert_eq!(ask(&mut raw, by_name), "name 1 I");
+    assert_eq!(
+        ask(&mut raw, "SELECT pg_backend_pid() > 0, pg_sleep(0)"),
+        "t I"
+    );
+    assert_eq!(ask(&mut raw, by_name), "name 1 I", "these change no path");
+    assert_eq!(
+        ask(
+            &mut raw,
+            "SELECT set_config('search_path', 'shadow', false)"
+        ),
+        "shadow I"
+    );
+    let answer = ask(&mut raw, by_name);
+    assert!(
+        answer.contains("42P01") && answer.contains("names without a schema"),
+        "{answer}"
+    );
+    assert_eq!(
+        ask(&mut raw, "SELECT name FROM public.customers WHERE id = 1"),
+        "name 1 I"
+    );
+    cluster()
+        .execute("postgres", "DROP SCHEMA shadow CASCADE")
+        .unwrap();
+}
