@@ -195,7 +195,11 @@ impl Resolver<'_> {
                 .unwrap_or((&Node { node: None }, &[]));
             let names = strings(names)?;
             return match self.star_item(&names, scope).map_err(at)? {
-                Some(item) => Ok(item.whole_row()),
+                Some(item) => {
+                    let row = item.whole_row();
+                    self.work(row.sources.len())?;
+                    Ok(row)
+                }
                 None => Err(Refusal::not_understood("a bare * here").at(column.location)),
             };
         }
@@ -212,13 +216,21 @@ impl Resolver<'_> {
                 "cross-database references are not implemented",
             )),
         };
-        match meaning.map_err(at)? {
+        let value = match meaning.map_err(at)? {
             Meaning::Column(value) => Ok(value),
             Meaning::Row(item) => Ok(item.whole_row()),
             Meaning::Functional(item) => self
                 .functional(item, names.last().copied().unwrap_or_default())
                 .map_err(at),
-        }
+        }?;
+        // Looking a name up walks the items and their fields.
+        let looked_through: usize = scope.items.iter().map(|item| item.fields.len()).sum();
+        self.work(
+            looked_through
+                .div_ceil(16)
+                .saturating_add(value.sources.len()),
+        )?;
+        Ok(value)
     }
 
     /// `item.name` where `name` is no column: the server tries `name(item)`.

@@ -26,6 +26,14 @@ pub(super) struct Rows {
     pub(super) open: bool,
 }
 
+/// Most columns of a result, as the server has it.
+///
+/// # Source
+/// PostgreSQL, `MaxTupleAttributeNumber` in `src/include/access/htup_details.h`.
+const TARGETS_MAX: usize = 1664;
+/// Most common table expressions of one list; more are refused.
+const CTES_MAX: usize = 1000;
+
 impl Resolver<'_> {
     /// A SELECT, VALUES, TABLE or set operation.
     pub(super) fn select(
@@ -69,6 +77,12 @@ impl Resolver<'_> {
             _ => Err(Refusal::not_understood("this WITH")),
         });
         let ctes: Vec<&pg::CommonTableExpr> = ctes.collect::<Result<_, _>>()?;
+        if ctes.len() > CTES_MAX {
+            return Err(Refusal::new(
+                "54000",
+                format!("more than {CTES_MAX} common table expressions in one list"),
+            ));
+        }
         if with.recursive {
             // Every name of the list hides outer ones from the start; a reference forward is refused.
             level.ctes.extend(ctes.iter().map(|cte| Cte {
@@ -92,11 +106,13 @@ impl Resolver<'_> {
 
     fn cte(&mut self, cte: &pg::CommonTableExpr, level: &Scope<'_>) -> Result<Vec<Field>, Refusal> {
         self.seen.mark(cte);
+        let mut cycles = Vec::new();
         if let Some(search) = &cte.search_clause {
             self.seen.mark(search);
         }
         if let Some(cycle) = cte.cycle_clause.as_deref() {
             self.seen.mark(cycle);
+            cycles = strings(&cycle.cycle_col_list)?;
             self.optional(cycle.cycle_mark_value.as_deref(), &Scope::default())?;
             self.optional(cycle.cycle_mark_default.as_deref(), &Scope::default())?;
         }
@@ -118,6 +134,10 @@ impl Resolver<'_> {
             .at(cte.location));
         }
         let mut fields = rename(rows.fields, &strings(&cte.aliascolnames)?)?;
+        // Rows whose values came before end the recursion.
+        for field in fields.iter().filter(|field| cycles.contains(&&*field.name)) {
+            self.book.used(&field.value, Use::Filter);
+        }
         let everything = fields.iter().fold(Value::default(), |mut all, field| {
             all.taint(&field.value);
             all
@@ -353,6 +373,12 @@ impl Resolver<'_> {
                 return Err(Refusal::not_understood("this target"));
             };
             self.seen.mark(target.as_ref());
+            if rows.fields.len() >= TARGETS_MAX {
+                return Err(Refusal::new(
+                    "54011",
+                    format!("target lists can have at most {TARGETS_MAX} entries"),
+                ));
+            }
             let Some(value) = target.val.as_deref() else {
                 return Err(Refusal::not_understood("this target"));
             };
@@ -426,6 +452,7 @@ impl Resolver<'_> {
             ));
         }
         for item in items {
+            self.work(item.fields.len())?;
             rows.open |= item.open.is_some();
             for field in item.fields.iter() {
                 self.output_used(&field.value);

@@ -22,6 +22,9 @@ use crate::{
 
 /// Deepest nesting of nodes that is followed; deeper is refused.
 pub(super) const DEPTH_MAX: usize = 1000;
+/// Most work that one statement may ask for: nodes read, columns looked through, sources gathered. A statement over it is
+/// refused; the largest honest ones (inserts of 65,535 parameters) ask for a fifth of it.
+const WORK_MAX: usize = 500_000;
 /// Deepest chain of views over views.
 const VIEW_DEPTH_MAX: usize = 32;
 
@@ -33,6 +36,8 @@ pub(super) struct Resolver<'a> {
     pub(super) book: Book,
     pub(super) seen: Seen,
     pub(super) depth: usize,
+    /// What was asked for so far, of [`WORK_MAX`].
+    work: usize,
     /// The innermost view being expanded, `schema.name`.
     pub(super) via: Option<Arc<str>>,
     pub(super) views: Vec<u32>,
@@ -49,6 +54,7 @@ impl<'a> Resolver<'a> {
             book: Book::default(),
             seen: Seen::default(),
             depth: 0,
+            work: 0,
             via: None,
             views: Vec::new(),
             through_views: false,
@@ -68,10 +74,26 @@ impl<'a> Resolver<'a> {
             return Err(Refusal::new("54001", "statement nests too deeply")
                 .hint(format!("the limit is {DEPTH_MAX} levels")));
         }
+        self.work(1)?;
         self.depth = self.depth.saturating_add(1);
         let result = inner(self);
         self.depth = self.depth.saturating_sub(1);
         result
+    }
+
+    /// Counts work.
+    ///
+    /// # Errors
+    /// 54001 beyond [`WORK_MAX`].
+    pub(super) fn work(&mut self, amount: usize) -> Result<(), Refusal> {
+        self.work = self.work.saturating_add(amount);
+        if self.work > WORK_MAX {
+            return Err(
+                Refusal::new("54001", "statement is too complex to be analysed")
+                    .hint("send it in parts, or its values as parameters"),
+            );
+        }
+        Ok(())
     }
 
     /// The major version of the server.
@@ -124,6 +146,8 @@ impl<'a> Resolver<'a> {
         descend: Descend,
         keep: Keep,
     ) -> Result<Item, Refusal> {
+        // Each column is a field with sources of its own.
+        self.work(relation.columns.len())?;
         let via = self.via.clone();
         let entry = self.book.relation(
             self.catalog,
@@ -299,6 +323,8 @@ impl<'a> Resolver<'a> {
             refusal.position = None;
             refusal
         };
+        // Parsing costs more than reading.
+        self.work(text.len())?;
         let tree = super::authority::parse(text).map_err(no_position)?;
         let [statement] = tree.stmts.as_slice() else {
             return Err(Refusal::not_understood("a stored definition"));

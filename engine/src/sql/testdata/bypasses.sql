@@ -161,3 +161,5 @@ SELECT upper(ssn), ssn || 'x', coalesce(email, ''), concat(phone, name), left(ss
 SELECT substring(ssn, '1'), left(ssn, length(email)), lag(name, length(phone)) OVER () FROM customers
 ;;
 SELECT '1' IN (SELECT ssn FROM customers), '1' = ANY (ARRAY(SELECT email FROM customers)) FROM orders
+;;
+WITH RECURSIVE t(id, ssn) AS (SELECT id, ssn FROM customers UNION ALL SELECT id + 1, ssn FROM t WHERE id < 3) CYCLE ssn SET seen USING path SELECT id FROM t
