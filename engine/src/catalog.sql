@@ -72,6 +72,9 @@ WITH fixed AS MATERIALIZED (
   ) AS x
   WHERE x.expression IS NOT NULL
   GROUP BY x.relid
+), user_casts AS MATERIALIZED (
+  SELECT x.oid, x.castsource, x.casttarget FROM pg_catalog.pg_cast AS x JOIN pg_catalog.pg_proc AS p ON p.oid = x.castfunc
+  WHERE x.oid >= 16384 AND x.castmethod = 'f' AND NOT (p.prolang IN (12, 13) AND p.provolatile <> 'v')
 ), domain_checks AS MATERIALIZED (
   SELECT contypid, pg_catalog.json_agg(pg_catalog.pg_get_expr(conbin, 0) ORDER BY oid) FILTER (WHERE conbin IS NOT NULL) AS checks
   FROM pg_catalog.pg_constraint WHERE contypid <> 0 GROUP BY contypid
@@ -122,16 +125,18 @@ SELECT pg_catalog.json_build_object(
   'functions', (SELECT COALESCE(pg_catalog.json_agg(DISTINCT pg_catalog.jsonb_build_array(s.nspname, p.proname)), '[]'::pg_catalog.json)
     FROM pg_catalog.pg_proc AS p JOIN spaces AS s ON s.oid = p.pronamespace WHERE s.of_users OR p.oid >= 16384),
   'operators', (SELECT COALESCE(pg_catalog.json_agg(DISTINCT pg_catalog.jsonb_build_array(s.nspname, o.oprname)), '[]'::pg_catalog.json)
-    FROM pg_catalog.pg_operator AS o JOIN spaces AS s ON s.oid = o.oprnamespace WHERE s.of_users OR o.oid >= 16384),
+    FROM pg_catalog.pg_operator AS o JOIN spaces AS s ON s.oid = o.oprnamespace LEFT JOIN pg_catalog.pg_proc AS p ON p.oid = o.oprcode
+    -- Compiled code that only computes is as trusted as the server: only a superuser installs it (citext, hstore, pg_trgm).
+    WHERE (s.of_users OR o.oid >= 16384) AND (p.oid IS NULL OR NOT (p.prolang IN (12, 13) AND p.provolatile <> 'v'))),
   'types', (SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(t.oid::pg_catalog.int8, s.nspname, t.typname,
         CASE WHEN t.typtype = 'b' AND t.typelem <> 0 AND t.typlen = -1 THEN 'a' ELSE t.typtype::pg_catalog.text END,
         (CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END)::pg_catalog.int8, t.typrelid::pg_catalog.int8,
         t.typtype = 'd' AND (t.typnotnull OR x.contypid IS NOT NULL), x.checks) ORDER BY t.oid), '[]'::pg_catalog.json)
     FROM pg_catalog.pg_type AS t JOIN spaces AS s ON s.oid = t.typnamespace LEFT JOIN domain_checks AS x ON x.contypid = t.oid
     WHERE s.of_users OR t.oid >= 16384),
-  'user_casts', (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cast WHERE oid >= 16384 AND castmethod = 'f'),
+  'user_casts', (SELECT pg_catalog.count(*) FROM user_casts),
   'casts', (SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(castsource::pg_catalog.int8, casttarget::pg_catalog.int8) ORDER BY oid), '[]'::pg_catalog.json)
-    FROM pg_catalog.pg_cast WHERE oid >= 16384 AND castmethod = 'f'),
+    FROM user_casts),
   'builtins', (SELECT pg_catalog.json_agg(DISTINCT proname) FROM pg_catalog.pg_proc
     WHERE pronamespace = 'pg_catalog'::pg_catalog.regnamespace AND oid < 16384 AND pronargs >= 1 AND pronargs - pronargdefaults <= 1)
 )::pg_catalog.text

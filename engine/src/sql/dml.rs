@@ -103,6 +103,12 @@ impl Resolver<'_> {
         }
         for relation in &written {
             self.triggers(relation, operation);
+            if matches!(
+                operation,
+                Operation::Insert | Operation::Update | Operation::CopyFrom
+            ) {
+                self.write_expressions(relation);
+            }
         }
         let mut seen: BTreeSet<(u32, Operation)> = written
             .iter()
@@ -175,12 +181,58 @@ impl Resolver<'_> {
 
     /// Notes one column's write.
     fn column_written(&mut self, entry: usize, column: &Arc<Column>, value: &Value) {
+        self.referenced(entry, column);
+        if self
+            .catalog
+            .user_casts()
+            .iter()
+            .any(|(_, to)| *to == column.type_oid)
+        {
+            self.book
+                .opaque("cast", "a cast might run a user-defined function");
+        }
+        self.type_checks(column.type_oid);
         self.book.column_used(entry, column, Use::Write);
         self.book.used(value, Use::Output);
         self.book.writes.push(ColumnWrite {
             column: column.clone(),
             lineage: value.lineage(),
         });
+    }
+
+    /// Writing into a foreign key tells whether the value is among the referenced ones: those decide.
+    fn referenced(&mut self, entry: usize, column: &Column) {
+        let Some(relation) = self.catalog.relation(column.relation_oid) else {
+            return;
+        };
+        for key in &relation.foreign_keys {
+            let pairs = key.1.iter().zip(&key.2);
+            for (_, to) in pairs.filter(|(from, _)| **from == column.attribute) {
+                let referenced = self.catalog.relation(key.0).and_then(|referenced| {
+                    referenced
+                        .columns
+                        .iter()
+                        .find(|candidate| candidate.attribute == *to)
+                });
+                match referenced {
+                    Some(referenced) => self.book.column_used(entry, referenced, Use::Join),
+                    None => self
+                        .book
+                        .opaque(&relation.name, "a foreign key to a table that is not known"),
+                }
+            }
+        }
+    }
+
+    /// Checks, expressions and predicates of indexes that writing a row evaluates, where they call functions of users.
+    fn write_expressions(&mut self, relation: &Arc<Relation>) {
+        for expression in &relation.write_expressions {
+            let subject = format!("{}: {expression}", relation.name);
+            self.book.opaque(
+                &subject,
+                "a check or an index runs a function that analysis does not follow",
+            );
+        }
     }
 
     /// Defaults of columns that the statement leaves out, and expressions of generated ones.

@@ -85,6 +85,11 @@ impl Resolver<'_> {
                     self.type_name(name)?;
                     total = is_text(name);
                 }
+                let constant = cast.arg.as_deref().is_none_or(super::resolver::is_constant);
+                if !constant && self.catalog.has_user_casts() {
+                    self.book
+                        .opaque("cast", "a cast might run a user-defined function");
+                }
                 let value = self.optional(cast.arg.as_deref(), scope)?.derived();
                 if !total {
                     self.book.computed(&value);
@@ -224,6 +229,7 @@ impl Resolver<'_> {
                 .map_err(at),
         }?;
         // Looking a name up walks the items and their fields.
+        self.user_cast_from(&value);
         let looked_through: usize = scope.items.iter().map(|item| item.fields.len()).sum();
         self.work(
             looked_through
@@ -231,6 +237,20 @@ impl Resolver<'_> {
                 .saturating_add(value.sources.len()),
         )?;
         Ok(value)
+    }
+
+    /// A value of a type that a user-defined cast starts from may be cast wherever it goes, without being asked.
+    fn user_cast_from(&mut self, value: &Value) {
+        let casts = self.catalog.user_casts();
+        let cast = value.sources.iter().any(|origin| {
+            casts
+                .iter()
+                .any(|(from, _)| *from == origin.column.type_oid)
+        });
+        if cast {
+            self.book
+                .opaque("cast", "a cast might run a user-defined function");
+        }
     }
 
     /// `item.name` where `name` is no column: the server tries `name(item)`.
@@ -441,6 +461,10 @@ impl Resolver<'_> {
                 .map_err(|refusal| refusal.at(call.location))?;
         }
         let pure = self.function(&names).is_some();
+        if name == "set_config" {
+            self.set_config(&call.args)
+                .map_err(|refusal| refusal.at(call.location))?;
+        }
         self.call_effects(name, &call.args)
             .map_err(|refusal| refusal.at(call.location))?;
         let mut value = Value::default();
@@ -474,6 +498,22 @@ impl Resolver<'_> {
             value.taint(&self.window(window, scope)?);
         }
         Ok(value)
+    }
+
+    /// `set_config` is SET: what SET may not change, it may not either, or later statements would be misread.
+    fn set_config(&mut self, arguments: &[Node]) -> Result<(), Refusal> {
+        let Some(setting) = arguments.first().and_then(literal) else {
+            return Err(Refusal::new(
+                "42501",
+                "set_config with a computed name can't be told from a change of role or search_path",
+            )
+            .hint("write the setting's name as a literal"));
+        };
+        let setting = setting.to_lowercase();
+        super::utility::refuse_setting(&setting, arguments.get(1).and_then(literal))?;
+        self.book
+            .plain(Object::Setting(setting.into()), Operation::Session);
+        Ok(())
     }
 
     /// Effects that depend on arguments: settings and sequences.

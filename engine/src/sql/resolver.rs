@@ -398,10 +398,10 @@ impl<'a> Resolver<'a> {
             TypeKind::Enum | TypeKind::Composite => {}
             TypeKind::Domain if !user_type.constrained => self.each_element(element),
             TypeKind::Array => self.each_element(element),
-            TypeKind::Domain => self.book.opaque(
-                &user_type.name,
-                "a domain whose constraints run expressions of their own",
-            ),
+            TypeKind::Domain => {
+                self.domain_checks(user_type);
+                self.each_element(element);
+            }
             TypeKind::Base | TypeKind::Pseudo | TypeKind::Range | TypeKind::Multirange => {
                 self.book.opaque(
                     &user_type.name,
@@ -412,6 +412,49 @@ impl<'a> Resolver<'a> {
         if self.catalog.has_user_casts() {
             self.book
                 .opaque(&user_type.name, "a cast might run a user-defined function");
+        }
+    }
+
+    /// Notes the functions that a domain's checks call; a domain whose checks can't be read is opaque.
+    fn domain_checks(&mut self, domain: &UserType) {
+        let value = Item::new(
+            None,
+            vec![Field {
+                name: "value".into(),
+                value: Value::default(),
+            }],
+        );
+        let scope = Scope {
+            items: vec![value],
+            ..Scope::default()
+        };
+        for check in &domain.checks {
+            if self.stored_expression(check, &scope).is_err() {
+                self.book.opaque(
+                    &domain.name,
+                    "a domain whose constraints run expressions of their own",
+                );
+            }
+        }
+    }
+
+    /// What assigning to a type evaluates.
+    pub(super) fn type_checks(&mut self, type_oid: u32) {
+        let Some(user_type) = self.catalog.type_by_oid(type_oid).cloned() else {
+            return;
+        };
+        match user_type.kind {
+            TypeKind::Domain => {
+                self.domain_checks(&user_type);
+                self.type_checks(user_type.element);
+            }
+            TypeKind::Array => self.type_checks(user_type.element),
+            TypeKind::Base
+            | TypeKind::Composite
+            | TypeKind::Enum
+            | TypeKind::Pseudo
+            | TypeKind::Range
+            | TypeKind::Multirange => {}
         }
     }
 

@@ -309,35 +309,12 @@ impl Resolver<'_> {
     fn set(&mut self, set: &pg::VariableSetStmt) -> Result<Reading, Refusal> {
         self.seen.mark_all(set);
         let name = set.name.to_lowercase();
-        refuse_own(&name)?;
         let value = set.args.first().and_then(setting_text);
         let sets = matches!(
             set.kind(),
             VariableSetKind::VarSetValue | VariableSetKind::VarSetCurrent
         );
-        if let Some((_, why)) = FIXED_SETTINGS.iter().find(|(fixed, _)| *fixed == name) {
-            return Err(Refusal::new(
-                "42501",
-                format!("setting \"{name}\" can't be changed through the gateway"),
-            )
-            .hint(*why));
-        }
-        let utf8 = value.as_deref().is_some_and(|value| {
-            matches!(value.to_lowercase().as_str(), "utf8" | "utf-8" | "unicode")
-        });
-        if matches!(name.as_str(), "client_encoding" | "names") && !utf8 {
-            return Err(Refusal::new("42501", "client_encoding is held at UTF8")
-                .hint("send and read UTF-8"));
-        }
-        let on = value.as_deref().is_some_and(|value| {
-            matches!(value.to_lowercase().as_str(), "on" | "true" | "yes" | "1")
-        });
-        if name == "standard_conforming_strings" && !(sets && on) {
-            return Err(
-                Refusal::new("42501", "standard_conforming_strings is held at on")
-                    .hint("write escapes as E'...'"),
-            );
-        }
+        refuse_setting(&name, value.as_deref().filter(|_| sets))?;
         // RESET ALL and DISCARD ALL give back what the connection started with, which the gateway chose.
         let name: Arc<str> = if set.kind() == VariableSetKind::VarResetAll {
             "all".into()
@@ -428,6 +405,36 @@ impl Resolver<'_> {
             ..Scope::default()
         }
     }
+}
+
+/// Refuses what no client may set: the role, the path that names are looked up in, how texts are read. No `value` is a reset.
+///
+/// # Errors
+/// 42501.
+pub(super) fn refuse_setting(name: &str, value: Option<&str>) -> Result<(), Refusal> {
+    refuse_own(name)?;
+    if let Some((_, why)) = FIXED_SETTINGS.iter().find(|(fixed, _)| *fixed == name) {
+        return Err(Refusal::new(
+            "42501",
+            format!("setting \"{name}\" can't be changed through the gateway"),
+        )
+        .hint(*why));
+    }
+    let value = value.map(str::to_lowercase).unwrap_or_default();
+    let utf8 = matches!(value.as_str(), "utf8" | "utf-8" | "unicode");
+    if matches!(name, "client_encoding" | "names") && !utf8 {
+        return Err(
+            Refusal::new("42501", "client_encoding is held at UTF8").hint("send and read UTF-8")
+        );
+    }
+    let on = matches!(value.as_str(), "on" | "true" | "yes" | "1");
+    if name == "standard_conforming_strings" && !on {
+        return Err(
+            Refusal::new("42501", "standard_conforming_strings is held at on")
+                .hint("write escapes as E'...'"),
+        );
+    }
+    Ok(())
 }
 
 /// Settings of the gateway itself.

@@ -163,3 +163,13 @@ SELECT substring(ssn, '1'), left(ssn, length(email)), lag(name, length(phone)) O
 SELECT '1' IN (SELECT ssn FROM customers), '1' = ANY (ARRAY(SELECT email FROM customers)) FROM orders
 ;;
 WITH RECURSIVE t(id, ssn) AS (SELECT id, ssn FROM customers UNION ALL SELECT id + 1, ssn FROM t WHERE id < 3) CYCLE ssn SET seen USING path SELECT id FROM t
+;;
+SELECT set_config('search_path', 'hr', false)
+;;
+SELECT set_config('se' || 'arch_path', 'hr', false)
+;;
+SELECT set_config('work_mem', '1MB', true)
+;;
+INSERT INTO orders (customer_id) VALUES (7)
+;;
+INSERT INTO hr.salaries (person, zip) VALUES ('a', '12345')
