@@ -601,8 +601,14 @@ impl Resolver<'_> {
             CmdType::CmdInsert => {
                 let entry = self.write(target, Operation::Insert);
                 let columns = self.target_columns(target, &when.target_list)?;
+                // There is no row of the target to insert from.
+                let source = Scope {
+                    items: scope.items.iter().skip(1).cloned().collect(),
+                    parent: scope.parent,
+                    ..Scope::default()
+                };
                 for (column, node) in columns.iter().zip(&when.values) {
-                    let value = self.expression(node, scope)?;
+                    let value = self.expression(node, &source)?;
                     self.column_written(entry, column, &value);
                 }
                 if when.values.len() > columns.len() {

@@ -195,7 +195,11 @@ impl<'s> Scope<'s> {
                 return Ok(Meaning::Column(value));
             }
         }
-        if let Some(open) = open {
+        if let Some(mut open) = open {
+            // A column of the item whose shape is not known, or the whole row of the item with this name.
+            if let Some(item) = self.item(None, name)? {
+                open.taint(&item.whole_row());
+            }
             return Ok(Meaning::Column(open.derived()));
         }
         match self.item(None, name)? {

@@ -173,3 +173,5 @@ SELECT set_config('work_mem', '1MB', true)
 INSERT INTO orders (customer_id) VALUES (7)
 ;;
 INSERT INTO hr.salaries (person, zip) VALUES ('a', '12345')
+;;
+SELECT c::text, (c).ssn FROM customers c, unnest(array(SELECT 'a')) u

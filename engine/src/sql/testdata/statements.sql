@@ -115,3 +115,5 @@ SELECT name FROM (SELECT * FROM customers) s
 CREATE TEMP TABLE a (b int)
 ;;
 SELECT nextval('tickets')
+;;
+MERGE INTO orders AS o USING orders AS b ON o.id = b.customer_id WHEN NOT MATCHED THEN INSERT (id, customer_id, note) VALUES (900, 1, note)
