@@ -9,7 +9,7 @@ mod owner;
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Write as _},
+    io::{ErrorKind, Read as _, Write as _},
     net::TcpListener,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
@@ -206,13 +206,12 @@ impl Cluster {
     /// # Errors
     /// [`Error::Run`] when it could not be waited for, [`Error::File`] when the folder could not be removed.
     pub(crate) fn stop(mut self) -> Result<(), Error> {
-        self.stop_server()?;
-        let path = self.folder.path().to_owned();
-        fs::remove_dir_all(&path).map_err(file_error("remove", &path))
+        self.clear_away()
     }
 
-    /// Idempotent. The watchdog is dismissed only after the server is gone.
-    fn stop_server(&mut self) -> Result<(), Error> {
+    /// Stops the server and removes its folder. Idempotent. The watchdog is dismissed last: what kills this process on the
+    /// way leaves the rest to it.
+    fn clear_away(&mut self) -> Result<(), Error> {
         if self
             .server
             .try_wait()
@@ -237,6 +236,13 @@ impl Cluster {
                 thread::sleep(POLL_INTERVAL);
             }
         }
+        let path = self.folder.path();
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(file_error("remove", path)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
         if let Some(mut stdin) = self.watchdog.stdin.take() {
             // A watchdog that is gone already can't be told, which is as good.
             let _ = stdin.write_all(b"stopped\n");
@@ -248,8 +254,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Best effort: a drop has nobody to tell. The folder removes itself after this.
-        let _ = self.stop_server();
+        // Best effort: a drop has nobody to tell.
+        let _ = self.clear_away();
     }
 }
 
