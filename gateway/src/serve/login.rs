@@ -311,6 +311,12 @@ fn upstream_failed(target: &str, error: &upstream::Error) -> Fatal {
             // The client's own settings: its words come back to it.
             "22023" => fatal("22023", message.clone()),
             "42704" => fatal("42704", message.clone()),
+            "57014" => fatal(
+                "57014",
+                format!(
+                    "target `{target}` gave no session in the time that `statement_timeout` leaves: ask for more"
+                ),
+            ),
             "22021" | "42501" | "55P02" => fatal(
                 "42501",
                 format!("target `{target}` refused a start-up setting: {message}"),

@@ -253,8 +253,9 @@ impl Relay {
         }
         match self.poll_server(context) {
             Ok(moved) => progress |= moved,
-            // What the server said before it went is owed to the client.
-            Err(_) if progress || !self.server.input.is_empty() => {}
+            // What the server said before it went is owed to the client. A frame that it left unfinished is not: only
+            // whole frames that wait for the client's backlog keep the session.
+            Err(_) if progress || !(self.server.input.is_empty() || self.client_has_room()) => {}
             Err(_) => return Poll::Ready(Event::ServerGone),
         }
         if progress {

@@ -124,6 +124,12 @@ pub(crate) fn password(token: &str) -> Vec<u8> {
 }
 
 impl Raw {
+    /// The server closes, whatever it says before.
+    pub(crate) fn ends(&mut self) {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).unwrap();
+    }
+
     /// The server closes without a word.
     pub(crate) fn closes(&mut self) {
         let mut rest = Vec::new();

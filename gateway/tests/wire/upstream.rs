@@ -2,14 +2,14 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpListener,
+    net::{Shutdown, TcpListener, TcpStream},
     thread,
 };
 
 use provost_gateway::settings::{ClientTls, Host, Secret, ServerTls};
 
 use crate::{
-    house::{House, cluster, settings_for, start_cluster, target, tokens},
+    house::{House, cluster, mask_ssn, settings_for, start_cluster, target, tokens},
     raw::{Raw, message},
 };
 
@@ -136,4 +136,69 @@ fn a_server_without_tls_is_refused_where_tls_is_configured() {
         .unwrap()
         .to_string();
     assert!(error.contains("does not offer TLS"), "{error}");
+}
+
+/// What the proxy looks for in what the server sends.
+const CUT: &[u8] = b"cut here";
+
+/// A way to the server that closes both sides in the middle of the frame that first carries [`CUT`]. Its port.
+fn cutting_proxy(server_port: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut server = TcpStream::connect(("127.0.0.1", server_port)).unwrap();
+            let mut from_client = client.try_clone().unwrap();
+            let mut to_server = server.try_clone().unwrap();
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut from_client, &mut to_server);
+                let _ = to_server.shutdown(Shutdown::Both);
+            });
+            thread::spawn(move || {
+                let mut bytes = [0; 64 * 1024];
+                loop {
+                    let count = server.read(&mut bytes).unwrap_or(0);
+                    let part = &bytes[..count];
+                    let cut = part.windows(CUT.len()).position(|window| window == CUT);
+                    let end = cut.map_or(count, |start| start + CUT.len() / 2);
+                    if client.write_all(&part[..end]).is_err() || cut.is_some() || count == 0 {
+                        let _ = client.shutdown(Shutdown::Both);
+                        let _ = server.shutdown(Shutdown::Both);
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_session_ends_when_its_server_goes_in_the_middle_of_a_frame() {
+    let mut proxied = target(cluster());
+    proxied.host = Host::Tcp("127.0.0.1".into());
+    proxied.port = cutting_proxy(cluster().port());
+    let house = House::start(settings_for(ClientTls::Off, proxied));
+    house.policy.swap(mask_ssn("masked"));
+    for sql in [
+        // Read whole because of its mask, passed on in parts, and a frame that is no row.
+        "SELECT ssn, 'cut ' || 'here' FROM customers WHERE id = 1",
+        "SELECT 'cut ' || 'here' FROM customers WHERE id = 1",
+        "SELECT 1 AS \"cut here\"",
+    ] {
+        let mut raw = Raw::log_in(
+            house.address,
+            &[("user", "ann"), ("database", "shop")],
+            &tokens().good("ann"),
+        );
+        raw.until(b'Z');
+        raw.send(&message(b'Q', format!("{sql}\0").as_bytes()));
+        raw.ends();
+    }
+    let records = house.stop();
+    assert!(
+        records.contains("the server closed the connection"),
+        "{records}"
+    );
 }
