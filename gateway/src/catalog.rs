@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    former::FormerNames,
     judgement::Bench,
     record,
     upstream::{self, Server, Upstream},
@@ -64,6 +65,8 @@ pub(crate) struct Loaded {
     pub(crate) catalog: Arc<Catalog>,
     /// Nothing that happened before is missing from it.
     pub(crate) since: Instant,
+    /// What its columns were called in earlier ones.
+    pub(crate) former: Arc<FormerNames>,
 }
 
 /// One target's catalog.
@@ -100,6 +103,7 @@ impl Keeper {
             current: RwLock::new(Loaded {
                 catalog: Arc::new(catalog),
                 since,
+                former: Arc::default(),
             }),
             waiters,
         });
@@ -174,8 +178,9 @@ impl Reader {
                 return Err(error);
             }
         };
-        let catalog = if json == self.json {
-            self.keeper.current().catalog
+        let current = self.keeper.current();
+        let (catalog, former) = if json == self.json {
+            (current.catalog, current.former)
         } else {
             let (catalog, json) = parse(json).await?;
             let record = loaded(self.upstream.name(), &catalog);
@@ -184,13 +189,18 @@ impl Reader {
                 .await
                 .map_err(|_| Error::Log)?;
             self.json = json;
-            Arc::new(catalog)
+            let former = current.former.after(&current.catalog, &catalog);
+            (Arc::new(catalog), Arc::new(former))
         };
         *self
             .keeper
             .current
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Loaded { catalog, since };
+            .unwrap_or_else(PoisonError::into_inner) = Loaded {
+            catalog,
+            since,
+            former,
+        };
         Ok(())
     }
 }

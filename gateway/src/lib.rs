@@ -33,6 +33,7 @@
 mod cancel;
 pub mod catalog;
 pub mod error;
+mod former;
 pub mod identity;
 pub mod judge;
 mod judgement;

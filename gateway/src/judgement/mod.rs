@@ -370,6 +370,9 @@ impl SessionJudge {
         if let Some(reason) = obstacle::find(facts.kind, ground) {
             return self.deny(reason);
         }
+        if ground.mask_bound && self.hides_a_class(facts) {
+            return self.deny(obstacle::renamed());
+        }
         if facts.kind == Kind::Empty {
             return Decision {
                 verdict: Verdict::Allow,
@@ -390,6 +393,16 @@ impl SessionJudge {
                 hint: Some("this is a defect of the gateway: tell its operator".into()),
             }),
         }
+    }
+
+    /// Whether a column of the statement had a classed name before it was renamed, and has none now.
+    fn hides_a_class(&self, facts: &Facts) -> bool {
+        let former = self.keeper.current().former;
+        let used = facts.accesses.iter().flat_map(|access| &access.columns);
+        let written = facts.writes.iter().map(|write| &write.column);
+        used.map(|used| &used.column)
+            .chain(written)
+            .any(|column| former.hides(column, |column| self.policy.is_classed(column)))
     }
 
     fn deny(&self, reason: Reason) -> Decision {

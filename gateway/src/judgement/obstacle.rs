@@ -105,6 +105,14 @@ pub(super) fn lost(refusal: Refusal) -> Refusal {
     }
 }
 
+/// Why a column that lost its class by a rename is not shown to whoever a mask binds (ruling 3).
+pub(super) fn renamed() -> Reason {
+    reason(
+        "a column of this statement was renamed while the gateway ran, and its earlier name is in a masked class",
+        "the class sticks to the column: name the new column in a class too, then the masks apply to it",
+    )
+}
+
 /// The refusal of a text with a name that nothing has, while names may be known that nobody else can see.
 pub(super) fn uncommitted() -> Refusal {
     Refusal {

@@ -5,7 +5,10 @@ use std::{thread, time::Duration};
 use provost_gateway::settings::ClientTls;
 
 use crate::{
-    house::{House, allow_everything, cluster, deny_everything, mask_ssn, settings, tokens},
+    house::{
+        House, allow_everything, cluster, deny_everything, mask_ssn, settings, settings_for,
+        start_cluster, target, tokens,
+    },
     raw::{Raw, message, startup},
 };
 
@@ -298,4 +301,44 @@ fn names_are_not_guessed_after_a_function_that_can_change_the_path() {
     cluster()
         .execute("postgres", "DROP SCHEMA shadow CASCADE")
         .unwrap();
+}
+
+#[test]
+fn a_class_sticks_to_its_column_through_a_rename() {
+    let own = start_cluster();
+    let execute = |sql: &str| own.execute("postgres", sql).unwrap();
+    execute(
+        "CREATE TABLE people (id int, name text, ssn text); INSERT INTO people VALUES (1, 'n', '000-00-1')",
+    );
+    let house = House::start(settings_for(ClientTls::Off, target(&own)));
+    house.policy.swap(mask_ssn("masked"));
+    let (mut raw, _) = session(&house);
+    assert_eq!(ask(&mut raw, "SELECT ssn FROM people"), "[redacted] I");
+    // Not by a client of the gateway: the unknown name makes it read the catalog again.
+    execute("ALTER TABLE people RENAME ssn TO number; ALTER TABLE people RENAME TO persons");
+    for sql in [
+        "SELECT number FROM persons",
+        "SELECT number || '' FROM persons",
+        "SELECT id FROM persons WHERE number = 'x'",
+    ] {
+        let answer = ask(&mut raw, sql);
+        assert!(
+            answer.contains("a column of this statement was renamed"),
+            "{sql}: {answer}"
+        );
+    }
+    assert_eq!(ask(&mut raw, "SELECT name FROM persons"), "n I");
+    // A swap gives the class's name to another column: both are hidden, each in its way.
+    execute(
+        "ALTER TABLE persons RENAME name TO ssn; ALTER TABLE persons RENAME number TO name; CREATE TABLE later ()",
+    );
+    assert_eq!(ask(&mut raw, "SELECT FROM later"), "I");
+    assert_eq!(ask(&mut raw, "SELECT ssn FROM persons"), "[redacted] I");
+    let answer = ask(&mut raw, "SELECT name || '' FROM persons");
+    assert!(
+        answer.contains("a column of this statement was renamed"),
+        "{answer}"
+    );
+    let records = house.stop();
+    assert!(!records.contains("000-00-1"), "{records}");
 }
