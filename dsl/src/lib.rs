@@ -9,9 +9,9 @@
 //! | [`catalogue`] | the controls that `satisfies` may name |
 //! | `lower` | trees to the engine's rules: names, patterns, checks |
 //! | [`Diagnostic`], [`render`] | what is wrong, where, and what to do |
-//! | [`load`] | a folder to a compiled policy |
+//! | [`load()`] | a folder to a compiled policy |
 //!
-//! [`compile`] takes texts and returns an [`engine::graph::Policy`](provost_engine::graph::Policy). `docs/language.md`
+//! [`compile()`] takes texts and returns an [`engine::graph::Policy`](provost_engine::graph::Policy). `docs/language.md`
 //! is the reference of the language.
 
 mod absent;

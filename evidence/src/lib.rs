@@ -11,8 +11,8 @@
 //! | [`dataset`] | the tables and their columns |
 //! | `ledger` | canonical records, Merkle tree and tiles, checkpoints, manifests and seals; pure |
 //! | `seal` | joins log entries to rows, builds and publishes seals |
-//! | [`verify`] | checks everything from a public key |
-//! | [`query`] | read-only SQL; the only room that knows DataFusion |
+//! | [`verify()`] | checks everything from a public key |
+//! | [`query()`] | read-only SQL; the only room that knows DataFusion |
 //! | [`key`] | signing key and public key |
 //! | [`store`] | a folder as an object store that survives power loss |
 //! | [`error`] | the one error enum |

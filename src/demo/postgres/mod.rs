@@ -133,7 +133,7 @@ impl Cluster {
         self.folder.path()
     }
 
-    /// The port: part of the socket's name, and of 127.0.0.1 with [`Listen::Loopback`].
+    /// The port: part of the socket's name, and of 127.0.0.1 with `Listen::Loopback`.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
