@@ -19,7 +19,7 @@ pub const ENTRIES_MAX: usize = 100_000;
 /// Compiles a rule set.
 ///
 /// # Errors
-/// [`Error`]: an unknown class, two rules of one name, too many patterns.
+/// [`enum@Error`]: an unknown class, two rules of one name, too many patterns.
 pub fn compile(set: RuleSet) -> Result<Policy, Error> {
     let RuleSet {
         digest,

@@ -1,6 +1,6 @@
 //! What the policy language lowers to: rules as plain data, names resolved, nothing left of the text.
 //!
-//! [`crate::graph::compile`] turns a [`RuleSet`] into a [`crate::graph::Policy`]. Order carries no meaning anywhere.
+//! [`crate::graph::compile()`] turns a [`RuleSet`] into a [`crate::graph::Policy`]. Order carries no meaning anywhere.
 
 use std::{collections::BTreeMap, sync::Arc};
 

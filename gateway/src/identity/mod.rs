@@ -6,11 +6,11 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`settings`] | which issuer, which audience, which claims say what |
-//! | [`keys`] | the issuer's published keys, those that can verify |
-//! | [`token`] | the pure check of one token: signature, times, audience |
-//! | [`claims`] | claims to [`Principal`](provost_engine::principal::Principal) |
-//! | [`issuer`] | discovery, the cache of keys, fetching them again |
+//! | `settings` | which issuer, which audience, which claims say what |
+//! | `keys` | the issuer's published keys, those that can verify |
+//! | `token` | the pure check of one token: signature, times, audience |
+//! | `claims` | claims to [`Principal`](provost_engine::principal::Principal) |
+//! | `issuer` | discovery, the cache of keys, fetching them again |
 //!
 //! It must never take a word of a token for true before its signature is verified, never accept an algorithm that
 //! the settings don't name or that doesn't belong to the key, and never show a token in an error or a log.

@@ -1,7 +1,7 @@
 //! What happened, in evidence's words: sessions, decisions and refusals to [`provost_evidence::record`] records.
 //!
 //! Pure but for the keyed digests. It must never let a raw value of a classed column into a record (ruling 11): literals of a
-//! statement that touches one, or of which that can't be ruled out, are replaced by keyed digests ([`redact`]).
+//! statement that touches one, or of which that can't be ruled out, are replaced by keyed digests (`redact`).
 
 mod digest;
 mod redact;

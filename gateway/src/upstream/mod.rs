@@ -1,7 +1,7 @@
 //! Connections to a target's server: connect, encrypt, log in with the credential that only the gateway knows.
 //!
 //! It must never send a client's bytes, and never give the credential to a server that did not prove itself: see
-//! [`login`] for which authentication methods are answered.
+//! `login` for which authentication methods are answered.
 
 mod login;
 mod query;
