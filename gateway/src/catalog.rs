@@ -1,7 +1,7 @@
 //! Keeps each target's catalog: reads it through a connection of its own, again on a timer and whenever asked.
 //!
 //! It reads with the gateway's own fixed query and never changes anything on the server. A catalog that can't be read
-//! again grows old and says so ([`Loaded::since`]): who relies on it refuses (ruling 4).
+//! again grows old and says so (`Loaded::since`): who relies on it refuses (ruling 4).
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
