@@ -10,6 +10,7 @@
 //! | `lower` | trees to the engine's rules: names, patterns, checks |
 //! | [`Diagnostic`], [`render`] | what is wrong, where, and what to do |
 //! | [`load()`] | a folder to a compiled policy |
+//! | [`testing`] | `test` blocks: statements through the analyser and the policy, compared with what is expected |
 //!
 //! [`compile()`] takes texts and returns an [`engine::graph::Policy`](provost_engine::graph::Policy). `docs/language.md`
 //! is the reference of the language.
@@ -23,6 +24,7 @@ mod lexer;
 mod load;
 mod lower;
 mod parser;
+pub mod testing;
 
 pub use self::{
     compile::{Compiled, Source, compile},
