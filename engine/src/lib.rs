@@ -14,6 +14,7 @@
 //! | [`sql`] | text to facts: PostgreSQL's own grammar, a second reader as witness, name resolution |
 //! | [`graph`] | rules compiled for deciding; facts to decision |
 //! | [`verdict`] | the decision: verdict, masks, reasons, controls |
+//! | [`transform`] | a mask's transforms and how they join |
 //! | [`mask`] | the transforms that masked values go through |
 //!
 //! Same bundle, same catalog and same facts give the same decision: replay and audit rest on it.
@@ -24,4 +25,5 @@ pub mod graph;
 pub mod mask;
 pub mod principal;
 pub mod sql;
+pub mod transform;
 pub mod verdict;

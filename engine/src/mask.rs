@@ -106,7 +106,13 @@ fn append_text(transform: &Transform, value: &[u8], out: &mut Vec<u8>) {
                 first(text, usize::from(*count)).map(|kept| ("", kept, STARS))
             }
             Transform::KeepDomain => domain(text).map(|kept| (HIDDEN_USER, kept, "")),
-            Transform::Constant(_) | Transform::Redact | Transform::Null => None,
+            Transform::Constant(_)
+            | Transform::Redact
+            | Transform::Null
+            | Transform::Hash
+            | Transform::Tokenize
+            | Transform::RoundTo(_)
+            | Transform::TruncateDate(_) => None,
         });
     match (kept, transform) {
         (Some((before, kept, after)), _) => {
@@ -127,7 +133,11 @@ fn append_json(transform: &Transform, out: &mut Vec<u8>) {
         | Transform::Null
         | Transform::Last(_)
         | Transform::First(_)
-        | Transform::KeepDomain => REDACTED,
+        | Transform::KeepDomain
+        | Transform::Hash
+        | Transform::Tokenize
+        | Transform::RoundTo(_)
+        | Transform::TruncateDate(_) => REDACTED,
     };
     out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
 }
