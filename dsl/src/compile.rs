@@ -40,8 +40,15 @@ pub struct Compiled {
 /// # Errors
 /// Everything that is wrong with it, sorted by file and place; warnings are among them.
 pub fn compile(sources: &[Source]) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut sources: Vec<&Source> = sources.iter().collect();
-    sources.sort_by(|left, right| (&left.path, &left.text).cmp(&(&right.path, &right.text)));
+    compile_as(sources, digest(&sorted(sources)))
+}
+
+/// The same, under a digest that is known already: a bundle's.
+pub(crate) fn compile_as(
+    sources: &[Source],
+    digest: BundleDigest,
+) -> Result<Compiled, Vec<Diagnostic>> {
+    let sources = sorted(sources);
     let mut diagnostics = Vec::new();
     let parsed: Vec<Parsed> = sources
         .iter()
@@ -52,7 +59,7 @@ pub fn compile(sources: &[Source]) -> Result<Compiled, Vec<Diagnostic>> {
             Parsed { file, items }
         })
         .collect();
-    let set = lower::lower(&parsed, digest(&sources), &mut diagnostics);
+    let set = lower::lower(&parsed, digest, &mut diagnostics);
     diagnostics
         .sort_by(|left, right| (left.path(), left.offset()).cmp(&(right.path(), right.offset())));
     if diagnostics.iter().any(Diagnostic::is_error) {
@@ -76,6 +83,12 @@ pub fn compile(sources: &[Source]) -> Result<Compiled, Vec<Diagnostic>> {
             Err(diagnostics)
         }
     }
+}
+
+fn sorted(sources: &[Source]) -> Vec<&Source> {
+    let mut sources: Vec<&Source> = sources.iter().collect();
+    sources.sort_by(|left, right| (&left.path, &left.text).cmp(&(&right.path, &right.text)));
+    sources
 }
 
 /// BLAKE3 over the sorted files, each path and text with its length before it: equal sets in equal places have equal

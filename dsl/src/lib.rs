@@ -9,6 +9,7 @@
 //! | [`catalogue`] | the controls that `satisfies` may name |
 //! | `lower` | trees to the engine's rules: names, patterns, checks |
 //! | [`Diagnostic`], [`render`] | what is wrong, where, and what to do |
+//! | [`bundle`] | signed bundles: built, signed, verified, loaded |
 //! | [`load()`] | a folder to a compiled policy |
 //! | [`testing`] | `test` blocks: statements through the analyser and the policy, compared with what is expected |
 //!
@@ -17,6 +18,7 @@
 
 mod absent;
 mod ast;
+pub mod bundle;
 pub mod catalogue;
 mod compile;
 mod diagnostic;

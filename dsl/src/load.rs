@@ -18,7 +18,7 @@ use crate::{
 /// How many files a set may have; more are [`LoadError::TooMany`].
 const FILES_MAX: usize = 10_000;
 /// How large a file may be, in bytes; larger ones are [`LoadError::TooLarge`].
-const FILE_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 /// How deep folders may nest; deeper is [`LoadError::TooDeep`] (a link may lead in a circle).
 const DEPTH_MAX: usize = 32;
 
@@ -95,6 +95,11 @@ fn count(diagnostics: &[Diagnostic]) -> String {
 /// # Errors
 /// [`LoadError`].
 pub fn load(folder: &Path) -> Result<Compiled, LoadError> {
+    compile(&sources(folder)?).map_err(|diagnostics| LoadError::Invalid { diagnostics })
+}
+
+/// What [`load`] compiles.
+pub(crate) fn sources(folder: &Path) -> Result<Vec<Source>, LoadError> {
     let mut paths = Vec::new();
     find(folder, folder, 0, &mut paths)?;
     if paths.is_empty() {
@@ -109,7 +114,7 @@ pub fn load(folder: &Path) -> Result<Compiled, LoadError> {
     if !sources.iter().any(excludes_baseline) {
         sources.push(baseline());
     }
-    compile(&sources).map_err(|diagnostics| LoadError::Invalid { diagnostics })
+    Ok(sources)
 }
 
 /// The built-in pack.
