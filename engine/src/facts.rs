@@ -241,6 +241,28 @@ pub struct Access {
     pub filtered: bool,
     /// Whether equality or IN with constants on a unique key of this access's relation, ANDed at top level, limits it.
     pub bounded: bool,
+    /// Equalities of this access's columns with constants, ANDed at top level: all of them limit its rows.
+    #[serde(default)]
+    pub equalities: BTreeSet<Equality>,
+}
+
+/// `column = constant`, where the server compares by equality of values and the constant's text is the value's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Equality {
+    /// The column.
+    pub column: Arc<Column>,
+    /// What it equals.
+    pub value: Constant,
+}
+
+/// A constant of a statement.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Constant {
+    /// A literal, in the text form that the server's type prints.
+    Text(Arc<str>),
+    /// The parameter of that number, from 1.
+    Parameter(u16),
 }
 
 /// One use of one column.
@@ -381,6 +403,16 @@ pub struct Facts {
     pub session_effect: SessionEffect,
     /// Views (or functions) over other relations were expanded: analysis rests on their definitions.
     pub through_views: bool,
+    /// The literal LIMIT (or FETCH FIRST) at top level, in rows.
+    #[serde(default)]
+    pub limit: Option<u64>,
+    /// How many parameters (`$1`) the text has.
+    #[serde(default)]
+    pub parameters: u16,
+    /// Columns whose only use in predicates is one equality with a literal or parameter, ANDed at top level of the whole
+    /// statement: what `probing lookup` lets through (ruling 2).
+    #[serde(default)]
+    pub lookups: BTreeSet<Arc<Column>>,
     /// A fingerprint of the statement's shape, literals left out; 16 hex digits.
     pub fingerprint: Arc<str>,
     /// The catalog that names were resolved against.

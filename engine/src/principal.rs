@@ -56,7 +56,7 @@ pub struct Principal {
 }
 
 /// How a session's principal proved who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Authentication {
     /// A JWT given as the PostgreSQL password.
@@ -92,4 +92,30 @@ pub struct Session {
     pub tls: bool,
     /// How it authenticated.
     pub authentication: Authentication,
+}
+
+/// What surrounds a statement at the moment it is decided, beyond what its text says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Circumstances<'a> {
+    /// Whether the session is in a transaction block.
+    pub in_transaction: bool,
+    /// How many rows the server's planner expects. Dear: see [`Dear`].
+    pub estimated_rows: Dear<u64>,
+    /// Whether this principal runs a statement of this shape for the first time. Dear: see [`Dear`].
+    pub novel: Dear<bool>,
+    /// The parameters' values in text form, `None` for NULL; absent where they are not known.
+    pub parameters: Option<&'a [Option<&'a str>]>,
+}
+
+/// A fact that costs something to have. It is left [`Dear::NotAsked`] until a decision says that it needs it
+/// ([`crate::verdict::Decision::needs`]); then it is fetched and the statement is decided again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Dear<T> {
+    /// Nobody asked.
+    #[default]
+    NotAsked,
+    /// The answer.
+    Known(T),
+    /// It was asked for and not to be had, with the reason: whatever hangs on it is refused.
+    Failed(Arc<str>),
 }

@@ -1,8 +1,9 @@
 //! The decision: a verdict with its masks, reasons and controls. A `match` on a verdict has no `_` arm.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 pub use crate::transform::Transform;
 
@@ -62,20 +63,217 @@ pub struct Reason {
     pub hint: Option<Arc<str>>,
 }
 
-/// A decision on one statement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decision {
-    /// Allow, hold or deny.
+/// Names a rule within one policy: its place among the rules sorted by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(pub u32);
+
+/// Rules of one policy, sorted, each once. [`crate::graph::Policy::names`] and [`crate::graph::Policy::controls`] read it.
+pub type RuleIds = SmallVec<[RuleId; RULES_INLINE]>;
+
+/// How many rules a decision names without allocating.
+pub const RULES_INLINE: usize = 16;
+
+/// Limits on one statement, and budgets over an hour. `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Rows of the statement's result.
+    pub rows: Option<u64>,
+    /// Bytes of the statement's result, as the client receives them.
+    pub bytes: Option<u64>,
+    /// Rows inserted, updated or deleted by the statement.
+    pub affected_rows: Option<u64>,
+    /// The statement's time from the gateway's sending it to its end, in milliseconds.
+    pub time_ms: Option<u64>,
+    /// Rows that all of the principal's statements may return within an hour.
+    pub rows_per_hour: Option<u64>,
+    /// Bytes that all of the principal's statements may return within an hour.
+    pub bytes_per_hour: Option<u64>,
+}
+
+impl Limits {
+    /// The smaller of each. Commutative, associative, idempotent.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        let smaller = |left: Option<u64>, right: Option<u64>| match (left, right) {
+            (Some(left), Some(right)) => Some(left.min(right)),
+            (one, None) | (None, one) => one,
+        };
+        Self {
+            rows: smaller(self.rows, other.rows),
+            bytes: smaller(self.bytes, other.bytes),
+            affected_rows: smaller(self.affected_rows, other.affected_rows),
+            time_ms: smaller(self.time_ms, other.time_ms),
+            rows_per_hour: smaller(self.rows_per_hour, other.rows_per_hour),
+            bytes_per_hour: smaller(self.bytes_per_hour, other.bytes_per_hour),
+        }
+    }
+
+    /// Whether there is no limit at all.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How fully a statement is recorded. The order is the join's: fuller is greater.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recording {
+    /// The statement, its rows and bytes counted.
+    #[default]
+    Statement,
+    /// And a digest of what the client received.
+    Digest,
+    /// And the masked rows themselves.
+    Results,
+}
+
+impl Recording {
+    /// The name in the policy language and in evidence.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Statement => "statement",
+            Self::Digest => "digest",
+            Self::Results => "results",
+        }
+    }
+}
+
+/// People who must approve: `2 of dbas within 15 min`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Approval {
+    /// The group's name in the policy.
+    pub group: Arc<str>,
+    /// The issuer's names of the group, exact bytes, sorted, each once.
+    pub members: Vec<Arc<str>>,
+    /// How many distinct people.
+    pub count: u16,
+    /// From the request, in milliseconds.
+    pub within_ms: u64,
+}
+
+/// Joins what several hold rules ask for: every group must approve; of one group the larger number within the shorter
+/// time. Sorted by group. Commutative, associative, idempotent.
+#[must_use]
+pub fn join_approvals(left: &[Approval], right: &[Approval]) -> Vec<Approval> {
+    let mut joined: BTreeMap<(&Arc<str>, &[Arc<str>]), (u16, u64)> = BTreeMap::new();
+    for approval in left.iter().chain(right) {
+        let (count, within_ms) = joined
+            .entry((&approval.group, &approval.members))
+            .or_insert((approval.count, approval.within_ms));
+        *count = approval.count.max(*count);
+        *within_ms = approval.within_ms.min(*within_ms);
+    }
+    joined
+        .into_iter()
+        .map(|((group, members), (count, within_ms))| Approval {
+            group: Arc::clone(group),
+            members: members.to_vec(),
+            count,
+            within_ms,
+        })
+        .collect()
+}
+
+/// What becomes of an open transaction while a statement in it is held (ruling 17). The join is the greater: all rules
+/// must agree to keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum HeldTransaction {
+    /// It stays open and keeps its locks.
+    Keep,
+    /// The statement fails with the approval's id, and the transaction with it.
+    #[default]
+    Fail,
+}
+
+/// A lookup of a masked column, to be counted against a budget (ruling 2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Probe {
+    /// The column, `schema.relation.column`.
+    pub column: Arc<str>,
+    /// How many the principal may run in an hour.
+    pub per_hour: u32,
+}
+
+/// Dear facts that a decision hangs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Needs {
+    /// Whether this shape of statement is new.
+    pub novel: bool,
+    /// The planner's estimate.
+    pub estimated_rows: bool,
+}
+
+impl Needs {
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        !self.novel && !self.estimated_rows
+    }
+}
+
+/// What rules (or a whole set) that only observe would have made of a statement (ruling 26).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The verdict, had every rule been enforced.
     pub verdict: Verdict,
-    /// Every rule that determined it, sorted by name, each once: for a deny those that refused, else those that covered
-    /// an access or masked a column. Empty where no rule speaks (nothing covered an access; a COMMIT).
-    pub rules: Vec<Arc<str>>,
-    /// The union of the controls those rules name, sorted, each once.
-    pub controls: Vec<Arc<str>>,
+    /// The rules that would have determined it.
+    pub rules: RuleIds,
+    /// Reasons, had it been a deny.
+    pub reasons: Vec<Reason>,
+}
+
+/// A decision on one statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Allow, hold or deny. Deny as long as [`Decision::needs`] is not empty.
+    pub verdict: Verdict,
+    /// Every rule that determined it: for a deny those that refused, else those that covered or held an access, masked a
+    /// column, limited or recorded the statement. Empty where no rule speaks (nothing covered an access; a COMMIT).
+    pub rules: RuleIds,
     /// Masks on the result's columns, by output index, at most one each.
     pub masks: Vec<OutputMask>,
     /// Whether any mask of the policy can bind this principal on this target (ruling 1).
     pub mask_bound: bool,
+    /// Limits on the statement.
+    pub limits: Limits,
+    /// How fully it is recorded.
+    pub recording: Recording,
+    /// Who must approve a held statement; empty for any other.
+    pub approvals: Vec<Approval>,
+    /// What becomes of an open transaction while the statement is held.
+    pub held_transaction: HeldTransaction,
+    /// Lookups to be counted; over budget they are refused.
+    pub probes: Vec<Probe>,
     /// Reasons of a deny; empty else.
     pub reasons: Vec<Reason>,
+    /// Dear facts to fetch before deciding again. Whoever can't fetch them keeps the deny.
+    pub needs: Needs,
+    /// What observing rules would have made of it, where any spoke.
+    pub observed: Option<Box<Observed>>,
+}
+
+impl Decision {
+    /// A deny that no rule speaks in.
+    #[must_use]
+    pub fn deny(reasons: Vec<Reason>, mask_bound: bool) -> Self {
+        Self {
+            verdict: Verdict::Deny,
+            rules: RuleIds::new(),
+            masks: Vec::new(),
+            mask_bound,
+            limits: Limits::default(),
+            recording: Recording::default(),
+            approvals: Vec::new(),
+            held_transaction: HeldTransaction::default(),
+            probes: Vec::new(),
+            reasons,
+            needs: Needs::default(),
+            observed: None,
+        }
+    }
 }

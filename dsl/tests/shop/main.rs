@@ -87,6 +87,7 @@ pub(crate) fn access(object: Object, operation: Operation) -> Access {
         via: None,
         filtered: false,
         bounded: false,
+        equalities: BTreeSet::new(),
     }
 }
 
@@ -115,6 +116,9 @@ impl Statement {
             opaque: BTreeSet::new(),
             session_effect: SessionEffect::None,
             through_views: false,
+            limit: None,
+            parameters: 0,
+            lookups: BTreeSet::new(),
             fingerprint: "0000000000000000".into(),
             catalog_version: CatalogVersion(1),
         })

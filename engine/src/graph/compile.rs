@@ -3,9 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Classes, CompiledMask, CompiledRule, CompiledSubjects, Entry, Error, Leaning, Policy,
-    glob::Glob,
+    Classes, CompiledMask, CompiledRule, CompiledSubjects, Entry, EntryColumn, Error, Leaning,
+    Policy,
+    condition::{Condition, Test},
     index::{Bits, NameTable},
+    name::NamePattern,
     rule::{
         Audience, Class, ColumnPattern, Effect, Group, Mask, ObjectPattern, Rule, RuleSet, Scope,
         Subjects,
@@ -21,13 +23,11 @@ pub const ENTRIES_MAX: usize = 100_000;
 /// # Errors
 /// [`enum@Error`]: an unknown class, two rules of one name, too many patterns.
 pub fn compile(set: RuleSet) -> Result<Policy, Error> {
-    let RuleSet {
-        digest,
-        mut classes,
-        mut rules,
-    } = set;
-    rules.sort_by(|left, right| left.name.cmp(&right.name));
-    classes.sort_by(|left, right| left.name.cmp(&right.name));
+    let mut set = set;
+    set.rules.sort_by(|left, right| left.name.cmp(&right.name));
+    set.classes
+        .sort_by(|left, right| left.name.cmp(&right.name));
+    let (rules, classes) = (&set.rules, &set.classes);
     if let Some([first, _]) = rules
         .array_windows()
         .find(|[left, right]| left.name == right.name)
@@ -37,7 +37,13 @@ pub fn compile(set: RuleSet) -> Result<Policy, Error> {
         });
     }
 
-    let groups = number_groups(&rules);
+    let numbers: HashMap<Arc<str>, usize> = classes
+        .iter()
+        .enumerate()
+        .map(|(index, class)| (Arc::clone(&class.name), index))
+        .collect();
+    check_conditions(rules, &numbers)?;
+    let groups = number_groups(rules);
     let boxes: Vec<Box<'_>> = rules
         .iter()
         .enumerate()
@@ -52,7 +58,7 @@ pub fn compile(set: RuleSet) -> Result<Policy, Error> {
         return Err(Error::TooManyEntries { count });
     }
 
-    let masks = masks(&rules, &classes)?;
+    let masks = masks(rules, &numbers)?;
     let mut masked = Bits::empty(classes.len());
     for mask in &masks {
         masked.add_all(&mask.classes);
@@ -67,40 +73,45 @@ pub fn compile(set: RuleSet) -> Result<Policy, Error> {
             .for_each(|(index, _)| bits.insert(index));
         bits
     };
-    let table = |part: &dyn Fn(&'_ ObjectPattern) -> Option<Glob>| {
+    let table = |part: &dyn Fn(&'_ ObjectPattern) -> Option<NamePattern>| {
         // Entries without `on` match any name; entries of the other sort of pattern are left out.
-        let patterns: Vec<(usize, Option<Glob>)> = boxes
+        let patterns: Vec<(usize, Option<NamePattern>)> = boxes
             .iter()
             .enumerate()
             .filter_map(|(index, entry)| match entry.object {
                 None => Some((index, None)),
-                Some(pattern) => part(pattern).map(|glob| (index, Some(glob))),
+                Some(pattern) => part(pattern).map(|pattern| (index, Some(pattern))),
             })
             .collect();
         NameTable::new(
             width,
-            patterns.iter().map(|(index, glob)| (*index, glob.as_ref())),
+            patterns
+                .iter()
+                .map(|(index, pattern)| (*index, pattern.as_ref())),
         )
     };
 
-    Ok(Policy {
-        digest,
-        allows: select(&|entry| !entry.denies),
-        denies: select(&|entry| entry.denies),
+    let policy = Policy {
         operations: Operation::ALL
             .iter()
             .map(|&operation| select(&|entry| entry.scope.operations.contains(operation)))
             .collect(),
         schemas: table(&|pattern| match pattern {
-            ObjectPattern::Qualified { schema, .. } => Some(schema.clone()),
+            ObjectPattern::Qualified { schema, .. }
+            | ObjectPattern::Column(ColumnPattern { schema, .. }) => Some(schema.clone()),
+            ObjectPattern::Class(_) => Some(NamePattern::any()),
             ObjectPattern::Single(_) => None,
         }),
         names: table(&|pattern| match pattern {
-            ObjectPattern::Qualified { name, .. } => Some(name.clone()),
+            ObjectPattern::Qualified { name, .. }
+            | ObjectPattern::Column(ColumnPattern { relation: name, .. }) => Some(name.clone()),
+            ObjectPattern::Class(_) => Some(NamePattern::any()),
             ObjectPattern::Single(_) => None,
         }),
         singles: table(&|pattern| match pattern {
-            ObjectPattern::Qualified { .. } => None,
+            ObjectPattern::Qualified { .. }
+            | ObjectPattern::Column(_)
+            | ObjectPattern::Class(_) => None,
             ObjectPattern::Single(name) => Some(name.clone()),
         }),
         unscoped: select(&|entry| entry.object.is_none()),
@@ -109,35 +120,96 @@ pub fn compile(set: RuleSet) -> Result<Policy, Error> {
             .map(|entry| Entry {
                 rule: entry.rule,
                 condition: entry.scope.condition.clone(),
+                column: match entry.object {
+                    Some(ObjectPattern::Column(pattern)) => {
+                        EntryColumn::Named(pattern.column.clone())
+                    }
+                    Some(ObjectPattern::Class(class)) => numbers
+                        .get(class)
+                        .map_or(EntryColumn::Nothing, |&class| EntryColumn::Member(class)),
+                    Some(ObjectPattern::Qualified { .. } | ObjectPattern::Single(_)) | None => {
+                        EntryColumn::Any
+                    }
+                },
             })
             .collect(),
-        classes: compile_classes(&classes, masked),
+        classes: compile_classes(classes, masked),
         masks,
         rules: rules
             .iter()
             .map(|rule| compile_rule(rule, &groups))
             .collect(),
         groups,
-    })
+        set: RuleSet {
+            digest: set.digest.clone(),
+            mode: set.mode,
+            classes: Vec::new(),
+            rules: Vec::new(),
+            invariants: Vec::new(),
+        },
+    };
+    Ok(Policy { set, ..policy })
 }
 
-/// One pattern of an allow or deny rule, before it is in tables.
+/// Refuses conditions that name unknown classes, and masks that ask for the statement.
+fn check_conditions(rules: &[Rule], classes: &HashMap<Arc<str>, usize>) -> Result<(), Error> {
+    for rule in rules {
+        let (condition, objects) = match &rule.effect {
+            Effect::Allow(scope)
+            | Effect::Deny(scope)
+            | Effect::Hold(scope, _)
+            | Effect::Limit(scope, _)
+            | Effect::Record(scope, _) => (&scope.condition, scope.objects.as_deref()),
+            Effect::Mask(mask) => {
+                if !mask.condition.is_of_session() {
+                    return Err(Error::MaskOfStatement {
+                        rule: Arc::clone(&rule.name),
+                    });
+                }
+                (&Condition::Always, None)
+            }
+        };
+        let asked = condition.tests().filter_map(|test| match test {
+            Test::Class(class) => Some(class),
+            _ => None,
+        });
+        let named = objects
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|object| match object {
+                ObjectPattern::Class(class) => Some(class),
+                ObjectPattern::Qualified { .. }
+                | ObjectPattern::Column(_)
+                | ObjectPattern::Single(_) => None,
+            });
+        if let Some(class) = asked.chain(named).find(|class| !classes.contains_key(*class)) {
+            return Err(Error::UnknownClass {
+                rule: Arc::clone(&rule.name),
+                class: Arc::clone(class),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// One pattern of a rule over accesses, before it is in tables.
 struct Box<'a> {
     rule: usize,
-    denies: bool,
     scope: &'a Scope,
     object: Option<&'a ObjectPattern>,
 }
 
 fn boxes(index: usize, rule: &Rule) -> Vec<Box<'_>> {
-    let (denies, scope) = match &rule.effect {
-        Effect::Allow(scope) => (false, scope),
-        Effect::Deny(scope) => (true, scope),
+    let scope = match &rule.effect {
+        Effect::Allow(scope)
+        | Effect::Deny(scope)
+        | Effect::Hold(scope, _)
+        | Effect::Limit(scope, _)
+        | Effect::Record(scope, _) => scope,
         Effect::Mask(_) => return Vec::new(),
     };
     let entry = |object| Box {
         rule: index,
-        denies,
         scope,
         object,
     };
@@ -165,13 +237,12 @@ fn number_groups(rules: &[Rule]) -> HashMap<Arc<str>, usize> {
 
 fn compile_rule(rule: &Rule, groups: &HashMap<Arc<str>, usize>) -> CompiledRule {
     let leaning = match rule.effect {
-        Effect::Allow(_) => Leaning::Grants,
-        Effect::Deny(_) | Effect::Mask(_) => Leaning::Restricts,
+        Effect::Allow(_) | Effect::Hold(..) => Leaning::Grants,
+        Effect::Deny(_) | Effect::Mask(_) | Effect::Limit(..) | Effect::Record(..) => {
+            Leaning::Restricts
+        }
     };
     CompiledRule {
-        name: Arc::clone(&rule.name),
-        because: rule.because.clone(),
-        controls: rule.controls.clone(),
         subjects: compile_subjects(leaning, &rule.subjects, groups),
     }
 }
@@ -202,18 +273,16 @@ fn compile_subjects(
     }
 }
 
-fn masks(rules: &[Rule], classes: &[Class]) -> Result<Vec<CompiledMask>, Error> {
-    let numbers: HashMap<&Arc<str>, usize> = classes
-        .iter()
-        .enumerate()
-        .map(|(index, class)| (&class.name, index))
-        .collect();
+fn masks(
+    rules: &[Rule],
+    numbers: &HashMap<Arc<str>, usize>,
+) -> Result<Vec<CompiledMask>, Error> {
     let mut masks = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
         let Effect::Mask(mask) = &rule.effect else {
             continue;
         };
-        let mut bits = Bits::empty(classes.len());
+        let mut bits = Bits::empty(numbers.len());
         for class in &mask.classes {
             let Some(&number) = numbers.get(class) else {
                 return Err(Error::UnknownClass {
@@ -260,7 +329,7 @@ fn compile_classes(classes: &[Class], masked: Bits) -> Classes {
         })
         .collect();
     let width = patterns.len();
-    let table = |part: fn(&ColumnPattern) -> &Glob| {
+    let table = |part: fn(&ColumnPattern) -> &NamePattern| {
         NameTable::new(
             width,
             patterns

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Policy, SessionView};
-use crate::verdict::{Decision, OutputMask, Reason, Verdict};
+use super::{condition::DearFact, rule::Hold};
+use crate::verdict::{
+    Approval, Decision, HeldTransaction, Limits, Needs, OutputMask, Probe, Reason, Recording,
+    RuleId, RuleIds, Verdict, join_approvals,
+};
 
 /// How many reasons a decision carries; further ones are counted in one last reason.
 pub(super) const REASONS_MAX: usize = 16;
@@ -21,6 +24,13 @@ pub(super) struct Findings {
     /// Rules that covered an access or masked a column, by index.
     applied: BTreeSet<usize>,
     masks: Vec<OutputMask>,
+    held: bool,
+    approvals: Vec<Approval>,
+    held_transaction: Option<HeldTransaction>,
+    limits: Limits,
+    recording: Recording,
+    probes: BTreeSet<Probe>,
+    needs: Needs,
 }
 
 impl Findings {
@@ -63,7 +73,41 @@ impl Findings {
         self.masks.push(mask);
     }
 
-    pub(super) fn into_decision(mut self, policy: &Policy, view: &SessionView) -> Decision {
+    /// A rule holds the statement.
+    pub(super) fn hold(&mut self, rule: usize, hold: &Hold) {
+        self.applied.insert(rule);
+        self.held = true;
+        self.approvals = join_approvals(&self.approvals, &hold.approvals);
+        self.held_transaction = self.held_transaction.max(Some(hold.transaction));
+    }
+
+    /// A rule limits the statement.
+    pub(super) fn limit(&mut self, rule: usize, limits: &Limits) {
+        self.applied.insert(rule);
+        self.limits = self.limits.join(limits);
+    }
+
+    /// A rule records the statement more fully.
+    pub(super) fn record(&mut self, rule: usize, recording: Recording) {
+        self.applied.insert(rule);
+        self.recording = self.recording.max(recording);
+    }
+
+    /// A lookup is to be counted.
+    pub(super) fn probe(&mut self, rule: usize, probe: Probe) {
+        self.applied.insert(rule);
+        self.probes.insert(probe);
+    }
+
+    /// The decision hangs on a dear fact that was not asked for.
+    pub(super) fn need(&mut self, fact: DearFact) {
+        match fact {
+            DearFact::Novel => self.needs.novel = true,
+            DearFact::EstimatedRows => self.needs.estimated_rows = true,
+        }
+    }
+
+    pub(super) fn into_decision(mut self, mask_bound: bool) -> Decision {
         if self.reasons_left_out > 0 {
             self.reasons.push(Reason {
                 rule: None,
@@ -71,30 +115,50 @@ impl Findings {
                 hint: None,
             });
         }
-        let verdict = if self.refused {
-            Verdict::Deny
-        } else {
-            Verdict::Allow
+        let ids = |rules: &BTreeSet<usize>| -> RuleIds {
+            rules
+                .iter()
+                .filter_map(|&rule| u32::try_from(rule).ok().map(RuleId))
+                .collect()
         };
-        let determining = match verdict {
-            Verdict::Deny => self.refusing,
-            Verdict::Allow | Verdict::Hold => self.applied,
-        };
-        let rules: Vec<_> = determining
-            .iter()
-            .filter_map(|&index| policy.rules.get(index))
-            .collect();
-        let controls: BTreeSet<&Arc<str>> = rules.iter().flat_map(|rule| &rule.controls).collect();
+        if self.refused {
+            return Decision {
+                rules: ids(&self.refusing),
+                ..Decision::deny(self.reasons, mask_bound)
+            };
+        }
+        if !self.needs.is_empty() {
+            let wanted = [
+                (self.needs.novel, DearFact::Novel),
+                (self.needs.estimated_rows, DearFact::EstimatedRows),
+            ];
+            let reasons = wanted
+                .iter()
+                .filter(|(wanted, _)| *wanted)
+                .map(|(_, fact)| Reason {
+                    rule: None,
+                    message: Arc::from(format!("rules ask for `{}`, which is not known", fact.name())),
+                    hint: None,
+                })
+                .collect();
+            return Decision {
+                needs: self.needs,
+                ..Decision::deny(reasons, mask_bound)
+            };
+        }
         Decision {
-            verdict,
-            controls: controls.into_iter().cloned().collect(),
-            rules: rules
-                .into_iter()
-                .map(|rule| Arc::clone(&rule.name))
-                .collect(),
-            masks: if self.refused { Vec::new() } else { self.masks },
-            mask_bound: policy.is_mask_bound(view),
-            reasons: self.reasons,
+            verdict: if self.held { Verdict::Hold } else { Verdict::Allow },
+            rules: ids(&self.applied),
+            masks: self.masks,
+            mask_bound,
+            limits: self.limits,
+            recording: self.recording,
+            approvals: self.approvals,
+            held_transaction: self.held_transaction.unwrap_or_default(),
+            probes: self.probes.into_iter().collect(),
+            reasons: Vec::new(),
+            needs: self.needs,
+            observed: None,
         }
     }
 }

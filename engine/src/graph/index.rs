@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
-use super::glob::Glob;
+use super::name::NamePattern;
 
 /// A set of small numbers, all sets of one policy with the same width.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,6 +27,13 @@ impl Bits {
     /// Whether there is no member.
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|&word| word == 0)
+    }
+
+    /// Whether `number` is a member.
+    pub(super) fn contains(&self, number: usize) -> bool {
+        self.0
+            .get(number / 64)
+            .is_some_and(|word| word & (1 << (number % 64)) != 0)
     }
 
     /// Adds `other`'s members.
@@ -75,7 +82,7 @@ pub(super) struct NameTable {
     /// Names that some pattern spells out: the whole answer, globs included.
     exact: HashMap<Arc<str>, Bits>,
     /// Patterns with stars, equal ones merged.
-    globs: Vec<(Glob, Bits)>,
+    globs: Vec<(NamePattern, Bits)>,
     /// Entries that match any name.
     any: Bits,
 }
@@ -84,11 +91,11 @@ impl NameTable {
     /// A table over `count` entries from (entry, pattern) pairs; `None` as a pattern matches anything.
     pub(super) fn new<'a>(
         count: usize,
-        patterns: impl Iterator<Item = (usize, Option<&'a Glob>)>,
+        patterns: impl Iterator<Item = (usize, Option<&'a NamePattern>)>,
     ) -> Self {
         let mut any = Bits::empty(count);
         let mut exact: HashMap<Arc<str>, Bits> = HashMap::new();
-        let mut globs: HashMap<&Glob, Bits> = HashMap::new();
+        let mut globs: HashMap<&NamePattern, Bits> = HashMap::new();
         for (entry, pattern) in patterns {
             match pattern {
                 None => any.insert(entry),
@@ -107,7 +114,7 @@ impl NameTable {
                 },
             }
         }
-        let globs: Vec<(Glob, Bits)> = globs
+        let globs: Vec<(NamePattern, Bits)> = globs
             .into_iter()
             .map(|(glob, bits)| (glob.clone(), bits))
             .collect();
@@ -143,13 +150,13 @@ impl NameTable {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::glob::Glob, *};
 
     #[track_caller]
     fn check(patterns: &[&str], name: &str, expected: &[usize]) {
-        let globs: Vec<Glob> = patterns
+        let globs: Vec<NamePattern> = patterns
             .iter()
-            .map(|pattern| Glob::with_stars(pattern))
+            .map(|pattern| Glob::with_stars(pattern).into())
             .collect();
         let table = NameTable::new(
             globs.len(),

@@ -5,7 +5,10 @@
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use super::{
-    Classes, CompiledMask, Policy, SessionView, built_in, findings::Findings, index::Bits,
+    Classes, CompiledMask, Lens, Policy, SessionView, built_in,
+    condition::{Truth, Unknown},
+    findings::Findings,
+    index::Bits,
     rule::Probing,
 };
 use crate::{
@@ -13,22 +16,39 @@ use crate::{
         Access, Column, Facts, How, Kind, Lineage, Object, Operation, OutputColumn, SessionEffect,
         Use,
     },
-    verdict::{OutputMask, Transform},
+    verdict::{OutputMask, Probe, Transform},
 };
 
 const UNMASKED_PRINCIPAL: &str = "a principal that no mask binds may run it";
 
 /// Judges a statement against the masks that bind the session.
-pub(super) fn judge(policy: &Policy, view: &SessionView, facts: &Facts, findings: &mut Findings) {
-    let bound: Vec<&CompiledMask> = view
+pub(super) fn judge(
+    policy: &Policy,
+    view: &SessionView,
+    lens: Lens,
+    facts: &Facts,
+    findings: &mut Findings,
+) {
+    let shown = |mask: &CompiledMask| {
+        let rule = policy.set.rules.get(mask.rule);
+        rule.is_some_and(|rule| lens.shows(rule))
+    };
+    let all: Vec<(&CompiledMask, &Truth)> = view
         .masks
         .iter()
-        .filter_map(|&index| policy.masks.get(index))
+        .filter_map(|bound| Some((policy.masks.get(bound.mask)?, &bound.truth)))
+        .filter(|(mask, _)| shown(mask))
         .collect();
+    let bound: Vec<&CompiledMask> = all.iter().map(|(mask, _)| *mask).collect();
     if bound.is_empty() {
         return;
     }
     let binding = Binding { policy, bound };
+    for (mask, truth) in &all {
+        if let Truth::Unknown(why) = truth {
+            binding.judge_unknown(mask, why, facts, findings);
+        }
+    }
     binding.judge_kind(facts, findings);
     binding.judge_relations(facts, findings);
     binding.judge_probing(facts, findings);
@@ -56,6 +76,27 @@ impl<'a> Binding<'a> {
 
     fn is_masked(&self, column: &Column) -> bool {
         !self.masks_on(column).is_empty()
+    }
+
+    /// A mask that may bind or not refuses whatever names a column that it would mask.
+    fn judge_unknown(
+        &self,
+        mask: &CompiledMask,
+        why: &Unknown,
+        facts: &Facts,
+        findings: &mut Findings,
+    ) {
+        let classes = |column: &Column| self.policy.classes.of(column);
+        if columns(facts).any(|column| intersection(&classes(column), &mask.classes).is_some()) {
+            let name = self
+                .policy
+                .set
+                .rules
+                .get(mask.rule)
+                .map_or("", |rule| &*rule.name);
+            let message = format!("mask `{name}` can't be evaluated: {why}");
+            self.refuse_by(mask, findings, &message, None);
+        }
     }
 
     /// Refuses because masks bind the principal, not because of one column: every mask that binds it is named.
@@ -199,7 +240,7 @@ impl<'a> Binding<'a> {
         message: &str,
         hint: Option<&str>,
     ) {
-        match self.policy.rules.get(mask.rule) {
+        match self.policy.set.rules.get(mask.rule) {
             Some(rule) => findings.refuse(Some((mask.rule, &rule.name)), message, hint),
             None => findings.refuse(None, message, hint),
         }
@@ -217,6 +258,9 @@ impl<'a> Binding<'a> {
             .iter()
             .map(|write| (&*write.column, Use::Write));
         let all: BTreeSet<(&Column, Use)> = uses.chain(written).collect();
+        let looks_up = |column: &Column| {
+            facts.lookups.len() == 1 && facts.lookups.iter().any(|lookup| **lookup == *column)
+        };
         for (column, used) in all {
             let message = match used {
                 Use::Filter => format!(
@@ -251,6 +295,17 @@ impl<'a> Binding<'a> {
             for (mask, _) in self.masks_on(column) {
                 match mask.mask.probing {
                     Probing::Deny => self.refuse_by(mask, findings, &message, Some(&hint)),
+                    Probing::Lookup { per_hour } if used == Use::Filter && looks_up(column) => {
+                        let probe = Probe {
+                            column: Arc::from(path(column)),
+                            per_hour,
+                        };
+                        findings.probe(mask.rule, probe);
+                    }
+                    Probing::Lookup { .. } => {
+                        let message = format!("{message}: only one = with a constant is let through");
+                        self.refuse_by(mask, findings, &message, Some(&hint));
+                    }
                     Probing::Allow => {}
                 }
             }
@@ -312,7 +367,7 @@ impl<'a> Binding<'a> {
             .collect();
         let asking: Vec<_> = rules
             .iter()
-            .filter_map(|&rule| self.policy.rules.get(rule))
+            .filter_map(|&rule| self.policy.set.rules.get(rule))
             .collect();
         let controls: BTreeSet<&Arc<str>> = asking.iter().flat_map(|rule| &rule.controls).collect();
         rules.iter().for_each(|&rule| findings.applied(rule));

@@ -4,7 +4,8 @@
 //! | part | holds |
 //! |---|---|
 //! | [`rule`] | rules as plain data: what the policy language lowers to |
-//! | [`glob`] | patterns over names |
+//! | [`condition`], [`window`] | what rules ask of session, time, statement and access; three-valued answers |
+//! | [`name`], [`glob`] | patterns over names |
 //! | `index` | bit sets, and tables from names to sets of matching entries |
 //! | `compile` | rules to tables |
 //! | `access` | which rules cover and refuse a statement's accesses |
@@ -18,34 +19,49 @@
 mod access;
 mod built_in;
 mod compile;
+pub mod condition;
 mod findings;
 pub mod glob;
 mod index;
 mod masking;
+pub mod name;
 #[cfg(test)]
 mod oracle;
 pub mod rule;
+pub mod window;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
+use jiff::Timestamp;
 use thiserror::Error;
 
 pub use self::compile::{ENTRIES_MAX, compile};
 use self::{
+    condition::{Condition, Context, Truth},
     findings::Findings,
     index::{Bits, NameTable},
-    rule::{Condition, Mask},
+    name::NamePattern,
+    rule::{Mask, Mode, Rule, RuleSet},
 };
 use crate::{
     facts::{Column, Facts},
-    principal::Session,
-    verdict::{BundleDigest, Decision},
+    principal::{Circumstances, Session},
+    verdict::{BundleDigest, Decision, Observed, RuleId, Verdict},
 };
 
 /// Why a rule set can't be compiled. The policy language checks all of it before, with better words.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Error {
-    /// A mask names a class that is not in the set.
+    /// A mask's condition asks for the statement.
+    #[error("the mask `{rule}` depends on the statement; it may depend on the session and the time only")]
+    MaskOfStatement {
+        /// The rule.
+        rule: Arc<str>,
+    },
+    /// A rule names a class that is not in the set.
     #[error("rule `{rule}` names the class `{class}`, which is not in the set")]
     UnknownClass {
         /// The rule.
@@ -70,18 +86,14 @@ pub enum Error {
 /// A compiled policy set. Shared between sessions; never changes.
 #[derive(Debug)]
 pub struct Policy {
-    /// Names the text it came from.
-    digest: BundleDigest,
+    /// What it was compiled from, rules and classes sorted by name.
+    set: RuleSet,
     /// Every rule, sorted by name.
     rules: Vec<CompiledRule>,
     /// The issuer's group names that the policy mentions, numbered.
     groups: HashMap<Arc<str>, usize>,
-    /// One for each pattern of an allow or deny rule.
+    /// One for each pattern of a rule over accesses.
     entries: Vec<Entry>,
-    /// Entries of allow rules.
-    allows: Bits,
-    /// Entries of deny rules.
-    denies: Bits,
     /// Entries by operation, indexed by the operation's number.
     operations: Vec<Bits>,
     /// Entries by schema, for relations and functions.
@@ -101,9 +113,6 @@ pub struct Policy {
 /// What every rule has.
 #[derive(Debug)]
 struct CompiledRule {
-    name: Arc<str>,
-    because: Option<Arc<str>>,
-    controls: Vec<Arc<str>>,
     subjects: CompiledSubjects,
 }
 
@@ -153,13 +162,28 @@ impl CompiledSubjects {
     }
 }
 
-/// One pattern of an allow or deny rule.
+/// One pattern of a rule over accesses.
 #[derive(Debug)]
 struct Entry {
     /// Index into the rules.
     rule: usize,
     /// Runs last.
     condition: Condition,
+    /// The columns it is about.
+    column: EntryColumn,
+}
+
+/// The columns that an entry is about.
+#[derive(Debug)]
+enum EntryColumn {
+    /// Any, and none.
+    Any,
+    /// Columns of such a name.
+    Named(NamePattern),
+    /// Members of the class of that index.
+    Member(usize),
+    /// None at all.
+    Nothing,
 }
 
 /// A mask rule.
@@ -188,22 +212,62 @@ struct Classes {
     masked: Bits,
 }
 
-/// What of a policy can apply to one session: made once for a session and a policy.
+/// What of a policy can apply to one session, from one instant until another.
 #[derive(Debug, Clone)]
 pub struct SessionView {
     /// The policy it was made by.
     digest: BundleDigest,
+    /// The session.
+    session: Arc<Session>,
+    /// When it was made.
+    now: Timestamp,
+    /// Until when it holds: a time window opens or closes then.
+    until: Timestamp,
     /// Entries whose rule is about this principal.
     live: Bits,
     /// Mask rules that bind this principal, by index.
-    masks: Vec<usize>,
+    masks: Vec<BoundMask>,
+    /// Whether any live rule only observes.
+    observes: bool,
+}
+
+impl SessionView {
+    /// The view holds for decisions before this instant; at it, make it again.
+    #[must_use]
+    pub fn until(&self) -> Timestamp {
+        self.until
+    }
+}
+
+/// A mask that binds a session.
+#[derive(Debug, Clone)]
+struct BoundMask {
+    /// Index into the masks.
+    mask: usize,
+    /// Whether it could be said that it binds; one that can't be evaluated refuses what it would mask.
+    truth: Truth,
+}
+
+/// Which rules are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lens {
+    /// Those that are enforced.
+    Enforced,
+    /// Those that only observe, too.
+    Everything,
+}
+
+impl Lens {
+    fn shows(self, rule: &Rule) -> bool {
+        self == Self::Everything || rule.mode == Mode::Enforce
+    }
 }
 
 impl Policy {
     /// Names the policy set: equal digests mean equal decisions.
     #[must_use]
     pub fn digest(&self) -> &BundleDigest {
-        &self.digest
+        &self.set.digest
     }
 
     /// How many rules it has.
@@ -212,9 +276,41 @@ impl Policy {
         self.rules.len()
     }
 
-    /// Applies what is constant for a session. Make it again when the policy changes.
+    /// What it was compiled from, rules and classes sorted by name: a [`RuleId`] is a place among these rules.
     #[must_use]
-    pub fn view(&self, session: &Session) -> SessionView {
+    pub fn set(&self) -> &RuleSet {
+        &self.set
+    }
+
+    /// The names of rules.
+    #[must_use]
+    pub fn names(&self, rules: &[RuleId]) -> Vec<Arc<str>> {
+        rules
+            .iter()
+            .filter_map(|&id| self.rule(id))
+            .map(|rule| Arc::clone(&rule.name))
+            .collect()
+    }
+
+    /// The controls that rules satisfy, sorted, each once.
+    #[must_use]
+    pub fn controls(&self, rules: &[RuleId]) -> Vec<Arc<str>> {
+        let controls: BTreeSet<&Arc<str>> = rules
+            .iter()
+            .filter_map(|&id| self.rule(id))
+            .flat_map(|rule| &rule.controls)
+            .collect();
+        controls.into_iter().cloned().collect()
+    }
+
+    fn rule(&self, id: RuleId) -> Option<&Rule> {
+        self.set.rules.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// Applies what is constant for a session, as of `now`. Make it again when the policy changes, and at
+    /// [`SessionView::until`].
+    #[must_use]
+    pub fn view(&self, session: &Arc<Session>, now: Timestamp) -> SessionView {
         let principal = &session.principal;
         let actor = self.group_bits(&principal.groups);
         let person = principal
@@ -234,29 +330,109 @@ impl Policy {
                 live.insert(index);
             }
         }
-        let masks = self
+        let masks: Vec<BoundMask> = self
             .masks
             .iter()
             .enumerate()
             .filter(|(_, mask)| applies(mask.rule))
-            .map(|(index, _)| index)
+            .map(|(index, mask)| BoundMask {
+                mask: index,
+                truth: mask.mask.condition.evaluate_for_session(session, now),
+            })
+            .filter(|bound| bound.truth != Truth::False)
             .collect();
+        let observes = (0..self.rules.len())
+            .filter(|&rule| applies(rule))
+            .any(|rule| {
+                self.set
+                    .rules
+                    .get(rule)
+                    .is_some_and(|rule| rule.mode == Mode::Observe)
+            });
         SessionView {
-            digest: self.digest.clone(),
+            digest: self.set.digest.clone(),
+            session: Arc::clone(session),
+            now,
+            until: self.next_change(now),
             live,
             masks,
+            observes: observes || self.set.mode == Mode::Observe,
         }
+    }
+
+    /// The first instant after `now` at which a time window may open or close.
+    fn next_change(&self, now: Timestamp) -> Timestamp {
+        self.set
+            .rules
+            .iter()
+            .flat_map(|rule| rule.condition().tests())
+            .filter_map(|test| match test {
+                condition::Test::Time(window) => Some(window.next_change(now)),
+                _ => None,
+            })
+            .min()
+            .unwrap_or(Timestamp::MAX)
     }
 
     /// Decides a statement. An error in evaluation is a deny.
     ///
     /// A view made by another policy is refused: whoever swaps policies must make its views again.
     #[must_use]
-    pub fn decide(&self, view: &SessionView, facts: &Facts) -> Decision {
+    pub fn decide(
+        &self,
+        view: &SessionView,
+        facts: &Facts,
+        circumstances: &Circumstances<'_>,
+    ) -> Decision {
+        if !view.observes {
+            return self.decide_with(Lens::Enforced, view, facts, circumstances);
+        }
+        let everything = self.decide_with(Lens::Everything, view, facts, circumstances);
+        let mut decision = match self.set.mode {
+            Mode::Enforce => self.decide_with(Lens::Enforced, view, facts, circumstances),
+            Mode::Observe => Decision {
+                verdict: Verdict::Allow,
+                ..Decision::deny(Vec::new(), false)
+            },
+        };
+        let spoke = self.set.mode == Mode::Observe
+            || everything
+                .rules
+                .iter()
+                .filter_map(|&id| self.rule(id))
+                .any(|rule| rule.mode == Mode::Observe);
+        if spoke && decision.needs.is_empty() {
+            // What an observing rule would have needed to know is fetched too: it is observed as it would be enforced.
+            decision.needs = match self.set.mode {
+                Mode::Enforce => decision.needs,
+                Mode::Observe => everything.needs,
+            };
+            decision.observed = Some(Box::new(Observed {
+                verdict: everything.verdict,
+                rules: everything.rules,
+                reasons: everything.reasons,
+            }));
+        }
+        decision
+    }
+
+    fn decide_with(
+        &self,
+        lens: Lens,
+        view: &SessionView,
+        facts: &Facts,
+        circumstances: &Circumstances<'_>,
+    ) -> Decision {
         let mut findings = Findings::default();
-        if view.digest == self.digest {
-            access::judge(self, view, facts, &mut findings);
-            masking::judge(self, view, facts, &mut findings);
+        if view.digest == self.set.digest {
+            let context = Context {
+                session: &view.session,
+                now: view.now,
+                facts,
+                circumstances,
+            };
+            access::judge(self, view, lens, context, &mut findings);
+            masking::judge(self, view, lens, facts, &mut findings);
         } else {
             findings.refuse(
                 None,
@@ -264,14 +440,25 @@ impl Policy {
                 None,
             );
         }
-        findings.into_decision(self, view)
+        findings.into_decision(self.binds(view, lens))
     }
 
     /// Whether any mask can apply to this principal (ruling 1).
     #[must_use]
     pub fn is_mask_bound(&self, view: &SessionView) -> bool {
         // A stale view must not switch enforcement off.
-        view.digest != self.digest || !view.masks.is_empty()
+        view.digest != self.set.digest
+            || (self.set.mode == Mode::Enforce && self.binds(view, Lens::Enforced))
+    }
+
+    fn binds(&self, view: &SessionView, lens: Lens) -> bool {
+        view.digest != self.set.digest
+            || view
+                .masks
+                .iter()
+                .filter_map(|bound| self.masks.get(bound.mask))
+                .filter_map(|mask| self.set.rules.get(mask.rule))
+                .any(|rule| lens.shows(rule))
     }
 
     /// Whether a column is a member of any class that a mask rule masks, for whomever.

@@ -4,10 +4,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::glob::Glob;
+use super::{condition::Condition, name::NamePattern};
 use crate::{
     facts::Operation,
-    verdict::{BundleDigest, Transform},
+    verdict::{Approval, BundleDigest, HeldTransaction, Limits, Recording, Transform},
 };
 
 /// A policy set, ready to be compiled.
@@ -15,13 +15,27 @@ use crate::{
 pub struct RuleSet {
     /// Names the text it came from.
     pub digest: BundleDigest,
+    /// Whether the whole set only observes (ruling 26): it decides and records, and never enforces.
+    pub mode: Mode,
     /// Classes of columns, each name once.
     pub classes: Vec<Class>,
     /// Rules, each name once.
     pub rules: Vec<Rule>,
+    /// What the author says must hold of the rules, each name once. They change no decision.
+    pub invariants: Vec<Invariant>,
 }
 
-/// A named class of columns. Ignores case.
+/// Whether a rule (or a whole set) is enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Mode {
+    /// It decides.
+    #[default]
+    Enforce,
+    /// What it would have decided is recorded, and nothing else comes of it.
+    Observe,
+}
+
+/// A named class of columns, classes of classes spelled out. Ignores case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
     /// Its name.
@@ -31,14 +45,14 @@ pub struct Class {
 }
 
 /// A pattern over columns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ColumnPattern {
     /// The schema.
-    pub schema: Glob,
+    pub schema: NamePattern,
     /// The relation.
-    pub relation: Glob,
+    pub relation: NamePattern,
     /// The column.
-    pub column: Glob,
+    pub column: NamePattern,
 }
 
 /// One rule.
@@ -54,6 +68,23 @@ pub struct Rule {
     pub because: Option<Arc<str>>,
     /// `satisfies`: control ids such as `nist-800-53:AC-3(11)`.
     pub controls: Vec<Arc<str>>,
+    /// Whether it is enforced.
+    pub mode: Mode,
+}
+
+impl Rule {
+    /// Its condition.
+    #[must_use]
+    pub fn condition(&self) -> &Condition {
+        match &self.effect {
+            Effect::Allow(scope)
+            | Effect::Deny(scope)
+            | Effect::Hold(scope, _)
+            | Effect::Limit(scope, _)
+            | Effect::Record(scope, _) => &scope.condition,
+            Effect::Mask(mask) => &mask.condition,
+        }
+    }
 }
 
 /// What a rule does.
@@ -63,8 +94,23 @@ pub enum Effect {
     Allow(Scope),
     /// Refuses accesses.
     Deny(Scope),
+    /// Covers accesses once people have approved.
+    Hold(Scope, Hold),
     /// Masks columns.
     Mask(Mask),
+    /// Limits statements with such an access.
+    Limit(Scope, Limits),
+    /// Records statements with such an access more fully.
+    Record(Scope, Recording),
+}
+
+/// Who must approve a held statement, and how it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Every one of these must be had. Empty: no rule can be satisfied, so the statement is refused.
+    pub approvals: Vec<Approval>,
+    /// What becomes of an open transaction (ruling 17).
+    pub transaction: HeldTransaction,
 }
 
 /// The accesses that a rule is about.
@@ -76,6 +122,26 @@ pub struct Scope {
     pub objects: Option<Vec<ObjectPattern>>,
     /// A further condition on the access.
     pub condition: Condition,
+}
+
+/// What must hold of a set of rules, for every principal, session and statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invariant {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whom it is about.
+    pub subjects: Subjects,
+    /// What it claims.
+    pub claim: Claim,
+}
+
+/// What an invariant claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// `always mask`: every column of these classes is masked for these principals.
+    AlwaysMask(Vec<Arc<str>>),
+    /// `never allow`: no such access is allowed without approval.
+    NeverAllow(Scope),
 }
 
 /// A set of operations.
@@ -120,55 +186,27 @@ impl Operations {
 }
 
 /// A pattern over objects. Exact bytes: unquoted names were folded before.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ObjectPattern {
-    /// `schema.name`: relations and functions.
+    /// `schema.name`: relations and functions, whatever their columns.
     Qualified {
         /// The schema.
-        schema: Glob,
+        schema: NamePattern,
         /// The relation or function.
-        name: Glob,
+        name: NamePattern,
     },
+    /// `schema.relation.column`: uses of columns. An access that names no column is not matched.
+    Column(ColumnPattern),
+    /// `class NAME`: uses of columns that are members. An access that names no column is not matched.
+    Class(Arc<str>),
     /// `name`: settings, notification channels, and objects that are neither relation nor function.
-    Single(Glob),
-}
-
-/// A condition on one access.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Condition {
-    /// Holds.
-    Always,
-    /// A predicate that is not constantly true limits the access's rows.
-    Filtered,
-    /// Equality or IN with constants on a unique key of the access's relation limits them.
-    Bounded,
-    /// Does not hold.
-    Not(Box<Condition>),
-    /// All hold.
-    All(Vec<Condition>),
-    /// At least one holds.
-    Any(Vec<Condition>),
-}
-
-impl Condition {
-    /// Whether it holds for an access with these attributes.
-    #[must_use]
-    pub fn holds(&self, filtered: bool, bounded: bool) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Filtered => filtered,
-            Self::Bounded => bounded,
-            Self::Not(inner) => !inner.holds(filtered, bounded),
-            Self::All(inner) => inner.iter().all(|part| part.holds(filtered, bounded)),
-            Self::Any(inner) => inner.iter().any(|part| part.holds(filtered, bounded)),
-        }
-    }
+    Single(NamePattern),
 }
 
 /// Whom a rule is about.
 ///
-/// Doubt goes against the principal. An allow rule needs the actor itself in one of the groups, and its exception
-/// takes effect if the actor *or* the person behind it is in one. A deny or mask rule matches if the actor or the
+/// Doubt goes against the principal. An allow or hold rule needs the actor itself in one of the groups, and its exception
+/// takes effect if the actor *or* the person behind it is in one. Any other rule matches if the actor or the
 /// person is in a group, and its exception takes effect only if both are in one and the same group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subjects {
@@ -201,6 +239,9 @@ pub struct Mask {
     pub otherwise: Transform,
     /// What happens when a masked column decides which rows there are, or how they come.
     pub probing: Probing,
+    /// For which sessions and at which times. Must not ask for the statement or its accesses
+    /// ([`Condition::is_of_session`]): a mask that came and went with the statement could be got round.
+    pub condition: Condition,
 }
 
 impl Mask {
@@ -216,6 +257,11 @@ impl Mask {
 pub enum Probing {
     /// The statement is refused.
     Deny,
+    /// One value at a time may be looked for, within a budget (ruling 2).
+    Lookup {
+        /// How many such statements a principal may run in an hour.
+        per_hour: u32,
+    },
     /// It is let through.
     Allow,
 }

@@ -147,6 +147,7 @@ impl Book {
             via: None,
             filtered: false,
             bounded: false,
+            equalities: BTreeSet::new(),
         };
         let known = self.entries.iter().any(|entry| entry.access == access);
         if !known {
@@ -174,6 +175,7 @@ impl Book {
             via: via.cloned(),
             filtered: false,
             bounded: false,
+            equalities: BTreeSet::new(),
         };
         let index = self.push(access(relation), Some(relation.clone()), keep);
         let descendants = if descend == Descend::All {
@@ -351,6 +353,7 @@ impl Book {
                 via: None,
                 filtered: false,
                 bounded: false,
+                equalities: BTreeSet::new(),
             });
         }
         (accesses, self.writes, self.opaque)

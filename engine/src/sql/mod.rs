@@ -195,6 +195,9 @@ fn read(
             opaque,
             session_effect: SessionEffect::None,
             through_views: false,
+            limit: None,
+            parameters: 0,
+            lookups: BTreeSet::new(),
             fingerprint: "0000000000000000".into(),
             catalog_version: context.catalog.version(),
         };
@@ -237,6 +240,9 @@ fn facts(
         opaque,
         session_effect: reading.session_effect,
         through_views,
+        limit: None,
+        parameters: 0,
+        lookups: BTreeSet::new(),
         fingerprint: fingerprint.into(),
         catalog_version: context.catalog.version(),
     };

@@ -84,6 +84,7 @@ fn facts(kind: Kind, name: &str, spoken: Spoken) -> Facts {
         via: None,
         filtered: false,
         bounded: false,
+        equalities: BTreeSet::new(),
     };
     let (mut outputs, mut writes) = (None, Vec::new());
     match spoken {
@@ -118,6 +119,9 @@ fn facts(kind: Kind, name: &str, spoken: Spoken) -> Facts {
         opaque: BTreeSet::new(),
         session_effect: SessionEffect::None,
         through_views: false,
+        limit: None,
+        parameters: 0,
+        lookups: BTreeSet::new(),
         fingerprint: "0123456789abcdef".into(),
         catalog_version: CatalogVersion(1),
     }
