@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use provost_engine::{
-    graph::rule::{ColumnPattern, Mask, Probing},
+    graph::{
+        condition::Condition,
+        rule::{ColumnPattern, Mask, Probing},
+    },
     verdict,
 };
 
@@ -31,6 +34,7 @@ pub(super) fn lower(
         classes: Vec::new(),
         transforms: BTreeMap::new(),
         otherwise: verdict::Transform::Redact,
+        condition: Condition::Always,
         probing: probing.map_or(Probing::Deny, |word| lower_probing(word, file, diagnostics)),
     };
     let mut patterns: Vec<&ColumnPattern> = Vec::new();

@@ -8,7 +8,7 @@ mod rule;
 mod symbols;
 
 use provost_engine::{
-    graph::rule::{Rule, RuleSet},
+    graph::rule::{Mode, Rule, RuleSet},
     verdict::BundleDigest,
 };
 
@@ -49,6 +49,8 @@ pub(crate) fn lower(
     symbols.warn_unused(diagnostics);
     RuleSet {
         digest,
+        mode: Mode::Enforce,
+        invariants: Vec::new(),
         classes: symbols.classes(),
         rules,
     }

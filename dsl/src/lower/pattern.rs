@@ -3,6 +3,7 @@
 
 use provost_engine::graph::{
     glob::Glob,
+    name::NamePattern,
     rule::{ColumnPattern, ObjectPattern},
 };
 
@@ -21,8 +22,8 @@ pub(super) fn columns(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<ColumnPattern> {
     let glob = |name: &PatternName| match name.quoting {
-        Quoting::Quoted => Glob::exactly(&name.text),
-        Quoting::Plain => Glob::with_stars(&name.text),
+        Quoting::Quoted => NamePattern::from(Glob::exactly(&name.text)),
+        Quoting::Plain => Glob::with_stars(&name.text).into(),
     };
     match (pattern.parts.as_slice(), is_too_wide(pattern)) {
         ([_, _] | [_, _, _], true) => {
@@ -33,7 +34,7 @@ pub(super) fn columns(
             .map(|(schema, relation)| ColumnPattern {
                 schema: glob(schema),
                 relation: glob(relation),
-                column: Glob::any(),
+                column: NamePattern::any(),
             })
             .collect(),
         ([schemas, relations, columns], false) => combine(schemas, relations)
@@ -67,9 +68,9 @@ pub(super) fn objects(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<ObjectPattern> {
     let glob = |name: &PatternName| match name.quoting {
-        Quoting::Quoted => Glob::exactly(&name.text),
+        Quoting::Quoted => NamePattern::from(Glob::exactly(&name.text)),
         // PostgreSQL folds ASCII letters only under UTF-8.
-        Quoting::Plain => Glob::with_stars(&name.text.to_ascii_lowercase()),
+        Quoting::Plain => Glob::with_stars(&name.text.to_ascii_lowercase()).into(),
     };
     match (pattern.parts.as_slice(), is_too_wide(pattern)) {
         ([_] | [_, _], true) => {

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use provost_engine::{
     facts::Operation,
-    graph::rule::{self, Effect, Operations, Rule, Scope, Subjects},
+    graph::{
+        condition::{self, Flag, Test},
+        rule::{self, Effect, Mode, Operations, Rule, Scope, Subjects},
+    },
 };
 
 use super::{mask, pattern, symbols::Symbols};
@@ -142,6 +145,7 @@ pub(super) fn lower(
         subjects: subjects?,
         because: parts.because.map(|text| Arc::from(&*text.value)),
         controls: controls.into_iter().collect(),
+        mode: Mode::Enforce,
     })
 }
 
@@ -237,7 +241,7 @@ impl<'a> Parts<'a> {
                     }),
                     condition: self
                         .condition
-                        .map_or(rule::Condition::Always, |(condition, _)| {
+                        .map_or(condition::Condition::Always, |(condition, _)| {
                             lower_condition(condition, file, diagnostics)
                         }),
                 };
@@ -324,15 +328,15 @@ fn lower_condition(
     condition: &Condition,
     file: &File,
     diagnostics: &mut Vec<Diagnostic>,
-) -> rule::Condition {
+) -> condition::Condition {
     let mut lower = |inner: &Condition| lower_condition(inner, file, diagnostics);
     match condition {
-        Condition::Not(inner) => rule::Condition::Not(Box::new(lower(inner))),
-        Condition::And(left, right) => rule::Condition::All(vec![lower(left), lower(right)]),
-        Condition::Or(left, right) => rule::Condition::Any(vec![lower(left), lower(right)]),
+        Condition::Not(inner) => condition::Condition::Not(Box::new(lower(inner))),
+        Condition::And(left, right) => condition::Condition::All(vec![lower(left), lower(right)]),
+        Condition::Or(left, right) => condition::Condition::Any(vec![lower(left), lower(right)]),
         Condition::Attribute(name) => match &*name.value {
-            "filtered" => rule::Condition::Filtered,
-            "bounded" => rule::Condition::Bounded,
+            "filtered" => condition::Condition::Test(Test::Flag(Flag::Filtered)),
+            "bounded" => condition::Condition::Test(Test::Flag(Flag::Bounded)),
             other => {
                 let first = other.split('.').next().unwrap_or(other);
                 let absent = ATTRIBUTES_ABSENT.contains(&first);
@@ -352,7 +356,7 @@ fn lower_condition(
                     .with_nearest(other, ["filtered", "bounded"].into_iter())
                 };
                 diagnostics.push(error);
-                rule::Condition::Always
+                condition::Condition::Always
             }
         },
         Condition::Absent(name) => {
@@ -362,7 +366,7 @@ fn lower_condition(
             );
             let error = file.error(&name.span, message, "not there yet");
             diagnostics.push(error.with_help("conditions ask for `filtered` and `bounded` so far"));
-            rule::Condition::Always
+            condition::Condition::Always
         }
     }
 }

@@ -194,11 +194,11 @@ fn always_allowed_statements() {
             .expect("an empty set is valid")
             .policy;
         let statement = Statement::new(kind, Object::Nothing, Operation::Transaction);
-        let decision = bare.decide(&bare.view(&session(&[], None)), &statement.0);
+        let decision = decide_by(&bare, &session(&[], None), &statement);
         assert_eq!(show(&decision), "allow by []\n");
         // Whatever else such a statement would do makes it an ordinary one.
         let statement = Statement::new(kind, relation("public.orders"), Operation::Delete);
-        let decision = bare.decide(&bare.view(&session(&[], None)), &statement.0);
+        let decision = decide_by(&bare, &session(&[], None), &statement);
         assert_eq!(
             show(&decision),
             "deny by []\n  delete on public.orders is not allowed by any rule\n"
@@ -242,11 +242,7 @@ fn an_exception_to_an_allow_takes_either() {
     };
     let policy = provost_dsl::compile(&[source]).expect("valid").policy;
     let verdict = |actor: &[&str], person: Option<&[&str]>| {
-        policy
-            .decide(
-                &policy.view(&session(actor, person)),
-                &Statement::select("a.b").0,
-            )
+        decide_by(&policy, &session(actor, person), &Statement::select("a.b"))
             .verdict
             .name()
     };

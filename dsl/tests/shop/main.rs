@@ -18,7 +18,8 @@ use provost_engine::{
         Access, CatalogVersion, Column, ColumnUse, ColumnWrite, Facts, How, Kind, Lineage, Object,
         Operation, OutputColumn, SessionEffect, Source, Use,
     },
-    principal::{Authentication, Delegator, Principal, PrincipalKind, Session},
+    graph::Policy,
+    principal::{Authentication, Circumstances, Delegator, Principal, PrincipalKind, Session},
     verdict::Decision,
 };
 
@@ -167,8 +168,12 @@ impl Statement {
 }
 
 pub(crate) fn decide(session: &Session, statement: &Statement) -> Decision {
-    let policy = &SHOP.policy;
-    policy.decide(&policy.view(session), &statement.0)
+    decide_by(&SHOP.policy, session, statement)
+}
+
+pub(crate) fn decide_by(policy: &Policy, session: &Session, statement: &Statement) -> Decision {
+    let view = policy.view(&Arc::new(session.clone()), jiff::Timestamp::UNIX_EPOCH);
+    policy.decide(&view, &statement.0, &Circumstances::default())
 }
 
 pub(crate) fn show(decision: &Decision) -> String {
@@ -176,7 +181,7 @@ pub(crate) fn show(decision: &Decision) -> String {
     let mut text = format!(
         "{} by [{}]\n",
         decision.verdict.name(),
-        list(&decision.rules)
+        list(&SHOP.policy.names(&decision.rules))
     );
     for mask in &decision.masks {
         let line = format!(

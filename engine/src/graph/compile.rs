@@ -182,7 +182,10 @@ fn check_conditions(rules: &[Rule], classes: &HashMap<Arc<str>, usize>) -> Resul
                 | ObjectPattern::Column(_)
                 | ObjectPattern::Single(_) => None,
             });
-        if let Some(class) = asked.chain(named).find(|class| !classes.contains_key(*class)) {
+        if let Some(class) = asked
+            .chain(named)
+            .find(|class| !classes.contains_key(*class))
+        {
             return Err(Error::UnknownClass {
                 rule: Arc::clone(&rule.name),
                 class: Arc::clone(class),
@@ -273,10 +276,7 @@ fn compile_subjects(
     }
 }
 
-fn masks(
-    rules: &[Rule],
-    numbers: &HashMap<Arc<str>, usize>,
-) -> Result<Vec<CompiledMask>, Error> {
+fn masks(rules: &[Rule], numbers: &HashMap<Arc<str>, usize>) -> Result<Vec<CompiledMask>, Error> {
     let mut masks = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
         let Effect::Mask(mask) = &rule.effect else {

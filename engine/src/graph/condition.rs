@@ -9,9 +9,7 @@ use serde_json::Value;
 
 use super::{name::NamePattern, rule::Group, rule::Operations, window::Window};
 use crate::{
-    facts::{
-        Access, CatalogVersion, ColumnUse, Constant, Facts, Kind, Object, SessionEffect, Use,
-    },
+    facts::{Access, CatalogVersion, ColumnUse, Constant, Facts, Kind, Object, SessionEffect, Use},
     principal::{Authentication, Circumstances, Dear, PrincipalKind, Session},
 };
 
@@ -481,11 +479,7 @@ impl Test {
         match self {
             Self::Flag(Flag::Tls | Flag::Claim(_)) => true,
             Self::Flag(
-                Flag::Filtered
-                | Flag::Bounded
-                | Flag::Opaque
-                | Flag::InTransaction
-                | Flag::Novel,
+                Flag::Filtered | Flag::Bounded | Flag::Opaque | Flag::InTransaction | Flag::Novel,
             ) => false,
             Self::Number { attribute, .. } => match attribute {
                 NumberAttribute::Claim(_) => true,
@@ -751,12 +745,7 @@ fn mentions(facts: &Facts, what: Mentioned, schema: &NamePattern, name: &NamePat
 }
 
 /// Whether an equality of the column with the value is among those that limit the access.
-fn bounded_by(
-    column: &str,
-    value: &TextOperand,
-    context: Context<'_>,
-    ask: Ask<'_>,
-) -> Truth {
+fn bounded_by(column: &str, value: &TextOperand, context: Context<'_>, ask: Ask<'_>) -> Truth {
     let wanted: Result<Option<String>, Unknown> = match value {
         TextOperand::Literal(text) => Ok(Some(text.to_string())),
         // Tenants have numbers as often as names: a whole number is compared by its digits.

@@ -137,7 +137,10 @@ impl Findings {
                 .filter(|(wanted, _)| *wanted)
                 .map(|(_, fact)| Reason {
                     rule: None,
-                    message: Arc::from(format!("rules ask for `{}`, which is not known", fact.name())),
+                    message: Arc::from(format!(
+                        "rules ask for `{}`, which is not known",
+                        fact.name()
+                    )),
                     hint: None,
                 })
                 .collect();
@@ -147,7 +150,11 @@ impl Findings {
             };
         }
         Decision {
-            verdict: if self.held { Verdict::Hold } else { Verdict::Allow },
+            verdict: if self.held {
+                Verdict::Hold
+            } else {
+                Verdict::Allow
+            },
             rules: ids(&self.applied),
             masks: self.masks,
             mask_bound,

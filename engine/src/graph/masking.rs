@@ -303,7 +303,8 @@ impl<'a> Binding<'a> {
                         findings.probe(mask.rule, probe);
                     }
                     Probing::Lookup { .. } => {
-                        let message = format!("{message}: only one = with a constant is let through");
+                        let message =
+                            format!("{message}: only one = with a constant is let through");
                         self.refuse_by(mask, findings, &message, Some(&hint));
                     }
                     Probing::Allow => {}

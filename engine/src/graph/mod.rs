@@ -56,7 +56,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Error {
     /// A mask's condition asks for the statement.
-    #[error("the mask `{rule}` depends on the statement; it may depend on the session and the time only")]
+    #[error(
+        "the mask `{rule}` depends on the statement; it may depend on the session and the time only"
+    )]
     MaskOfStatement {
         /// The rule.
         rule: Arc<str>,

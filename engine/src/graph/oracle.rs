@@ -99,8 +99,7 @@ fn covers(scope: &Scope, access: &Access) -> bool {
                 _ => false,
             }),
     };
-    on && scope.operations.contains(access.operation)
-        && holds(&scope.condition, access)
+    on && scope.operations.contains(access.operation) && holds(&scope.condition, access)
 }
 
 /// Whether a mask rule masks a column.
@@ -110,8 +109,9 @@ fn masks(set: &RuleSet, mask: &Mask, column: &Column) -> bool {
         .filter(|class| mask.classes.contains(&class.name))
         .any(|class| {
             class.columns.iter().any(|pattern| {
-                let same =
-                    |glob: &NamePattern, name: &str| matches(&glob.to_lowercase(), &name.to_lowercase());
+                let same = |glob: &NamePattern, name: &str| {
+                    matches(&glob.to_lowercase(), &name.to_lowercase())
+                };
                 same(&pattern.schema, &column.schema)
                     && same(&pattern.relation, &column.relation)
                     && same(&pattern.column, &column.name)

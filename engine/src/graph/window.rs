@@ -260,7 +260,13 @@ mod tests {
 
     #[test]
     fn changes_are_never_overshot() {
-        for zone in ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Africa/Casablanca"] {
+        for zone in [
+            "UTC",
+            "Europe/Berlin",
+            "Asia/Kathmandu",
+            "America/St_Johns",
+            "Africa/Casablanca",
+        ] {
             for (from, to) in [(0, DAY_MINUTES), (90, 150), (1380, 30), (1, 2)] {
                 let window = window(zone, Weekdays::NONE.with(6).with(2), from, to);
                 let mut now: Timestamp = "2026-03-28T11:22:33.4Z".parse().expect("an instant");
@@ -284,9 +290,15 @@ mod tests {
     #[test]
     fn empty_windows_are_refused() {
         for (from, to) in [(60, 60), (DAY_MINUTES, 60), (0, DAY_MINUTES + 1), (0, 0)] {
-            assert_eq!(Window::new(Zone::utc(), Weekdays::ALL, from, to), Err(NotAWindow));
+            assert_eq!(
+                Window::new(Zone::utc(), Weekdays::ALL, from, to),
+                Err(NotAWindow)
+            );
         }
-        assert_eq!(Window::new(Zone::utc(), Weekdays::NONE, 0, 60), Err(NotAWindow));
+        assert_eq!(
+            Window::new(Zone::utc(), Weekdays::NONE, 0, 60),
+            Err(NotAWindow)
+        );
         assert_eq!(Zone::named("Europe/Atlantis"), None);
     }
 }

@@ -18,7 +18,7 @@ use provost_evidence::{
 use super::{SessionJudge, Step, answer};
 use crate::{
     judge::{Fatal, StatementSeq, Stop},
-    record::{self, Asked},
+    record::{self, Asked, Determining},
 };
 
 /// What evidence says of a statement whose own record does not fit.
@@ -53,6 +53,7 @@ impl SessionJudge {
             &self.asked(step, seq),
             statement,
             decision,
+            &Determining::of(&self.policy, decision),
             &classes,
         )
     }

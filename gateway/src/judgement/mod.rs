@@ -11,7 +11,7 @@ pub(crate) mod setting;
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
@@ -19,12 +19,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use jiff::Timestamp;
 use provost_engine::{
     facts::{CatalogVersion, Facts, Kind, SessionEffect},
     graph::{Policy, SessionView},
-    principal::Session,
+    principal::{Circumstances, Session},
     sql::{self, Refusal, Statement, Witness},
-    verdict::{Decision, Reason, Verdict},
+    verdict::{Decision, Reason, Recording, Verdict},
 };
 use provost_evidence::{
     Durability, Log, Receipt,
@@ -189,7 +190,7 @@ impl SessionJudge {
         expires_at: SystemTime,
     ) -> Self {
         let policy = bench.policy.current();
-        let view = policy.view(&session);
+        let view = policy.view(&session, now());
         Self {
             bench,
             keeper,
@@ -222,8 +223,8 @@ impl SessionJudge {
             return Err(Stop::Fatal(expired()));
         }
         let policy = self.bench.policy.current();
-        if !Arc::ptr_eq(&policy, &self.policy) {
-            self.view = policy.view(&self.session);
+        if !Arc::ptr_eq(&policy, &self.policy) || now() >= self.view.until() {
+            self.view = policy.view(&self.session, now());
             self.policy = policy;
         }
         if self.unread && !self.uncommitted {
@@ -383,10 +384,21 @@ impl SessionJudge {
             };
         }
         // The engine is pure: a panic leaves nothing of it behind.
-        let decided = catch_unwind(AssertUnwindSafe(|| self.policy.decide(&self.view, facts)));
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            let circumstances = Circumstances {
+                in_transaction: self.status != b'I',
+                ..Circumstances::default()
+            };
+            self.policy.decide(&self.view, facts, &circumstances)
+        }));
         match decided {
             Ok(decision) if decision.verdict == Verdict::Hold => Decision {
                 reasons: vec![hold_is_refused()],
+                ..decision
+            },
+            Ok(decision) if has_unenforced(&decision) => Decision {
+                verdict: Verdict::Deny,
+                reasons: vec![unenforced()],
                 ..decision
             },
             Ok(decision) => decision,
@@ -413,14 +425,7 @@ impl SessionJudge {
     }
 
     fn deny_with(&self, reasons: Vec<Reason>) -> Decision {
-        Decision {
-            verdict: Verdict::Deny,
-            rules: Vec::new(),
-            controls: Vec::new(),
-            masks: Vec::new(),
-            mask_bound: self.policy.is_mask_bound(&self.view),
-            reasons,
-        }
+        Decision::deny(reasons, self.policy.is_mask_bound(&self.view))
     }
 
     async fn permit(
@@ -493,6 +498,27 @@ pub(crate) fn expired() -> Fatal {
         sqlstate: "28000",
         message: "the token of this session expired: get a fresh token and connect again"
             .to_owned(),
+    }
+}
+
+/// Now, on the gateway's clock; before the year -9999 and after 9999 it is the end of time, when no view holds.
+pub(super) fn now() -> Timestamp {
+    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether the decision asks for something that this gateway does not do.
+fn has_unenforced(decision: &Decision) -> bool {
+    decision.verdict == Verdict::Allow
+        && (!decision.limits.is_none()
+            || decision.recording != Recording::Statement
+            || !decision.probes.is_empty())
+}
+
+fn unenforced() -> Reason {
+    Reason {
+        rule: None,
+        message: "rules limit or record the statement in a way that this version can't".into(),
+        hint: None,
     }
 }
 

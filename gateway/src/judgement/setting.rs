@@ -5,9 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use provost_engine::{facts::Kind, principal::Session, verdict::Verdict};
+use provost_engine::{
+    facts::Kind,
+    principal::{Circumstances, Session},
+    verdict::Verdict,
+};
 
-use super::{Bench, analysis::Question};
+use super::{Bench, analysis::Question, now};
 use crate::catalog::Keeper;
 
 /// Decides `text`, which is one `SET`. The error is why it is refused, in one line.
@@ -35,7 +39,8 @@ pub(crate) fn judge(
     let policy = bench.policy.current();
     // The engine is pure: a panic leaves nothing of it behind.
     let decision = catch_unwind(AssertUnwindSafe(|| {
-        policy.decide(&policy.view(session), &statement.facts)
+        let view = policy.view(&Arc::new(session.clone()), now());
+        policy.decide(&view, &statement.facts, &Circumstances::default())
     }))
     .map_err(|_| "internal error in evaluation".to_owned())?;
     match decision.verdict {

@@ -8,10 +8,11 @@ mod redact;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, fmt::Write as _, net::IpAddr, time::SystemTime};
+use std::{collections::BTreeSet, fmt::Write as _, net::IpAddr, sync::Arc, time::SystemTime};
 
 use provost_engine::{
     facts::{Access, Column, Facts, Kind, Lineage, Object},
+    graph::Policy,
     principal::{Authentication, Principal, Session},
     sql::{Refusal, Statement},
     verdict::{BundleDigest, Decision, OutputMask, Verdict},
@@ -103,6 +104,26 @@ impl<F: Fn(&Column) -> bool> Classes for F {
     }
 }
 
+/// The rules that determined a decision, by name, and the controls that they satisfy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Determining {
+    /// The rules.
+    pub rules: Vec<Arc<str>>,
+    /// Their controls.
+    pub controls: Vec<Arc<str>>,
+}
+
+impl Determining {
+    /// What determined a decision of `policy`.
+    #[must_use]
+    pub fn of(policy: &Policy, decision: &Decision) -> Self {
+        Self {
+            rules: policy.names(&decision.rules),
+            controls: policy.controls(&decision.rules),
+        }
+    }
+}
+
 /// A decided statement.
 #[must_use]
 pub fn decision(
@@ -110,6 +131,7 @@ pub fn decision(
     asked: &Asked<'_>,
     statement: &Statement,
     decided: &Decision,
+    determining: &Determining,
     classes: &impl Classes,
 ) -> DecisionRecord {
     let facts = &statement.facts;
@@ -122,9 +144,9 @@ pub fn decision(
         relations: relations(facts),
         columns: columns(facts),
         verdict: decided.verdict.name().to_owned(),
-        rules: texts(&decided.rules),
+        rules: texts(&determining.rules),
         reason: reason(decided),
-        controls: texts(&decided.controls),
+        controls: texts(&determining.controls),
         facts_digest: Some(digest::facts(facts)),
         maskings: decided
             .masks

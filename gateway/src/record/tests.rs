@@ -139,17 +139,27 @@ fn statement(text: &str, facts: Facts) -> Statement {
 fn allow() -> Decision {
     Decision {
         verdict: Verdict::Allow,
+        ..Decision::deny(Vec::new(), true)
+    }
+}
+
+fn determining() -> Determining {
+    Determining {
         rules: vec!["agents-read".into()],
         controls: vec!["nist-800-53:AC-3".into()],
-        masks: Vec::new(),
-        mask_bound: true,
-        reasons: Vec::new(),
     }
 }
 
 fn record_of(text: &str, statement: &Statement, decided: &Decision) -> DecisionRecord {
     with_asked(text.as_bytes(), |asked| {
-        decision(&key(), asked, statement, decided, &is_classed)
+        decision(
+            &key(),
+            asked,
+            statement,
+            decided,
+            &determining(),
+            &is_classed,
+        )
     })
 }
 

@@ -17,10 +17,12 @@ use provost_engine::{
     facts::Operation,
     graph::{
         self, Policy,
+        condition::Condition,
         glob::Glob,
+        name::NamePattern,
         rule::{
-            Audience, Class, ColumnPattern, Condition, Effect, Mask, Operations, Probing, Rule,
-            RuleSet, Scope, Subjects,
+            Audience, Class, ColumnPattern, Effect, Mask, Mode, Operations, Probing, Rule, RuleSet,
+            Scope, Subjects,
         },
     },
     verdict::{BundleDigest, Transform},
@@ -206,15 +208,16 @@ pub(crate) fn deny_everything(digest: &str) -> Arc<Policy> {
 /// A policy that allows everything and masks `ssn`.
 pub(crate) fn mask_ssn(digest: &str) -> Arc<Policy> {
     let pattern = ColumnPattern {
-        schema: Glob::any(),
-        relation: Glob::any(),
-        column: Glob::exactly("ssn"),
+        schema: NamePattern::any(),
+        relation: NamePattern::any(),
+        column: NamePattern::from(Glob::exactly("ssn")),
     };
     let class = Class {
         name: "pii".into(),
         columns: vec![pattern],
     };
     let mask = Mask {
+        condition: Condition::Always,
         classes: vec!["pii".into()],
         transforms: BTreeMap::new(),
         otherwise: Transform::Redact,
@@ -222,6 +225,7 @@ pub(crate) fn mask_ssn(digest: &str) -> Arc<Policy> {
     };
     let mut rules = rules(Effect::Allow);
     rules.push(Rule {
+        mode: Mode::Enforce,
         name: "mask".into(),
         effect: Effect::Mask(mask),
         subjects: Subjects {
@@ -232,6 +236,8 @@ pub(crate) fn mask_ssn(digest: &str) -> Arc<Policy> {
         controls: Vec::new(),
     });
     let set = RuleSet {
+        mode: Mode::Enforce,
+        invariants: Vec::new(),
         digest: BundleDigest(digest.into()),
         classes: vec![class],
         rules,
@@ -241,6 +247,8 @@ pub(crate) fn mask_ssn(digest: &str) -> Arc<Policy> {
 
 fn policy(digest: &str, effect: fn(Scope) -> Effect) -> Arc<Policy> {
     let set = RuleSet {
+        mode: Mode::Enforce,
+        invariants: Vec::new(),
         digest: BundleDigest(digest.into()),
         classes: Vec::new(),
         rules: rules(effect),
@@ -256,6 +264,7 @@ fn rules(effect: fn(Scope) -> Effect) -> Vec<Rule> {
         condition: Condition::Always,
     };
     vec![Rule {
+        mode: Mode::Enforce,
         name: "everything".into(),
         effect: effect(everything),
         subjects: Subjects {
