@@ -270,10 +270,7 @@ fn rule_patterns_fold_unquoted_names_only() {
         ("public.a*", "allow"),
         ("public.ab", "deny"),
     ] {
-        let decision = policy.decide(
-            &policy.view(&session(&[], None)),
-            &Statement::select(path).0,
-        );
+        let decision = decide_by(&policy, &session(&[], None), &Statement::select(path));
         assert_eq!(decision.verdict.name(), expected, "{path}");
     }
 }
@@ -283,13 +280,16 @@ fn a_view_of_another_policy_is_refused() {
     let other = provost_dsl::compile(&[])
         .expect("an empty set is valid")
         .policy;
-    let view = other.view(&session(&[DBA], None));
+    let view = other.view(
+        &Arc::new(session(&[DBA], None)),
+        jiff::Timestamp::UNIX_EPOCH,
+    );
     assert_eq!(
-        show(
-            &SHOP
-                .policy
-                .decide(&view, &Statement::select("public.orders").0)
-        ),
+        show(&SHOP.policy.decide(
+            &view,
+            &Statement::select("public.orders").0,
+            &Circumstances::default()
+        )),
         "deny by []\n  the session's view was made by another policy set\n"
     );
     assert!(SHOP.policy.is_mask_bound(&view));
