@@ -4,6 +4,7 @@
 
 use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
+use provost_engine::mask::MaskKeys;
 pub use provost_engine::sql::Witness;
 
 /// Bytes that must not be shown: a password, a private key.
@@ -163,6 +164,8 @@ pub struct Settings {
     pub witness: Witness,
     /// Which log writes wait for the disk.
     pub durable: Durable,
+    /// The keys of the masks `hash` and `tokenize`; without them those redact.
+    pub mask_keys: Option<Arc<MaskKeys>>,
     /// Threads that serve sessions; `None`: one per core.
     pub threads: Option<NonZeroUsize>,
     /// How long sessions may finish their work at shutdown before FATAL 57P01.
@@ -186,6 +189,7 @@ impl Settings {
             catalog_age_max_ms: Self::CATALOG_AGE_MAX_MS,
             witness: Witness::Deny,
             durable: Durable::default(),
+            mask_keys: None,
             threads: None,
             shutdown_grace_ms: Self::SHUTDOWN_GRACE_MS,
         }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use provost_engine::mask::MaskKeys;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
@@ -42,6 +43,8 @@ pub(super) struct House {
     pub(super) acceptor: Option<TlsAcceptor>,
     /// See there.
     pub(super) limits: Limits,
+    /// The keys of masks.
+    pub(super) mask_keys: Option<Arc<MaskKeys>>,
     /// Open sessions' cancel keys.
     pub(super) cancel_keys: Arc<CancelKeys>,
     /// Connections and sessions.

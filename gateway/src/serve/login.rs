@@ -257,7 +257,8 @@ impl Attempt<'_> {
             Token::random().map_err(|_| no_randomness())?,
             limits,
             parameters,
-        ))
+        )
+        .with_mask_keys(self.house.mask_keys.clone()))
     }
 }
 

@@ -133,6 +133,7 @@ impl Gateway {
             rooms,
             acceptor,
             limits: settings.limits,
+            mask_keys: settings.mask_keys.clone(),
             cancel_keys: Arc::new(CancelKeys::default()),
             counts: Arc::new(Counts::default()),
             stopping: watched,

@@ -5,7 +5,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::BytesMut;
-use provost_engine::facts::{Kind, SessionEffect};
+use provost_engine::{
+    facts::{Kind, SessionEffect},
+    mask::MaskKeys,
+};
 use provost_evidence::record::Outcome;
 
 use super::{
@@ -115,6 +118,8 @@ pub struct Core<J: Judge> {
     /// Bytes of a client's `CopyData` that nothing waits for.
     pub(super) client_drop_bytes: usize,
     pub(super) server_body: Option<Body>,
+    /// What `hash` and `tokenize` work with; without, they redact.
+    pub(super) mask_keys: Option<Arc<MaskKeys>>,
     /// Reused for masked values.
     pub(super) scratch: Vec<u8>,
 }
@@ -155,8 +160,15 @@ impl<J: Judge> Core<J> {
             catalog_changed: false,
             client_drop_bytes: 0,
             server_body: None,
+            mask_keys: None,
             scratch: Vec::new(),
         }
+    }
+
+    /// The session with keys for the masks `hash` and `tokenize`; without keys, those redact.
+    #[must_use]
+    pub fn with_mask_keys(self, mask_keys: Option<Arc<MaskKeys>>) -> Self {
+        Self { mask_keys, ..self }
     }
 
     /// Whether client bytes may be given to [`Core::on_client`]. False while a frame waits for the server.

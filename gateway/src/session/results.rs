@@ -12,6 +12,7 @@ use super::{
     out::{Out, whole_frame},
     pending::{Copy, Run},
     refuse, rows,
+    server::running,
 };
 use crate::{
     judge::{Fatal, Judge, Refused},
@@ -53,7 +54,7 @@ impl<J: Judge> Core<J> {
         let row_bytes_max = self.limits.masked_row_bytes_max;
         let muted = self.muted;
         let mut scratch = std::mem::take(&mut self.scratch);
-        let Some(run) = self.running() else {
+        let Some(run) = running(&mut self.pending) else {
             return Err(out_of_step(b'D'));
         };
         if muted {
@@ -85,6 +86,7 @@ impl<J: Judge> Core<J> {
                 body,
                 fields,
                 masks,
+                self.mask_keys.as_deref(),
                 &mut run.masked,
                 &mut scratch,
                 &mut out.to_client,

@@ -4,7 +4,7 @@
 
 use bytes::{BufMut, BytesMut};
 use provost_engine::{
-    mask::{self, Format, Masked},
+    mask::{self, Format, MaskKeys, Masked},
     verdict::OutputMask,
 };
 
@@ -14,7 +14,7 @@ use crate::protocol::{
 };
 
 /// Appends the DataRow whose body is `body` with its masks applied; counts each masked value in `counts`, mask by mask.
-/// NULL stays NULL and is not counted. `scratch` is reused between rows and holds only what a transform gave.
+/// NULL stays NULL and is not counted. Without `keys`, `hash` and `tokenize` redact. `scratch` is reused between rows and holds only what a transform gave.
 ///
 /// # Errors
 /// When the row is not what was described; then nothing is appended.
@@ -22,6 +22,7 @@ pub(super) fn mask_row(
     body: &[u8],
     fields: &[Field],
     masks: &[OutputMask],
+    keys: Option<&MaskKeys>,
     counts: &mut [u64],
     scratch: &mut Vec<u8>,
     out: &mut BytesMut,
@@ -29,7 +30,7 @@ pub(super) fn mask_row(
     let start = out.len();
     let mut outcome = Ok(());
     frame::write(out, b'D', |out| {
-        outcome = write_values(body, fields, masks, counts, scratch, out);
+        outcome = write_values(body, fields, masks, keys, counts, scratch, out);
     });
     if outcome.is_err() {
         out.truncate(start);
@@ -41,6 +42,7 @@ fn write_values(
     body: &[u8],
     fields: &[Field],
     masks: &[OutputMask],
+    keys: Option<&MaskKeys>,
     counts: &mut [u64],
     scratch: &mut Vec<u8>,
     out: &mut BytesMut,
@@ -66,7 +68,14 @@ fn write_values(
                 };
                 scratch.clear();
                 *count += 1;
-                match mask::apply(&mask.transform, value, field.type_oid, format, scratch) {
+                match mask::apply(
+                    &mask.transform,
+                    keys,
+                    value,
+                    field.type_oid,
+                    format,
+                    scratch,
+                ) {
                     Masked::Null => out.put_i32(-1),
                     Masked::Value => put_value(out, scratch)?,
                 }
@@ -114,7 +123,15 @@ mod tests {
     fn check(body: &[u8], fields: &[Field], masks: &[OutputMask], expected: Result<&[u8], Error>) {
         let mut out = BytesMut::from(&b"before"[..]);
         let mut counts = vec![0; masks.len()];
-        let outcome = mask_row(body, fields, masks, &mut counts, &mut Vec::new(), &mut out);
+        let outcome = mask_row(
+            body,
+            fields,
+            masks,
+            None,
+            &mut counts,
+            &mut Vec::new(),
+            &mut out,
+        );
         assert_eq!(outcome.map(|()| &out[6..]), expected, "{body:?}");
         if outcome.is_err() {
             assert_eq!(&out[..], b"before");
@@ -151,6 +168,7 @@ mod tests {
                 row,
                 &[FIELD, FIELD],
                 &masks,
+                None,
                 &mut counts,
                 &mut Vec::new(),
                 &mut out,

@@ -2,6 +2,8 @@
 //!
 //! Must never show the client a row before its description agreed with analysis, nor tell it of an end that is not logged.
 
+use std::collections::VecDeque;
+
 use bytes::BytesMut;
 use provost_engine::facts::SessionEffect;
 use provost_evidence::record::Outcome;
@@ -126,9 +128,7 @@ impl<J: Judge> Core<J> {
     }
 
     pub(super) fn front(&mut self) -> Option<&mut Operation> {
-        self.pending
-            .front_mut()
-            .map(|pending| &mut pending.operation)
+        front(&mut self.pending)
     }
 
     /// Takes the oldest unanswered operation, if it is what the server answered; else it stays, so that it gets its end.
@@ -141,11 +141,7 @@ impl<J: Judge> Core<J> {
 
     /// The statement that the server is answering.
     pub(super) fn running(&mut self) -> Option<&mut Run> {
-        match self.front() {
-            Some(Operation::Execute { run, .. }) => Some(run),
-            Some(Operation::Query { runs }) => runs.front_mut(),
-            Some(_) | None => None,
-        }
+        running(&mut self.pending)
     }
 
     async fn parse_complete(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
@@ -384,5 +380,19 @@ impl<J: Judge> Core<J> {
         }
         self.tell(frame, out);
         Ok(())
+    }
+}
+
+/// The oldest unanswered operation.
+fn front(pending: &mut VecDeque<Pending>) -> Option<&mut Operation> {
+    pending.front_mut().map(|pending| &mut pending.operation)
+}
+
+/// The statement whose result the server is giving, borrowed apart from the rest of the session.
+pub(super) fn running(pending: &mut VecDeque<Pending>) -> Option<&mut Run> {
+    match front(pending) {
+        Some(Operation::Execute { run, .. }) => Some(run),
+        Some(Operation::Query { runs }) => runs.front_mut(),
+        Some(_) | None => None,
     }
 }
