@@ -121,6 +121,35 @@ pub enum Use {
     Returning,
 }
 
+impl Use {
+    /// Every use, in the order of the enum.
+    pub const ALL: [Self; 8] = [
+        Self::Output,
+        Self::Filter,
+        Self::Join,
+        Self::Group,
+        Self::Sort,
+        Self::Compute,
+        Self::Write,
+        Self::Returning,
+    ];
+
+    /// The name in the policy language and in evidence.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Output => "output",
+            Self::Filter => "filter",
+            Self::Join => "join",
+            Self::Group => "group",
+            Self::Sort => "sort",
+            Self::Compute => "compute",
+            Self::Write => "write",
+            Self::Returning => "returning",
+        }
+    }
+}
+
 /// A base column: what classes and masks are about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Column {

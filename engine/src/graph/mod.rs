@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`rule`] | rules as plain data: what the policy language lowers to |
 //! | [`condition`], [`window`] | what rules ask of session, time, statement and access; three-valued answers |
+//! | [`explain`], `wording` | why a decision is what it is, in words |
 //! | [`name`], [`glob`] | patterns over names |
 //! | `index` | bit sets, and tables from names to sets of matching entries |
 //! | `compile` | rules to tables |
@@ -20,6 +21,7 @@ mod access;
 mod built_in;
 mod compile;
 pub mod condition;
+pub mod explain;
 mod findings;
 pub mod glob;
 mod index;
@@ -29,6 +31,7 @@ pub mod name;
 mod oracle;
 pub mod rule;
 pub mod window;
+mod wording;
 
 use std::{
     collections::{BTreeSet, HashMap},
