@@ -32,27 +32,26 @@ pub(super) fn judge(
         lens,
         context,
     };
-    for access in &facts.accesses {
-        judge.access(access, findings);
+    for (place, access) in facts.accesses.iter().chain(&implied(facts)).enumerate() {
+        judge.access(place, access, findings);
     }
-    // INVARIANT: what could not be bounded needs a rule that names `opaque`, whether or not analysis listed an access.
-    if !facts.opaque.is_empty()
-        && facts
-            .accesses
-            .iter()
-            .all(|access| access.operation != Operation::Opaque)
-    {
-        let access = Access {
-            object: Object::Nothing,
-            operation: Operation::Opaque,
-            columns: BTreeSet::new(),
-            via: None,
-            filtered: false,
-            bounded: false,
-            equalities: BTreeSet::new(),
-        };
-        judge.access(&access, findings);
-    }
+}
+
+/// INVARIANT: what could not be bounded needs a rule that names `opaque`, whether or not analysis listed an access.
+pub(super) fn implied(facts: &Facts) -> Option<Access> {
+    let is_listed = facts
+        .accesses
+        .iter()
+        .any(|access| access.operation == Operation::Opaque);
+    (!facts.opaque.is_empty() && !is_listed).then(|| Access {
+        object: Object::Nothing,
+        operation: Operation::Opaque,
+        columns: BTreeSet::new(),
+        via: None,
+        filtered: false,
+        bounded: false,
+        equalities: BTreeSet::new(),
+    })
 }
 
 /// One statement of one session before one policy.
@@ -64,7 +63,9 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn access(&self, access: &Access, findings: &mut Findings) {
+    /// `place` is the access's among all that modules were shown.
+    fn access(&self, place: usize, access: &Access, findings: &mut Findings) {
+        let by_module = findings.covers(place, access.operation);
         let Some(by_operation) = self.policy.operations.get(access.operation as usize) else {
             findings.refuse(None, "the operation is not known to the policy", None);
             return;
@@ -81,19 +82,25 @@ impl<'a> Judge<'a> {
                 access,
                 column: None,
             };
-            self.ask(ask, &entries, findings);
+            self.ask(ask, by_module, &entries, findings);
         }
         for column in &access.columns {
             let ask = Ask {
                 access,
                 column: Some(column),
             };
-            self.ask(ask, &entries, findings);
+            self.ask(ask, by_module, &entries, findings);
         }
     }
 
-    fn ask(&self, ask: Ask<'_>, entries: &[(&'a Entry, &'a Rule)], findings: &mut Findings) {
-        let mut covered = needs_no_rule(ask);
+    fn ask(
+        &self,
+        ask: Ask<'_>,
+        by_module: bool,
+        entries: &[(&'a Entry, &'a Rule)],
+        findings: &mut Findings,
+    ) {
+        let mut covered = by_module || needs_no_rule(ask);
         let mut denied = false;
         let mut would_cover = Vec::new();
         let mut unsettled = Vec::new();

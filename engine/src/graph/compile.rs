@@ -135,6 +135,7 @@ pub fn compile(set: RuleSet) -> Result<Policy, Error> {
             .collect(),
         classes: compile_classes(classes, masked),
         masks,
+        modules: Vec::new(),
         rules: rules
             .iter()
             .map(|rule| compile_rule(rule, &groups))

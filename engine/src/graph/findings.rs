@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{condition::DearFact, rule::Hold};
+use super::{condition::DearFact, module, rule::Hold};
+use crate::facts::Operation;
 use crate::verdict::{
     Approval, Decision, HeldTransaction, Limits, Needs, OutputMask, Probe, Reason, Recording,
     RuleId, RuleIds, Verdict, join_approvals,
@@ -31,6 +32,12 @@ pub(super) struct Findings {
     recording: Recording,
     probes: BTreeSet<Probe>,
     needs: Needs,
+    /// Accesses that modules covered, by place.
+    covered: BTreeSet<usize>,
+    /// Whether a module covered all accesses that need not be named.
+    covers_all: bool,
+    /// Whether a module waits for a dear fact: what it will cover is not known.
+    covers_pending: bool,
 }
 
 impl Findings {
@@ -68,9 +75,51 @@ impl Findings {
         self.applied.insert(rule);
     }
 
-    /// A column of the result is masked.
+    /// A module covers the accesses at these places, or all that need not be named.
+    pub(super) fn cover(&mut self, places: Option<&BTreeSet<usize>>) {
+        match places {
+            Some(places) => self.covered.extend(places),
+            None => self.covers_all = true,
+        }
+    }
+
+    /// A module can't be asked before a dear fact is known.
+    pub(super) fn cover_pending(&mut self) {
+        self.covers_pending = true;
+    }
+
+    /// Whether modules cover, or may come to cover, the access at that place.
+    pub(super) fn covers(&self, place: usize, operation: Operation) -> bool {
+        self.covers_pending
+            || self.covered.contains(&place)
+            || (self.covers_all && !module::must_be_named(operation))
+    }
+
+    /// A column of the result is masked. Several masks on one column join.
     pub(super) fn mask(&mut self, mask: OutputMask) {
-        self.masks.push(mask);
+        let Some(first) = self
+            .masks
+            .iter_mut()
+            .find(|first| first.output == mask.output)
+        else {
+            self.masks.push(mask);
+            return;
+        };
+        let union = |left: &mut Vec<Arc<str>>, right: Vec<Arc<str>>| {
+            let all: BTreeSet<Arc<str>> = left.drain(..).chain(right).collect();
+            left.extend(all);
+        };
+        first.transform = first.transform.join(&mask.transform);
+        union(&mut first.rules, mask.rules);
+        union(&mut first.sources, mask.sources);
+        union(&mut first.controls, mask.controls);
+        let classes: BTreeSet<&str> = first
+            .class
+            .split(", ")
+            .chain(mask.class.split(", "))
+            .filter(|class| !class.is_empty())
+            .collect();
+        first.class = Arc::from(classes.into_iter().collect::<Vec<_>>().join(", "));
     }
 
     /// A rule holds the statement.
@@ -108,6 +157,7 @@ impl Findings {
     }
 
     pub(super) fn into_decision(mut self, mask_bound: bool) -> Decision {
+        self.masks.sort_by_key(|mask| mask.output);
         if self.reasons_left_out > 0 {
             self.reasons.push(Reason {
                 rule: None,

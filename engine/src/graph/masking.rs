@@ -30,13 +30,14 @@ pub(super) fn judge(
     findings: &mut Findings,
 ) {
     let shown = |mask: &CompiledMask| {
-        let rule = policy.set.rules.get(mask.rule);
-        rule.is_some_and(|rule| lens.shows(rule))
+        let voice = policy.voice(mask.rule);
+        voice.is_some_and(|voice| lens.shows_mode(voice.mode))
     };
     let all: Vec<(&CompiledMask, &Truth)> = view
         .masks
         .iter()
         .filter_map(|bound| Some((policy.masks.get(bound.mask)?, &bound.truth)))
+        .chain(view.modules.masks().iter().map(|mask| (mask, &Truth::True)))
         .filter(|(mask, _)| shown(mask))
         .collect();
     let bound: Vec<&CompiledMask> = all.iter().map(|(mask, _)| *mask).collect();
@@ -88,12 +89,7 @@ impl<'a> Binding<'a> {
     ) {
         let classes = |column: &Column| self.policy.classes.of(column);
         if columns(facts).any(|column| intersection(&classes(column), &mask.classes).is_some()) {
-            let name = self
-                .policy
-                .set
-                .rules
-                .get(mask.rule)
-                .map_or("", |rule| &*rule.name);
+            let name = self.policy.voice(mask.rule).map_or("", |voice| voice.name);
             let message = format!("mask `{name}` can't be evaluated: {why}");
             self.refuse_by(mask, findings, &message, None);
         }
@@ -240,8 +236,8 @@ impl<'a> Binding<'a> {
         message: &str,
         hint: Option<&str>,
     ) {
-        match self.policy.set.rules.get(mask.rule) {
-            Some(rule) => findings.refuse(Some((mask.rule, &rule.name)), message, hint),
+        match self.policy.voice(mask.rule) {
+            Some(voice) => findings.refuse(Some((mask.rule, voice.name)), message, hint),
             None => findings.refuse(None, message, hint),
         }
     }
@@ -368,14 +364,15 @@ impl<'a> Binding<'a> {
             .collect();
         let asking: Vec<_> = rules
             .iter()
-            .filter_map(|&rule| self.policy.set.rules.get(rule))
+            .filter_map(|&rule| self.policy.voice(rule))
             .collect();
-        let controls: BTreeSet<&Arc<str>> = asking.iter().flat_map(|rule| &rule.controls).collect();
+        let controls: BTreeSet<&Arc<str>> =
+            asking.iter().flat_map(|voice| voice.controls).collect();
         rules.iter().for_each(|&rule| findings.applied(rule));
         findings.mask(OutputMask {
             output: index,
             transform,
-            rules: asking.iter().map(|rule| Arc::clone(&rule.name)).collect(),
+            rules: asking.iter().map(|voice| Arc::clone(voice.name)).collect(),
             class: Arc::from(classes.join(", ")),
             sources: masked.into_iter().map(Arc::from).collect(),
             controls: controls.into_iter().cloned().collect(),
@@ -442,6 +439,15 @@ impl Classes {
         let relations = self.relations.lookup(&lower(&column.relation)).into_owned();
         let columns = self.columns.lookup(&lower(&column.name)).into_owned();
         self.collect(Bits::common([&schemas, &relations, &columns]))
+    }
+
+    /// The names of the classes that a column is a member of, sorted.
+    pub(super) fn names_of(&self, column: &Column) -> Vec<&str> {
+        self.of(column)
+            .iter()
+            .filter_map(|class| self.names.get(class))
+            .map(|name| &**name)
+            .collect()
     }
 
     /// The classes that have a pattern which matches this relation and spells out something of its name.

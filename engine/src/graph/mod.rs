@@ -4,6 +4,7 @@
 //! | part | holds |
 //! |---|---|
 //! | [`rule`] | rules as plain data: what the policy language lowers to |
+//! | [`module`], [`input`] | policies of another language: what they are given, how their verdicts join |
 //! | [`condition`], [`window`] | what rules ask of session, time, statement and access; three-valued answers |
 //! | [`explain`], `wording` | why a decision is what it is, in words |
 //! | [`name`], [`glob`] | patterns over names |
@@ -25,7 +26,9 @@ pub mod explain;
 mod findings;
 pub mod glob;
 mod index;
+pub mod input;
 mod masking;
+pub mod module;
 pub mod name;
 #[cfg(test)]
 mod oracle;
@@ -113,6 +116,8 @@ pub struct Policy {
     classes: Classes,
     /// Mask rules.
     masks: Vec<CompiledMask>,
+    /// Modules, sorted by name.
+    modules: Vec<Arc<dyn module::Module>>,
 }
 
 /// What every rule has.
@@ -191,10 +196,10 @@ enum EntryColumn {
     Nothing,
 }
 
-/// A mask rule.
+/// A mask rule, or a module's mask.
 #[derive(Debug)]
 struct CompiledMask {
-    /// Index into the rules.
+    /// Index into the rules, and behind them into the modules.
     rule: usize,
     /// The classes it masks, by index.
     classes: Bits,
@@ -232,6 +237,8 @@ pub struct SessionView {
     live: Bits,
     /// Mask rules that bind this principal, by index.
     masks: Vec<BoundMask>,
+    /// What the modules say of the session.
+    modules: module::SessionAnswers,
     /// Whether any live rule only observes.
     observes: bool,
 }
@@ -253,6 +260,13 @@ struct BoundMask {
     truth: Truth,
 }
 
+/// A rule or module as decisions name it.
+struct Voice<'a> {
+    name: &'a Arc<str>,
+    controls: &'a [Arc<str>],
+    mode: Mode,
+}
+
 /// Which rules are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lens {
@@ -264,7 +278,11 @@ enum Lens {
 
 impl Lens {
     fn shows(self, rule: &Rule) -> bool {
-        self == Self::Everything || rule.mode == Mode::Enforce
+        self.shows_mode(rule.mode)
+    }
+
+    fn shows_mode(self, mode: Mode) -> bool {
+        self == Self::Everything || mode == Mode::Enforce
     }
 }
 
@@ -292,8 +310,8 @@ impl Policy {
     pub fn names(&self, rules: &[RuleId]) -> Vec<Arc<str>> {
         rules
             .iter()
-            .filter_map(|&id| self.rule(id))
-            .map(|rule| Arc::clone(&rule.name))
+            .filter_map(|&id| self.voice(usize::try_from(id.0).ok()?))
+            .map(|voice| Arc::clone(voice.name))
             .collect()
     }
 
@@ -302,14 +320,31 @@ impl Policy {
     pub fn controls(&self, rules: &[RuleId]) -> Vec<Arc<str>> {
         let controls: BTreeSet<&Arc<str>> = rules
             .iter()
-            .filter_map(|&id| self.rule(id))
-            .flat_map(|rule| &rule.controls)
+            .filter_map(|&id| self.voice(usize::try_from(id.0).ok()?))
+            .flat_map(|voice| voice.controls)
             .collect();
         controls.into_iter().cloned().collect()
     }
 
     fn rule(&self, id: RuleId) -> Option<&Rule> {
         self.set.rules.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// Who speaks: the rule of that index, or behind the rules the module.
+    fn voice(&self, index: usize) -> Option<Voice<'_>> {
+        if let Some(rule) = self.set.rules.get(index) {
+            return Some(Voice {
+                name: &rule.name,
+                controls: &rule.controls,
+                mode: rule.mode,
+            });
+        }
+        let module = self.modules.get(index.checked_sub(self.set.rules.len())?)?;
+        Some(Voice {
+            name: module.name(),
+            controls: module.controls(),
+            mode: Mode::Enforce,
+        })
     }
 
     /// Applies what is constant for a session, as of `now`. Make it again when the policy changes, and at
@@ -358,9 +393,10 @@ impl Policy {
             digest: self.set.digest.clone(),
             session: Arc::clone(session),
             now,
-            until: self.next_change(now),
+            until: self.next_change(now).min(self.next_change_for_modules(now)),
             live,
             masks,
+            modules: self.ask_for_session(session, now),
             observes: observes || self.set.mode == Mode::Observe,
         }
     }
@@ -436,6 +472,7 @@ impl Policy {
                 facts,
                 circumstances,
             };
+            module::judge(self, view, context, &mut findings);
             access::judge(self, view, lens, context, &mut findings);
             masking::judge(self, view, lens, facts, &mut findings);
         } else {
@@ -458,6 +495,7 @@ impl Policy {
 
     fn binds(&self, view: &SessionView, lens: Lens) -> bool {
         view.digest != self.set.digest
+            || view.modules.binds()
             || view
                 .masks
                 .iter()

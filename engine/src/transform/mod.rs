@@ -4,11 +4,13 @@
 
 mod describe;
 mod granularity;
+mod read;
 
 use std::{fmt, sync::Arc};
 
 pub use describe::{Carriers, DESCRIPTIONS, EXAMPLE_SECRET, Example, TransformDescription};
 pub use granularity::{Granularity, GranularityError};
+pub use read::TransformError;
 use serde::{Deserialize, Serialize};
 
 /// A mask's transform.
