@@ -367,6 +367,34 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind, in the order of the enum.
+    pub const ALL: [Self; 24] = [
+        Self::Select,
+        Self::Insert,
+        Self::Update,
+        Self::Delete,
+        Self::Merge,
+        Self::CopyTo,
+        Self::CopyFrom,
+        Self::Truncate,
+        Self::Ddl,
+        Self::Grant,
+        Self::Set,
+        Self::Show,
+        Self::Begin,
+        Self::Commit,
+        Self::Rollback,
+        Self::Savepoint,
+        Self::Explain,
+        Self::Call,
+        Self::Listen,
+        Self::Lock,
+        Self::Maintain,
+        Self::Release,
+        Self::Empty,
+        Self::Other,
+    ];
+
     /// The name in the policy language and in evidence.
     #[must_use]
     pub const fn name(self) -> &'static str {

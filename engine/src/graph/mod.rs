@@ -6,6 +6,7 @@
 //! | [`rule`] | rules as plain data: what the policy language lowers to |
 //! | [`module`], [`input`] | policies of another language: what they are given, how their verdicts join |
 //! | [`condition`], [`window`] | what rules ask of session, time, statement and access; three-valued answers |
+//! | [`prove`] | invariants: proved for every principal and statement, or a counterexample |
 //! | [`explain`], `wording` | why a decision is what it is, in words |
 //! | [`name`], [`glob`] | patterns over names |
 //! | `index` | bit sets, and tables from names to sets of matching entries |
@@ -32,6 +33,7 @@ pub mod module;
 pub mod name;
 #[cfg(test)]
 mod oracle;
+pub mod prove;
 pub mod rule;
 pub mod window;
 mod wording;

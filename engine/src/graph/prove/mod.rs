@@ -1,0 +1,743 @@
+//! Proves invariants of a set of rules, or finds a principal, an access and rules that break one.
+//!
+//! A proof covers every principal, session and statement: names by all the ways in which they can match the set's
+//! patterns, everything else by formulas over groups and attributes. Guards (claims, estimates, times, expressions) are
+//! opaque: they hold or not whatever else does, and an answer that rests on one is [`Proof::Unknown`], never proved.
+
+mod formula;
+mod names;
+mod variables;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use self::{
+    formula::{Exhausted, Formula, satisfy},
+    names::{Case, TooMany, Way, ways},
+    variables::{Point, USES, Variables},
+};
+use super::{
+    condition::{Condition, Test, TextAttribute, TextOperand, TextTest},
+    name::NamePattern,
+    rule::{
+        Claim, ColumnPattern, Effect, Invariant, Mode, ObjectPattern, Operations, Rule, RuleSet,
+        Scope,
+    },
+};
+use crate::facts::{Operation, Use};
+
+/// How many points (operation, object, column, use) a proof looks at; more leave it unknown.
+const POINTS_MAX: usize = 400_000;
+
+/// What became of a proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// It holds, for every principal and statement.
+    Holds,
+    /// It does not: here is a way round it.
+    Violated(Counterexample),
+    /// It can't be said; what it rests on, in words.
+    Unknown(String),
+}
+
+/// A way round an invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counterexample {
+    /// The issuer's groups of the actor.
+    pub groups: Vec<Arc<str>>,
+    /// Those of the person behind it, if there must be one.
+    pub on_behalf_of: Option<Vec<Arc<str>>>,
+    /// What is done to what: `delete on public.orders`.
+    pub access: String,
+    /// What else must hold, in the policy language's words.
+    pub conditions: Vec<String>,
+    /// The rules that let it through; empty where none masks.
+    pub rules: Vec<Arc<str>>,
+    /// A statement that does it.
+    pub statement: String,
+}
+
+/// Proves an invariant of a set's enforced rules.
+#[must_use]
+pub fn prove(set: &RuleSet, invariant: &Invariant) -> Proof {
+    if set.mode == Mode::Observe {
+        return Proof::Unknown("the whole set only observes, so nothing is enforced".to_owned());
+    }
+    let enforced: Vec<&Rule> = set
+        .rules
+        .iter()
+        .filter(|rule| rule.mode == Mode::Enforce)
+        .collect();
+    let proof = Names::gather(set, &enforced, invariant)
+        .map_err(|TooMany| "names match the patterns in too many ways to look at all".to_owned())
+        .and_then(|names| Prover::new(&enforced, invariant).prove(&names));
+    match proof {
+        Ok(None) => Proof::Holds,
+        Ok(Some(counterexample)) => Proof::Violated(counterexample),
+        Err(why) => Proof::Unknown(why),
+    }
+}
+
+/// One dimension of names: the patterns on it, and every way to match them.
+struct Dimension {
+    patterns: Vec<(NamePattern, Case)>,
+    ways: Vec<Way>,
+}
+
+impl Dimension {
+    fn new(mut patterns: Vec<(NamePattern, Case)>) -> Result<Self, TooMany> {
+        patterns.sort_by_key(|(pattern, case)| (pattern.to_string(), *case));
+        patterns.dedup();
+        let ways = ways(&patterns)?;
+        Ok(Self { patterns, ways })
+    }
+
+    /// Whether a name that matches so matches the pattern; `None` where that can't be told.
+    fn matches(&self, way: &Way, pattern: &NamePattern, case: Case) -> Option<bool> {
+        let matches = |pattern: &NamePattern, case: Case| match case {
+            Case::Counts => pattern.matches(&way.name),
+            Case::Ignored => pattern.matches(&way.name.to_lowercase()),
+        };
+        let is_spelled_out = self
+            .patterns
+            .iter()
+            .any(|(other, case)| other.as_exact().is_some() && matches(other, *case));
+        match pattern {
+            NamePattern::Regex(_) if !is_spelled_out => None,
+            NamePattern::Glob(_) | NamePattern::Regex(_) => Some(matches(pattern, case)),
+        }
+    }
+}
+
+/// Where in a relation's place an access is.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// A relation or function, and a use of a column.
+    Qualified {
+        schema: &'a Way,
+        name: &'a Way,
+        column: Option<(&'a Way, Use)>,
+    },
+    /// Something that is neither.
+    Single(&'a Way),
+    /// Nothing in particular.
+    Nothing,
+}
+
+/// One operation at one place.
+struct At<'p, 'a> {
+    prover: &'p Names<'a>,
+    operation: Operation,
+    place: Place<'p>,
+}
+
+/// The set and its names.
+struct Names<'a> {
+    set: &'a RuleSet,
+    schemas: Dimension,
+    names: Dimension,
+    columns: Dimension,
+    singles: Dimension,
+}
+
+struct Prover<'a> {
+    rules: &'a [&'a Rule],
+    invariant: &'a Invariant,
+    variables: Variables,
+}
+
+fn scope_of(rule: &Rule) -> Option<&Scope> {
+    match &rule.effect {
+        Effect::Allow(scope)
+        | Effect::Deny(scope)
+        | Effect::Hold(scope, _)
+        | Effect::Limit(scope, _)
+        | Effect::Record(scope, _) => Some(scope),
+        Effect::Mask(_) => None,
+    }
+}
+
+impl<'a> Names<'a> {
+    /// Every name that the set and the invariant speak of.
+    fn gather(
+        set: &'a RuleSet,
+        rules: &[&'a Rule],
+        invariant: &'a Invariant,
+    ) -> Result<Self, TooMany> {
+        let claimed = match &invariant.claim {
+            Claim::NeverAllow(scope) => Some(scope),
+            Claim::AlwaysMask(_) => None,
+        };
+        let deciding = |rule: &&&Rule| {
+            matches!(
+                rule.effect,
+                Effect::Allow(_) | Effect::Deny(_) | Effect::Hold(..)
+            )
+        };
+        let scopes: Vec<&Scope> = rules
+            .iter()
+            .filter(deciding)
+            .filter_map(|rule| scope_of(rule))
+            .chain(claimed)
+            .collect();
+        let (mut schemas, mut names, mut columns, mut singles) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for object in scopes
+            .iter()
+            .filter_map(|scope| scope.objects.as_ref())
+            .flatten()
+        {
+            match object {
+                ObjectPattern::Qualified { schema, name } => {
+                    schemas.push((schema.clone(), Case::Counts));
+                    names.push((name.clone(), Case::Counts));
+                }
+                ObjectPattern::Column(ColumnPattern {
+                    schema,
+                    relation,
+                    column,
+                }) => {
+                    schemas.push((schema.clone(), Case::Counts));
+                    names.push((relation.clone(), Case::Counts));
+                    columns.push((column.clone(), Case::Counts));
+                }
+                ObjectPattern::Class(_) => {}
+                ObjectPattern::Single(name) => singles.push((name.clone(), Case::Counts)),
+            }
+        }
+        let asked = asked_classes(&scopes, invariant, rules);
+        for pattern in set
+            .classes
+            .iter()
+            .filter(|class| asked.contains(&class.name))
+            .flat_map(|class| &class.columns)
+        {
+            schemas.push((pattern.schema.to_lowercase(), Case::Ignored));
+            names.push((pattern.relation.to_lowercase(), Case::Ignored));
+            columns.push((pattern.column.to_lowercase(), Case::Ignored));
+        }
+        for (attribute, pattern) in scopes
+            .iter()
+            .flat_map(|scope| scope.condition.tests())
+            .flat_map(name_patterns)
+        {
+            let patterns = match attribute {
+                TextAttribute::Schema => &mut schemas,
+                TextAttribute::Column => &mut columns,
+                _ => {
+                    singles.push((pattern.clone(), Case::Counts));
+                    &mut names
+                }
+            };
+            patterns.push((pattern, Case::Counts));
+        }
+        Ok(Self {
+            set,
+            schemas: Dimension::new(schemas)?,
+            names: Dimension::new(names)?,
+            columns: Dimension::new(columns)?,
+            singles: Dimension::new(singles)?,
+        })
+    }
+}
+
+impl<'a> Prover<'a> {
+    fn new(rules: &'a [&'a Rule], invariant: &'a Invariant) -> Self {
+        let conditions = rules.iter().map(|rule| rule.condition());
+        let claimed = match &invariant.claim {
+            Claim::NeverAllow(scope) => Some(&scope.condition),
+            Claim::AlwaysMask(_) => None,
+        };
+        Self {
+            variables: Variables::new(conditions.chain(claimed)),
+            rules,
+            invariant,
+        }
+    }
+
+    fn prove(&mut self, names: &Names<'_>) -> Result<Option<Counterexample>, String> {
+        let operations: Vec<Operation> = match &self.invariant.claim {
+            Claim::AlwaysMask(_) => vec![Operation::Read],
+            Claim::NeverAllow(scope) => Operation::ALL
+                .into_iter()
+                .filter(|operation| scope.operations.contains(*operation))
+                .collect(),
+        };
+        let columns = self.asks_columns();
+        let mut left = POINTS_MAX;
+        let mut unknown: Option<String> = None;
+        for operation in operations {
+            for place in places(names, columns) {
+                left = left
+                    .checked_sub(1)
+                    .ok_or("there are too many accesses to look at each")?;
+                let at = At {
+                    prover: names,
+                    operation,
+                    place,
+                };
+                match self.at(&at) {
+                    Ok(None) => {}
+                    Ok(Some(counterexample)) => return Ok(Some(counterexample)),
+                    Err(why) => unknown = unknown.or(Some(why)),
+                }
+            }
+        }
+        unknown.map_or(Ok(None), Err)
+    }
+
+    /// Whether anything asks for columns or their uses.
+    fn asks_columns(&self) -> bool {
+        let by_scope = |scope: &Scope| {
+            let objects = scope.objects.iter().flatten();
+            let by_object = objects
+                .filter(|object| {
+                    matches!(object, ObjectPattern::Column(_) | ObjectPattern::Class(_))
+                })
+                .count()
+                > 0;
+            by_object
+                || scope.condition.tests().any(|test| {
+                    matches!(test, Test::Use(_) | Test::Class(_))
+                        || matches!(
+                            test,
+                            Test::Text {
+                                attribute: TextAttribute::Column,
+                                ..
+                            }
+                        )
+                })
+        };
+        match &self.invariant.claim {
+            Claim::AlwaysMask(_) => true,
+            Claim::NeverAllow(scope) => {
+                by_scope(scope)
+                    || self
+                        .rules
+                        .iter()
+                        .filter_map(|rule| scope_of(rule))
+                        .any(by_scope)
+            }
+        }
+    }
+
+    /// A way round the invariant at a point.
+    fn at(&mut self, at: &At<'_, '_>) -> Result<Option<Counterexample>, String> {
+        let (formula, rules) = match &self.invariant.claim {
+            Claim::NeverAllow(scope) => self.unapproved(scope, at),
+            Claim::AlwaysMask(classes) => self.unmasked(classes, at),
+        };
+        if formula == Formula::Known(false) {
+            return Ok(None);
+        }
+        let claimed = self.variables.claimed_for(&self.invariant.subjects);
+        let formula = Formula::all([claimed, formula, self.variables.laws()]);
+        let found = satisfy(&formula, |variable| self.variables.count(variable))
+            .map_err(|Exhausted| "the search for a counterexample did not end".to_owned())?;
+        let Some(values) = found else {
+            return Ok(None);
+        };
+        let (conditions, guards) = self.variables.words(&values);
+        if !guards.is_empty() {
+            return Err(format!("it rests on {}", guards.join(" and ")));
+        }
+        let (groups, on_behalf_of) = self.variables.groups(&values);
+        Ok(Some(Counterexample {
+            groups,
+            on_behalf_of,
+            access: at.words(),
+            conditions,
+            rules,
+            statement: at.statement(),
+        }))
+    }
+
+    /// That an access in the region is allowed, not held and not denied; with the rules that may allow it.
+    fn unapproved(&mut self, region: &Scope, at: &At<'_, '_>) -> (Formula, Vec<Arc<str>>) {
+        let inside = self.covers(region, at);
+        let (mut allowed, mut stopped, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+        for rule in self.rules {
+            let Some(scope) = scope_of(rule) else {
+                continue;
+            };
+            let covers = self.covers(scope, at);
+            if covers == Formula::Known(false) {
+                continue;
+            }
+            let applies = Formula::all([self.variables.about(rule), covers]);
+            match &rule.effect {
+                Effect::Allow(_) => {
+                    allowed.push(applies);
+                    rules.push(Arc::clone(&rule.name));
+                }
+                Effect::Deny(_) | Effect::Hold(..) => stopped.push(applies),
+                Effect::Mask(_) | Effect::Limit(..) | Effect::Record(..) => {}
+            }
+        }
+        let formula = Formula::all([inside, Formula::any(allowed), Formula::any(stopped).not()]);
+        (formula, rules)
+    }
+
+    /// That a column of the classes is at the point and no mask applies to it.
+    fn unmasked(&mut self, classes: &[Arc<str>], at: &At<'_, '_>) -> (Formula, Vec<Arc<str>>) {
+        let member: Vec<Formula> = classes
+            .iter()
+            .map(|class| at.is_member(class, &mut self.variables))
+            .collect();
+        let mut masked = Vec::new();
+        for rule in self.rules {
+            let Effect::Mask(mask) = &rule.effect else {
+                continue;
+            };
+            let of_class: Vec<Formula> = mask
+                .classes
+                .iter()
+                .map(|class| at.is_member(class, &mut self.variables))
+                .collect();
+            let condition = self.variables.condition(&mask.condition, at);
+            let about = self.variables.about(rule);
+            masked.push(Formula::all([Formula::any(of_class), condition, about]));
+        }
+        let formula = Formula::all([Formula::any(member), Formula::any(masked).not()]);
+        (formula, Vec::new())
+    }
+
+    fn covers(&mut self, scope: &Scope, at: &At<'_, '_>) -> Formula {
+        if !scope.operations.contains(at.operation) {
+            return Formula::Known(false);
+        }
+        let on = match &scope.objects {
+            None => Formula::Known(true),
+            Some(objects) => {
+                let parts: Vec<Formula> = objects
+                    .iter()
+                    .map(|object| at.is_on(object, &mut self.variables))
+                    .collect();
+                Formula::any(parts)
+            }
+        };
+        if on == Formula::Known(false) {
+            return on;
+        }
+        Formula::all([on, self.variables.condition(&scope.condition, at)])
+    }
+}
+
+/// The classes that scopes, masks and the invariant ask for.
+fn asked_classes(scopes: &[&Scope], invariant: &Invariant, rules: &[&Rule]) -> BTreeSet<Arc<str>> {
+    let by_objects = scopes
+        .iter()
+        .filter_map(|scope| scope.objects.as_ref())
+        .flatten()
+        .filter_map(|object| match object {
+            ObjectPattern::Class(class) => Some(Arc::clone(class)),
+            _ => None,
+        });
+    let by_tests = scopes
+        .iter()
+        .flat_map(|scope| scope.condition.tests())
+        .filter_map(|test| match test {
+            Test::Class(class) => Some(Arc::clone(class)),
+            _ => None,
+        });
+    let mut asked: BTreeSet<Arc<str>> = by_objects.chain(by_tests).collect();
+    if let Claim::AlwaysMask(classes) = &invariant.claim {
+        asked.extend(classes.iter().cloned());
+        for rule in rules {
+            if let Effect::Mask(mask) = &rule.effect {
+                asked.extend(mask.classes.iter().cloned());
+            }
+        }
+    }
+    asked
+}
+
+/// The patterns by which a test asks for the access's names.
+fn name_patterns(test: &Test) -> Vec<(TextAttribute, NamePattern)> {
+    let Test::Text { attribute, test } = test else {
+        return Vec::new();
+    };
+    let exactly = |text: &Arc<str>| NamePattern::from(super::glob::Glob::exactly(text));
+    let patterns = match (attribute, test) {
+        (TextAttribute::Schema | TextAttribute::Relation | TextAttribute::Column, test) => {
+            match test {
+                TextTest::Equals(TextOperand::Literal(text)) => vec![exactly(text)],
+                TextTest::In(texts) => texts.iter().map(exactly).collect(),
+                TextTest::Matches(pattern) => vec![pattern.clone()],
+                TextTest::Equals(TextOperand::Attribute(_)) => Vec::new(),
+            }
+        }
+        _ => Vec::new(),
+    };
+    patterns
+        .into_iter()
+        .map(|pattern| (attribute.clone(), pattern))
+        .collect()
+}
+
+/// Every place that an access can be at.
+fn places<'n>(names: &'n Names<'_>, columns: bool) -> impl Iterator<Item = Place<'n>> {
+    let qualified = names.schemas.ways.iter().flat_map(move |schema| {
+        names.names.ways.iter().flat_map(move |name| {
+            let uses = names
+                .columns
+                .ways
+                .iter()
+                .filter(move |_| columns)
+                .flat_map(|column| USES.into_iter().map(move |used| Some((column, used))));
+            std::iter::once(None)
+                .chain(uses)
+                .map(move |column| Place::Qualified {
+                    schema,
+                    name,
+                    column,
+                })
+        })
+    });
+    qualified
+        .chain(names.singles.ways.iter().map(Place::Single))
+        .chain([Place::Nothing])
+}
+
+impl At<'_, '_> {
+    /// That one name matches a pattern.
+    fn on(
+        dimension: &Dimension,
+        way: &Way,
+        (pattern, case): (&NamePattern, Case),
+        variables: &mut Variables,
+    ) -> Formula {
+        match dimension.matches(way, pattern, case) {
+            Some(matches) => Formula::Known(matches),
+            None => variables.guard(format!("a name matches {pattern}")),
+        }
+    }
+
+    fn is_on(&self, object: &ObjectPattern, variables: &mut Variables) -> Formula {
+        let names = self.prover;
+        let counts = |pattern| (pattern, Case::Counts);
+        match (object, self.place) {
+            (
+                ObjectPattern::Qualified { schema, name },
+                Place::Qualified {
+                    schema: in_schema,
+                    name: called,
+                    column: _,
+                },
+            ) => {
+                let schema = Self::on(&names.schemas, in_schema, counts(schema), variables);
+                Formula::all([
+                    schema,
+                    Self::on(&names.names, called, counts(name), variables),
+                ])
+            }
+            (
+                ObjectPattern::Column(pattern),
+                Place::Qualified {
+                    schema,
+                    name,
+                    column: Some((column, _)),
+                },
+            ) => Formula::all([
+                Self::on(&names.schemas, schema, counts(&pattern.schema), variables),
+                Self::on(&names.names, name, counts(&pattern.relation), variables),
+                Self::on(&names.columns, column, counts(&pattern.column), variables),
+            ]),
+            (
+                ObjectPattern::Class(class),
+                Place::Qualified {
+                    column: Some(_), ..
+                },
+            ) => self.is_member(class, variables),
+            (ObjectPattern::Single(pattern), Place::Single(way)) => {
+                Self::on(&names.singles, way, counts(pattern), variables)
+            }
+            _ => Formula::Known(false),
+        }
+    }
+
+    fn is_member(&self, class: &str, variables: &mut Variables) -> Formula {
+        let Place::Qualified {
+            schema,
+            name,
+            column: Some((column, _)),
+        } = self.place
+        else {
+            return Formula::Known(false);
+        };
+        let names = self.prover;
+        let patterns = names
+            .set
+            .classes
+            .iter()
+            .filter(|declared| *declared.name == *class)
+            .flat_map(|declared| &declared.columns);
+        let parts: Vec<Formula> = patterns
+            .map(|pattern| {
+                let lower = |pattern: &NamePattern| pattern.to_lowercase();
+                Formula::all([
+                    Self::on(
+                        &names.schemas,
+                        schema,
+                        (&lower(&pattern.schema), Case::Ignored),
+                        variables,
+                    ),
+                    Self::on(
+                        &names.names,
+                        name,
+                        (&lower(&pattern.relation), Case::Ignored),
+                        variables,
+                    ),
+                    Self::on(
+                        &names.columns,
+                        column,
+                        (&lower(&pattern.column), Case::Ignored),
+                        variables,
+                    ),
+                ])
+            })
+            .collect();
+        Formula::any(parts)
+    }
+
+    fn words(&self) -> String {
+        let operation = self.operation.name();
+        match self.place {
+            Place::Qualified {
+                schema,
+                name,
+                column,
+            } => match column {
+                Some((column, used)) => format!(
+                    "{operation} on {}.{}, column {} ({})",
+                    schema.name,
+                    name.name,
+                    column.name,
+                    used.name()
+                ),
+                None => format!("{operation} on {}.{}", schema.name, name.name),
+            },
+            Place::Single(way) => format!("{operation} on {}", way.name),
+            Place::Nothing => operation.to_owned(),
+        }
+    }
+
+    /// A statement that is of the operation, in SQL, or in words where there is none such.
+    fn statement(&self) -> String {
+        let Place::Qualified {
+            schema,
+            name,
+            column,
+        } = self.place
+        else {
+            return self.words();
+        };
+        let relation = format!("{}.{}", quoted(&schema.name), quoted(&name.name));
+        let column = column.map_or_else(|| "*".to_owned(), |(column, _)| quoted(&column.name));
+        match self.operation {
+            Operation::Read => format!("SELECT {column} FROM {relation}"),
+            Operation::Insert => format!("INSERT INTO {relation} DEFAULT VALUES"),
+            Operation::Update if column == "*" => format!("UPDATE {relation} SET ..."),
+            Operation::Update => format!("UPDATE {relation} SET {column} = NULL"),
+            Operation::Delete => format!("DELETE FROM {relation}"),
+            Operation::Truncate => format!("TRUNCATE {relation}"),
+            Operation::Create => format!("CREATE TABLE {relation} ()"),
+            Operation::Alter => format!("ALTER TABLE {relation} ..."),
+            Operation::Drop => format!("DROP TABLE {relation}"),
+            Operation::Grant => format!("GRANT ALL ON {relation} TO PUBLIC"),
+            Operation::Call => format!("SELECT {relation}()"),
+            Operation::CopyTo => format!("COPY {relation} TO STDOUT"),
+            Operation::CopyFrom => format!("COPY {relation} FROM STDIN"),
+            Operation::Lock => format!("LOCK TABLE {relation}"),
+            Operation::Maintain => format!("VACUUM {relation}"),
+            Operation::Session | Operation::Transaction | Operation::Listen | Operation::Opaque => {
+                self.words()
+            }
+        }
+    }
+}
+
+/// A name as SQL writes it.
+fn quoted(name: &str) -> String {
+    let plain = name
+        .chars()
+        .all(|letter| letter.is_ascii_lowercase() || letter == '_' || letter.is_ascii_digit())
+        && !name.starts_with(|letter: char| letter.is_ascii_digit());
+    if plain {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+impl Point for At<'_, '_> {
+    fn settles(&self, test: &Test) -> Option<bool> {
+        let used = match self.place {
+            Place::Qualified {
+                column: Some((_, used)),
+                ..
+            } => Some(used),
+            _ => None,
+        };
+        match test {
+            Test::Operation(operations) => Some(Operations::contains(*operations, self.operation)),
+            Test::Use(uses) => Some(used.is_some_and(|used| uses.contains(&used))),
+            Test::Class(_) if used.is_none() => Some(false),
+            Test::Class(class) => {
+                let mut none = Variables::default();
+                match self.is_member(class, &mut none) {
+                    Formula::Known(known) => Some(known),
+                    _ => None,
+                }
+            }
+            Test::Text { attribute, test } => self.settles_text(attribute, test),
+            _ => None,
+        }
+    }
+}
+
+impl At<'_, '_> {
+    fn settles_text(&self, attribute: &TextAttribute, test: &TextTest) -> Option<bool> {
+        let name = match (attribute, self.place) {
+            (TextAttribute::Schema, Place::Qualified { schema, .. }) => Some(&schema.name),
+            (TextAttribute::Relation, Place::Qualified { name, .. }) => Some(&name.name),
+            (TextAttribute::Relation, Place::Single(way)) => Some(&way.name),
+            (
+                TextAttribute::Column,
+                Place::Qualified {
+                    column: Some((column, _)),
+                    ..
+                },
+            ) => Some(&column.name),
+            (TextAttribute::Schema | TextAttribute::Relation | TextAttribute::Column, _) => None,
+            _ => return None,
+        };
+        let Some(name) = name else {
+            return Some(false);
+        };
+        match test {
+            TextTest::Equals(TextOperand::Literal(text)) => Some(**text == **name),
+            TextTest::In(texts) => Some(texts.contains(name.as_str())),
+            TextTest::Matches(NamePattern::Glob(glob)) => Some(glob.matches(name)),
+            TextTest::Matches(NamePattern::Regex(_))
+            | TextTest::Equals(TextOperand::Attribute(_)) => None,
+        }
+    }
+}
+
+/// Whether a condition can never hold, as far as formulas tell: guards are taken to hold or not as they like.
+#[must_use]
+pub fn can_hold(condition: &Condition) -> bool {
+    struct Anywhere;
+    impl Point for Anywhere {
+        fn settles(&self, _: &Test) -> Option<bool> {
+            None
+        }
+    }
+    let mut variables = Variables::new(std::iter::once(condition));
+    let formula = variables.condition(condition, &Anywhere);
+    let formula = Formula::all([formula, variables.laws()]);
+    !matches!(
+        satisfy(&formula, |variable| variables.count(variable)),
+        Ok(None)
+    )
+}
