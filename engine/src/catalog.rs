@@ -89,6 +89,9 @@ pub struct Attribute {
     /// `GENERATED ... AS IDENTITY`.
     #[serde(rename = "i", default)]
     pub identity: bool,
+    /// Its collation calls texts equal that differ in their bytes.
+    #[serde(rename = "x", default)]
+    pub nondeterministic: bool,
 }
 
 /// A user trigger that is enabled.
@@ -129,7 +132,7 @@ struct Packed {
     names: Vec<Arc<str>>,
     #[serde(rename = "t")]
     types: Vec<u32>,
-    /// Attribute numbers, as in the next three.
+    /// Attribute numbers, as in the next four.
     #[serde(rename = "nn", default, deserialize_with = "null_is_empty")]
     not_null: Vec<i16>,
     #[serde(rename = "c", default, deserialize_with = "null_is_empty")]
@@ -138,6 +141,8 @@ struct Packed {
     generated: Vec<i16>,
     #[serde(rename = "i", default, deserialize_with = "null_is_empty")]
     identity: Vec<i16>,
+    #[serde(rename = "x", default, deserialize_with = "null_is_empty")]
+    nondeterministic: Vec<i16>,
     #[serde(rename = "d", default, deserialize_with = "null_is_empty")]
     defaults: HashMap<i16, Arc<str>>,
 }
@@ -152,6 +157,7 @@ impl Packed {
             constrained,
             generated,
             identity,
+            nondeterministic,
             mut defaults,
         } = self;
         let columns = numbers.into_iter().zip(names).zip(types);
@@ -164,6 +170,7 @@ impl Packed {
             default: defaults.remove(&number),
             generated: generated.contains(&number),
             identity: identity.contains(&number),
+            nondeterministic: nondeterministic.contains(&number),
         };
         columns.map(attribute).collect()
     }

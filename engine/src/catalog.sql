@@ -28,9 +28,11 @@ WITH fixed AS MATERIALIZED (
     pg_catalog.array_agg(a.atttypid::pg_catalog.int8 ORDER BY a.attnum) AS types,
     pg_catalog.array_agg(a.attnum ORDER BY a.attnum) FILTER (WHERE a.attnotnull AND c.of_users) AS not_null,
     pg_catalog.array_agg(a.attnum ORDER BY a.attnum) FILTER (WHERE a.attgenerated <> '') AS generated,
-    pg_catalog.array_agg(a.attnum ORDER BY a.attnum) FILTER (WHERE a.attidentity <> '') AS identity
+    pg_catalog.array_agg(a.attnum ORDER BY a.attnum) FILTER (WHERE a.attidentity <> '') AS identity,
+    pg_catalog.array_agg(a.attnum ORDER BY a.attnum) FILTER (WHERE n.oid IS NOT NULL) AS nondeterministic
   FROM classes AS c
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_catalog.pg_collation AS n ON n.oid = a.attcollation AND NOT n.collisdeterministic
   WHERE c.relkind <> 'S' OR c.of_users
   GROUP BY a.attrelid
 ), constrained_columns AS MATERIALIZED (
@@ -105,7 +107,7 @@ SELECT pg_catalog.json_build_object(
   'relations', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
       'o', c.oid::pg_catalog.int8, 's', c.nspname, 'r', c.relname, 'k', c.relkind,
       'q', CASE WHEN a.attrelid IS NOT NULL THEN pg_catalog.json_build_object('n', a.numbers, 'a', a.names, 't', a.types, 'nn', a.not_null, 'g', a.generated,
-        'i', a.identity, 'c', CASE WHEN c.of_users THEN k.columns END, 'd', d.expressions) END,
+        'i', a.identity, 'x', a.nondeterministic, 'c', CASE WHEN c.of_users THEN k.columns END, 'd', d.expressions) END,
       'w', w.expressions, 'f', f.keys,
       'u', u.keys, 'p', p.parents,
       'v', CASE WHEN c.of_users AND c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END,

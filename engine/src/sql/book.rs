@@ -1,13 +1,16 @@
 //! The book that accesses, opaque entries and writes are noted in while a statement is read, and the lineage of
 //! values. A column used once is in the book for ever; nothing is taken back but what a fixed point tried.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     catalog::{Catalog, Relation, RelationKind},
     facts::{
-        Access, Column, ColumnUse, ColumnWrite, How, Lineage, Object, Opaque, Operation, Source,
-        Use,
+        Access, Column, ColumnUse, ColumnWrite, Constant, Equality, How, Lineage, Object, Opaque,
+        Operation, Source, Use,
     },
 };
 
@@ -87,7 +90,7 @@ struct Entry {
     fixed: BTreeSet<i16>,
     /// Drop it at the end if no column was used.
     provisional: bool,
-    /// Take `filtered` and `bounded` from this entry at the end.
+    /// Take `filtered`, `bounded` and `equalities` from this entry at the end.
     follows: Option<usize>,
 }
 
@@ -97,6 +100,10 @@ pub(super) struct Book {
     entries: Vec<Entry>,
     /// Uses are not noted: the expression being read is not evaluated by this statement.
     quiet: bool,
+    /// How often a column was noted in a predicate, a join, a grouping, an order or a computation. Never taken back.
+    probes: BTreeMap<Arc<Column>, usize>,
+    /// How often a column was compared for equality with a constant, ANDed at the top of the statement.
+    looked_up: BTreeMap<Arc<Column>, usize>,
     pub(super) opaque: BTreeSet<Opaque>,
     pub(super) writes: Vec<ColumnWrite>,
 }
@@ -226,6 +233,13 @@ impl Book {
         if self.quiet {
             return;
         }
+        match used {
+            Use::Filter | Use::Join | Use::Group | Use::Sort | Use::Compute => {
+                let count = self.probes.entry(column.clone()).or_default();
+                *count = count.saturating_add(1);
+            }
+            Use::Output | Use::Write | Use::Returning => {}
+        }
         let Some(noted) = self.entries.get_mut(entry) else {
             return;
         };
@@ -279,6 +293,49 @@ impl Book {
         }
     }
 
+    /// Notes that every row of an entry has this constant in a column. So do those of its descendants, whose column is
+    /// of the same type.
+    pub(super) fn equals(&mut self, index: usize, column: &Arc<Column>, value: &Constant) {
+        let Some(entry) = self.entries.get_mut(index) else {
+            return;
+        };
+        entry.access.equalities.insert(Equality {
+            column: column.clone(),
+            value: value.clone(),
+        });
+        for mirror in entry.mirrors.clone() {
+            let Some(entry) = self.entries.get_mut(mirror) else {
+                continue;
+            };
+            let same = entry
+                .relation
+                .as_ref()
+                .and_then(|relation| relation.column(&column.name).cloned());
+            if let Some(column) = same.filter(|same| same.type_oid == column.type_oid) {
+                entry.access.equalities.insert(Equality {
+                    column,
+                    value: value.clone(),
+                });
+            }
+        }
+    }
+
+    /// Notes that a column is looked up: compared for equality with a constant, ANDed at the top of the statement.
+    pub(super) fn looked_up(&mut self, column: &Arc<Column>) {
+        let count = self.looked_up.entry(column.clone()).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// Columns that are looked up once and used in no other predicate.
+    pub(super) fn lookups(&self) -> BTreeSet<Arc<Column>> {
+        let once = |counts: &BTreeMap<Arc<Column>, usize>, column| counts.get(column) == Some(&1);
+        self.looked_up
+            .keys()
+            .filter(|column| once(&self.looked_up, *column) && once(&self.probes, *column))
+            .cloned()
+            .collect()
+    }
+
     fn push(&mut self, access: Access, relation: Option<Arc<Relation>>, keep: Keep) -> usize {
         let entry = Entry {
             access,
@@ -317,15 +374,20 @@ impl Book {
                 }
             }
         }
-        let limits: Vec<(bool, bool)> = self
+        let limits: Vec<(bool, bool, BTreeSet<Equality>)> = self
             .entries
             .iter()
-            .map(|entry| (entry.access.filtered, entry.access.bounded))
+            .map(|entry| {
+                let access = &entry.access;
+                (access.filtered, access.bounded, access.equalities.clone())
+            })
             .collect();
         for entry in &mut self.entries {
-            if let Some((filtered, bounded)) = entry.follows.and_then(|leader| limits.get(leader)) {
+            let leader = entry.follows.and_then(|leader| limits.get(leader));
+            if let Some((filtered, bounded, equalities)) = leader {
                 entry.access.filtered = *filtered;
                 entry.access.bounded = *bounded;
+                entry.access.equalities.clone_from(equalities);
             }
         }
         for entry in &mut self.entries {

@@ -12,7 +12,7 @@ use super::{
     book::{Descend, Keep, Value},
     from::alias,
     query::Rows,
-    resolver::{Resolver, strings},
+    resolver::{Holds, Resolver, strings},
     scope::{Field, Item, Scope},
 };
 use crate::{
@@ -496,7 +496,7 @@ impl Resolver<'_> {
         });
         let entry = self.write(target, Operation::Update);
         self.assignments(&conflict.target_list, target, entry, &scope)?;
-        self.predicate(conflict.where_clause.as_deref(), &scope)?;
+        self.predicate(conflict.where_clause.as_deref(), &scope, Holds::Sometimes)?;
         Ok(())
     }
 
@@ -515,7 +515,7 @@ impl Resolver<'_> {
             ..Scope::below(&level)
         };
         scope.items.extend(items);
-        self.predicate(update.where_clause.as_deref(), &scope)?;
+        self.predicate(update.where_clause.as_deref(), &scope, Holds::Always)?;
         self.assignments(&update.target_list, &target, entry, &scope)?;
         let items = std::mem::take(&mut scope.items);
         self.returning(update.returning_clause.as_ref(), items, &level)
@@ -536,7 +536,7 @@ impl Resolver<'_> {
             ..Scope::below(&level)
         };
         scope.items.extend(items);
-        self.predicate(delete.where_clause.as_deref(), &scope)?;
+        self.predicate(delete.where_clause.as_deref(), &scope, Holds::Always)?;
         let items = std::mem::take(&mut scope.items);
         self.returning(delete.returning_clause.as_ref(), items, &level)
     }
@@ -744,7 +744,7 @@ impl Resolver<'_> {
             items: vec![target.item],
             ..Scope::default()
         };
-        self.predicate(copy.where_clause.as_deref(), &scope)?;
+        self.predicate(copy.where_clause.as_deref(), &scope, Holds::Sometimes)?;
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ mod book;
 mod caps;
 mod definition;
 mod dml;
+mod equality;
 mod expression;
 mod from;
 mod functions;
@@ -25,12 +26,19 @@ mod tests;
 mod utility;
 mod witness;
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
-use pg_query::protobuf::{RawStmt, Token};
+use pg_query::{
+    NodeEnum,
+    protobuf::{LimitOption, Node, RawStmt, SetOperation, Token, a_const::Val},
+};
 
 pub use self::refusal::Refusal;
-use self::resolver::Resolver;
+use self::{equality::Parameters, resolver::Resolver};
 use crate::{
     catalog::Catalog,
     facts::{Facts, Kind, SessionEffect},
@@ -174,7 +182,13 @@ fn read(
         } else {
             end
         };
-        let (facts, named) = facts(statement, text.get(start..end).unwrap_or(text), context)?;
+        let uses = parameters(text, &tokens, &(start..end));
+        let parameters = Parameters {
+            types: context.parameter_types,
+            uses: &uses,
+        };
+        let words = text.get(start..end).unwrap_or(text);
+        let (facts, named) = facts(statement, words, context, parameters)?;
         names.push(named);
         // Comments between statements belong to one of them, so that evidence redacts them.
         let literals = literals(&(covered..end));
@@ -215,11 +229,13 @@ fn facts(
     statement: &RawStmt,
     text: &str,
     context: &Context<'_>,
+    parameters: Parameters<'_>,
 ) -> Result<(Facts, BTreeSet<String>), Refusal> {
     let Some(node) = statement.stmt.as_ref().and_then(|node| node.node.as_ref()) else {
         return Err(Refusal::not_understood("this statement"));
     };
-    let mut resolver = Resolver::new(context);
+    let mut resolver = Resolver::new(context, parameters);
+    resolver.top = top_predicate(node).map(std::ptr::from_ref);
     let reading = resolver.statement(node)?;
     if let Some(unseen) = resolver.seen.missing(statement) {
         return Err(Refusal::not_understood(&format!(
@@ -231,6 +247,7 @@ fn facts(
         .unwrap_or_default();
     let through_views = resolver.through_views;
     let named = std::mem::take(&mut resolver.named);
+    let lookups = resolver.book.lookups();
     let (accesses, writes, opaque) = resolver.book.finish();
     let facts = Facts {
         kind: reading.kind,
@@ -240,13 +257,67 @@ fn facts(
         opaque,
         session_effect: reading.session_effect,
         through_views,
-        limit: None,
-        parameters: 0,
-        lookups: BTreeSet::new(),
+        limit: literal_limit(node),
+        parameters: parameters
+            .uses
+            .last_key_value()
+            .map_or(0, |(highest, _)| *highest),
+        lookups,
         fingerprint: fingerprint.into(),
         catalog_version: context.catalog.version(),
     };
     Ok((facts, named))
+}
+
+/// How often each parameter stands in a statement, by number. More than a message can bind count as the last.
+fn parameters(
+    text: &str,
+    tokens: &[(Range<usize>, Token)],
+    span: &Range<usize>,
+) -> BTreeMap<u16, usize> {
+    let mut uses = BTreeMap::new();
+    for (range, _) in tokens.iter().filter(|(range, token)| {
+        *token == Token::Param && range.start >= span.start && range.end <= span.end
+    }) {
+        let digits = text
+            .get(range.clone())
+            .unwrap_or_default()
+            .trim_start_matches('$');
+        let count: &mut usize = uses.entry(digits.parse().unwrap_or(u16::MAX)).or_default();
+        *count = count.saturating_add(1);
+    }
+    uses
+}
+
+/// The WHERE of a statement that is one plain SELECT, UPDATE or DELETE.
+fn top_predicate(node: &NodeEnum) -> Option<&Node> {
+    match node {
+        NodeEnum::SelectStmt(select) if select.op() == SetOperation::SetopNone => {
+            select.where_clause.as_deref()
+        }
+        NodeEnum::UpdateStmt(update) => update.where_clause.as_deref(),
+        NodeEnum::DeleteStmt(delete) => delete.where_clause.as_deref(),
+        _ => None,
+    }
+}
+
+/// The LIMIT of a query that is the statement itself, where it is a plain number of rows.
+fn literal_limit(node: &NodeEnum) -> Option<u64> {
+    let NodeEnum::SelectStmt(select) = node else {
+        return None;
+    };
+    // SELECT INTO gives no rows, and WITH TIES more than it says.
+    if select.into_clause.is_some() || select.limit_option() == LimitOption::WithTies {
+        return None;
+    }
+    let Some(NodeEnum::AConst(constant)) = &select.limit_count.as_deref()?.node else {
+        return None;
+    };
+    match constant.val.as_ref()? {
+        Val::Ival(number) => u64::try_from(number.ival).ok(),
+        Val::Fval(number) => number.fval.parse().ok(),
+        _ => None,
+    }
 }
 
 /// A schema change next to other work would make the rest be read against a catalog that is gone.

@@ -11,7 +11,7 @@ use super::{
     Refusal,
     book::Value,
     names::{UNNAMED, column_name},
-    resolver::{Resolver, strings},
+    resolver::{Holds, Resolver, strings},
     scope::{Cte, Field, Item, Scope},
 };
 use crate::facts::{Object, Operation, Use};
@@ -318,7 +318,7 @@ impl Resolver<'_> {
             control.add(&joined);
             items
         };
-        control.add(&self.predicate(select.where_clause.as_deref(), &level)?);
+        control.add(&self.predicate(select.where_clause.as_deref(), &level, Holds::Always)?);
         for node in &select.window_clause {
             let Some(NodeEnum::WindowDef(window)) = &node.node else {
                 return Err(Refusal::not_understood("this WINDOW"));

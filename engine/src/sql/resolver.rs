@@ -11,6 +11,7 @@ use pg_query::{
 use super::{
     Context, Refusal,
     book::{Book, Descend, Keep, Origin, Value},
+    equality::Parameters,
     functions::{self, Effect},
     scope::{Base, Field, Item, Scope},
     sweep::Seen,
@@ -44,11 +45,35 @@ pub(super) struct Resolver<'a> {
     pub(super) through_views: bool,
     /// Names of relations that the statement itself writes, for the witness.
     pub(super) named: BTreeSet<String>,
+    /// What the statement's parameters are.
+    pub(super) parameters: Parameters<'a>,
+    /// The WHERE of the statement itself: known by its address, it is only compared.
+    pub(super) top: Option<*const Node>,
+}
+
+/// What a predicate says of the accesses that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// It holds for every row of theirs that the statement shows or changes.
+    Always,
+    /// Rows come in by other ways too.
+    Sometimes,
+}
+
+/// Where a predicate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is the WHERE of the statement itself.
+    Top,
+    /// Anywhere else.
+    Inside,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(context: &Context<'a>) -> Self {
+    pub(super) fn new(context: &Context<'a>, parameters: Parameters<'a>) -> Self {
         Self {
+            parameters,
+            top: None,
             catalog: context.catalog,
             path: effective_path(context.search_path),
             book: Book::default(),
@@ -545,9 +570,14 @@ impl<'a> Resolver<'a> {
         &mut self,
         node: Option<&Node>,
         scope: &Scope<'_>,
+        holds: Holds,
     ) -> Result<Value, Refusal> {
         let Some(node) = node else {
             return Ok(Value::default());
+        };
+        let place = match self.top {
+            Some(top) if std::ptr::eq(top, node) => Place::Top,
+            Some(_) | None => Place::Inside,
         };
         let mut control = Value::default();
         for conjunct in conjuncts(node, &mut self.seen) {
@@ -556,13 +586,14 @@ impl<'a> Resolver<'a> {
             if !is_always_true(conjunct) {
                 self.book.filtered(&value);
             }
-            self.fixed(conjunct, scope);
+            self.fixed(conjunct, scope, holds, place);
             control.add(&value);
         }
         Ok(control.derived())
     }
 
-    fn fixed(&mut self, conjunct: &Node, scope: &Scope<'_>) {
+    /// Notes the columns that a conjunct fixes to constants.
+    fn fixed(&mut self, conjunct: &Node, scope: &Scope<'_>, holds: Holds, place: Place) {
         let Some(NodeEnum::AExpr(comparison)) = &conjunct.node else {
             return;
         };
@@ -581,18 +612,28 @@ impl<'a> Resolver<'a> {
         let Ok(super::scope::Meaning::Column(value)) = meaning else {
             return;
         };
+        let equal_to = self.equal_to(comparison);
         for origin in &value.sources {
             let Some(entry) = origin.entry else { continue };
             let mine = scope
                 .items
                 .iter()
                 .filter_map(|item| item.base.as_ref())
-                .any(|base| base.entry == entry);
-            if mine
-                && origin.how == How::Direct
-                && value.described == Some((origin.column.relation_oid, origin.column.attribute))
+                .find(|base| base.entry == entry);
+            let described = Some((origin.column.relation_oid, origin.column.attribute));
+            let Some(base) = mine else { continue };
+            if origin.how != How::Direct || value.described != described {
+                continue;
+            }
+            self.book.fixed(entry, origin.column.attribute);
+            let Some(constant) = equal_to else { continue };
+            if place == Place::Top {
+                self.book.looked_up(&origin.column);
+            }
+            if holds == Holds::Always
+                && let Some(constant) = self.exact(&base.relation, &origin.column, constant)
             {
-                self.book.fixed(entry, origin.column.attribute);
+                self.book.equals(entry, &origin.column, &constant);
             }
         }
     }
@@ -711,7 +752,7 @@ fn fixed_column(comparison: &AExpr) -> Option<&pg_query::protobuf::ColumnRef> {
     }
 }
 
-fn column_of(node: Option<&Node>) -> Option<&pg_query::protobuf::ColumnRef> {
+pub(super) fn column_of(node: Option<&Node>) -> Option<&pg_query::protobuf::ColumnRef> {
     match &node?.node {
         Some(NodeEnum::ColumnRef(column)) => Some(column),
         _ => None,

@@ -9,7 +9,7 @@ use std::{
 use expect_test::{Expect, expect, expect_file};
 
 use super::*;
-use crate::facts::{Access, How, Lineage, Object};
+use crate::facts::{Access, Constant, Equality, How, Lineage, Object};
 
 static CATALOG: LazyLock<Catalog> =
     LazyLock::new(|| Catalog::from_json(include_bytes!("testdata/shop.json")).unwrap());
@@ -67,6 +67,12 @@ fn facts_text(facts: &Facts) -> String {
     if facts.through_views {
         text.push_str(" through views");
     }
+    if let Some(limit) = facts.limit {
+        write!(text, " limit {limit}").unwrap();
+    }
+    if facts.parameters > 0 {
+        write!(text, " parameters {}", facts.parameters).unwrap();
+    }
     text.push('\n');
     for access in &facts.accesses {
         writeln!(text, "  {}", access_text(access)).unwrap();
@@ -100,6 +106,9 @@ fn facts_text(facts: &Facts) -> String {
         )
         .unwrap();
     }
+    for column in &facts.lookups {
+        writeln!(text, "  looks up {}.{}", column.relation, column.name).unwrap();
+    }
     for opaque in &facts.opaque {
         writeln!(text, "  opaque {}: {}", opaque.subject, opaque.reason).unwrap();
     }
@@ -128,6 +137,12 @@ fn access_text(access: &Access) -> String {
     }
     text.push_str(if access.filtered { " filtered" } else { "" });
     text.push_str(if access.bounded { " bounded" } else { "" });
+    for Equality { column, value } in &access.equalities {
+        match value {
+            Constant::Text(value) => write!(text, " [{} = `{value}`]", column.name).unwrap(),
+            Constant::Parameter(number) => write!(text, " [{} = ${number}]", column.name).unwrap(),
+        }
+    }
     text
 }
 
@@ -176,6 +191,118 @@ fn statements_mean_what_they_meant() {
 #[test]
 fn bypasses_are_seen() {
     expect_file!["testdata/bypasses.txt"].assert_eq(&render(include_str!("testdata/bypasses.sql")));
+}
+
+#[test]
+fn equalities_limits_and_lookups_are_exact() {
+    expect_file!["testdata/equalities.txt"]
+        .assert_eq(&render(include_str!("testdata/equalities.sql")));
+}
+
+/// The shop with another type, or collation, of the column `customers.tenant`.
+fn shop_with(type_oid: u32, nondeterministic: &[i16]) -> Catalog {
+    let mut shop: serde_json::Value =
+        serde_json::from_slice(include_bytes!("testdata/shop.json")).unwrap();
+    let relations = shop["relations"].as_array_mut().unwrap();
+    let customers = relations
+        .iter_mut()
+        .find(|relation| relation["r"] == "customers")
+        .unwrap();
+    assert_eq!(customers["q"]["a"][6], "tenant");
+    customers["q"]["t"][6] = type_oid.into();
+    customers["q"]["x"] = nondeterministic.into();
+    Catalog::from_json(&serde_json::to_vec(&shop).unwrap()).unwrap()
+}
+
+/// What `tenant` equals in `SELECT id FROM customers WHERE <predicate>`.
+fn check_equal(
+    catalog: &Catalog,
+    predicate: &str,
+    parameter_types: &[u32],
+    expected: Option<Constant>,
+) {
+    let text = format!("SELECT id FROM customers WHERE {predicate}");
+    let path: Vec<Arc<str>> = vec!["public".into()];
+    let context = Context {
+        catalog,
+        search_path: &path,
+        parameter_types,
+        witness: Witness::Deny,
+    };
+    let statements = analyse(text.as_bytes(), &context).unwrap();
+    let found: Vec<Constant> = statements[0]
+        .facts
+        .accesses
+        .iter()
+        .flat_map(|access| &access.equalities)
+        .map(|equality| equality.value.clone())
+        .collect();
+    assert_eq!(
+        found,
+        Vec::from_iter(expected),
+        "{predicate} with {parameter_types:?}"
+    );
+}
+
+#[test]
+fn only_types_whose_texts_are_their_values_are_equal() {
+    const UUID: &str = "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11";
+    let text = |text: &str| Some(Constant::Text(text.into()));
+    let (plain, integer, uuid) = (shop_with(25, &[]), shop_with(20, &[]), shop_with(2950, &[]));
+    check_equal(&plain, "tenant = 'Acme '", &[], text("Acme "));
+    check_equal(&plain, "tenant = 5", &[], None);
+    check_equal(&shop_with(1043, &[]), "tenant = 'a'", &[], text("a"));
+    check_equal(&integer, "tenant = 9999999999", &[], text("9999999999"));
+    check_equal(&integer, "tenant = 99999999999999999999", &[], None);
+    check_equal(&integer, "tenant = '0012'", &[], text("12"));
+    check_equal(&integer, "tenant = '-0'", &[], text("0"));
+    check_equal(&integer, "tenant = '+5'", &[], None);
+    check_equal(&integer, "tenant = 1e1", &[], None);
+    let lower = UUID.to_lowercase();
+    check_equal(&uuid, &format!("tenant = '{UUID}'"), &[], text(&lower));
+    check_equal(
+        &uuid,
+        &format!("tenant = '{UUID}'::uuid"),
+        &[],
+        text(&lower),
+    );
+    check_equal(&uuid, &format!("tenant = '{{{UUID}}}'"), &[], None);
+    check_equal(
+        &uuid,
+        "tenant = 'a0eebc999c0b4ef8bb6d6bb9bd380a11'",
+        &[],
+        None,
+    );
+    // A collation may call other texts equal; its own column only.
+    check_equal(&shop_with(25, &[7]), "tenant = 'a'", &[], None);
+    check_equal(&shop_with(25, &[2]), "tenant = 'a'", &[], text("a"));
+    // bpchar, numeric, float8, citext-like, a domain.
+    for other in [1042, 1700, 701, 16_400, 19] {
+        check_equal(&shop_with(other, &[]), "tenant = '5'", &[], None);
+        check_equal(&shop_with(other, &[]), "tenant = $1", &[], None);
+    }
+}
+
+#[test]
+fn a_parameter_is_equal_where_its_type_is_known() {
+    let first = || Some(Constant::Parameter(1));
+    let (plain, integer) = (shop_with(25, &[]), shop_with(23, &[]));
+    check_equal(&plain, "tenant = $1", &[], first());
+    check_equal(&plain, "tenant = $1", &[0], first());
+    check_equal(&plain, "tenant = $1", &[705], first());
+    check_equal(&plain, "tenant = $1", &[1043], first());
+    check_equal(&plain, "tenant = $1::text", &[], first());
+    // bpchar loses its blanks, name its end.
+    check_equal(&plain, "tenant = $1", &[1042], None);
+    check_equal(&plain, "tenant = $1", &[19], None);
+    check_equal(&plain, "tenant = $1::varchar(1)", &[], None);
+    // It has the type of where it stands first.
+    check_equal(&plain, "$1::char(9) <> '' AND tenant = $1", &[], None);
+    check_equal(&plain, "$1::text <> '' AND tenant = $1", &[25], first());
+    check_equal(&integer, "tenant = $1", &[20], first());
+    check_equal(&integer, "tenant = $1", &[701], None);
+    check_equal(&integer, "tenant = $1::int", &[25], None);
+    check_equal(&integer, "tenant = $1::int", &[0], first());
 }
 
 #[test]
