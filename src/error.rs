@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use provost_dsl::LoadError;
+use provost_dsl::{LoadError, bundle};
 
-use crate::{config, demo, output};
+use crate::{config, demo, output, policy};
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,41 @@ pub(crate) enum Error {
         folder: PathBuf,
         /// Why.
         source: LoadError,
+    },
+    /// A bundle.
+    #[error("policy bundle `{location}`: {source}")]
+    Bundle {
+        /// Where it is from.
+        location: String,
+        /// Why.
+        source: Box<bundle::Error>,
+    },
+    /// No bundle could be fetched.
+    #[error("the policy bundle can't be used: {0}")]
+    BundleSource(#[from] policy::SourceError),
+    /// The highest bundle accepted can't be read or written.
+    #[error(transparent)]
+    Accepted(#[from] policy::AcceptedError),
+    /// The compiler of policies failed by a bug of its own.
+    #[error("the policy could not be compiled: {0}; please report this")]
+    Compiler(tokio::task::JoinError),
+    /// A file of a command can't be read or written.
+    #[error("could not {action} `{}`: {source}", path.display())]
+    File {
+        /// What was attempted.
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key file.
+    #[error("key `{}`: {source}", path.display())]
+    Key {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: Box<bundle::Error>,
     },
     /// Evidence can't be written, sealed or read.
     #[error(transparent)]
@@ -103,8 +138,17 @@ impl Error {
         match self {
             Self::Told(exit) => *exit,
             Self::Policy { .. } => Exit::InvalidPolicy,
+            Self::Bundle { source, .. } if matches!(**source, bundle::Error::Policy(_)) => {
+                Exit::InvalidPolicy
+            }
             Self::Demo(demo::Error::Serve(source)) => source.exit(),
             Self::Config(_)
+            | Self::Bundle { .. }
+            | Self::BundleSource(_)
+            | Self::Accepted(_)
+            | Self::Compiler(_)
+            | Self::File { .. }
+            | Self::Key { .. }
             | Self::Evidence(_)
             | Self::Log { .. }
             | Self::NoStore { .. }
@@ -125,6 +169,11 @@ impl Error {
                 source: LoadError::Invalid { diagnostics },
                 ..
             } => output::diagnostics(diagnostics),
+            Self::Bundle { source, .. } => {
+                if let bundle::Error::Policy(LoadError::Invalid { diagnostics }) = &**source {
+                    output::diagnostics(diagnostics);
+                }
+            }
             Self::Demo(demo::Error::Serve(source)) => return source.complain(),
             _ => {}
         }

@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod error;
 mod output;
+mod policy;
 mod signals;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ fn run(command: &Command) -> Result<(), Error> {
         Command::Serve(command) => commands::serve::run(command),
         Command::Demo(command) => commands::demo::run(command),
         Command::Policy(command) => commands::policy::run(command),
+        Command::Bundle(command) => commands::bundle::run(command),
         Command::Config(command) => commands::config::run(command),
         Command::Evidence(command) => commands::evidence::run(command),
         Command::Completions { shell } => {

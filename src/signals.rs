@@ -1,4 +1,4 @@
-//! The wish to stop: SIGTERM and SIGINT (Ctrl-C).
+//! The wish to stop: SIGTERM and SIGINT (Ctrl-C); the wish to reload: SIGHUP.
 
 use std::io;
 
@@ -20,6 +20,14 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    /// Listens for the wish to look for a later policy: SIGHUP, which ends the process where nobody listens.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub(crate) fn reload() -> io::Result<Signal> {
+        signal(SignalKind::hangup())
     }
 
     /// Resolves at the next of them.

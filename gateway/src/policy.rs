@@ -8,6 +8,8 @@ use provost_engine::graph::Policy;
 #[derive(Debug)]
 pub struct PolicyHandle {
     current: RwLock<Arc<Policy>>,
+    /// What the first policy is and where it came from, for the log of the start.
+    first: Option<String>,
 }
 
 impl PolicyHandle {
@@ -16,7 +18,22 @@ impl PolicyHandle {
     pub fn new(policy: Arc<Policy>) -> Self {
         Self {
             current: RwLock::new(policy),
+            first: None,
         }
+    }
+
+    /// The same, with one line for the log that says what the policy is and where it came from.
+    #[must_use]
+    pub fn described(policy: Arc<Policy>, description: String) -> Self {
+        Self {
+            first: Some(description),
+            ..Self::new(policy)
+        }
+    }
+
+    /// What the policy that it started with is.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.first.as_deref()
     }
 
     /// The policy in force now.

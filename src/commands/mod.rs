@@ -1,5 +1,6 @@
 //! What each command does; one file a command.
 
+pub(crate) mod bundle;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod evidence;

@@ -10,27 +10,30 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use provost_dsl::Compiled;
 use provost_evidence::{DurableFolder, Log, LogOptions, Sealer, SigningKey};
 use provost_gateway::{
     identity::Issuer,
-    policy::PolicyHandle,
     record::micros,
     serve::{Gateway, Parts},
 };
-use tokio::sync::watch;
+use tokio::{
+    signal::unix::Signal,
+    sync::{oneshot, watch},
+};
 
 use super::block_on;
 use crate::{
     cli,
     config::{self, Config},
     error::Error,
+    policy::Keeper,
     signals::Signals,
 };
 
 /// A gateway that listens and doesn't serve yet.
 pub(crate) struct Started {
     gateway: Gateway,
+    keeper: Keeper,
     sealer: Arc<Sealer>,
     seal_interval: Duration,
 }
@@ -47,7 +50,8 @@ pub(crate) fn run(command: &cli::Serve) -> Result<(), Error> {
             started = start(&command.config) => started?,
             () = signals.wait() => return Ok(()),
         };
-        started.run(signals.wait()).await
+        let reload = Signals::reload().map_err(Error::Runtime)?;
+        started.run(signals.wait(), Some(reload)).await
     })
 }
 
@@ -71,17 +75,23 @@ pub(crate) fn trace(default: &str) {
 pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     let config = config::load(path)?;
     let resolved = config::resolve(&config, path)?;
-    let compiled = policy(&config.policy)?;
     let log = open_log(&config)?;
+    let keeper = Keeper::start(
+        &config.policy,
+        resolved.trusted_keys,
+        &log,
+        &config.evidence.folder,
+    )
+    .await?;
     let key = std::str::from_utf8(resolved.signing_key.reveal()).map_err(|_| Error::SigningKey)?;
     let store = DurableFolder::open(&config.evidence.store)?;
     let sealer = Sealer::open(Arc::clone(&log), store, SigningKey::from_pem(key)?).await?;
     let issuer = Issuer::discover(resolved.issuer).await?;
-    let (rules, files) = (compiled.rules, compiled.files);
+    let (rules, files) = keeper.counts();
     let gateway = Gateway::bind(
         resolved.settings,
         Parts {
-            policy: Arc::new(PolicyHandle::new(Arc::new(compiled.policy))),
+            policy: keeper.handle(),
             log,
             key: resolved.digest_key,
             issuer,
@@ -97,6 +107,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     );
     Ok(Started {
         gateway,
+        keeper,
         sealer: Arc::new(sealer),
         seal_interval: Duration::from_millis(config.seal_interval_ms),
     })
@@ -108,23 +119,48 @@ impl Started {
         self.gateway.address()
     }
 
-    /// Serves until `shutdown` resolves; the log is sealed on a timer and once more at the end.
+    /// Serves until `shutdown` resolves; later policies come into force by themselves and on `reload`, the log is sealed on a
+    /// timer and once more at the end.
     ///
     /// # Errors
     /// [`Error::Gateway`], [`Error::Evidence`].
-    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    pub(crate) async fn run(
+        self,
+        shutdown: impl Future<Output = ()>,
+        reload: Option<Signal>,
+    ) -> Result<(), Error> {
         let (stop, stopped) = watch::channel(());
+        let (fail, failed) = oneshot::channel();
+        let keeping = self.keeper.run(reload, stopped.clone());
+        let keeping = tokio::spawn(async move {
+            let kept = keeping.await;
+            if kept.is_err() {
+                // A gateway that is gone already needs no telling.
+                let _ = fail.send(());
+            }
+            kept
+        });
         let sealing = tokio::spawn(seal_on_a_timer(
             Arc::clone(&self.sealer),
             self.seal_interval,
             stopped,
         ));
-        let served = self.gateway.run(shutdown).await;
+        let served = self
+            .gateway
+            .run(async {
+                tokio::select! {
+                    () = shutdown => {}
+                    Ok(()) = failed => {}
+                }
+            })
+            .await;
         drop(stop);
+        let kept = keeping.await;
         // The timer never panics; a seal under way is waited for.
         let _ = sealing.await;
         let sealed = self.sealer.seal_now(micros(SystemTime::now())).await;
         served?;
+        kept.map_err(Error::Compiler)??;
         let sealed = sealed?;
         tracing::info!(rows = sealed.tree_size, "stopped; evidence is sealed");
         Ok(())
@@ -148,17 +184,6 @@ async fn seal_on_a_timer(
             tracing::error!(%error, "evidence could not be sealed; it stays in the log and is tried again");
         }
     }
-}
-
-fn policy(folder: &Path) -> Result<Compiled, Error> {
-    let compiled = provost_dsl::load(folder).map_err(|source| Error::Policy {
-        folder: folder.to_owned(),
-        source,
-    })?;
-    for warning in &compiled.warnings {
-        tracing::warn!(file = warning.path(), "{}", warning.message());
-    }
-    Ok(compiled)
 }
 
 fn open_log(config: &Config) -> Result<Arc<Log>, Error> {

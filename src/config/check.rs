@@ -2,13 +2,16 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::Path, str::FromStr as _};
 
+use provost_dsl::bundle::SEQUENCE_MAX;
 use provost_gateway::{
     identity::{Algorithm, ClaimRules, Delegation, IssuerSettings, KindRule},
     settings::{Durable, Host, Limits, Settings, Witness},
 };
 
+use crate::policy::Location;
+
 use super::{
-    ClientTls, Config, Evidence, Problem, SecretSource, ServerTls, Target,
+    Bundle, ClientTls, Config, Evidence, Policy, Problem, SecretSource, ServerTls, Target,
     raw::{self, Hidden, Raw, nearest},
 };
 
@@ -18,6 +21,10 @@ const POSTGRESQL_PORT: u16 = 5432;
 const TARGETS_MAX: usize = 64;
 /// How often the log is sealed unless configured.
 const SEAL_INTERVAL_MS: u64 = 60_000;
+/// How often a later bundle is looked for unless configured.
+const POLL_INTERVAL_MS: u64 = 30_000;
+/// Keys that may sign bundles; a signature is tried against each, more are refused.
+const TRUSTED_KEYS_MAX: usize = 16;
 /// What a gateway is called in evidence unless configured.
 const GATEWAY_NAME: &str = "provost";
 
@@ -101,6 +108,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let issuer = issuer(&raw.issuer, &mut problems);
     let targets = targets(&raw.target, folder, &mut problems);
     let evidence = evidence(&raw.evidence, folder, &mut problems);
+    let policy = policy(&raw.policy, folder, &mut problems);
     let witness = problems.choice(
         "gateway.witness",
         raw.gateway.witness.as_deref(),
@@ -142,23 +150,25 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
         problems.number("gateway.threads", Some(threads), (1, 1024), 1);
         NonZeroUsize::new(threads)
     });
-    match (listen, tls, evidence) {
-        (Some(listen), Some(tls), Some(evidence)) if problems.0.is_empty() => Ok(Config {
-            listen,
-            tls,
-            targets,
-            limits,
-            catalog_age_max_ms,
-            witness,
-            durable,
-            threads,
-            seal_interval_ms,
-            shutdown_grace_ms,
-            policy: folder.join(&raw.policy.folder),
-            issuer,
-            issuer_ca: raw.issuer.ca.as_ref().map(|path| folder.join(path)),
-            evidence,
-        }),
+    match (listen, tls, evidence, policy) {
+        (Some(listen), Some(tls), Some(evidence), Some(policy)) if problems.0.is_empty() => {
+            Ok(Config {
+                listen,
+                tls,
+                targets,
+                limits,
+                catalog_age_max_ms,
+                witness,
+                durable,
+                threads,
+                seal_interval_ms,
+                shutdown_grace_ms,
+                policy,
+                issuer,
+                issuer_ca: raw.issuer.ca.as_ref().map(|path| folder.join(path)),
+                evidence,
+            })
+        }
         _ => Err(problems.0),
     }
 }
@@ -355,6 +365,100 @@ fn issuer(raw: &raw::Issuer, problems: &mut Problems) -> IssuerSettings {
         leeway_seconds,
         extra_ca: None,
     }
+}
+
+fn policy(raw: &raw::Policy, folder: &Path, problems: &mut Problems) -> Option<Policy> {
+    match (&raw.bundle, &raw.folder) {
+        (None, None) => {
+            problems.add(
+                "policy",
+                "needs `bundle` and `trusted_keys`, or `folder` and `unsigned = true`",
+            );
+            None
+        }
+        (Some(_), Some(_)) => {
+            problems.add(
+                "policy.folder",
+                "and `bundle` are both given: leave one out",
+            );
+            None
+        }
+        (None, Some(unsigned)) => {
+            if !raw.unsigned {
+                problems.add(
+                    "policy.unsigned",
+                    "a folder is not signed: say `unsigned = true` to trust whoever can write to it, or give `bundle` and `trusted_keys`",
+                );
+            }
+            let only_signed = [
+                ("trusted_keys", !raw.trusted_keys.is_empty()),
+                ("minimum_sequence", raw.minimum_sequence.is_some()),
+                ("poll_interval_ms", raw.poll_interval_ms.is_some()),
+            ];
+            for (key, _) in only_signed.iter().filter(|(_, is_given)| *is_given) {
+                problems.add(
+                    format!("policy.{key}"),
+                    "says something about signed bundles, and `folder` is none",
+                );
+            }
+            Some(Policy::UnsignedFolder(folder.join(unsigned)))
+        }
+        (Some(bundle), None) => {
+            if raw.unsigned {
+                problems.add("policy.unsigned", "is for `folder`; bundles must be signed");
+            }
+            signed(bundle, raw, folder, problems)
+        }
+    }
+}
+
+fn signed(
+    bundle: &str,
+    raw: &raw::Policy,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<Policy> {
+    let location = Location::parse(bundle, folder);
+    if location.is_none() {
+        problems.add(
+            "policy.bundle",
+            format!("`{bundle}` is neither a path nor `s3://bucket/key`"),
+        );
+    }
+    if raw.trusted_keys.is_empty() {
+        problems.add(
+            "policy.trusted_keys",
+            "needs at least one: the public key file that `provost bundle keygen` made",
+        );
+    }
+    if raw.trusted_keys.len() > TRUSTED_KEYS_MAX {
+        problems.add(
+            "policy.trusted_keys",
+            format!("has more than {TRUSTED_KEYS_MAX} keys"),
+        );
+    }
+    let minimum_sequence = problems.number(
+        "policy.minimum_sequence",
+        raw.minimum_sequence,
+        (0, SEQUENCE_MAX),
+        0,
+    );
+    let poll_interval_ms = problems.number(
+        "policy.poll_interval_ms",
+        raw.poll_interval_ms,
+        (100, 86_400_000),
+        POLL_INTERVAL_MS,
+    );
+    Some(Policy::Bundle(Bundle {
+        location: location?,
+        trusted_keys: raw
+            .trusted_keys
+            .iter()
+            .map(|path| folder.join(path))
+            .collect(),
+        minimum_sequence,
+        poll_interval_ms,
+    }))
 }
 
 fn evidence(raw: &raw::Evidence, folder: &Path, problems: &mut Problems) -> Option<Evidence> {

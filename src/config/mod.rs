@@ -18,6 +18,8 @@ use std::{
 
 use provost_gateway::{identity::IssuerSettings, settings::Durable};
 
+use crate::policy::Location;
+
 pub(crate) use resolve::resolve;
 pub(crate) use secret::SecretSource;
 
@@ -81,6 +83,28 @@ pub(crate) struct Evidence {
     pub(crate) digest_key: SecretSource,
 }
 
+/// Where the policy comes from, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// A folder that nobody signed; only by an explicit `unsigned = true`.
+    UnsignedFolder(PathBuf),
+    /// Signed bundles.
+    Bundle(Bundle),
+}
+
+/// Signed bundles, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bundle {
+    /// Where the newest one lies.
+    pub(crate) location: Location,
+    /// PEM files of the keys whose bundles are trusted; at least one.
+    pub(crate) trusted_keys: Vec<PathBuf>,
+    /// The least sequence accepted; 0 accepts all.
+    pub(crate) minimum_sequence: u64,
+    /// How often it is looked for.
+    pub(crate) poll_interval_ms: u64,
+}
+
 /// A checked configuration; files and secrets not yet read.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -94,7 +118,7 @@ pub(crate) struct Config {
     pub(crate) threads: Option<std::num::NonZeroUsize>,
     pub(crate) seal_interval_ms: u64,
     pub(crate) shutdown_grace_ms: u64,
-    pub(crate) policy: PathBuf,
+    pub(crate) policy: Policy,
     pub(crate) issuer: IssuerSettings,
     /// PEM file of the issuer's certificate authority.
     pub(crate) issuer_ca: Option<PathBuf>,
@@ -205,7 +229,13 @@ mod tests {
     fn the_example_is_valid() {
         let config = parse(EXAMPLE, Path::new("/etc/provost")).unwrap();
         assert_eq!(config.targets.len(), 2);
-        assert_eq!(config.policy, Path::new("/etc/provost/policies"));
+        let Policy::Bundle(bundle) = config.policy else {
+            panic!("the example has signed bundles");
+        };
+        assert_eq!(
+            bundle.trusted_keys,
+            [Path::new("/etc/provost/keys/bundle-signing.pub")]
+        );
     }
 
     /// Every key of the format stands in the example, so that nobody must read code to find one.
@@ -304,6 +334,47 @@ mod tests {
             "durability = \"writes\"",
             "durability = \"none\"",
             "`evidence.durability`",
+        );
+        let bundle = "bundle = \"s3://policies/production/bundle.tar.gz\"";
+        check(
+            bundle,
+            "folder = \"policies\"",
+            "`policy.unsigned`: a folder is not signed: say `unsigned = true` to trust whoever can write to it, or give `bundle` and `trusted_keys`",
+        );
+        check(
+            bundle,
+            "folder = \"policies\"\nunsigned = true",
+            "`policy.trusted_keys`: says something about signed bundles, and `folder` is none",
+        );
+        check(
+            bundle,
+            "",
+            "`policy`: needs `bundle` and `trusted_keys`, or `folder` and `unsigned = true`",
+        );
+        check(
+            bundle,
+            "bundle = \"b\"\nfolder = \"policies\"",
+            "`policy.folder`: and `bundle` are both given: leave one out",
+        );
+        check(
+            bundle,
+            "bundle = \"b\"\nunsigned = true",
+            "`policy.unsigned`: is for `folder`; bundles must be signed",
+        );
+        check(
+            bundle,
+            "bundle = \"https://example.com/b.tar.gz\"",
+            "`policy.bundle`",
+        );
+        check(
+            "trusted_keys = [\"keys/bundle-signing.pub\"]",
+            "trusted_keys = []",
+            "`policy.trusted_keys`: needs at least one",
+        );
+        check(
+            "# poll_interval_ms = 30000",
+            "poll_interval_ms = 5",
+            "`policy.poll_interval_ms`",
         );
         check("listen = \"127.0.0.1:6432\"\n", "", "missing key `listen`");
         check("[gateway]", "[gateway", "line 10");

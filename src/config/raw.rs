@@ -27,7 +27,12 @@ pub(super) const KEYS: &[&str] = &[
     "statement_bytes_max",
     "idle_timeout_ms",
     "connect_timeout_ms",
+    "bundle",
+    "trusted_keys",
+    "minimum_sequence",
+    "poll_interval_ms",
     "folder",
+    "unsigned",
     "url",
     "audiences",
     "algorithms",
@@ -102,7 +107,14 @@ pub(super) struct Limits {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Policy {
-    pub(super) folder: PathBuf,
+    pub(super) bundle: Option<String>,
+    #[serde(default)]
+    pub(super) trusted_keys: Vec<PathBuf>,
+    pub(super) minimum_sequence: Option<u64>,
+    pub(super) poll_interval_ms: Option<u64>,
+    pub(super) folder: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) unsigned: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use provost_dsl::bundle::TrustedKey;
 use provost_gateway::{
     identity::IssuerSettings,
     record::EvidenceKey,
     settings::{self, Secret, Settings},
 };
 
-use super::{ClientTls, Config, Error, ServerTls, Target, secret};
+use super::{ClientTls, Config, Error, Policy, ServerTls, Target, secret};
 
 /// Everything a start needs, read.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Resolved {
     pub(crate) signing_key: Secret,
     /// Keys the digests.
     pub(crate) digest_key: EvidenceKey,
+    /// Whose bundles are trusted; empty for an unsigned folder.
+    pub(crate) trusted_keys: Vec<TrustedKey>,
 }
 
 /// Reads everything; `path` is the configuration's, for errors.
@@ -72,12 +75,31 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
             })
         })
         .map_err(failed("evidence.digest_key"))?;
+    let trusted_keys = match &config.policy {
+        Policy::UnsignedFolder(_) => Vec::new(),
+        Policy::Bundle(bundle) => bundle
+            .trusted_keys
+            .iter()
+            .map(|path| trusted_key(path))
+            .collect::<Result<_, _>>()
+            .map_err(failed("policy.trusted_keys"))?,
+    };
     Ok(Resolved {
+        trusted_keys,
         settings: settings(config, tls, targets),
         issuer,
         signing_key,
         digest_key,
     })
+}
+
+fn trusted_key(path: &Path) -> Result<TrustedKey, secret::Error> {
+    let bytes = secret::read_file(path)?;
+    let unfit = |what: String| secret::Error::Unfit {
+        what: format!("`{}`: {what}", path.display()),
+    };
+    let text = String::from_utf8(bytes).map_err(|_| unfit("it is not PEM text".to_owned()))?;
+    TrustedKey::from_pem(&text).map_err(|error| unfit(error.to_string()))
 }
 
 fn settings(config: &Config, tls: settings::ClientTls, targets: Vec<settings::Target>) -> Settings {

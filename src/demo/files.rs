@@ -116,6 +116,7 @@ key = "file:tls/server.key"
 
 [policy]
 folder = {policy}
+unsigned = true
 
 [issuer]
 url = {issuer}

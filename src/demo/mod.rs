@@ -206,10 +206,13 @@ impl Demo {
         let started: Started = serve::start(&files.config).await?;
         let port = started.address().port();
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(started.run(async {
-            // A dropped sender means the demo is over too.
-            let _ = stopped.await;
-        }));
+        let served = tokio::spawn(started.run(
+            async {
+                // A dropped sender means the demo is over too.
+                let _ = stopped.await;
+            },
+            None,
+        ));
         Ok(Self {
             cluster,
             issuer,

@@ -1,11 +1,11 @@
 //! Stock clients, unchanged: psql, pgbench, psycopg, tokio-postgres.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use futures::future::try_join_all;
 use tokio_postgres::{SimpleQueryMessage, error::SqlState, types::Type};
 
-use crate::support::{House, Person, canary, run_with_input, succeeded, text};
+use crate::support::{House, Person, canary, python, run_with_input, succeeded, text};
 
 #[test]
 fn psql_behaves_as_it_does_without_us() {
@@ -120,15 +120,7 @@ fn psql_copies_both_ways_for_a_dba() {
 #[test]
 fn psycopg_works_unchanged() {
     let house = House::new();
-    let target = std::env::var("CARGO_TARGET_DIR")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/target").to_owned());
-    let python = Path::new(&target).join("python/bin/python");
-    assert!(
-        python.exists(),
-        "{} is missing: run `sh tests/run.sh` once, it makes it",
-        python.display()
-    );
-    let mut command = Command::new(python);
+    let mut command = Command::new(python());
     command.arg("-");
     house.client_environment(
         &mut command,

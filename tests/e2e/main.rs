@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod bundles;
 mod clients;
 mod corpus;
 mod crash;

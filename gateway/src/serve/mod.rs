@@ -294,7 +294,12 @@ async fn log_start(
         let loaded = catalog::loaded(name, &room.keeper.current().catalog);
         bench.log.append(&loaded, Durability::Process).await?;
     }
-    let bundle = record::change(now, "bundle-loaded", None, Some(&policy.digest().0));
+    let bundle = record::change(
+        now,
+        "bundle-loaded",
+        bench.policy.first(),
+        Some(&policy.digest().0),
+    );
     bench.log.append(&bundle, Durability::Power).await?;
     Ok(())
 }

@@ -4,6 +4,7 @@ pub(crate) mod canary;
 pub(crate) mod client;
 pub(crate) mod issuer;
 pub(crate) mod raw;
+pub(crate) mod s3;
 
 use std::{
     fs,
@@ -92,6 +93,8 @@ pub(crate) struct House {
     pub(crate) issuer: Issuer,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) port: u16,
+    /// What the gateway finds in its environment, besides our own.
+    pub(crate) environment: Vec<(String, String)>,
     gateway: Option<Child>,
 }
 
@@ -114,6 +117,7 @@ impl House {
             issuer,
             folder,
             port: free_port(),
+            environment: Vec::new(),
             gateway: None,
         };
         house.write_files();
@@ -233,6 +237,7 @@ impl House {
             .arg(self.config_path())
             .env("NO_COLOR", "1")
             .env("RUST_BACKTRACE", "1")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -250,6 +255,47 @@ impl House {
             assert!(
                 Instant::now() < deadline,
                 "the gateway does not listen:\n{}",
+                self.gateway_log()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends the gateway a signal (`HUP`).
+    pub(crate) fn signal_gateway(&self, signal: &str) {
+        let child = self.gateway.as_ref().unwrap();
+        let mut kill = Command::new("sh");
+        kill.args([
+            "-c",
+            "kill -s \"$1\" \"$2\"",
+            "sh",
+            signal,
+            &child.id().to_string(),
+        ]);
+        assert!(kill.status().unwrap().success());
+    }
+
+    /// Waits until the gateway has said all of `words` in one line, `count` times.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, words: &[&str], count: usize) {
+        let said = |log: &str| {
+            log.lines()
+                .filter(|line| words.iter().all(|word| line.contains(word)))
+                .count()
+        };
+        self.wait_until(&format!("{words:?} {count} times"), |house| {
+            said(&house.gateway_log()) >= count
+        });
+    }
+
+    /// Waits until something of the gateway's is seen from outside.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + GATEWAY_DEADLINE;
+        while !is_so(self) {
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {what}:\n{}",
                 self.gateway_log()
             );
             thread::sleep(Duration::from_millis(20));
@@ -401,6 +447,19 @@ pub(crate) fn free_port() -> u16 {
         .local_addr()
         .unwrap()
         .port()
+}
+
+/// The Python that `tests/run.sh` installs the tests' packages for.
+pub(crate) fn python() -> PathBuf {
+    let target = std::env::var("CARGO_TARGET_DIR")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/target").to_owned());
+    let python = Path::new(&target).join("python/bin/python");
+    assert!(
+        python.exists(),
+        "{} is missing: run `sh tests/run.sh` once, it makes it",
+        python.display()
+    );
+    python
 }
 
 /// Every file below a folder.
