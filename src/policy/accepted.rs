@@ -1,4 +1,5 @@
-//! The highest bundle that this gateway ever accepted, on its disk: a restart must not open the way to a downgrade.
+//! The highest bundle that this gateway ever accepted, on its disk: a restart must not open the way to a downgrade, nor need its
+//! source. The copy is no more trusted than what comes from there: it is verified again.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,8 +11,10 @@ use std::{
 use provost_dsl::bundle::Place;
 use serde::{Deserialize, Serialize};
 
-/// The file's name, in the log's folder.
+/// The place's file, in the log's folder.
 const FILE: &str = "accepted-bundle.json";
+/// The bundle itself, beside it.
+const COPY: &str = "accepted-bundle.tar.gz";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,11 +75,23 @@ pub(super) fn read(folder: &Path) -> Result<Option<Place>, Error> {
     }
 }
 
-/// Writes the place, durably: a new file, fsync, rename, fsync of the folder.
+/// Where the copy is.
+pub(super) fn copy(folder: &Path) -> PathBuf {
+    folder.join(COPY)
+}
+
+/// Writes the bundle and its place, each durably: a new file, fsync, rename, fsync of the folder.
 ///
 /// # Errors
 /// [`Error::File`].
-pub(super) fn write(folder: &Path, place: &Place) -> Result<(), Error> {
+pub(super) fn write(folder: &Path, place: &Place, bytes: &[u8]) -> Result<(), Error> {
+    // INVARIANT: the copy first. A crash in between leaves a copy above the place, which may follow it; never one below.
+    let path = copy(folder);
+    replace(folder, &path, bytes).map_err(|source| Error::File {
+        action: "write",
+        path,
+        source,
+    })?;
     let path = folder.join(FILE);
     let stored = Stored {
         sequence: place.sequence,
@@ -93,7 +108,7 @@ pub(super) fn write(folder: &Path, place: &Place) -> Result<(), Error> {
 }
 
 fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("json.new");
+    let new = path.with_extension("new");
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -119,8 +134,9 @@ mod tests {
                 sequence,
                 digest: "d".to_owned(),
             };
-            write(folder.path(), &place).unwrap();
+            write(folder.path(), &place, b"bytes").unwrap();
             assert_eq!(read(folder.path()).unwrap(), Some(place));
+            assert_eq!(fs::read(copy(folder.path())).unwrap(), b"bytes");
         }
         for damage in [
             "",

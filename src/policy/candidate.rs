@@ -21,8 +21,8 @@ pub(super) struct Candidate {
     pub(super) policy: Arc<Policy>,
     /// One line for people and the log.
     pub(super) description: String,
-    /// A bundle's place.
-    pub(super) place: Option<Place>,
+    /// A bundle's place and bytes.
+    pub(super) bundle: Option<(Place, Vec<u8>)>,
     /// From when on it must not decide, and what decides then.
     pub(super) expiry: Option<(Timestamp, Arc<Policy>)>,
     /// How many rules.
@@ -57,7 +57,7 @@ pub(super) fn of_folder(folder: &Path) -> Result<Candidate, Refusal> {
     tell(&compiled);
     Ok(Candidate {
         description: format!("unsigned folder {}", folder.display()),
-        place: None,
+        bundle: None,
         expiry: None,
         rules: compiled.rules,
         files: compiled.files,
@@ -67,7 +67,7 @@ pub(super) fn of_folder(folder: &Path) -> Result<Candidate, Refusal> {
 
 /// Checks and compiles a bundle; `None` when it is the one in force.
 pub(super) fn of_bundle(
-    bytes: &[u8],
+    bytes: Vec<u8>,
     location: &Location,
     trusted: &[TrustedKey],
     line: &Line,
@@ -77,7 +77,7 @@ pub(super) fn of_bundle(
         location: location.to_string(),
         source: Box::new(source),
     };
-    let verified = bundle::verify(bytes, trusted).map_err(failed)?;
+    let verified = bundle::verify(&bytes, trusted).map_err(failed)?;
     let refused = |source| Refusal {
         error: Box::new(failed(source)),
         digest: Some(verified.digest().0.to_string()),
@@ -100,7 +100,7 @@ pub(super) fn of_bundle(
     };
     Ok(Some(Candidate {
         description: described(&verified, &place, location),
-        place: Some(place),
+        bundle: Some((place, bytes)),
         expiry,
         rules: compiled.rules,
         files: compiled.files,

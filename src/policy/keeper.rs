@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    accepted,
+    Location, accepted,
     candidate::{self, Candidate, Refusal},
     source::{Fetched, Source},
 };
@@ -67,7 +67,8 @@ struct Bundles {
 }
 
 impl Keeper {
-    /// Gets the first policy. A refusal is recorded and ends the start: nothing was in force before.
+    /// Gets the first policy. A refusal is recorded; then the bundle accepted last decides, if there is one that is still good, and
+    /// otherwise nothing starts.
     ///
     /// # Errors
     /// [`Error`].
@@ -78,18 +79,20 @@ impl Keeper {
         folder: &Path,
     ) -> Result<Self, Error> {
         let mut supply = Supply::open(policy, trusted, folder)?;
-        let first = match supply.next().await {
-            Ok(Some(candidate)) => supply.accept(&candidate).map(|()| candidate),
-            // Nothing was fetched before and nothing is in force.
-            Ok(None) => Err(Error::from(super::SourceError::NotFound).into()),
-            Err(refusal) => Err(refusal),
-        };
-        let candidate = match first {
+        let candidate = match supply.first().await {
             Ok(candidate) => candidate,
             Err(refusal) => {
                 log.append(&refused(None, &refusal), Durability::Power)
                     .await?;
-                return Err(*refusal.error);
+                let Some(copy) = supply.copy().await else {
+                    return Err(*refusal.error);
+                };
+                tracing::error!(
+                    error = %refusal.error,
+                    policy = %copy.description,
+                    "no policy could be had from its source: the bundle accepted last decides"
+                );
+                copy
             }
         };
         let handle =
@@ -259,6 +262,46 @@ impl Supply {
         }
     }
 
+    /// The first policy of a start, accepted.
+    async fn first(&mut self) -> Result<Candidate, Refusal> {
+        // Nothing was fetched before and nothing is in force: there is one or a refusal.
+        let found = self.next().await?.ok_or(super::SourceError::NotFound);
+        let candidate = found.map_err(Error::from)?;
+        self.accept(&candidate)?;
+        Ok(candidate)
+    }
+
+    /// The bundle accepted last, from its copy, checked like any other; `None` where there is none or it is not good any more.
+    async fn copy(&mut self) -> Option<Candidate> {
+        let Self::Bundles(bundles) = self else {
+            return None;
+        };
+        let highest = bundles.line.highest.clone()?;
+        let path = accepted::copy(&bundles.folder);
+        let bytes = std::fs::read(&path).ok()?;
+        let (line, trusted) = (bundles.line.clone(), Arc::clone(&bundles.trusted));
+        let location = Location::File(path);
+        let found =
+            blocking(move || candidate::of_bundle(bytes, &location, &trusted, &line, None)).await;
+        let candidate = match found {
+            Ok(candidate) => candidate?,
+            Err(refusal) => {
+                tracing::error!(error = %refusal.error, "the bundle accepted last can't be used");
+                return None;
+            }
+        };
+        // A copy that a crash left above its place was never in force.
+        if candidate
+            .bundle
+            .as_ref()
+            .is_none_or(|(place, _)| *place != highest)
+        {
+            return None;
+        }
+        bundles.in_force = Some(highest);
+        Some(candidate)
+    }
+
     /// When it is looked at next by itself; a folder is only on request.
     fn poll_from(&self, now: Instant) -> Option<Instant> {
         match self {
@@ -283,7 +326,7 @@ impl Supply {
                 let trusted = Arc::clone(&bundles.trusted);
                 let (line, in_force) = (bundles.line.clone(), bundles.in_force.clone());
                 blocking(move || {
-                    candidate::of_bundle(&bytes, &location, &trusted, &line, in_force.as_ref())
+                    candidate::of_bundle(bytes, &location, &trusted, &line, in_force.as_ref())
                 })
                 .await
             }
@@ -292,11 +335,11 @@ impl Supply {
 
     /// Makes the candidate the highest one, on disk first.
     fn accept(&mut self, candidate: &Candidate) -> Result<(), Refusal> {
-        let (Self::Bundles(bundles), Some(place)) = (self, &candidate.place) else {
+        let (Self::Bundles(bundles), Some((place, bytes))) = (self, &candidate.bundle) else {
             return Ok(());
         };
         if bundles.line.highest.as_ref() != Some(place)
-            && let Err(error) = accepted::write(&bundles.folder, place)
+            && let Err(error) = accepted::write(&bundles.folder, place, bytes)
         {
             // The disk may be well again at the next poll.
             bundles.source.forget();

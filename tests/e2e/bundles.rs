@@ -209,29 +209,58 @@ async fn a_bundle_swaps_in_under_a_session_and_bad_ones_do_not() {
     assert_eq!(by(&digest_eight, "deny"), bad.len() as u64 + 2);
     assert_eq!(by(&digest_eight, "allow"), 0);
 
-    // A restart opens no way back.
+    // A restart opens no way back: the bundle accepted last decides, from its copy, until its source has a good one again.
     publish(&house, &eight);
-    let output = house.provost(&["serve", "--config", house.config_path().to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text(&output.stderr).contains("sequence 8 is older than 10"),
-        "{}",
-        text(&output.stderr)
-    );
-    publish(&house, &ten);
     house.start_gateway();
-    house.psql(Person::Agent, &["-qAt"], QUERY);
+    let session = house.connect(Person::Agent).await;
+    check(&session, None).await;
+    let (eleven, digest_eleven) = signed(&house, 11, CLOSED, &[]);
+    publish(&house, &eleven);
+    in_force(&house, 11);
+    check(&session, Some("stocktaking")).await;
+    drop(session);
     house.stop_gateway();
-    let last = house.query("SELECT what, digest FROM changes WHERE what LIKE 'bundle-%' ORDER BY log_index DESC LIMIT 2");
-    assert_eq!(
-        (last[0]["what"].as_str(), last[0]["digest"].as_str()),
-        (Some("bundle-loaded"), Some(digest_ten.as_str()))
+    let changes = house.query(
+        "SELECT what, before, after, digest FROM changes WHERE what LIKE 'bundle-%' ORDER BY log_index DESC LIMIT 3",
     );
+    let told: Vec<_> = changes
+        .iter()
+        .map(|row| {
+            (
+                row["what"].as_str().unwrap(),
+                row["digest"].as_str().unwrap(),
+            )
+        })
+        .collect();
     assert_eq!(
-        (last[1]["what"].as_str(), last[1]["digest"].as_str()),
-        (Some("bundle-refused"), Some(digest_eight.as_str()))
+        told,
+        [
+            ("bundle-loaded", digest_eleven.as_str()),
+            ("bundle-loaded", &digest_ten),
+            ("bundle-refused", &digest_eight)
+        ]
+    );
+    assert!(
+        changes[1]["after"]
+            .as_str()
+            .unwrap()
+            .ends_with("log/accepted-bundle.tar.gz"),
+        "{changes:?}"
     );
     succeeded(house.verify());
+
+    // Without a copy that is good, nothing starts.
+    publish(&house, &ten);
+    for damage in [b"".as_slice(), &ten, &nine] {
+        fs::write(house.path("log/accepted-bundle.tar.gz"), damage).unwrap();
+        let output = house.provost(&["serve", "--config", house.config_path().to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            text(&output.stderr).contains("sequence 10 is older than 11"),
+            "{}",
+            text(&output.stderr)
+        );
+    }
 }
 
 #[tokio::test]
@@ -267,6 +296,7 @@ async fn an_expired_bundle_denies_until_a_newer_one_comes() {
     assert!(house.count("SELECT count(*) FROM statements WHERE verdict = 'deny' AND array_has(rules, 'policy-bundle-expired')") >= 2);
     // It is no start for a gateway either.
     fs::remove_file(house.path("log/accepted-bundle.json")).unwrap();
+    fs::remove_file(house.path("log/accepted-bundle.tar.gz")).unwrap();
     publish(&house, &one);
     let output = house.provost(&["serve", "--config", house.config_path().to_str().unwrap()]);
     assert!(
