@@ -118,6 +118,11 @@ impl<'a> Judge<'a> {
                         covered = true;
                         findings.applied(entry.rule);
                     }
+                    Effect::Hold(_, hold) if hold.approvals.is_empty() => {
+                        denied = true;
+                        let message = format!("nobody can approve what rule `{}` holds", rule.name);
+                        findings.refuse(Some((entry.rule, &rule.name)), &message, None);
+                    }
                     Effect::Hold(_, hold) => {
                         covered = true;
                         findings.hold(entry.rule, hold);
@@ -135,6 +140,8 @@ impl<'a> Judge<'a> {
                 }
             }
         }
+        // Allow rules come last, the cheaper fact first: whether one is asked must not hang on the rules' names.
+        unsettled.sort_by_key(|(rule, fact)| (matches!(rule.effect, Effect::Allow(_)), *fact));
         for (rule, fact) in unsettled {
             // That a further rule allows what is allowed already is not worth a dear fact.
             if covered && matches!(rule.effect, Effect::Allow(_)) {

@@ -2,7 +2,7 @@
 //!
 //! Three-valued (Kleene): an answer that can't be had is [`Truth::Unknown`], never false. Whoever uses one must refuse.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -562,7 +562,7 @@ impl Test {
             Self::Mentions { what, schema, name } => mentions(facts, *what, schema, name).into(),
             Self::Network(networks) => session
                 .client_address
-                .is_some_and(|address| networks.iter().any(|network| network.contains(&address)))
+                .is_some_and(|address| networks.iter().any(|network| holds(network, address)))
                 .into(),
             Self::ClaimHas { claim, value } => claim_has(session, claim, value),
             Self::Present(presence) => match presence {
@@ -576,6 +576,11 @@ impl Test {
             Self::BoundedBy { column, value } => bounded_by(column, value, context, ask),
         }
     }
+}
+
+/// An IPv4 address that came over an IPv6 socket (`::ffff:10.0.0.1`) is in the networks of both its forms.
+fn holds(network: &IpNet, address: IpAddr) -> bool {
+    network.contains(&address) || network.contains(&address.to_canonical())
 }
 
 fn flag_truth(flag: &Flag, context: Context<'_>, ask: Ask<'_>) -> Truth {

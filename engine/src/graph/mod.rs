@@ -31,8 +31,6 @@ pub mod input;
 mod masking;
 pub mod module;
 pub mod name;
-#[cfg(test)]
-mod oracle;
 pub mod prove;
 pub mod rule;
 pub mod window;
@@ -438,18 +436,24 @@ impl Policy {
                 ..Decision::deny(Vec::new(), false)
             },
         };
+        if !decision.needs.is_empty() {
+            return decision;
+        }
+        if !everything.needs.is_empty() {
+            // An observing rule is observed as it would be enforced: what it needs to know is fetched too. Not for what is
+            // refused anyway: asking costs, and the planner is not asked about statements that may not run.
+            if decision.verdict != Verdict::Deny {
+                decision.needs = everything.needs;
+            }
+            return decision;
+        }
         let spoke = self.set.mode == Mode::Observe
             || everything
                 .rules
                 .iter()
                 .filter_map(|&id| self.rule(id))
                 .any(|rule| rule.mode == Mode::Observe);
-        if spoke && decision.needs.is_empty() {
-            // What an observing rule would have needed to know is fetched too: it is observed as it would be enforced.
-            decision.needs = match self.set.mode {
-                Mode::Enforce => decision.needs,
-                Mode::Observe => everything.needs,
-            };
+        if spoke {
             decision.observed = Some(Box::new(Observed {
                 verdict: everything.verdict,
                 rules: everything.rules,
