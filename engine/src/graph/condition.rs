@@ -390,40 +390,23 @@ impl Condition {
     /// What a condition of the session ([`Condition::is_of_session`]) comes to. Any other is asked of an empty statement.
     #[must_use]
     pub fn evaluate_for_session(&self, session: &Session, now: jiff::Timestamp) -> Truth {
-        let access = Access {
-            object: Object::Nothing,
-            operation: crate::facts::Operation::Read,
-            columns: BTreeSet::new(),
-            via: None,
-            filtered: false,
-            bounded: false,
-            equalities: BTreeSet::new(),
-        };
-        let facts = Facts {
-            kind: Kind::Empty,
-            accesses: Vec::new(),
-            outputs: None,
-            writes: Vec::new(),
-            opaque: BTreeSet::new(),
-            session_effect: SessionEffect::None,
-            through_views: false,
-            limit: None,
-            parameters: 0,
-            lookups: BTreeSet::new(),
-            fingerprint: Arc::from(""),
-            catalog_version: CatalogVersion(0),
-        };
-        let context = Context {
-            session,
-            now,
-            facts: &facts,
-            circumstances: &Circumstances::default(),
-        };
-        let ask = Ask {
-            access: &access,
-            column: None,
-        };
-        self.evaluate(context, ask, &|_| false)
+        for_session(session, now, |context, ask| {
+            self.evaluate(context, ask, &|_| false)
+        })
+    }
+
+    /// What each of several conditions of the session comes to.
+    pub(super) fn evaluate_all(
+        conditions: &[Self],
+        session: &Session,
+        now: jiff::Timestamp,
+    ) -> Vec<Truth> {
+        for_session(session, now, |context, ask| {
+            conditions
+                .iter()
+                .map(|condition| condition.evaluate(context, ask, &|_| false))
+                .collect()
+        })
     }
 
     /// Every test in it, in order.
@@ -435,6 +418,48 @@ impl Condition {
             Self::All(parts) | Self::Any(parts) => Box::new(parts.iter().flat_map(Self::tests)),
         }
     }
+}
+
+/// Asks something of a session and an empty statement.
+fn for_session<T>(
+    session: &Session,
+    now: jiff::Timestamp,
+    evaluate: impl FnOnce(Context<'_>, Ask<'_>) -> T,
+) -> T {
+    let access = Access {
+        object: Object::Nothing,
+        operation: crate::facts::Operation::Read,
+        columns: BTreeSet::new(),
+        via: None,
+        filtered: false,
+        bounded: false,
+        equalities: BTreeSet::new(),
+    };
+    let facts = Facts {
+        kind: Kind::Empty,
+        accesses: Vec::new(),
+        outputs: None,
+        writes: Vec::new(),
+        opaque: BTreeSet::new(),
+        session_effect: SessionEffect::None,
+        through_views: false,
+        limit: None,
+        parameters: 0,
+        lookups: BTreeSet::new(),
+        fingerprint: Arc::from(""),
+        catalog_version: CatalogVersion(0),
+    };
+    let context = Context {
+        session,
+        now,
+        facts: &facts,
+        circumstances: &Circumstances::default(),
+    };
+    let ask = Ask {
+        access: &access,
+        column: None,
+    };
+    evaluate(context, ask)
 }
 
 /// The first part that comes to `settling` settles it; else the first unknown one; else the opposite. What asking could

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Pairs in an ordinary run: seconds without optimisation.
-const PAIRS: u64 = 20_000;
+const PAIRS: u64 = 6_000;
 /// Statements for each policy.
 const ASKS: u64 = 10;
 /// Statements for each policy of hundreds of rules, which takes longer to make.
