@@ -3,14 +3,16 @@
 use std::{path::PathBuf, sync::Arc};
 
 use provost_engine::{
+    catalog::Catalog,
     graph::{self, Policy},
     verdict::BundleDigest,
 };
 
 use crate::{
     diagnostic::{Diagnostic, File},
-    lower::{self, Parsed},
+    lower::{self, Lowered, Parsed},
     parser,
+    testing::PolicyTest,
 };
 
 /// A policy file.
@@ -33,6 +35,8 @@ pub struct Compiled {
     pub rules: usize,
     /// How many files, the built-in pack's included.
     pub files: usize,
+    /// Its tests, in the order of files and places.
+    pub tests: Vec<PolicyTest>,
 }
 
 /// Compiles a policy set, exactly the files given.
@@ -40,13 +44,26 @@ pub struct Compiled {
 /// # Errors
 /// Everything that is wrong with it, sorted by file and place; warnings are among them.
 pub fn compile(sources: &[Source]) -> Result<Compiled, Vec<Diagnostic>> {
-    compile_as(sources, digest(&sorted(sources)))
+    compile_with(sources, None)
+}
+
+/// Compiles a policy set and checks it against a schema too: names that the schema does not have are warnings, a mask that
+/// a column's type can't carry is an error.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(
+    sources: &[Source],
+    schema: Option<&Catalog>,
+) -> Result<Compiled, Vec<Diagnostic>> {
+    compile_as(sources, digest(&sorted(sources)), schema)
 }
 
 /// The same, under a digest that is known already: a bundle's.
 pub(crate) fn compile_as(
     sources: &[Source],
     digest: BundleDigest,
+    schema: Option<&Catalog>,
 ) -> Result<Compiled, Vec<Diagnostic>> {
     let sources = sorted(sources);
     let mut diagnostics = Vec::new();
@@ -59,7 +76,7 @@ pub(crate) fn compile_as(
             Parsed { file, items }
         })
         .collect();
-    let set = lower::lower(&parsed, digest, &mut diagnostics);
+    let Lowered { set, tests } = lower::lower(&parsed, digest, schema, &mut diagnostics);
     diagnostics
         .sort_by(|left, right| (left.path(), left.offset()).cmp(&(right.path(), right.offset())));
     if diagnostics.iter().any(Diagnostic::is_error) {
@@ -72,6 +89,7 @@ pub(crate) fn compile_as(
             warnings: diagnostics,
             rules,
             files: sources.len(),
+            tests,
         }),
         Err(error) => {
             // Names were resolved before: what is left is the size of the whole set.

@@ -29,6 +29,11 @@ impl File {
         self.source.name()
     }
 
+    /// What stands there.
+    pub(crate) fn text(&self, span: &Span) -> &str {
+        self.source.inner().get(span.clone()).unwrap_or_default()
+    }
+
     pub(crate) fn error(
         &self,
         span: &Span,
@@ -197,8 +202,16 @@ pub fn render<'a>(
 /// Up to how many known names a help text lists.
 const LISTED_MAX: usize = 20;
 
+/// A longer word than this, in bytes, is nobody's slip; comparing it would only take time.
+const SLIP_BYTES_MAX: usize = 128;
+/// From how many bytes on a beginning stands for the whole word.
+const BEGINNING_BYTES_MIN: usize = 4;
+
 /// The nearest of `known`, if it is near enough to be a slip.
 pub(crate) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+    if written.len() > SLIP_BYTES_MAX {
+        return None;
+    }
     let lower = written.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
     let common = |name: &str| {
@@ -215,7 +228,14 @@ pub(crate) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
         .iter()
         .map(|name| (distance(name), Reverse(common(name)), *name))
         .min()?;
-    (best.0 <= slip_max).then_some(best.2)
+    if best.0 <= slip_max {
+        return Some(best.2);
+    }
+    // Cut short: the only word that begins so.
+    let mut begin_so = known.iter().copied().filter(|name| {
+        lower.len() >= BEGINNING_BYTES_MIN && name.to_lowercase().starts_with(&lower)
+    });
+    begin_so.next().filter(|_| begin_so.next().is_none())
 }
 
 /// `a`, `b`, `c`

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `lexer`, `grammar.lalrpop`, `parser` | text to tokens to the syntax tree, a declaration at a time |
 //! | `ast` | the syntax tree of one file, with spans |
-//! | `absent` | words of the language that are not there yet |
+//! | [`vocabulary`] | the words of the language, each with what it means: the source of checks, suggestions and reference |
 //! | [`catalogue`] | the controls that `satisfies` may name |
 //! | `lower` | trees to the engine's rules: names, patterns, checks |
 //! | [`Diagnostic`], [`render`] | what is wrong, where, and what to do |
@@ -16,7 +16,6 @@
 //! [`compile()`] takes texts and returns an [`engine::graph::Policy`](provost_engine::graph::Policy). `docs/language.md`
 //! is the reference of the language.
 
-mod absent;
 mod ast;
 pub mod bundle;
 pub mod catalogue;
@@ -27,9 +26,10 @@ mod load;
 mod lower;
 mod parser;
 pub mod testing;
+pub mod vocabulary;
 
 pub use self::{
-    compile::{Compiled, Source, compile},
+    compile::{Compiled, Source, compile, compile_with},
     diagnostic::{Colours, Diagnostic, render},
     load::{LoadError, load},
 };

@@ -28,8 +28,29 @@ fn check(text: &str, expected: Expect) {
 /// Messages and help alone, for the many small ones.
 #[track_caller]
 fn check_short(text: &str, expected: Expect) {
-    let diagnostics = compile(&[source("test.pol", text)]).expect_err("the policy has a mistake");
-    let lines: Vec<String> = diagnostics
+    expected.assert_eq(&short(text));
+}
+
+/// The same for a list of policies, each shown before what is said of it.
+#[track_caller]
+fn check_each(texts: &[&str], expected: Expect) {
+    let said: Vec<String> = texts
+        .iter()
+        .map(|text| {
+            format!(
+                "{}\n  {}",
+                text.replace('\n', " "),
+                short(text).replace('\n', "\n  ")
+            )
+        })
+        .map(|said| format!("{}\n", said.trim_end()))
+        .collect();
+    expected.assert_eq(&said.concat());
+}
+
+fn short(text: &str) -> String {
+    let diagnostics = compile(&[source("test.pol", text)]).expect_err(text);
+    diagnostics
         .iter()
         .filter(|diagnostic| diagnostic.is_error())
         .map(|diagnostic| match diagnostic.help_text() {
@@ -40,8 +61,7 @@ fn check_short(text: &str, expected: Expect) {
             ),
             None => format!("{}: {}\n", diagnostic.offset(), diagnostic.message()),
         })
-        .collect();
-    expected.assert_eq(&lines.concat());
+        .collect()
 }
 
 #[test]
@@ -94,12 +114,13 @@ fn several_mistakes_are_found_in_one_run() {
                ·         ╰── not declared
              8 │   wiht redact
                ╰────
-              × `wiht` is not expected here
+              help: declare it: `class pii = schema.relation.column`
+              × `wiht` begins no clause
                ╭─[test.pol:8:3]
              7 │   mask pii for anyone
              8 │   wiht redact
                ·   ──┬─
-               ·     ╰── unexpected
+               ·     ╰── no such word
              9 │ 
                ╰────
               help: did you mean `with`?
@@ -122,84 +143,172 @@ fn several_mistakes_are_found_in_one_run() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_named() {
-    for (text, expected) in [
-        (
+fn effects_are_checked() {
+    check_each(
+        &[
             "rule r\n  hold update on public.* for anyone\n  when not bounded\n  until 2 of dbas approve within 15 min",
-            expect![[r#"
-            9: `hold` is not part of this version yet (rules are `allow`, `deny` and `mask` so far)
-            65: `until` is not part of this version yet (rules are `allow`, `deny` and `mask` so far)
+            "rule r hold update on public.* for anyone",
+            "group g = \"g\" rule r hold update on public.* for anyone until 0 of g approve within 15 min",
+            "group g = \"g\" rule r hold update on public.* for anyone until 1 of g approve within 15 mins",
+            "rule r limit row 10_000 per statement for anyone",
+            "rule r limit rows 10_000 per day for anyone",
+            "rule r limit time 30 for anyone",
+            "rule r limit time 30 s per hour for anyone",
+            "rule r record result for anyone",
+            "class c = a.b rule r mask c for anyone probing look",
+            "class c = a.b rule r mask c for anyone probing deny 20 per hour",
+            "class c = a.b rule r mask c for anyone with round to 0",
+            "class c = a.b rule r mask c for anyone with truncate date moth",
+            "class c = a.b rule r mask c for anyone with hash 4",
+        ],
+        expect![[r#"
+            rule r   hold update on public.* for anyone   when not bounded   until 2 of dbas approve within 15 min
+              76: unknown group `dbas` (declare it: `group dbas = "its-name-in-the-token"`)
+            rule r hold update on public.* for anyone
+              7: a hold that nobody can end (add `until 1 of GROUP approve within 15 min`)
+            group g = "g" rule r hold update on public.* for anyone until 0 of g approve within 15 min
+              62: `0` is no number of people (write `until 2 of dbas approve within 15 min`)
+            group g = "g" rule r hold update on public.* for anyone until 1 of g approve within 15 mins
+              87: unknown unit of time `mins` (write `min`)
+            rule r limit row 10_000 per statement for anyone
+              13: unknown limit `row` (did you mean `rows`?)
+            rule r limit rows 10_000 per day for anyone
+              29: unknown span of time `day` (known are `hour`, `statement`)
+            rule r limit time 30 for anyone
+              13: a time needs a unit (write `time 30 s`: units are `ms`, `s`, `min`, `h`)
+            rule r limit time 30 s per hour for anyone
+              13: `time` can't be limited per hour (limits per hour are `rows 100_000 per hour` and `bytes 1 GB per hour`)
+            rule r record result for anyone
+              14: unknown level of recording `result` (did you mean `results`?)
+            class c = a.b rule r mask c for anyone probing look
+              47: unknown way of probing `look` (did you mean `lookup`?)
+            class c = a.b rule r mask c for anyone probing deny 20 per hour
+              52: `probing deny` has no number (only lookups are counted: `probing lookup 20 per hour`)
+            class c = a.b rule r mask c for anyone with round to 0
+              53: `0` is nothing to round to
+            class c = a.b rule r mask c for anyone with truncate date moth
+              58: unknown part of a date `moth` (did you mean `month`?)
+            class c = a.b rule r mask c for anyone with hash 4
+              44: `hash` is not written like this (write `hash` alone)
         "#]],
-        ),
-        (
-            "rule r limit rows 10_000 per statement for anyone",
-            expect![[r#"
-            7: `limit` is not part of this version yet (rules are `allow`, `deny` and `mask` so far)
-        "#]],
-        ),
-        (
-            "rule r record results for anyone",
-            expect![[r#"
-            7: `record` is not part of this version yet (rules are `allow`, `deny` and `mask` so far)
-        "#]],
-        ),
-        (
-            "invariant i\n  never allow delete on public.* for anyone when not bounded",
-            expect![[r#"
-            0: `invariant` is not part of this version yet (rules are `allow`, `deny` and `mask` so far)
-        "#]],
-        ),
-        (
+    );
+}
+
+#[test]
+fn invariants_and_tests_are_checked() {
+    check_each(
+        &[
+            "invariant i\n  allow read for anyone",
+            "invariant i\n  never allow delete for anyone until 1 of g approve within 1 h",
+            "class c = a.b invariant i\n  always mask c for anyone when bounded",
+            "rule r never allow delete for anyone",
             "test \"t\" { schema \"shop.sql\" run \"SELECT 1\" expect allow }",
-            expect![[r#"
-            0: `test` is not part of this version yet (rules are `allow`, `deny` and `mask` so far)
+            "test \"t\" { as \"devin\" run \"SELECT 1\" }",
+            "test \"t\" { as \"devin\" expect allow }",
+            "test \"t\" { as \"devin\" run \"SELECT 1\" expect allow by r }",
+            "test \"t\" { as \"devin\" run \"SELECT 1\" expect alow }",
+            "test \"t\" { as robot \"devin\" run \"SELECT 1\" expect allow }",
+            "test \"t\" { as \"devin\" at \"yesterday\" run \"SELECT 1\" expect allow }",
+            "test \"t\" { as \"devin\" given estimated = 3 run \"SELECT 1\" expect allow }",
+        ],
+        expect![[r#"
+            invariant i   allow read for anyone
+              14: an invariant does nothing of its own (it claims `always mask CLASSES` or `never allow OPERATIONS`)
+            invariant i   never allow delete for anyone until 1 of g approve within 1 h
+              44: `until` does not go with `never allow` (only `hold` rules wait for approval)
+            class c = a.b invariant i   always mask c for anyone when bounded
+              58: `always mask` has no condition (leave it out, or claim less: `for` fewer groups)
+            rule r never allow delete for anyone
+              7: `never allow` is what an invariant claims (write `invariant NAME` in place of `rule NAME`, or leave the first word out)
+            test "t" { schema "shop.sql" run "SELECT 1" expect allow }
+              5: the test does not say who asks (add `as "devin@corp" in GROUP`)
+            test "t" { as "devin" run "SELECT 1" }
+              5: the test does not say what is expected (add `expect allow`, `expect hold` or `expect deny`)
+            test "t" { as "devin" expect allow }
+              5: the test does not say what is run (add `run "SELECT ..."`)
+            test "t" { as "devin" run "SELECT 1" expect allow by r }
+              53: unknown rule `r`
+            test "t" { as "devin" run "SELECT 1" expect alow }
+              44: unknown expectation `alow` (did you mean `allow`?)
+            test "t" { as robot "devin" run "SELECT 1" expect allow }
+              14: unknown kind of principal `robot` (known are `agent`, `human`, `service`)
+            test "t" { as "devin" at "yesterday" run "SELECT 1" expect allow }
+              25: `yesterday` is no moment (write `at "2026-03-01T09:00:00Z"` or `at "2026-03-01T09:00:00+01:00"`)
+            test "t" { as "devin" given estimated = 3 run "SELECT 1" expect allow }
+              28: unknown fact `estimated` (did you mean `estimated_rows`?)
         "#]],
-        ),
-        (
-            "rule r allow read for anyone when estimated_rows > 1_000",
-            expect![[r#"
-            34: `estimated_rows > 1_000` in a condition is not part of this version yet (conditions ask for `filtered` and `bounded` so far)
+    );
+}
+
+#[test]
+fn conditions_are_typed() {
+    let policies: Vec<String> = [
+        "estimated_row > 1_000",
+        "estimated_rows > many",
+        "principal.kind",
+        "principal.kind = robot",
+        "principal.kind in (agent, robot)",
+        "session.client_address in 10.0.0.0/40",
+        "time in mon to freitag zone \"Europe/Berlin\"",
+        "time in 09:00 to 25:00",
+        "time in mon zone \"Europe/Berln\"",
+        "session.application matches /psql(/",
+        "bounded by tenant_id = principal.claim.tenant",
+        "principal in analyst",
+        "statement.tables = hr.people",
+        "access.class = pii",
+        "tls = 1",
+        "principal.kind = agent and principal.kind = human",
+        "estimated_rows > 5 and estimated_rows < 3",
+        "time.weekday = mon and time.weekday = tue",
+    ]
+    .iter()
+    .map(|condition| {
+        format!("group analysts = \"a\" rule r allow read for analysts when {condition}")
+    })
+    .collect();
+    let policies: Vec<&str> = policies.iter().map(String::as_str).collect();
+    check_each(
+        &policies,
+        expect![[r#"
+            group analysts = "a" rule r allow read for analysts when estimated_row > 1_000
+              57: unknown attribute `estimated_row` (did you mean `estimated_rows`?)
+            group analysts = "a" rule r allow read for analysts when estimated_rows > many
+              74: `estimated_rows` is a whole number (written like this: `estimated_rows > 1_000`)
+            group analysts = "a" rule r allow read for analysts when principal.kind
+              57: `principal.kind` is one of human, agent, service, not yes or no (written like this: `principal.kind in (agent, service)`)
+            group analysts = "a" rule r allow read for analysts when principal.kind = robot
+              74: unknown principal kind `robot` (known are `agent`, `human`, `service`)
+            group analysts = "a" rule r allow read for analysts when principal.kind in (agent, robot)
+              83: unknown principal kind `robot` (known are `agent`, `human`, `service`)
+            group analysts = "a" rule r allow read for analysts when session.client_address in 10.0.0.0/40
+              83: `10.0.0.0/40` is no address and no network (write `10.0.0.0/8`, `192.168.1.7` or `fd00::/8`)
+            group analysts = "a" rule r allow read for analysts when time in mon to freitag zone "Europe/Berlin"
+              72: unknown day `freitag` (known are `fri`, `mon`, `sat`, `sun`, `thu`, `tue`, `wed`)
+            group analysts = "a" rule r allow read for analysts when time in 09:00 to 25:00
+              74: `25:00` is no time of day (times go from `00:00` to `24:00`)
+            group analysts = "a" rule r allow read for analysts when time in mon zone "Europe/Berln"
+              74: unknown time zone `Europe/Berln` (did you mean `Europe/Berlin`?)
+            group analysts = "a" rule r allow read for analysts when session.application matches /psql(/
+              85: `/psql(/` is not a regular expression (it must match a whole name, such as `/ssn|.*_ssn/`; the syntax is that of the Rust crate `regex`)
+            group analysts = "a" rule r allow read for analysts when bounded by tenant_id = principal.claim.tenant
+              80: unknown attribute `principal.claim.tenant` (did you mean `principal.claims.tenant`?)
+            group analysts = "a" rule r allow read for analysts when principal in analyst
+              70: unknown group `analyst` (did you mean `analysts`?)
+            group analysts = "a" rule r allow read for analysts when statement.tables = hr.people
+              76: `statement.tables` is a list of names (written like this: `statement.tables has hr.*`)
+            group analysts = "a" rule r allow read for analysts when access.class = pii
+              72: unknown class `pii` (declare it: `class pii = schema.relation.column`)
+            group analysts = "a" rule r allow read for analysts when tls = 1
+              63: `tls` is yes or no (written like this: `session.tls`)
+            group analysts = "a" rule r allow read for analysts when principal.kind = agent and principal.kind = human
+              57: `principal.kind = agent and principal.kind = human` can never be true (nothing satisfies all of it at once; did you mean `or`, or other values?)
+            group analysts = "a" rule r allow read for analysts when estimated_rows > 5 and estimated_rows < 3
+              57: `estimated_rows > 5 and estimated_rows < 3` can never be true (nothing satisfies all of it at once; did you mean `or`, or other values?)
+            group analysts = "a" rule r allow read for analysts when time.weekday = mon and time.weekday = tue
+              57: `time.weekday = mon and time.weekday = tue` can never be true (nothing satisfies all of it at once; did you mean `or`, or other values?)
         "#]],
-        ),
-        (
-            "rule r allow read for anyone when bounded by tenant_id = principal.claims.tenant",
-            expect![[r#"
-            34: `bounded by` in a condition is not part of this version yet (conditions ask for `filtered` and `bounded` so far)
-        "#]],
-        ),
-        (
-            "rule r allow read for anyone when principal.kind",
-            expect![[r#"
-            34: `principal.kind` in a condition is not part of this version yet (conditions ask for `filtered` and `bounded` so far)
-        "#]],
-        ),
-        (
-            "class c = a.b rule r mask c for anyone probing lookup",
-            expect![[r#"
-            47: `probing lookup` is not part of this version yet (write `probing deny`)
-        "#]],
-        ),
-        (
-            "class c = a.b rule r mask c for anyone with hash",
-            expect![[r#"
-            44: the mask `hash` is not part of this version yet (masks are `redact`, `null`, `last 4`, `first 4`, `keep domain` and `constant "text"`)
-        "#]],
-        ),
-        (
-            "class c = a.b rule r mask c for anyone with round to 10",
-            expect![[r#"
-            44: the mask `round to` is not part of this version yet (masks are `redact`, `null`, `last 4`, `first 4`, `keep domain` and `constant "text"`)
-        "#]],
-        ),
-        (
-            "class c = a.b rule r mask c for anyone when bounded",
-            expect![[r#"
-            39: `when` on a mask is not part of this version yet (a mask holds for whomever it is for, whatever the statement)
-        "#]],
-        ),
-    ] {
-        check_short(text, expected);
-    }
+    );
 }
 
 #[test]
@@ -214,8 +323,8 @@ fn names_are_checked() {
         (
             "rule r allow read for anyone satisfies nist.AC-3",
             expect![[r#"
-            39: unknown controls alias `nist`
-        "#]],
+                39: unknown controls alias `nist` (declare it: `controls nist = nist-800-53`)
+            "#]],
         ),
         (
             "controls n = nist-ai-rmf rule r allow read for anyone satisfies n.GOVERN 1.3",
@@ -226,8 +335,8 @@ fn names_are_checked() {
         (
             "rule r allow read for agents",
             expect![[r#"
-            22: unknown group `agents`
-        "#]],
+                22: unknown group `agents` (declare it: `group agents = "its-name-in-the-token"`)
+            "#]],
         ),
         (
             "group agents = \"a\" rule r allow read for anyone except agent",
@@ -256,8 +365,8 @@ fn names_are_checked() {
         (
             "class pii = a.b.ssn rule r mask pii for anyone with last",
             expect![[r#"
-            52: `last` is not written like this (masks are `redact`, `null`, `last 4`, `first 4`, `keep domain` and `constant "text"`)
-        "#]],
+                52: `last` is not written like this (behind `last` stands N, from 1 to 65535)
+            "#]],
         ),
         (
             "class pii = a.b.ssn rule r mask pii for anyone with last 0",
@@ -268,14 +377,14 @@ fn names_are_checked() {
         (
             "class pii = a.b.ssn rule r mask pii for anyone probing maybe",
             expect![[r#"
-            55: unknown way of probing `maybe` (known are `allow`, `deny`)
-        "#]],
+                55: unknown way of probing `maybe` (known are `allow`, `deny`, `lookup`)
+            "#]],
         ),
         (
             "rule r allow read for anyone when bound",
             expect![[r#"
-            34: unknown attribute `bound` (known are `bounded`, `filtered`)
-        "#]],
+                34: unknown attribute `bound` (did you mean `bounded`?)
+            "#]],
         ),
         (
             "exclude baselin",
@@ -294,9 +403,9 @@ fn rules_are_whole() {
         (
             "rule r",
             expect![[r#"
-            5: rule `r` does not say for whom (add `for anyone`, or `for` and groups)
-            5: rule `r` does nothing (add `allow`, `deny` or `mask`)
-        "#]],
+                5: rule `r` does not say for whom (add `for anyone`, or `for` and groups)
+                5: rule `r` does nothing (add one of `allow`, `deny`, `hold`, `mask`, `limit`, `record`)
+            "#]],
         ),
         (
             "rule r allow read",
@@ -307,56 +416,50 @@ fn rules_are_whole() {
         (
             "rule r for anyone",
             expect![[r#"
-            5: rule `r` does nothing (add `allow`, `deny` or `mask`)
-        "#]],
+                5: rule `r` does nothing (add one of `allow`, `deny`, `hold`, `mask`, `limit`, `record`)
+            "#]],
         ),
         (
             "rule r allow read deny write for anyone",
             expect![[r#"
-            18: a second effect in one rule (write a rule of its own for it)
-        "#]],
+                18: a second effect in one rule (write a second rule for it)
+            "#]],
         ),
         (
             "rule r allow read for anyone for anyone",
             expect![[r#"
-            29: a second `for` in one rule (write a rule of its own for it)
-        "#]],
+                29: a second `for` in one rule (write a second rule for it)
+            "#]],
         ),
         (
             "rule r allow read for anyone with redact",
             expect![[r#"
-            29: `with` is for masks (only `mask` rules transform values)
-        "#]],
-        ),
-        (
-            "rule r allow read on a.b.c for anyone",
-            expect![[r#"
-            21: a rule is about whole relations (write `schema.relation`; for columns, declare a class and mask it)
-        "#]],
+                29: `with` does not go with `allow` (only `mask` rules transform values)
+            "#]],
         ),
         (
             "class c =",
             expect![[r#"
-            0: a class with no columns (a class lists columns: `class pii = public.customers.{ssn, email}`)
-        "#]],
+                9: the `class` declaration ends too early (written like this: `class pii = public.customers.{ssn, email}, *.*./.*_iban/, cards`)
+            "#]],
         ),
         (
             "class c = a",
             expect![[r#"
-            10: a class is made of columns (write `schema.relation.column`, or `schema.relation` for all its columns)
-        "#]],
+                10: unknown class `a` (did you mean `c`? a class is made of columns (`schema.relation.column`, or `schema.relation` for all of its columns) and of other classes)
+            "#]],
         ),
         (
             "class c = a.{}",
             expect![[r#"
-            13: `}` is not expected here (expected a name or a text in quotes)
-        "#]],
+                13: `}` is not expected here (written like this: `class pii = public.customers.{ssn, email}, *.*./.*_iban/, cards`)
+            "#]],
         ),
         (
             "group g = agents",
             expect![[r#"
-            10: `agents` is not expected here (expected a text in quotes)
-        "#]],
+                10: unknown group `agents` (the issuer's names of groups are written in quotes: `"agents"`)
+            "#]],
         ),
         (
             "class c = a.b.{x, y} rule r mask c for anyone with x: null, x: redact, otherwise null, otherwise redact",
@@ -382,44 +485,41 @@ fn text_that_is_no_policy() {
         (
             "allow read for anyone",
             expect![[r#"
-            0: `allow` begins no declaration (a file is made of `controls`, `group`, `class`, `rule` and `exclude`)
-        "#]],
+                0: `allow` begins no declaration (a clause is part of a rule: write `rule NAME` before `allow`)
+            "#]],
         ),
         (
             "rule r ; allow read for anyone",
             expect![[r#"
-            7: nothing in the language looks like this
-        "#]],
+                7: nothing in the language looks like this (nothing separates clauses: leave the `;` out)
+            "#]],
         ),
         (
             "rule r allow read for anyone because \"open\nrule s allow raed for anyone",
             expect![[r#"
-            36: the declaration ends too early (expected a text in quotes)
-            37: a text is not closed on its line
-            56: unknown operation `raed` (did you mean `read`?)
-        "#]],
+                36: the `because` clause ends too early (written like this: `because "schema changes go through migrations"`)
+                37: a text is not closed on its line
+                56: unknown operation `raed` (did you mean `read`?)
+            "#]],
         ),
         (
             "rule r allow read on public.{a, b for anyone\nrule s allow raed for anyone",
             expect![[r#"
-            34: `for` is not expected here (expected `,` or `}`)
-            45: `rule` is not expected here
-            58: unknown operation `raed` (did you mean `read`?)
-            63: a second `for` in one rule (write a rule of its own for it)
-        "#]],
+                34: `for` is not expected here (written like this: `on public.orders, hr.*`)
+                58: unknown operation `raed` (did you mean `read`?)
+            "#]],
         ),
         (
             "rule r allow read for anyone extra words here satisfies",
             expect![[r#"
-            29: `extra` is not expected here
-            55: the declaration ends too early (expected a name)
-        "#]],
+                29: `extra` is not expected here (written like this: `for agents, analysts except privacy`)
+            "#]],
         ),
         (
             "}}}}",
             expect![[r#"
-            0: `}` begins no declaration (a file is made of `controls`, `group`, `class`, `rule` and `exclude`)
-        "#]],
+                0: `}` begins no declaration (a file is made of `controls`, `group`, `class`, `rule`, `invariant`, `test`, `exclude`, `observe`)
+            "#]],
         ),
     ] {
         check_short(text, expected);

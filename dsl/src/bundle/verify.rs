@@ -163,7 +163,7 @@ impl VerifiedBundle {
             .into());
         }
         sources.extend(more);
-        compile_as(&sources, self.digest().clone())
+        compile_as(&sources, self.digest().clone(), None)
             .map_err(|diagnostics| LoadError::Invalid { diagnostics }.into())
     }
 }

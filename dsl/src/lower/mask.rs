@@ -7,58 +7,82 @@ use provost_engine::{
         condition::Condition,
         rule::{ColumnPattern, Mask, Probing},
     },
+    transform::DateUnit,
     verdict,
 };
 
-use super::symbols::Symbols;
+use super::{Check, schema};
 use crate::{
-    ast::{Argument, Name, PatternName, Transform, With, WithOf},
-    diagnostic::{Diagnostic, File},
+    ast::{Argument, Name, PatternName, Span, Transform, With, WithOf},
+    vocabulary::{self, PROBINGS},
 };
 
-/// The transforms of this version, as they are written.
-const TRANSFORMS: &[&str] = &["redact", "null", "last", "first", "keep domain", "constant"];
-/// Transforms of the language that are not there yet.
-const TRANSFORMS_ABSENT: &[&str] = &["hash", "tokenize", "round to", "truncate date"];
+/// How many lookups an hour `probing lookup` lets through where the policy names no number (ruling 2).
+const LOOKUPS_DEFAULT: u32 = 20;
+
+/// The clauses of a mask.
+pub(super) struct Written<'w> {
+    pub(super) classes: &'w [Name],
+    pub(super) with: &'w [With],
+    pub(super) probing: Option<(&'w Name, Option<&'w (Name, Name)>)>,
+    pub(super) condition: Condition,
+}
 
 /// Lowers a mask. Without `with`, or where it says nothing of a column, the column is redacted.
-pub(super) fn lower(
-    classes: &[Name],
-    with: &[With],
-    probing: Option<&Name>,
-    file: &File,
-    symbols: &Symbols<'_>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Mask {
+pub(super) fn lower(written: Written<'_>, check: &mut Check<'_, '_>) -> Mask {
+    let Written {
+        classes,
+        with,
+        probing,
+        condition,
+    } = written;
     let mut mask = Mask {
         classes: Vec::new(),
         transforms: BTreeMap::new(),
         otherwise: verdict::Transform::Redact,
-        condition: Condition::Always,
-        probing: probing.map_or(Probing::Deny, |word| lower_probing(word, file, diagnostics)),
+        condition,
+        probing: probing.map_or(Probing::Deny, |(way, budget)| {
+            lower_probing(way, budget, check)
+        }),
     };
     let mut patterns: Vec<&ColumnPattern> = Vec::new();
+    let mut all_resolved = true;
     for class in classes {
-        if let Some(columns) = symbols.class(class, file, diagnostics) {
-            mask.classes.push(Arc::from(&*class.value));
-            patterns.extend(columns);
+        match check.symbols.class(class, check.file, check.diagnostics) {
+            Some(columns) => {
+                let name: Arc<str> = Arc::from(&*class.value);
+                if mask.classes.contains(&name) {
+                    check.warn(
+                        &class.span,
+                        format!("`{name}` is listed already"),
+                        "says nothing new",
+                        Some("leave it out"),
+                    );
+                    continue;
+                }
+                mask.classes.push(name);
+                patterns.extend(columns);
+            }
+            None => all_resolved = false,
         }
     }
-    let all_resolved = mask.classes.len() == classes.len();
-    let mut otherwise_seen = false;
+    mask.classes.sort_unstable();
+    let mut spans: BTreeMap<Arc<str>, &Span> = BTreeMap::new();
+    let mut otherwise: Option<&Span> = None;
     for With { of, transform } in with {
-        let Some(lowered) = lower_transform(transform, file, diagnostics) else {
+        let Some(lowered) = lower_transform(transform, of, check) else {
             continue;
         };
         match of {
             WithOf::Column(column) => {
-                if all_resolved {
-                    check_column(column, &patterns, file, diagnostics);
+                if all_resolved && !patterns.is_empty() {
+                    check_column(column, &patterns, check);
                 }
                 let key: Arc<str> = Arc::from(column.text.to_lowercase());
+                spans.insert(Arc::clone(&key), &transform.span);
                 if mask.transforms.insert(key, lowered).is_some() {
                     let message = format!("two transforms for column `{}`", column.text);
-                    diagnostics.push(file.error(&column.span, message, "named again"));
+                    check.error(&column.span, message, "named again");
                 }
             }
             WithOf::Otherwise(_) | WithOf::All => {
@@ -67,28 +91,25 @@ pub(super) fn lower(
                     WithOf::Column(_) | WithOf::All => &transform.span,
                 };
                 if matches!(of, WithOf::All) && with.len() > 1 {
-                    let error =
-                        file.error(span, "a transform without a column", "for which column?");
-                    diagnostics.push(error.with_help(
+                    check.error_with_help(
+                        span,
+                        "a transform without a column",
+                        "for which column?",
                         "write `column: transform`, or `otherwise transform` for the rest",
-                    ));
-                } else if std::mem::replace(&mut otherwise_seen, true) {
-                    diagnostics.push(file.error(span, "`otherwise` twice", "said again"));
+                    );
+                } else if otherwise.replace(&transform.span).is_some() {
+                    check.error(span, "`otherwise` twice", "said again");
                 }
                 mask.otherwise = lowered;
             }
         }
     }
+    schema::check_mask(&mask, &patterns, &spans, otherwise, check);
     mask
 }
 
 /// A transform for a column that no pattern of the classes can match is a slip.
-fn check_column(
-    column: &PatternName,
-    patterns: &[&ColumnPattern],
-    file: &File,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
+fn check_column(column: &PatternName, patterns: &[&ColumnPattern], check: &mut Check<'_, '_>) {
     let name = column.text.to_lowercase();
     if !patterns
         .iter()
@@ -99,42 +120,59 @@ fn check_column(
             .filter_map(|pattern| pattern.column.as_exact())
             .map(|name| &**name);
         let message = format!("column `{}` is not in the masked classes", column.text);
-        diagnostics.push(
-            file.error(&column.span, message, "no such column")
-                .with_nearest(&column.text, known),
+        let error = check.file.error(&column.span, message, "no such column");
+        check
+            .diagnostics
+            .push(error.with_nearest(&column.text, known));
+    }
+}
+
+fn lower_probing(way: &Name, budget: Option<&(Name, Name)>, check: &mut Check<'_, '_>) -> Probing {
+    if let Some((number, _)) = budget
+        && way.value != "lookup"
+    {
+        check.error_with_help(
+            &number.span,
+            format!("`probing {}` has no number", way.value),
+            "not expected here",
+            "only lookups are counted: `probing lookup 20 per hour`",
         );
+        return Probing::Deny;
+    }
+    match (&*way.value, budget) {
+        ("deny", _) => Probing::Deny,
+        ("allow", _) => Probing::Allow,
+        ("lookup", None) => Probing::Lookup {
+            per_hour: LOOKUPS_DEFAULT,
+        },
+        ("lookup", Some((number, span))) => {
+            if span.value != "hour" {
+                check.unknown(
+                    "span of time",
+                    &span.span,
+                    &span.value,
+                    ["hour"].into_iter(),
+                );
+            }
+            let per_hour = check
+                .amount(number, "lookups")
+                .and_then(|amount| u32::try_from(amount).ok())
+                .unwrap_or(LOOKUPS_DEFAULT);
+            Probing::Lookup { per_hour }
+        }
+        (other, _) => {
+            let known = PROBINGS.iter().map(|entry| entry.name);
+            check.unknown("way of probing", &way.span, other, known);
+            Probing::Deny
+        }
     }
 }
 
-fn lower_probing(word: &Name, file: &File, diagnostics: &mut Vec<Diagnostic>) -> Probing {
-    match &*word.value {
-        "deny" => Probing::Deny,
-        "allow" => Probing::Allow,
-        "lookup" => {
-            let error = file.error(
-                &word.span,
-                "`probing lookup` is not part of this version yet",
-                "needs budgets",
-            );
-            diagnostics.push(error.with_help("write `probing deny`"));
-            Probing::Deny
-        }
-        other => {
-            let error = file.error(
-                &word.span,
-                format!("unknown way of probing `{other}`"),
-                "no such way",
-            );
-            diagnostics.push(error.with_nearest(other, ["deny", "allow"].into_iter()));
-            Probing::Deny
-        }
-    }
-}
-
-fn lower_transform(
+/// Lowers a transform as a mask or a test names it.
+pub(super) fn lower_transform(
     transform: &Transform,
-    file: &File,
-    diagnostics: &mut Vec<Diagnostic>,
+    of: &WithOf,
+    check: &mut Check<'_, '_>,
 ) -> Option<verdict::Transform> {
     let Transform {
         words,
@@ -144,55 +182,84 @@ fn lower_transform(
     match (&*words.value, argument) {
         ("redact", None) => Some(verdict::Transform::Redact),
         ("null", None) => Some(verdict::Transform::Null),
+        ("hash", None) => Some(verdict::Transform::Hash),
+        ("tokenize", None) => Some(verdict::Transform::Tokenize),
         ("keep domain", None) => Some(verdict::Transform::KeepDomain),
         ("last", Some(Argument::Number(number))) => {
-            count(number, file, diagnostics).map(verdict::Transform::Last)
+            count(number, check).map(verdict::Transform::Last)
         }
         ("first", Some(Argument::Number(number))) => {
-            count(number, file, diagnostics).map(verdict::Transform::First)
+            count(number, check).map(verdict::Transform::First)
         }
         ("constant", Some(Argument::Text(text))) => {
             Some(verdict::Transform::Constant(Arc::from(&*text.value)))
         }
-        (known, _) if TRANSFORMS.contains(&known) => {
-            let error = file.error(
+        ("round to", Some(Argument::Number(number))) => match number.value.parse() {
+            Ok(granularity) => Some(verdict::Transform::RoundTo(granularity)),
+            Err(why) => {
+                let why: provost_engine::transform::GranularityError = why;
+                let message = format!("`{}` is nothing to round to", number.value);
+                check.error(&number.span, message, why.to_string());
+                None
+            }
+        },
+        ("truncate date", Some(Argument::Word(unit))) => {
+            let found = DateUnit::from_name(&unit.value);
+            if found.is_none() {
+                let known = DateUnit::ALL.iter().map(|unit| unit.name());
+                check.unknown("part of a date", &unit.span, &unit.value, known);
+            }
+            found.map(verdict::Transform::TruncateDate)
+        }
+        (known, _) if vocabulary::masks().any(|mask| mask.name == known) => {
+            let argument = vocabulary::masks()
+                .find(|mask| mask.name == known)
+                .map(|mask| mask.argument)
+                .unwrap_or_default();
+            let help = if argument.is_empty() {
+                format!("write `{known}` alone")
+            } else {
+                format!("behind `{known}` stands {argument}")
+            };
+            check.error_with_help(
                 span,
                 format!("`{known}` is not written like this"),
                 "wrong argument",
+                help,
             );
-            diagnostics.push(error.with_help(HOW));
-            None
-        }
-        (absent, _) if TRANSFORMS_ABSENT.contains(&absent) => {
-            let error = file.error(
-                &words.span,
-                format!("the mask `{absent}` is not part of this version yet"),
-                "not there yet",
-            );
-            diagnostics.push(error.with_help(HOW));
             None
         }
         (unknown, _) => {
-            let error = file.error(
-                &words.span,
-                format!("unknown mask `{unknown}`"),
-                "no such mask",
-            );
-            diagnostics.push(error.with_nearest(unknown, TRANSFORMS.iter().copied()));
+            report_unknown(unknown, &words.span, of, check);
             None
         }
     }
 }
 
-const HOW: &str =
-    "masks are `redact`, `null`, `last 4`, `first 4`, `keep domain` and `constant \"text\"`";
+fn report_unknown(unknown: &str, span: &Span, of: &WithOf, check: &mut Check<'_, '_>) {
+    let error = check
+        .file
+        .error(span, format!("unknown mask `{unknown}`"), "no such mask");
+    let known: Vec<&str> = vocabulary::masks().map(|mask| mask.name).collect();
+    let meant = vocabulary::nearest_mask(unknown);
+    let error = match meant {
+        Some(meant) => error.with_help(format!("did you mean `{meant}`?")),
+        None if matches!(of, WithOf::All)
+            && crate::diagnostic::nearest(unknown, &["otherwise"]).is_some() =>
+        {
+            error.with_help("did you mean `otherwise`?")
+        }
+        None => error.with_help(format!("masks are {}", crate::diagnostic::quoted(&known))),
+    };
+    check.diagnostics.push(error);
+}
 
-fn count(number: &Name, file: &File, diagnostics: &mut Vec<Diagnostic>) -> Option<u16> {
+fn count(number: &Name, check: &mut Check<'_, '_>) -> Option<u16> {
     match number.value.parse::<u16>() {
         Ok(count) if count > 0 => Some(count),
         Ok(_) | Err(_) => {
             let message = format!("`{}` is no number of characters", number.value);
-            diagnostics.push(file.error(&number.span, message, "between 1 and 65535"));
+            check.error(&number.span, message, "between 1 and 65535");
             None
         }
     }

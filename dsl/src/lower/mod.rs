@@ -2,20 +2,34 @@
 //!
 //! Never drops a rule that has a mistake: any error means that nothing is compiled.
 
+mod condition;
+mod contradiction;
+mod invariant;
+mod limit;
 mod mask;
+mod operations;
 mod pattern;
 mod rule;
+mod schema;
+mod subjects;
 mod symbols;
+mod test;
+mod time;
+mod value;
+
+use std::sync::Arc;
 
 use provost_engine::{
-    graph::rule::{Mode, Rule, RuleSet},
+    catalog::Catalog,
+    graph::rule::{Invariant, Mode, Rule, RuleSet},
     verdict::BundleDigest,
 };
 
 use self::symbols::Symbols;
 use crate::{
-    ast::Item,
+    ast::{Control, Item, Name, Span},
     diagnostic::{Diagnostic, File},
+    testing::PolicyTest,
 };
 
 /// A parsed file.
@@ -25,33 +39,156 @@ pub(crate) struct Parsed {
     pub(crate) items: Vec<Item>,
 }
 
+/// What a set comes to.
+#[derive(Debug)]
+pub(crate) struct Lowered {
+    pub(crate) set: RuleSet,
+    pub(crate) tests: Vec<PolicyTest>,
+}
+
+/// What checking a declaration needs at hand.
+struct Check<'c, 'a> {
+    file: &'c File,
+    symbols: &'c Symbols<'a>,
+    schema: Option<&'c Catalog>,
+    diagnostics: &'c mut Vec<Diagnostic>,
+}
+
+impl Check<'_, '_> {
+    /// Reports an error.
+    fn error(&mut self, span: &Span, message: impl Into<String>, label: impl Into<String>) {
+        let error = self.file.error(span, message, label);
+        self.diagnostics.push(error);
+    }
+
+    /// Reports an error with what to do about it.
+    fn error_with_help(
+        &mut self,
+        span: &Span,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let error = self.file.error(span, message, label).with_help(help);
+        self.diagnostics.push(error);
+    }
+
+    /// Reports an unknown word with the nearest known one, or all of them.
+    fn unknown<'k>(
+        &mut self,
+        what: &str,
+        span: &Span,
+        written: &str,
+        known: impl Iterator<Item = &'k str>,
+    ) {
+        let error = self.file.error(
+            span,
+            format!("unknown {what} `{written}`"),
+            format!("no such {what}"),
+        );
+        self.diagnostics.push(error.with_nearest(written, known));
+    }
+
+    /// Reports what is probably not meant.
+    fn warn(
+        &mut self,
+        span: &Span,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: Option<&str>,
+    ) {
+        let warning = self.file.warning(span, message, label);
+        self.diagnostics.push(match help {
+            Some(help) => warning.with_help(help),
+            None => warning,
+        });
+    }
+
+    /// What stands there, on one line.
+    fn written(&self, span: &Span) -> String {
+        self.file
+            .text(span)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// A control's id in evidence: `nist-800-53:AC-3(11)`.
+    fn control(&mut self, control: &Control) -> Option<Arc<str>> {
+        self.symbols.control(control, self.file, self.diagnostics)
+    }
+
+    /// The issuer's names of a group.
+    fn group(&mut self, name: &Name) -> Option<&symbols::GroupNames> {
+        self.symbols.group(name, self.file, self.diagnostics)
+    }
+
+    /// How many errors there are so far.
+    fn errors(&self) -> usize {
+        self.diagnostics.iter().filter(|one| one.is_error()).count()
+    }
+}
+
 /// Resolves and checks a whole set. Errors and warnings go to `diagnostics`; the rules are whole only without errors.
 pub(crate) fn lower(
     files: &[Parsed],
     digest: BundleDigest,
+    schema: Option<&Catalog>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> RuleSet {
+) -> Lowered {
     let symbols = Symbols::gather(files, diagnostics);
     let mut rules: Vec<Rule> = Vec::new();
+    let mut invariants: Vec<Invariant> = Vec::new();
+    let mut tests: Vec<PolicyTest> = Vec::new();
+    let mut mode = Mode::Enforce;
     for parsed in files {
+        let mut check = Check {
+            file: &parsed.file,
+            symbols: &symbols,
+            schema,
+            diagnostics,
+        };
         for item in &parsed.items {
-            if let Item::Rule { name, clauses } = item {
-                rules.extend(rule::lower(
-                    name,
-                    clauses,
-                    &parsed.file,
-                    &symbols,
-                    diagnostics,
-                ));
+            match item {
+                Item::Rule { name, clauses } => {
+                    rules.extend(rule::lower(name, clauses, &mut check))
+                }
+                Item::Invariant { name, clauses } => {
+                    invariants.extend(invariant::lower(name, clauses, &mut check));
+                }
+                Item::Test { name, steps } => tests.extend(test::lower(name, steps, &mut check)),
+                Item::Observe(what) if what.value == "everything" => mode = Mode::Observe,
+                Item::Observe(what) => check.error_with_help(
+                    &what.span,
+                    format!("`observe {}` is not known", what.value),
+                    "not known",
+                    "write `observe everything`; for one rule, `observe` is a clause of its own",
+                ),
+                Item::Class { name, patterns } => {
+                    schema::check_class(name, patterns, &mut check);
+                }
+                Item::Controls { .. } | Item::Group { .. } | Item::Exclude(_) | Item::Unread(_) => {
+                }
             }
         }
     }
-    symbols.warn_unused(diagnostics);
-    RuleSet {
-        digest,
-        mode: Mode::Enforce,
-        invariants: Vec::new(),
-        classes: symbols.classes(),
-        rules,
+    // What could not be read may have used anything.
+    if !files
+        .iter()
+        .any(|parsed| parsed.items.iter().any(crate::parser::is_partly_unread))
+    {
+        symbols.warn_unused(diagnostics);
+    }
+    rules.sort_by(|left, right| left.name.cmp(&right.name));
+    invariants.sort_by(|left, right| left.name.cmp(&right.name));
+    Lowered {
+        set: RuleSet {
+            digest,
+            mode,
+            classes: symbols.classes(),
+            rules,
+            invariants,
+        },
+        tests,
     }
 }

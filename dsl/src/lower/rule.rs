@@ -5,138 +5,54 @@ use std::{collections::BTreeSet, sync::Arc};
 use provost_engine::{
     facts::Operation,
     graph::{
-        condition::{self, Flag, Test},
-        rule::{self, Effect, Mode, Operations, Rule, Scope, Subjects},
+        condition::Condition,
+        rule::{Effect, Hold, Mode, Operations, Rule, Scope},
     },
+    verdict::HeldTransaction,
 };
 
-use super::{mask, pattern, symbols::Symbols};
+use super::{
+    Check,
+    condition::{self, Place},
+    contradiction, limit, mask, operations, subjects,
+};
 use crate::{
-    ast::{Audience, Clause, ClauseKind, Condition, Control, Name, Pattern, Span, With},
-    diagnostic::{Diagnostic, File},
+    ast::{
+        self, Always, ApprovalItem, Audience, Clause, ClauseKind, Control, LimitItem, Name,
+        Pattern, Span, Verb, With,
+    },
+    vocabulary,
 };
-
-/// Sets of operations, with what is in them. `opaque` is in none: whoever allows it says so.
-pub(crate) const SETS: &[(&str, &[Operation])] = &[
-    (
-        "write",
-        &[
-            Operation::Insert,
-            Operation::Update,
-            Operation::Delete,
-            Operation::Truncate,
-            Operation::CopyFrom,
-        ],
-    ),
-    (
-        "ddl",
-        &[Operation::Create, Operation::Alter, Operation::Drop],
-    ),
-    ("admin", &[Operation::Grant, Operation::Maintain]),
-    (
-        "any",
-        &[
-            Operation::Read,
-            Operation::Insert,
-            Operation::Update,
-            Operation::Delete,
-            Operation::Truncate,
-            Operation::Create,
-            Operation::Alter,
-            Operation::Drop,
-            Operation::Grant,
-            Operation::Call,
-            Operation::CopyTo,
-            Operation::CopyFrom,
-            Operation::Session,
-            Operation::Transaction,
-            Operation::Listen,
-            Operation::Maintain,
-            Operation::Lock,
-        ],
-    ),
-];
-
-/// Attributes of the language that conditions can't ask for yet.
-const ATTRIBUTES_ABSENT: &[&str] = &[
-    "principal",
-    "session",
-    "statement",
-    "access",
-    "time",
-    "kind",
-    "limit",
-    "tables",
-    "functions",
-    "opaque",
-    "estimated_rows",
-    "novel",
-    "in_transaction",
-    "parameters",
-    "schema",
-    "relation",
-    "column",
-    "operation",
-    "use",
-    "id",
-    "groups",
-    "claims",
-    "on_behalf_of",
-    "target",
-    "database",
-    "role",
-    "client_address",
-    "application",
-    "tls",
-    "authentication",
-    "weekday",
-    "hour",
-    "zone",
-];
 
 /// Lowers a rule; `None` if it has a mistake (which was reported).
-pub(super) fn lower(
-    name: &Name,
-    clauses: &[Clause],
-    file: &File,
-    symbols: &Symbols<'_>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Rule> {
-    let before = diagnostics.len();
-    let parts = Parts::gather(clauses, file, diagnostics);
+pub(super) fn lower(name: &Name, clauses: &[Clause], check: &mut Check<'_, '_>) -> Option<Rule> {
+    let before = check.errors();
+    let parts = Parts::gather(clauses, "rule", check);
     // A clause that could not be read may have been the effect or the `for`: say nothing of what else is missing.
     let unread = clauses
         .iter()
         .any(|clause| clause.kind == ClauseKind::Error);
-    let controls = parts
-        .controls
-        .iter()
-        .filter_map(|control| symbols.control(control, file, diagnostics));
-    let controls: BTreeSet<Arc<str>> = controls.collect();
+    let controls = controls(&parts.controls, check);
     let subjects = parts
         .subjects
-        .map(|(audience, except)| subjects(audience, except, file, symbols, diagnostics));
+        .map(|(audience, except)| subjects::lower(audience, except, check));
     if subjects.is_none() && !unread {
-        let error = file.error(
-            &name.span,
-            format!("rule `{}` does not say for whom", name.value),
-            "no `for`",
-        );
-        diagnostics.push(error.with_help("add `for anyone`, or `for` and groups"));
+        subjects::missing("rule", name, check);
     }
     if parts.effect.is_none() && !unread {
-        let error = file.error(
+        let effects: Vec<&str> = vocabulary::EFFECTS.iter().map(|one| one.name).collect();
+        check.error_with_help(
             &name.span,
             format!("rule `{}` does nothing", name.value),
             "no effect",
+            format!("add one of {}", crate::diagnostic::quoted(&effects)),
         );
-        diagnostics.push(error.with_help("add `allow`, `deny` or `mask`"));
     }
     let effect = parts
         .effect
         .as_ref()
-        .map(|(effect, _)| parts.lower_effect(effect, file, symbols, diagnostics));
-    if unread || diagnostics.iter().skip(before).any(Diagnostic::is_error) {
+        .and_then(|(effect, span)| parts.lower_effect(effect, span, unread, check));
+    if unread || check.errors() > before {
         return None;
     }
     Some(Rule {
@@ -144,229 +60,277 @@ pub(super) fn lower(
         effect: effect?,
         subjects: subjects?,
         because: parts.because.map(|text| Arc::from(&*text.value)),
-        controls: controls.into_iter().collect(),
-        mode: Mode::Enforce,
+        controls,
+        mode: if parts.observe {
+            Mode::Observe
+        } else {
+            Mode::Enforce
+        },
     })
 }
 
-/// The effect as written.
-enum Written<'a> {
-    Allow(&'a [Name], &'a [Pattern]),
-    Deny(&'a [Name], &'a [Pattern]),
-    Mask(&'a [Name]),
+/// Control ids, sorted, each once.
+pub(super) fn controls(written: &[&Control], check: &mut Check<'_, '_>) -> Vec<Arc<str>> {
+    let mut controls: BTreeSet<Arc<str>> = BTreeSet::new();
+    for control in written {
+        if let Some(id) = check.control(control)
+            && !controls.insert(id)
+        {
+            check.warn(
+                &control.id.span,
+                format!("`{}` is listed already", control.id.value),
+                "says nothing new",
+                Some("leave it out"),
+            );
+        }
+    }
+    controls.into_iter().collect()
 }
 
-/// The clauses of a rule, each at most once (`satisfies` adds up).
+/// The effect as written.
+#[derive(Clone, Copy)]
+pub(super) enum Written<'a> {
+    Access(Verb, &'a [Name], &'a [Pattern]),
+    Mask(Always, &'a [Name]),
+    Limit(&'a [LimitItem], &'a [Pattern]),
+    Record(&'a Name, &'a [Pattern]),
+}
+
+impl Written<'_> {
+    /// The word that it begins with.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Access(Verb::Allow, ..) => "allow",
+            Self::Access(Verb::Deny, ..) => "deny",
+            Self::Access(Verb::Hold, ..) => "hold",
+            Self::Access(Verb::NeverAllow, ..) => "never allow",
+            Self::Mask(Always::Effect, _) => "mask",
+            Self::Mask(Always::Claim, _) => "always mask",
+            Self::Limit(..) => "limit",
+            Self::Record(..) => "record",
+        }
+    }
+
+    fn is_claim(&self) -> bool {
+        matches!(
+            self,
+            Self::Access(Verb::NeverAllow, ..) | Self::Mask(Always::Claim, _)
+        )
+    }
+}
+
+/// `probing` as written: the way, its number and span of time, and where it stands.
+type Probing<'a> = (&'a Name, Option<&'a (Name, Name)>, &'a Span);
+
+/// The clauses of a rule or an invariant, each at most once (`satisfies` adds up).
 #[derive(Default)]
-struct Parts<'a> {
-    effect: Option<(Written<'a>, &'a Span)>,
-    subjects: Option<(&'a Audience, &'a [Name])>,
-    condition: Option<(&'a Condition, &'a Span)>,
-    with: Option<(&'a [With], &'a Span)>,
-    probing: Option<(&'a Name, &'a Span)>,
-    because: Option<&'a Name>,
-    controls: Vec<&'a Control>,
+pub(super) struct Parts<'a> {
+    pub(super) effect: Option<(Written<'a>, &'a Span)>,
+    pub(super) subjects: Option<(&'a Audience, &'a [Name])>,
+    pub(super) condition: Option<(&'a ast::Condition, &'a Span)>,
+    pub(super) until: Option<(&'a [ApprovalItem], Option<&'a Name>, &'a Span)>,
+    pub(super) with: Option<(&'a [With], &'a Span)>,
+    pub(super) probing: Option<Probing<'a>>,
+    pub(super) because: Option<&'a Name>,
+    pub(super) controls: Vec<&'a Control>,
+    pub(super) observe: bool,
+    pub(super) observe_span: Option<&'a Span>,
 }
 
 impl<'a> Parts<'a> {
-    fn gather(clauses: &'a [Clause], file: &File, diagnostics: &mut Vec<Diagnostic>) -> Self {
+    pub(super) fn gather(clauses: &'a [Clause], within: &str, check: &mut Check<'_, '_>) -> Self {
         let mut parts = Self::default();
         for Clause { kind, span } in clauses {
-            let again = match kind {
-                ClauseKind::Allow { operations, on } => parts
-                    .effect
-                    .replace((Written::Allow(operations, on), span))
-                    .map(|_| "effect"),
-                ClauseKind::Deny { operations, on } => parts
-                    .effect
-                    .replace((Written::Deny(operations, on), span))
-                    .map(|_| "effect"),
-                ClauseKind::Mask { classes } => parts
-                    .effect
-                    .replace((Written::Mask(classes), span))
-                    .map(|_| "effect"),
-                ClauseKind::For { audience, except } => {
-                    parts.subjects.replace((audience, except)).map(|_| "`for`")
-                }
-                ClauseKind::When(condition) => {
-                    parts.condition.replace((condition, span)).map(|_| "`when`")
-                }
-                ClauseKind::With(with) => parts.with.replace((with, span)).map(|_| "`with`"),
-                ClauseKind::Probing(word) => {
-                    parts.probing.replace((word, span)).map(|_| "`probing`")
-                }
-                ClauseKind::Because(text) => parts.because.replace(text).map(|_| "`because`"),
-                ClauseKind::Satisfies(controls) => {
-                    parts.controls.extend(controls);
-                    None
-                }
-                ClauseKind::Error => None,
-            };
-            if let Some(what) = again {
-                let error =
-                    file.error(span, format!("a second {what} in one rule"), "one too many");
-                diagnostics.push(error.with_help("write a rule of its own for it"));
+            if let Some(what) = parts.add(kind, span) {
+                check.error_with_help(
+                    span,
+                    format!("a second {what} in one {within}"),
+                    "one too many",
+                    format!("write a second {within} for it"),
+                );
             }
         }
         parts
     }
 
+    /// Adds a clause; what it is if there was one already.
+    fn add(&mut self, kind: &'a ClauseKind, span: &'a Span) -> Option<&'static str> {
+        let mut effect = |written| self.effect.replace((written, span)).map(|_| "effect");
+        match kind {
+            ClauseKind::Access {
+                verb,
+                operations,
+                on,
+            } => effect(Written::Access(*verb, operations, on)),
+            ClauseKind::Mask { always, classes } => effect(Written::Mask(*always, classes)),
+            ClauseKind::Limit { limits, on } => effect(Written::Limit(limits, on)),
+            ClauseKind::Record { level, on } => effect(Written::Record(level, on)),
+            ClauseKind::For { audience, except } => {
+                self.subjects.replace((audience, except)).map(|_| "`for`")
+            }
+            ClauseKind::When(condition) => {
+                self.condition.replace((condition, span)).map(|_| "`when`")
+            }
+            ClauseKind::Until { approvals, keep } => self
+                .until
+                .replace((approvals, keep.as_ref(), span))
+                .map(|_| "`until`"),
+            ClauseKind::With(with) => self.with.replace((with, span)).map(|_| "`with`"),
+            ClauseKind::Probing { way, budget } => self
+                .probing
+                .replace((way, budget.as_ref(), span))
+                .map(|_| "`probing`"),
+            ClauseKind::Because(text) => self.because.replace(text).map(|_| "`because`"),
+            ClauseKind::Satisfies(controls) => {
+                self.controls.extend(controls);
+                None
+            }
+            ClauseKind::Observe => {
+                self.observe_span = Some(span);
+                std::mem::replace(&mut self.observe, true).then_some("`observe`")
+            }
+            ClauseKind::Error => None,
+        }
+    }
+
+    /// Refuses the clauses that do not go with the effect.
+    pub(super) fn refuse_misplaced(&self, effect: &Written<'_>, check: &mut Check<'_, '_>) {
+        let word = effect.word();
+        let mut misplaced = |span: Option<&Span>, clause: &str, belongs: &str| {
+            if let Some(span) = span {
+                check.error_with_help(
+                    span,
+                    format!("`{clause}` does not go with `{word}`"),
+                    "not in this rule",
+                    belongs,
+                );
+            }
+        };
+        if !matches!(effect, Written::Mask(Always::Effect, _)) {
+            let help = "only `mask` rules transform values";
+            misplaced(self.with.map(|(_, span)| span), "with", help);
+            misplaced(self.probing.map(|(_, _, span)| span), "probing", help);
+        }
+        if !matches!(effect, Written::Access(Verb::Hold, ..)) {
+            let help = "only `hold` rules wait for approval";
+            misplaced(self.until.map(|(_, _, span)| span), "until", help);
+        }
+    }
+
+    /// The operations, objects and condition of an effect over accesses.
+    pub(super) fn scope(
+        &self,
+        verb: &str,
+        operations: Operations,
+        on: &[Pattern],
+        check: &mut Check<'_, '_>,
+    ) -> Scope {
+        let before = check.errors();
+        let scope = Scope {
+            operations,
+            objects: operations::objects(operations, on, verb, check),
+            condition: self.condition.map_or(Condition::Always, |(written, _)| {
+                condition::lower(written, Place::Access, check)
+            }),
+        };
+        if let Some((written, _)) = self.condition
+            && check.errors() == before
+            && !operations.is_empty()
+            && !contradiction::is_possible_with(&scope.condition, operations)
+        {
+            check.warn(
+                written.span(),
+                "the condition never holds for these operations",
+                "never matches",
+                Some("ask for an operation that the rule is about"),
+            );
+        }
+        scope
+    }
+
     fn lower_effect(
         &self,
         effect: &Written<'_>,
-        file: &File,
-        symbols: &Symbols<'_>,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) -> Effect {
-        let mut misplaced = |what: &str, span: Option<&Span>, help: &str| {
-            if let Some(span) = span {
-                diagnostics.push(file.error(span, what, "not in this rule").with_help(help));
-            }
-        };
+        span: &Span,
+        unread: bool,
+        check: &mut Check<'_, '_>,
+    ) -> Option<Effect> {
+        if effect.is_claim() {
+            check.error_with_help(
+                span,
+                format!("`{}` is what an invariant claims", effect.word()),
+                "not in a rule",
+                "write `invariant NAME` in place of `rule NAME`, or leave the first word out",
+            );
+            return None;
+        }
+        self.refuse_misplaced(effect, check);
         match effect {
-            Written::Allow(operations, on) | Written::Deny(operations, on) => {
-                let help = "only `mask` rules transform values";
-                misplaced("`with` is for masks", self.with.map(|(_, span)| span), help);
-                misplaced(
-                    "`probing` is for masks",
-                    self.probing.map(|(_, span)| span),
-                    help,
-                );
-                let scope = Scope {
-                    operations: lower_operations(operations, file, diagnostics),
-                    objects: (!on.is_empty()).then(|| {
-                        on.iter()
-                            .flat_map(|one| pattern::objects(one, file, diagnostics))
-                            .collect()
-                    }),
-                    condition: self
-                        .condition
-                        .map_or(condition::Condition::Always, |(condition, _)| {
-                            lower_condition(condition, file, diagnostics)
-                        }),
+            Written::Access(verb, names, on) => {
+                let operations = operations::lower(names, check);
+                let scope = self.scope(effect.word(), operations, on, check);
+                Some(match verb {
+                    Verb::Allow => Effect::Allow(scope),
+                    Verb::Hold => Effect::Hold(scope, self.hold(span, unread, check)),
+                    Verb::Deny | Verb::NeverAllow => Effect::Deny(scope),
+                })
+            }
+            Written::Limit(limits, on) => {
+                let limits = limit::limits(limits, check);
+                let scope = self.scope("limit", every_operation(on), on, check);
+                Some(Effect::Limit(scope, limits))
+            }
+            Written::Record(level, on) => {
+                let recording = limit::recording(level, check);
+                let scope = self.scope("record", every_operation(on), on, check);
+                Some(Effect::Record(scope, recording?))
+            }
+            Written::Mask(_, classes) => {
+                let condition = self.condition.map_or(Condition::Always, |(written, _)| {
+                    condition::lower(written, Place::Mask, check)
+                });
+                let written = mask::Written {
+                    classes,
+                    with: self.with.map_or(&[][..], |(with, _)| with),
+                    probing: self.probing.map(|(way, budget, _)| (way, budget)),
+                    condition,
                 };
-                match effect {
-                    Written::Deny(..) => Effect::Deny(scope),
-                    Written::Allow(..) | Written::Mask(_) => Effect::Allow(scope),
+                Some(Effect::Mask(mask::lower(written, check)))
+            }
+        }
+    }
+
+    fn hold(&self, span: &Span, unread: bool, check: &mut Check<'_, '_>) -> Hold {
+        match self.until {
+            Some((approvals, keep, _)) => limit::hold(approvals, keep, check),
+            None => {
+                if !unread {
+                    check.error_with_help(
+                        span,
+                        "a hold that nobody can end",
+                        "who approves?",
+                        "add `until 1 of GROUP approve within 15 min`",
+                    );
+                }
+                Hold {
+                    approvals: Vec::new(),
+                    transaction: HeldTransaction::Fail,
                 }
             }
-            Written::Mask(classes) => {
-                let help = "a mask holds for whomever it is for, whatever the statement";
-                misplaced(
-                    "`when` on a mask is not part of this version yet",
-                    self.condition.map(|(_, span)| span),
-                    help,
-                );
-                let with = self.with.map_or(&[][..], |(with, _)| with);
-                Effect::Mask(mask::lower(
-                    classes,
-                    with,
-                    self.probing.map(|(word, _)| word),
-                    file,
-                    symbols,
-                    diagnostics,
-                ))
-            }
         }
     }
 }
 
-fn subjects(
-    audience: &Audience,
-    except: &[Name],
-    file: &File,
-    symbols: &Symbols<'_>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Subjects {
-    let mut groups = |names: &[Name]| {
-        names
-            .iter()
-            .filter_map(|name| symbols.group(name, file, diagnostics))
-            .collect::<Vec<_>>()
-    };
-    Subjects {
-        audience: match audience {
-            Audience::Anyone => rule::Audience::Anyone,
-            Audience::Groups(names) => rule::Audience::Groups(groups(names)),
-        },
-        except: groups(except),
-    }
-}
-
-fn lower_operations(names: &[Name], file: &File, diagnostics: &mut Vec<Diagnostic>) -> Operations {
-    let mut operations = Operations::NONE;
-    for name in names {
-        let word = &*name.value;
-        let one = Operation::ALL
-            .iter()
-            .find(|operation| operation.name() == word);
-        let set = SETS
-            .iter()
-            .find(|(set, _)| *set == word)
-            .map(|(_, members)| *members);
-        match (one, set) {
-            (Some(&operation), _) => operations = operations.with(operation),
-            (None, Some(members)) => operations = operations.union(Operations::of(members)),
-            (None, None) => {
-                let known = Operation::ALL
-                    .iter()
-                    .map(|operation| operation.name())
-                    .chain(SETS.iter().map(|(set, _)| *set));
-                let error = file.error(
-                    &name.span,
-                    format!("unknown operation `{word}`"),
-                    "no such operation",
-                );
-                diagnostics.push(error.with_nearest(word, known));
-            }
-        }
-    }
-    operations
-}
-
-fn lower_condition(
-    condition: &Condition,
-    file: &File,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> condition::Condition {
-    let mut lower = |inner: &Condition| lower_condition(inner, file, diagnostics);
-    match condition {
-        Condition::Not(inner) => condition::Condition::Not(Box::new(lower(inner))),
-        Condition::And(left, right) => condition::Condition::All(vec![lower(left), lower(right)]),
-        Condition::Or(left, right) => condition::Condition::Any(vec![lower(left), lower(right)]),
-        Condition::Attribute(name) => match &*name.value {
-            "filtered" => condition::Condition::Test(Test::Flag(Flag::Filtered)),
-            "bounded" => condition::Condition::Test(Test::Flag(Flag::Bounded)),
-            other => {
-                let first = other.split('.').next().unwrap_or(other);
-                let absent = ATTRIBUTES_ABSENT.contains(&first);
-                let error = if absent {
-                    file.error(
-                        &name.span,
-                        format!("`{other}` in a condition is not part of this version yet"),
-                        "not there yet",
-                    )
-                    .with_help("conditions ask for `filtered` and `bounded` so far")
-                } else {
-                    file.error(
-                        &name.span,
-                        format!("unknown attribute `{other}`"),
-                        "no such attribute",
-                    )
-                    .with_nearest(other, ["filtered", "bounded"].into_iter())
-                };
-                diagnostics.push(error);
-                condition::Condition::Always
-            }
-        },
-        Condition::Absent(name) => {
-            let message = format!(
-                "`{}` in a condition is not part of this version yet",
-                name.value
-            );
-            let error = file.error(&name.span, message, "not there yet");
-            diagnostics.push(error.with_help("conditions ask for `filtered` and `bounded` so far"));
-            condition::Condition::Always
-        }
+/// Limits and recordings are about every access to what they name; where that is columns, about uses of them.
+fn every_operation(on: &[Pattern]) -> Operations {
+    let columns = !on.is_empty()
+        && on.iter().all(|pattern| match &pattern.of {
+            ast::PatternOf::Class(_) => true,
+            ast::PatternOf::Names(parts) => parts.len() == 3,
+        });
+    if columns {
+        Operations::of(vocabulary::COLUMN_OPERATIONS)
+    } else {
+        Operations::of(&Operation::ALL)
     }
 }

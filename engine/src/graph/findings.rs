@@ -23,7 +23,7 @@ pub(super) struct Findings {
     /// Rules that refused, by index.
     refusing: BTreeSet<usize>,
     /// Rules that covered an access or masked a column, by index.
-    applied: RuleIds,
+    applied: BTreeSet<usize>,
     masks: Vec<OutputMask>,
     held: bool,
     approvals: Vec<Approval>,
@@ -72,23 +72,7 @@ impl Findings {
 
     /// A rule covered an access.
     pub(super) fn applied(&mut self, rule: usize) {
-        self.apply(rule);
-    }
-
-    fn apply(&mut self, rule: usize) {
-        let Ok(rule) = u32::try_from(rule).map(RuleId) else {
-            return;
-        };
-        // Rules come nearly in order.
-        match self.applied.last() {
-            Some(&last) if last == rule => {}
-            Some(&last) if last > rule => {
-                if let Err(place) = self.applied.binary_search(&rule) {
-                    self.applied.insert(place, rule);
-                }
-            }
-            Some(_) | None => self.applied.push(rule),
-        }
+        self.applied.insert(rule);
     }
 
     /// A module covers the accesses at these places, or all that need not be named.
@@ -140,7 +124,7 @@ impl Findings {
 
     /// A rule holds the statement.
     pub(super) fn hold(&mut self, rule: usize, hold: &Hold) {
-        self.apply(rule);
+        self.applied.insert(rule);
         self.held = true;
         self.approvals = join_approvals(&self.approvals, &hold.approvals);
         self.held_transaction = self.held_transaction.max(Some(hold.transaction));
@@ -148,19 +132,19 @@ impl Findings {
 
     /// A rule limits the statement.
     pub(super) fn limit(&mut self, rule: usize, limits: &Limits) {
-        self.apply(rule);
+        self.applied.insert(rule);
         self.limits = self.limits.join(limits);
     }
 
     /// A rule records the statement more fully.
     pub(super) fn record(&mut self, rule: usize, recording: Recording) {
-        self.apply(rule);
+        self.applied.insert(rule);
         self.recording = self.recording.max(recording);
     }
 
     /// A lookup is to be counted.
     pub(super) fn probe(&mut self, rule: usize, probe: Probe) {
-        self.apply(rule);
+        self.applied.insert(rule);
         self.probes.insert(probe);
     }
 
@@ -221,7 +205,7 @@ impl Findings {
             } else {
                 Verdict::Allow
             },
-            rules: self.applied,
+            rules: ids(&self.applied),
             masks: self.masks,
             mask_bound,
             limits: self.limits,

@@ -1,0 +1,16 @@
+//! The policy language as a whole: what its texts lower to, what is refused, and in which words.
+
+#![cfg(test)]
+
+mod accepted;
+
+use std::path::PathBuf;
+
+use provost_dsl::Source;
+
+pub(crate) fn source(path: &str, text: &str) -> Source {
+    Source {
+        path: PathBuf::from(path),
+        text: text.to_owned(),
+    }
+}
