@@ -244,7 +244,7 @@ pub struct Observed {
 /// A decision on one statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// Allow, hold or deny. Deny as long as [`Decision::needs`] is not empty.
+    /// Allow, hold or deny. Deny as long as a rule that is enforced needs to know something more ([`Decision::needs`]).
     pub verdict: Verdict,
     /// Every rule that determined it: for a deny those that refused, else those that covered or held an access, masked a
     /// column, limited or recorded the statement. Empty where no rule speaks (nothing covered an access; a COMMIT).
@@ -265,7 +265,8 @@ pub struct Decision {
     pub probes: Vec<Probe>,
     /// Reasons of a deny; empty else.
     pub reasons: Vec<Reason>,
-    /// Dear facts to fetch before deciding again. Whoever can't fetch them keeps the deny.
+    /// Dear facts to fetch before deciding again. Whoever can't fetch them keeps the verdict; what only observing rules
+    /// need never makes it a deny.
     pub needs: Needs,
     /// What observing rules would have made of it, where any spoke.
     pub observed: Option<Box<Observed>>,

@@ -1,15 +1,45 @@
-//! Which rules cover a statement's accesses and which refuse them. An access that nothing covers is refused.
+//! Which rules cover a statement's accesses and which refuse them, each use of a column by itself, with the words. An
+//! access that nothing covers is refused.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use super::{
-    Entry, EntryColumn, Lens, Policy, SessionView, built_in,
+    Lens, Policy, SessionView, built_in,
     condition::{Ask, Context, Truth, Unknown},
+    entry::Entry,
     findings::Findings,
     index::Bits,
-    rule::{Effect, Rule},
+    rule::{Effect, ObjectPattern, Rule, Scope},
+    space::{Point, Space},
 };
 use crate::facts::{Access, Facts, Object, Operation};
+
+impl Policy {
+    /// An ask's point in the graph.
+    pub(super) fn point<'a>(
+        &'a self,
+        ask: Ask<'a>,
+        facts: &'a Facts,
+    ) -> Point<impl Fn(super::space::Dimension) -> u32 + 'a> {
+        Point::new(move |dimension| self.axes.class(dimension, ask.access, ask.column, facts))
+    }
+
+    /// The classes that an ask's column is a member of.
+    pub(super) fn members(&self, ask: Ask<'_>) -> Bits {
+        match ask.column {
+            Some(used) => self.classes.of(&used.column),
+            None => Bits::empty(self.classes.names.len()),
+        }
+    }
+
+    pub(super) fn is_member(&self, ask: Ask<'_>, class: &str) -> bool {
+        let number = self
+            .classes
+            .names
+            .binary_search_by(|name| (**name).cmp(class));
+        number.is_ok_and(|number| self.members(ask).contains(number))
+    }
+}
 
 /// Judges every access of a statement, each use of a column by itself.
 pub(super) fn judge(
@@ -28,8 +58,7 @@ pub(super) fn judge(
     }
     let judge = Judge {
         policy,
-        view,
-        lens,
+        live: view.residual.live(lens),
         context,
     };
     for (place, access) in facts.accesses.iter().chain(&implied(facts)).enumerate() {
@@ -57,84 +86,132 @@ pub(super) fn implied(facts: &Facts) -> Option<Access> {
 /// One statement of one session before one policy.
 struct Judge<'a> {
     policy: &'a Policy,
-    view: &'a SessionView,
-    lens: Lens,
+    live: &'a [u64],
     context: Context<'a>,
+}
+
+/// An entry that may apply, with its rule.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    entry: &'a Entry,
+    rule: &'a Rule,
+    scope: &'a Scope,
+}
+
+impl<'a> Candidate<'a> {
+    fn place(&self) -> usize {
+        self.entry.rule as usize
+    }
+
+    fn covers(&self) -> bool {
+        matches!(self.rule.effect, Effect::Allow(_) | Effect::Hold(..))
+    }
 }
 
 impl<'a> Judge<'a> {
     /// `place` is the access's among all that modules were shown.
     fn access(&self, place: usize, access: &Access, findings: &mut Findings) {
         let by_module = findings.covers(place, access.operation);
-        let Some(by_operation) = self.policy.operations.get(access.operation as usize) else {
-            findings.refuse(None, "the operation is not known to the policy", None);
-            return;
+        let none = Ask {
+            access,
+            column: None,
         };
-        let by_object = self.policy.entries_on(&access.object);
-        let entries: Vec<(&Entry, &Rule)> =
-            Bits::common([&self.view.live, by_operation, &by_object])
-                .filter_map(|index| self.policy.entries.get(index))
-                .filter_map(|entry| Some((entry, self.policy.set.rules.get(entry.rule)?)))
-                .filter(|(_, rule)| self.lens.shows(rule))
-                .collect();
+        let (mut all, mut of_columns) = (Vec::new(), Vec::new());
         if access.columns.is_empty() {
-            let ask = Ask {
-                access,
-                column: None,
-            };
-            self.ask(ask, by_module, &entries, findings);
+            self.candidates(&self.policy.graph.columns, none, &mut of_columns, findings);
+        }
+        self.candidates(&self.policy.graph.accesses, none, &mut all, findings);
+        if access.columns.is_empty() {
+            self.ask(none, by_module, &all, of_columns, findings);
         }
         for column in &access.columns {
             let ask = Ask {
                 access,
                 column: Some(column),
             };
-            self.ask(ask, by_module, &entries, findings);
+            let mut of_columns = Vec::new();
+            self.candidates(&self.policy.graph.columns, ask, &mut of_columns, findings);
+            self.ask(ask, by_module, &all, of_columns, findings);
         }
     }
 
+    fn candidates(
+        &self,
+        space: &Space,
+        ask: Ask<'_>,
+        candidates: &mut Vec<Candidate<'a>>,
+        findings: &mut Findings,
+    ) {
+        let mut point = self.policy.point(ask, self.context.facts);
+        let flow = space.visit(&mut point, self.live, |number| {
+            let entry = self.policy.entries.get(number);
+            let rule = entry.and_then(|entry| self.policy.set.rules.get(entry.rule as usize));
+            match (entry, rule, rule.and_then(|rule| rule.effect.scope())) {
+                (Some(entry), Some(rule), Some(scope)) => {
+                    candidates.push(Candidate { entry, rule, scope });
+                    ControlFlow::Continue(())
+                }
+                _ => ControlFlow::Break(()),
+            }
+        });
+        if flow.is_break() {
+            findings.refuse(None, "the policy's graph is broken; this is a bug", None);
+        }
+    }
+
+    /// Asks every entry, in the order of rules.
     fn ask(
         &self,
         ask: Ask<'_>,
         by_module: bool,
-        entries: &[(&'a Entry, &'a Rule)],
+        all: &[Candidate<'a>],
+        of_columns: Vec<Candidate<'a>>,
         findings: &mut Findings,
     ) {
-        let mut covered = by_module || needs_no_rule(ask);
+        let mut covered = by_module || needs_no_rule(ask.access);
         let mut denied = false;
         let mut would_cover = Vec::new();
         let mut unsettled = Vec::new();
-        for &(entry, rule) in entries {
-            if !self.is_about_column(entry, ask) {
-                continue;
-            }
-            match self.truth(entry, ask) {
+        let mut candidates = of_columns;
+        candidates.extend_from_slice(all);
+        candidates.retain(|candidate| self.is_about(candidate, ask));
+        candidates.sort_by_key(|candidate| (candidate.entry.rule, candidate.entry.object));
+        for candidate in candidates {
+            let (place, rule) = (candidate.place(), candidate.rule);
+            match self.truth(&candidate, ask) {
                 Truth::True => match &rule.effect {
                     Effect::Deny(_) => {
                         denied = true;
-                        self.refuse_by_rule(entry, rule, ask, findings);
+                        self.refuse_by_rule(&candidate, ask, findings);
                     }
                     Effect::Allow(_) => {
                         covered = true;
-                        findings.applied(entry.rule);
+                        findings.applied(place);
+                    }
+                    Effect::Hold(_, hold) if hold.approvals.is_empty() => {
+                        denied = true;
+                        let message = format!("nobody can approve what rule `{}` holds", rule.name);
+                        findings.refuse(Some((place, &rule.name)), &message, None);
                     }
                     Effect::Hold(_, hold) => {
                         covered = true;
-                        findings.hold(entry.rule, hold);
+                        findings.hold(place, hold);
                     }
-                    Effect::Limit(_, limits) => findings.limit(entry.rule, limits),
-                    Effect::Record(_, recording) => findings.record(entry.rule, *recording),
+                    Effect::Limit(_, limits) => findings.limit(place, limits),
+                    Effect::Record(_, recording) => findings.record(place, *recording),
                     Effect::Mask(_) => {}
                 },
-                Truth::False => would_cover.push(entry),
+                Truth::False => would_cover.push(candidate),
                 Truth::Unknown(Unknown::NotAsked(fact)) => unsettled.push((rule, fact)),
                 Truth::Unknown(why) => {
                     denied = true;
                     let message = format!("rule `{}` can't be evaluated: {why}", rule.name);
-                    findings.refuse(Some((entry.rule, &rule.name)), &message, None);
+                    findings.refuse(Some((place, &rule.name)), &message, None);
                 }
             }
         }
+        // Allow rules come last, the cheaper fact first: whether one is asked must not hang on the rules' names.
+        unsettled.sort_by_key(|(rule, fact)| (matches!(rule.effect, Effect::Allow(_)), *fact));
         for (rule, fact) in unsettled {
             // That a further rule allows what is allowed already is not worth a dear fact.
             if covered && matches!(rule.effect, Effect::Allow(_)) {
@@ -147,44 +224,72 @@ impl<'a> Judge<'a> {
         if !covered && !denied {
             let hint = would_cover
                 .iter()
-                .filter(|entry| self.covers(entry))
-                .find_map(|entry| self.hint(entry, ask, &Truth::True));
+                .filter(|candidate| candidate.covers())
+                .find_map(|candidate| self.hint(candidate, ask, &Truth::True));
             findings.refuse(None, &uncovered(ask, self.context.facts), hint);
         }
     }
 
-    fn covers(&self, entry: &Entry) -> bool {
-        let rule = self.policy.set.rules.get(entry.rule);
-        rule.is_some_and(|rule| matches!(rule.effect, Effect::Allow(_) | Effect::Hold(..)))
+    /// Whether the entry's pattern matches, by the pattern itself: the graph keeps parts of patterns as guards.
+    fn is_about(&self, candidate: &Candidate<'_>, ask: Ask<'_>) -> bool {
+        let Some(objects) = &candidate.scope.objects else {
+            return true;
+        };
+        objects
+            .get(candidate.entry.object as usize)
+            .is_some_and(|pattern| self.matches(pattern, ask))
     }
 
-    fn is_about_column(&self, entry: &Entry, ask: Ask<'_>) -> bool {
-        match (&entry.column, ask.column) {
-            (EntryColumn::Any, _) => true,
-            (EntryColumn::Named(pattern), Some(used)) => pattern.matches(&used.column.name),
-            (EntryColumn::Member(class), Some(used)) => {
-                self.policy.classes.of(&used.column).contains(*class)
+    fn matches(&self, pattern: &ObjectPattern, ask: Ask<'_>) -> bool {
+        let qualified = match &ask.access.object {
+            Object::Relation { schema, name, .. } | Object::Function { schema, name } => {
+                Some((schema, name))
             }
-            (EntryColumn::Named(_) | EntryColumn::Member(_) | EntryColumn::Nothing, _) => false,
+            Object::Setting(_) | Object::Channel(_) | Object::Other { .. } | Object::Nothing => {
+                None
+            }
+        };
+        match (pattern, qualified) {
+            (ObjectPattern::Qualified { schema, name }, Some((in_schema, called))) => {
+                schema.matches(in_schema) && name.matches(called)
+            }
+            (ObjectPattern::Column(pattern), Some((in_schema, called))) => {
+                pattern.schema.matches(in_schema)
+                    && pattern.relation.matches(called)
+                    && ask
+                        .column
+                        .is_some_and(|used| pattern.column.matches(&used.column.name))
+            }
+            (ObjectPattern::Class(class), Some(_)) => self.policy.is_member(ask, class),
+            (ObjectPattern::Single(pattern), None) => match &ask.access.object {
+                Object::Setting(name) | Object::Channel(name) | Object::Other { name, .. } => {
+                    pattern.matches(name)
+                }
+                Object::Relation { .. } | Object::Function { .. } | Object::Nothing => false,
+            },
+            (ObjectPattern::Single(_), Some(_))
+            | (
+                ObjectPattern::Qualified { .. }
+                | ObjectPattern::Column(_)
+                | ObjectPattern::Class(_),
+                None,
+            ) => false,
         }
     }
 
-    fn truth(&self, entry: &Entry, ask: Ask<'_>) -> Truth {
-        entry.condition.evaluate(self.context, ask, &|class| {
-            ask.column.is_some_and(|used| {
-                self.policy
-                    .classes
-                    .of(&used.column)
-                    .iter()
-                    .filter_map(|index| self.policy.classes.names.get(index))
-                    .any(|name| **name == *class)
+    fn truth(&self, candidate: &Candidate<'_>, ask: Ask<'_>) -> Truth {
+        candidate
+            .scope
+            .condition
+            .evaluate(self.context, ask, &|class| {
+                self.policy.is_member(ask, class)
             })
-        })
     }
 
-    fn refuse_by_rule(&self, entry: &Entry, rule: &Rule, ask: Ask<'_>, findings: &mut Findings) {
-        let hint = self.hint(entry, ask, &Truth::False);
-        let named = Some((entry.rule, &rule.name));
+    fn refuse_by_rule(&self, candidate: &Candidate<'_>, ask: Ask<'_>, findings: &mut Findings) {
+        let hint = self.hint(candidate, ask, &Truth::False);
+        let rule = candidate.rule;
+        let named = Some((candidate.place(), &rule.name));
         match &rule.because {
             Some(because) => findings.refuse(named, because, hint),
             None => findings.refuse(named, &format!("{} is denied", describe(ask)), hint),
@@ -192,7 +297,12 @@ impl<'a> Judge<'a> {
     }
 
     /// The least change to the statement's predicate after which the entry's condition comes to `wanted`.
-    fn hint(&self, entry: &Entry, ask: Ask<'_>, wanted: &Truth) -> Option<&'static str> {
+    fn hint(
+        &self,
+        candidate: &Candidate<'_>,
+        ask: Ask<'_>,
+        wanted: &Truth,
+    ) -> Option<&'static str> {
         let comes_to = |filtered: bool, bounded: bool| {
             let access = Access {
                 filtered: ask.access.filtered || filtered,
@@ -203,7 +313,7 @@ impl<'a> Judge<'a> {
                 access: &access,
                 ..ask
             };
-            self.truth(entry, ask) == *wanted
+            self.truth(candidate, ask) == *wanted
         };
         if comes_to(false, false) {
             None
@@ -218,8 +328,8 @@ impl<'a> Judge<'a> {
 }
 
 /// `SELECT 1`: reads nothing in particular.
-fn needs_no_rule(ask: Ask<'_>) -> bool {
-    ask.access.object == Object::Nothing && ask.access.operation == Operation::Read
+pub(super) fn needs_no_rule(access: &Access) -> bool {
+    access.object == Object::Nothing && access.operation == Operation::Read
 }
 
 /// `read on hr.salaries is not allowed by any rule`.
@@ -254,28 +364,5 @@ fn describe(ask: Ask<'_>) -> String {
         Object::Other { sort, name } if name.is_empty() => format!("{operation} on {sort}"),
         Object::Other { sort, name } => format!("{operation} on {sort} {name}"),
         Object::Nothing => operation.to_owned(),
-    }
-}
-
-impl Policy {
-    /// Entries whose pattern matches an object, whatever the operation.
-    fn entries_on(&self, object: &Object) -> Bits {
-        match object {
-            Object::Relation {
-                schema,
-                name,
-                oid: _,
-            }
-            | Object::Function { schema, name } => {
-                let mut bits = Bits::empty(self.entries.len());
-                let (schemas, names) = (self.schemas.lookup(schema), self.names.lookup(name));
-                Bits::common([&*schemas, &*names]).for_each(|index| bits.insert(index));
-                bits
-            }
-            Object::Setting(name) | Object::Channel(name) | Object::Other { sort: _, name } => {
-                self.singles.lookup(name).into_owned()
-            }
-            Object::Nothing => self.unscoped.clone(),
-        }
     }
 }

@@ -1,19 +1,21 @@
-//! Rules to tables. Never drops a rule: what it can't compile is an error.
+//! Rules to a policy. Never drops a rule: what it can't compile is an error.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{
-    Classes, CompiledMask, CompiledRule, CompiledSubjects, Entry, EntryColumn, Error, Leaning,
-    Policy,
+    CompiledMask, CompiledSubjects, Error, Graph, Leaning, Policy,
+    axes::Axes,
+    classes::{Classes, Links},
     condition::{Condition, Test},
-    index::{Bits, NameTable},
-    name::NamePattern,
-    rule::{
-        Audience, Class, ColumnPattern, Effect, Group, Mask, ObjectPattern, Rule, RuleSet, Scope,
-        Subjects,
-    },
+    entry::{Draft, Entry},
+    index::Bits,
+    residual::Questions,
+    rule::{Audience, Effect, Group, Mask, Mode, ObjectPattern, Rule, RuleSet, Subjects},
+    space::{self, Dimension, Reach},
 };
-use crate::facts::Operation;
 
 /// How many patterns (of rules, and of classes) a policy may have; more are [`Error::TooManyEntries`].
 pub const ENTRIES_MAX: usize = 100_000;
@@ -43,113 +45,130 @@ pub fn compile(set: RuleSet) -> Result<Policy, Error> {
         .map(|(index, class)| (Arc::clone(&class.name), index))
         .collect();
     check_conditions(rules, &numbers)?;
-    let groups = number_groups(rules);
-    let boxes: Vec<Box<'_>> = rules
-        .iter()
-        .enumerate()
-        .flat_map(|(index, rule)| boxes(index, rule))
-        .collect();
-    let class_patterns = classes
-        .iter()
-        .map(|class| class.columns.len())
-        .sum::<usize>();
-    let count = boxes.len().max(class_patterns);
+    let class_patterns: usize = classes.iter().map(|class| class.columns.len()).sum();
+    let patterns: usize = rules.iter().map(pattern_count).sum();
+    let count = patterns.max(class_patterns);
     if count > ENTRIES_MAX {
         return Err(Error::TooManyEntries { count });
     }
-
+    let groups = number_groups(rules);
     let masks = masks(rules, &numbers)?;
     let mut masked = Bits::empty(classes.len());
     for mask in &masks {
         masked.add_all(&mask.classes);
     }
-    let width = boxes.len();
-    let select = |wanted: &dyn Fn(&Box<'_>) -> bool| {
-        let mut bits = Bits::empty(width);
-        boxes
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| wanted(entry))
-            .for_each(|(index, _)| bits.insert(index));
-        bits
-    };
-    let table = |part: &dyn Fn(&'_ ObjectPattern) -> Option<NamePattern>| {
-        // Entries without `on` match any name; entries of the other sort of pattern are left out.
-        let patterns: Vec<(usize, Option<NamePattern>)> = boxes
-            .iter()
-            .enumerate()
-            .filter_map(|(index, entry)| match entry.object {
-                None => Some((index, None)),
-                Some(pattern) => part(pattern).map(|pattern| (index, Some(pattern))),
-            })
-            .collect();
-        NameTable::new(
-            width,
-            patterns
-                .iter()
-                .map(|(index, pattern)| (*index, pattern.as_ref())),
-        )
-    };
-
-    let policy = Policy {
-        operations: Operation::ALL
-            .iter()
-            .map(|&operation| select(&|entry| entry.scope.operations.contains(operation)))
-            .collect(),
-        schemas: table(&|pattern| match pattern {
-            ObjectPattern::Qualified { schema, .. }
-            | ObjectPattern::Column(ColumnPattern { schema, .. }) => Some(schema.clone()),
-            ObjectPattern::Class(_) => Some(NamePattern::any()),
-            ObjectPattern::Single(_) => None,
-        }),
-        names: table(&|pattern| match pattern {
-            ObjectPattern::Qualified { name, .. }
-            | ObjectPattern::Column(ColumnPattern { relation: name, .. }) => Some(name.clone()),
-            ObjectPattern::Class(_) => Some(NamePattern::any()),
-            ObjectPattern::Single(_) => None,
-        }),
-        singles: table(&|pattern| match pattern {
-            ObjectPattern::Qualified { .. }
-            | ObjectPattern::Column(_)
-            | ObjectPattern::Class(_) => None,
-            ObjectPattern::Single(name) => Some(name.clone()),
-        }),
-        unscoped: select(&|entry| entry.object.is_none()),
-        entries: boxes
-            .iter()
-            .map(|entry| Entry {
-                rule: entry.rule,
-                condition: entry.scope.condition.clone(),
-                column: match entry.object {
-                    Some(ObjectPattern::Column(pattern)) => {
-                        EntryColumn::Named(pattern.column.clone())
-                    }
-                    Some(ObjectPattern::Class(class)) => numbers
-                        .get(class)
-                        .map_or(EntryColumn::Nothing, |&class| EntryColumn::Member(class)),
-                    Some(ObjectPattern::Qualified { .. } | ObjectPattern::Single(_)) | None => {
-                        EntryColumn::Any
-                    }
-                },
-            })
-            .collect(),
-        classes: compile_classes(classes, masked),
+    let classes = Classes::new(classes, masked);
+    let mut questions = questions(rules, &groups);
+    let mut drafts: Vec<Draft> = (0..)
+        .zip(rules)
+        .flat_map(|(index, rule)| drafts(index, rule, &numbers))
+        .collect();
+    drafts.sort_by_cached_key(|draft| {
+        let subject = questions.subject_of.get(draft.rule as usize).copied();
+        (draft.order(), subject)
+    });
+    questions.ask_entries(&drafts);
+    let column_entries_from = drafts.partition_point(|draft| !draft.looks_at_columns());
+    let mut axes = Axes::new(&drafts);
+    let (mut links, mut furthers) = (Links::default(), Vec::new());
+    let (entries, boxes): (Vec<Entry>, Vec<Reach>) = drafts
+        .into_iter()
+        .map(|draft| draft.finish(&axes, &mut links, &mut furthers))
+        .unzip();
+    axes.settle();
+    Ok(Policy {
+        graph: graph(boxes, column_entries_from),
+        groups,
+        entries,
+        column_entries_from,
+        furthers,
+        questions,
+        axes,
+        classes,
         masks,
         modules: Vec::new(),
-        rules: rules
-            .iter()
-            .map(|rule| compile_rule(rule, &groups))
-            .collect(),
-        groups,
-        set: RuleSet {
-            digest: set.digest.clone(),
-            mode: set.mode,
-            classes: Vec::new(),
-            rules: Vec::new(),
-            invariants: Vec::new(),
-        },
-    };
-    Ok(Policy { set, ..policy })
+        set,
+    })
+}
+
+/// The graph over the entries' boxes, of which those from `column_entries_from` on look at columns.
+fn graph(boxes: Vec<Reach>, column_entries_from: usize) -> Graph {
+    let numbers: Vec<u32> = (0..).take(boxes.len()).collect();
+    let (of_accesses, of_columns) = numbers.split_at(column_entries_from.min(numbers.len()));
+    let accesses = space::build(&boxes, of_accesses);
+    let columns = space::build(&boxes, of_columns);
+    let mut boxes = boxes;
+    for reach in &mut boxes {
+        reach.lift(Dimension::Column);
+        reach.lift(Dimension::Use);
+    }
+    Graph {
+        accesses,
+        columns,
+        column_accesses: space::build(&boxes, of_columns),
+    }
+}
+
+/// How many entries a rule has.
+fn pattern_count(rule: &Rule) -> usize {
+    let objects = rule.effect.scope().map(|scope| scope.objects.as_ref());
+    objects.map_or(0, |objects| objects.map_or(1, Vec::len))
+}
+
+/// One draft for each pattern of a rule.
+fn drafts<'a>(
+    index: u32,
+    rule: &'a Rule,
+    classes: &'a HashMap<Arc<str>, usize>,
+) -> impl Iterator<Item = Draft> + 'a {
+    let scope = rule.effect.scope();
+    (0..pattern_count(rule)).filter_map(move |object| {
+        scope.map(|scope| Draft::new(index, &rule.effect, scope, object, classes))
+    })
+}
+
+/// What rules ask of sessions, equal questions once.
+fn questions(rules: &[Rule], groups: &HashMap<Arc<str>, usize>) -> Questions {
+    let mut questions = Questions::default();
+    let mut numbers: HashMap<CompiledSubjects, u32> = HashMap::new();
+    let mut windows: BTreeSet<String> = BTreeSet::new();
+    for (index, rule) in (0..).zip(rules) {
+        let subjects = compile_subjects(leaning(rule), &rule.subjects, groups);
+        let next = u32::try_from(questions.subjects.len()).unwrap_or(u32::MAX);
+        let number = *numbers.entry(subjects.clone()).or_insert(next);
+        if number == next {
+            questions.subjects.push(subjects);
+        }
+        questions.subject_of.push(number);
+        if rule.mode == Mode::Observe {
+            questions.observing.push(index);
+        }
+        for test in rule.condition().tests() {
+            if let Test::Time(window) = test
+                && windows.insert(window.to_string())
+            {
+                questions.windows.push(window.clone());
+            }
+        }
+    }
+    questions
+}
+
+impl Questions {
+    /// Notes what each entry asks of sessions. Conditions written alike are one.
+    fn ask_entries(&mut self, drafts: &[Draft]) {
+        let mut numbers: HashMap<String, u32> = HashMap::new();
+        for draft in drafts {
+            let next = u32::try_from(self.conditions.len()).unwrap_or(u32::MAX);
+            let number = *numbers
+                .entry(format!("{:?}", draft.session))
+                .or_insert(next);
+            if number == next {
+                self.conditions.push(Condition::All(draft.session.clone()));
+            }
+            self.condition_of.push(number);
+        }
+    }
 }
 
 /// Refuses conditions that name unknown classes, and masks that ask for the statement.
@@ -196,33 +215,6 @@ fn check_conditions(rules: &[Rule], classes: &HashMap<Arc<str>, usize>) -> Resul
     Ok(())
 }
 
-/// One pattern of a rule over accesses, before it is in tables.
-struct Box<'a> {
-    rule: usize,
-    scope: &'a Scope,
-    object: Option<&'a ObjectPattern>,
-}
-
-fn boxes(index: usize, rule: &Rule) -> Vec<Box<'_>> {
-    let scope = match &rule.effect {
-        Effect::Allow(scope)
-        | Effect::Deny(scope)
-        | Effect::Hold(scope, _)
-        | Effect::Limit(scope, _)
-        | Effect::Record(scope, _) => scope,
-        Effect::Mask(_) => return Vec::new(),
-    };
-    let entry = |object| Box {
-        rule: index,
-        scope,
-        object,
-    };
-    match &scope.objects {
-        None => vec![entry(None)],
-        Some(objects) => objects.iter().map(|object| entry(Some(object))).collect(),
-    }
-}
-
 /// Numbers the issuer's group names that rules mention.
 fn number_groups(rules: &[Rule]) -> HashMap<Arc<str>, usize> {
     let mut groups = HashMap::new();
@@ -239,15 +231,13 @@ fn number_groups(rules: &[Rule]) -> HashMap<Arc<str>, usize> {
     groups
 }
 
-fn compile_rule(rule: &Rule, groups: &HashMap<Arc<str>, usize>) -> CompiledRule {
-    let leaning = match rule.effect {
+/// Which side doubt about a principal falls on.
+fn leaning(rule: &Rule) -> Leaning {
+    match rule.effect {
         Effect::Allow(_) | Effect::Hold(..) => Leaning::Grants,
         Effect::Deny(_) | Effect::Mask(_) | Effect::Limit(..) | Effect::Record(..) => {
             Leaning::Restricts
         }
-    };
-    CompiledRule {
-        subjects: compile_subjects(leaning, &rule.subjects, groups),
     }
 }
 
@@ -312,49 +302,5 @@ fn lower_keys(mask: &Mask) -> Mask {
     Mask {
         transforms,
         ..mask.clone()
-    }
-}
-
-fn compile_classes(classes: &[Class], masked: Bits) -> Classes {
-    let patterns: Vec<(usize, ColumnPattern)> = classes
-        .iter()
-        .enumerate()
-        .flat_map(|(index, class)| class.columns.iter().map(move |pattern| (index, pattern)))
-        .map(|(index, pattern)| {
-            let lower = ColumnPattern {
-                schema: pattern.schema.to_lowercase(),
-                relation: pattern.relation.to_lowercase(),
-                column: pattern.column.to_lowercase(),
-            };
-            (index, lower)
-        })
-        .collect();
-    let width = patterns.len();
-    let table = |part: fn(&ColumnPattern) -> &NamePattern| {
-        NameTable::new(
-            width,
-            patterns
-                .iter()
-                .enumerate()
-                .map(|(entry, (_, pattern))| (entry, Some(part(pattern)))),
-        )
-    };
-    let mut names_relation = Bits::empty(width);
-    for (entry, (_, pattern)) in patterns.iter().enumerate() {
-        if !(pattern.relation.is_any() && pattern.schema.is_any()) {
-            names_relation.insert(entry);
-        }
-    }
-    Classes {
-        names: classes
-            .iter()
-            .map(|class| Arc::clone(&class.name))
-            .collect(),
-        class_of: patterns.iter().map(|(class, _)| *class).collect(),
-        names_relation,
-        schemas: table(|pattern| &pattern.schema),
-        relations: table(|pattern| &pattern.relation),
-        columns: table(|pattern| &pattern.column),
-        masked,
     }
 }

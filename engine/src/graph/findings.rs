@@ -23,7 +23,7 @@ pub(super) struct Findings {
     /// Rules that refused, by index.
     refusing: BTreeSet<usize>,
     /// Rules that covered an access or masked a column, by index.
-    applied: BTreeSet<usize>,
+    applied: RuleIds,
     masks: Vec<OutputMask>,
     held: bool,
     approvals: Vec<Approval>,
@@ -72,7 +72,23 @@ impl Findings {
 
     /// A rule covered an access.
     pub(super) fn applied(&mut self, rule: usize) {
-        self.applied.insert(rule);
+        self.apply(rule);
+    }
+
+    fn apply(&mut self, rule: usize) {
+        let Ok(rule) = u32::try_from(rule).map(RuleId) else {
+            return;
+        };
+        // Rules come nearly in order.
+        match self.applied.last() {
+            Some(&last) if last == rule => {}
+            Some(&last) if last > rule => {
+                if let Err(place) = self.applied.binary_search(&rule) {
+                    self.applied.insert(place, rule);
+                }
+            }
+            Some(_) | None => self.applied.push(rule),
+        }
     }
 
     /// A module covers the accesses at these places, or all that need not be named.
@@ -124,7 +140,7 @@ impl Findings {
 
     /// A rule holds the statement.
     pub(super) fn hold(&mut self, rule: usize, hold: &Hold) {
-        self.applied.insert(rule);
+        self.apply(rule);
         self.held = true;
         self.approvals = join_approvals(&self.approvals, &hold.approvals);
         self.held_transaction = self.held_transaction.max(Some(hold.transaction));
@@ -132,19 +148,19 @@ impl Findings {
 
     /// A rule limits the statement.
     pub(super) fn limit(&mut self, rule: usize, limits: &Limits) {
-        self.applied.insert(rule);
+        self.apply(rule);
         self.limits = self.limits.join(limits);
     }
 
     /// A rule records the statement more fully.
     pub(super) fn record(&mut self, rule: usize, recording: Recording) {
-        self.applied.insert(rule);
+        self.apply(rule);
         self.recording = self.recording.max(recording);
     }
 
     /// A lookup is to be counted.
     pub(super) fn probe(&mut self, rule: usize, probe: Probe) {
-        self.applied.insert(rule);
+        self.apply(rule);
         self.probes.insert(probe);
     }
 
@@ -205,7 +221,7 @@ impl Findings {
             } else {
                 Verdict::Allow
             },
-            rules: ids(&self.applied),
+            rules: self.applied,
             masks: self.masks,
             mask_bound,
             limits: self.limits,

@@ -44,6 +44,11 @@ impl Glob {
         }
     }
 
+    /// The literal texts between its stars.
+    pub(super) fn pieces(&self) -> &[Arc<str>] {
+        &self.pieces
+    }
+
     /// Whether it matches every name.
     #[must_use]
     pub fn is_any(&self) -> bool {

@@ -1,20 +1,15 @@
-//! Bit sets over entries, and tables that classify a name into the set of entries whose pattern matches it.
-//!
-//! One dimension, one table; ANDing the dimensions' sets leaves the entries that match. Names that no pattern
-//! mentions classify too: they get the entries that match anything.
+//! Bit sets over groups and over classes.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use smallvec::SmallVec;
 
-use super::name::NamePattern;
-
-/// A set of small numbers, all sets of one policy with the same width.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Bits(Vec<u64>);
+/// A set of small numbers, all sets of one sort with the same width. Up to 256 numbers it needs no allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(super) struct Bits(SmallVec<[u64; 4]>);
 
 impl Bits {
     /// The empty set, wide enough for numbers below `count`.
     pub(super) fn empty(count: usize) -> Self {
-        Self(vec![0; count.div_ceil(64)])
+        Self(SmallVec::from_elem(0, count.div_ceil(64)))
     }
 
     /// Adds `number`, which must be below the width; beyond it nothing happens.
@@ -76,114 +71,9 @@ impl Bits {
     }
 }
 
-/// Classifies names: which entries' patterns match.
-#[derive(Debug)]
-pub(super) struct NameTable {
-    /// Names that some pattern spells out: the whole answer, globs included.
-    exact: HashMap<Arc<str>, Bits>,
-    /// Patterns with stars, equal ones merged.
-    globs: Vec<(NamePattern, Bits)>,
-    /// Entries that match any name.
-    any: Bits,
-}
-
-impl NameTable {
-    /// A table over `count` entries from (entry, pattern) pairs; `None` as a pattern matches anything.
-    pub(super) fn new<'a>(
-        count: usize,
-        patterns: impl Iterator<Item = (usize, Option<&'a NamePattern>)>,
-    ) -> Self {
-        let mut any = Bits::empty(count);
-        let mut exact: HashMap<Arc<str>, Bits> = HashMap::new();
-        let mut globs: HashMap<&NamePattern, Bits> = HashMap::new();
-        for (entry, pattern) in patterns {
-            match pattern {
-                None => any.insert(entry),
-                Some(glob) if glob.is_any() => any.insert(entry),
-                Some(glob) => match glob.as_exact() {
-                    Some(name) => {
-                        exact
-                            .entry(Arc::clone(name))
-                            .or_insert_with(|| Bits::empty(count))
-                            .insert(entry);
-                    }
-                    None => globs
-                        .entry(glob)
-                        .or_insert_with(|| Bits::empty(count))
-                        .insert(entry),
-                },
-            }
-        }
-        let globs: Vec<(NamePattern, Bits)> = globs
-            .into_iter()
-            .map(|(glob, bits)| (glob.clone(), bits))
-            .collect();
-        for (name, bits) in &mut exact {
-            bits.add_all(&any);
-            for (_, more) in globs.iter().filter(|(glob, _)| glob.matches(name)) {
-                bits.add_all(more);
-            }
-        }
-        Self { exact, globs, any }
-    }
-
-    /// The entries whose pattern matches `name`.
-    pub(super) fn lookup(&self, name: &str) -> Cow<'_, Bits> {
-        if let Some(bits) = self.exact.get(name) {
-            return Cow::Borrowed(bits);
-        }
-        let mut matched = self
-            .globs
-            .iter()
-            .filter(|(glob, _)| glob.matches(name))
-            .peekable();
-        if matched.peek().is_none() {
-            return Cow::Borrowed(&self.any);
-        }
-        let mut bits = self.any.clone();
-        for (_, more) in matched {
-            bits.add_all(more);
-        }
-        Cow::Owned(bits)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::glob::Glob, *};
-
-    #[track_caller]
-    fn check(patterns: &[&str], name: &str, expected: &[usize]) {
-        let globs: Vec<NamePattern> = patterns
-            .iter()
-            .map(|pattern| Glob::with_stars(pattern).into())
-            .collect();
-        let table = NameTable::new(
-            globs.len(),
-            globs
-                .iter()
-                .enumerate()
-                .map(|(index, glob)| (index, Some(glob))),
-        );
-        assert_eq!(
-            table.lookup(name).iter().collect::<Vec<_>>(),
-            expected,
-            "{patterns:?} for `{name}`"
-        );
-    }
-
-    #[test]
-    fn names_classify() {
-        for (name, expected) in [
-            ("orders", [0, 1, 2].as_slice()),
-            ("other", &[0, 2]),
-            ("zebra", &[0]),
-            ("", &[0]),
-        ] {
-            check(&["*", "orders", "o*"], name, expected);
-        }
-        check(&[], "orders", &[]);
-    }
+    use super::*;
 
     #[test]
     fn sets_wider_than_a_word() {

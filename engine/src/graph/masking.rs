@@ -2,10 +2,11 @@
 //!
 //! Runs only for sessions that a mask binds. Every doubt about where a masked value could go is a refusal.
 
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Classes, CompiledMask, Lens, Policy, SessionView, built_in,
+    CompiledMask, Lens, Policy, SessionView, built_in,
+    classes::lower,
     condition::{Truth, Unknown},
     findings::Findings,
     index::Bits,
@@ -34,6 +35,7 @@ pub(super) fn judge(
         voice.is_some_and(|voice| lens.shows_mode(voice.mode))
     };
     let all: Vec<(&CompiledMask, &Truth)> = view
+        .residual
         .masks
         .iter()
         .filter_map(|bound| Some((policy.masks.get(bound.mask)?, &bound.truth)))
@@ -418,50 +420,4 @@ fn intersection(left: &Bits, right: &Bits) -> Option<Bits> {
     let mut common = left.clone();
     common.keep_only(right);
     (!common.is_empty()).then_some(common)
-}
-
-/// The name in lower case; no copy where it is already (most are).
-fn lower(name: &str) -> Cow<'_, str> {
-    if name
-        .bytes()
-        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
-    {
-        Cow::Borrowed(name)
-    } else {
-        Cow::Owned(name.to_lowercase())
-    }
-}
-
-impl Classes {
-    /// The classes that a column is a member of.
-    pub(super) fn of(&self, column: &Column) -> Bits {
-        let schemas = self.schemas.lookup(&lower(&column.schema)).into_owned();
-        let relations = self.relations.lookup(&lower(&column.relation)).into_owned();
-        let columns = self.columns.lookup(&lower(&column.name)).into_owned();
-        self.collect(Bits::common([&schemas, &relations, &columns]))
-    }
-
-    /// The names of the classes that a column is a member of, sorted.
-    pub(super) fn names_of(&self, column: &Column) -> Vec<&str> {
-        self.of(column)
-            .iter()
-            .filter_map(|class| self.names.get(class))
-            .map(|name| &**name)
-            .collect()
-    }
-
-    /// The classes that have a pattern which matches this relation and spells out something of its name.
-    fn of_relation(&self, schema: &str, relation: &str) -> Bits {
-        let schemas = self.schemas.lookup(&lower(schema)).into_owned();
-        let relations = self.relations.lookup(&lower(relation)).into_owned();
-        self.collect(Bits::common([&schemas, &relations, &self.names_relation]))
-    }
-
-    fn collect(&self, patterns: impl Iterator<Item = usize>) -> Bits {
-        let mut classes = Bits::empty(self.names.len());
-        patterns
-            .filter_map(|pattern| self.class_of.get(pattern))
-            .for_each(|&class| classes.insert(class));
-        classes
-    }
 }

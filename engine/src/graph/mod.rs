@@ -9,20 +9,34 @@
 //! | [`prove`] | invariants: proved for every principal and statement, or a counterexample |
 //! | [`explain`], `wording` | why a decision is what it is, in words |
 //! | [`name`], [`glob`] | patterns over names |
-//! | `index` | bit sets, and tables from names to sets of matching entries |
-//! | `compile` | rules to tables |
+//! | `entry` | a rule's pattern as a box over typed dimensions, masks over flags and classes, and a guard |
+//! | `axes`, `names`, `automaton` | what an access has in each dimension, to classes |
+//! | `space` | the graph: which boxes a point is in |
+//! | `classes` | which classes a column is a member of |
+//! | `index` | bit sets over groups and classes |
+//! | `compile` | rules to a policy |
+//! | `residual` | what of a policy can apply to one session |
+//! | `cover` | the quick way over a statement that rules cover without a doubt |
 //! | `access` | which rules cover and refuse a statement's accesses |
 //! | `masking` | masks on the result, probing, and what a mask-bound principal is never allowed |
 //! | `built_in` | catalogs that carry values, statements that are always allowed |
 //!
-//! A rule's pattern is an *entry*. Each dimension (operation, schema, name) classifies an access into the set of
-//! entries that match on it; ANDing them with the session's live entries leaves the ones that apply, and conditions
-//! run last, on those only. What is constant for a session (its groups) is applied once, in [`Policy::view`].
+//! A rule's pattern is an *entry*: a box over dimensions of which an access has one value each (operation, schema, name,
+//! kind, limit, column, use), times what must and must not be (flags, classes), times a guard for what can't be indexed.
+//! What is constant for a session is applied once, in [`Policy::view`], and leaves the entries that are live. Deciding
+//! walks the graph to the cell of the access, ANDs the cell's words with the live ones, and asks the guards of those that
+//! are left, on those only. Every entry whose rule determines a decision must be found, since the decision names it; so
+//! nothing that could be named is ever dropped as subsumed.
 
 mod access;
+mod automaton;
+mod axes;
 mod built_in;
+mod classes;
 mod compile;
 pub mod condition;
+mod cover;
+mod entry;
 pub mod explain;
 mod findings;
 pub mod glob;
@@ -31,10 +45,11 @@ pub mod input;
 mod masking;
 pub mod module;
 pub mod name;
-#[cfg(test)]
-mod oracle;
+mod names;
 pub mod prove;
+mod residual;
 pub mod rule;
+mod space;
 pub mod window;
 mod wording;
 
@@ -48,11 +63,15 @@ use thiserror::Error;
 
 pub use self::compile::{ENTRIES_MAX, compile};
 use self::{
-    condition::{Condition, Context, Truth},
+    axes::Axes,
+    classes::Classes,
+    condition::{Context, Truth},
+    entry::{Entry, Further},
     findings::Findings,
-    index::{Bits, NameTable},
-    name::NamePattern,
+    index::Bits,
+    residual::{Questions, Residual},
     rule::{Mask, Mode, Rule, RuleSet},
+    space::Space,
 };
 use crate::{
     facts::{Column, Facts},
@@ -98,22 +117,20 @@ pub enum Error {
 pub struct Policy {
     /// What it was compiled from, rules and classes sorted by name.
     set: RuleSet,
-    /// Every rule, sorted by name.
-    rules: Vec<CompiledRule>,
     /// The issuer's group names that the policy mentions, numbered.
     groups: HashMap<Arc<str>, usize>,
-    /// One for each pattern of a rule over accesses.
+    /// One for each pattern of a rule over accesses; those that look at columns last.
     entries: Vec<Entry>,
-    /// Entries by operation, indexed by the operation's number.
-    operations: Vec<Bits>,
-    /// Entries by schema, for relations and functions.
-    schemas: NameTable,
-    /// Entries by relation or function name.
-    names: NameTable,
-    /// Entries by the name of a setting, a channel or another object.
-    singles: NameTable,
-    /// Entries without `on`.
-    unscoped: Bits,
+    /// The number of the first entry that looks at columns.
+    column_entries_from: usize,
+    /// What entries test last.
+    furthers: Vec<Further>,
+    /// What decides whether entries are live for a session.
+    questions: Questions,
+    /// Accesses and columns to classes of each dimension.
+    axes: Axes,
+    /// Which entries an access, and a use of a column, is in.
+    graph: Graph,
     /// The classes.
     classes: Classes,
     /// Mask rules.
@@ -122,14 +139,19 @@ pub struct Policy {
     modules: Vec<Arc<dyn module::Module>>,
 }
 
-/// What every rule has.
+/// The entries' boxes.
 #[derive(Debug)]
-struct CompiledRule {
-    subjects: CompiledSubjects,
+struct Graph {
+    /// Of entries that do not look at columns: an access is asked once.
+    accesses: Space,
+    /// Of entries that do: each use of a column is asked.
+    columns: Space,
+    /// The same entries without what they ask of columns: where none is left, the columns need not be asked.
+    column_accesses: Space,
 }
 
 /// Subjects over numbered groups.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct CompiledSubjects {
     /// Which side doubt falls on.
     leaning: Leaning,
@@ -140,7 +162,7 @@ struct CompiledSubjects {
 }
 
 /// Which side doubt about a principal and the person behind it falls on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Leaning {
     /// The rule grants: match narrowly, except widely.
     Grants,
@@ -174,31 +196,7 @@ impl CompiledSubjects {
     }
 }
 
-/// One pattern of a rule over accesses.
-#[derive(Debug)]
-struct Entry {
-    /// Index into the rules.
-    rule: usize,
-    /// Runs last.
-    condition: Condition,
-    /// The columns it is about.
-    column: EntryColumn,
-}
-
-/// The columns that an entry is about.
-#[derive(Debug)]
-enum EntryColumn {
-    /// Any, and none.
-    Any,
-    /// Columns of such a name.
-    Named(NamePattern),
-    /// Members of the class of that index.
-    Member(usize),
-    /// None at all.
-    Nothing,
-}
-
-/// A mask rule, or a module's mask.
+/// A mask rule.
 #[derive(Debug)]
 struct CompiledMask {
     /// Index into the rules, and behind them into the modules.
@@ -207,21 +205,6 @@ struct CompiledMask {
     classes: Bits,
     /// Its transforms.
     mask: Mask,
-}
-
-/// Classes of columns, compiled: one entry for each column pattern.
-#[derive(Debug)]
-struct Classes {
-    names: Vec<Arc<str>>,
-    /// The class of each pattern.
-    class_of: Vec<usize>,
-    /// The patterns that spell out something of the schema's or the relation's name.
-    names_relation: Bits,
-    schemas: NameTable,
-    relations: NameTable,
-    columns: NameTable,
-    /// The classes that some mask rule masks.
-    masked: Bits,
 }
 
 /// What of a policy can apply to one session, from one instant until another.
@@ -235,14 +218,10 @@ pub struct SessionView {
     now: Timestamp,
     /// Until when it holds: a time window opens or closes then.
     until: Timestamp,
-    /// Entries whose rule is about this principal.
-    live: Bits,
-    /// Mask rules that bind this principal, by index.
-    masks: Vec<BoundMask>,
+    /// The entries and masks that can apply.
+    residual: Arc<Residual>,
     /// What the modules say of the session.
     modules: module::SessionAnswers,
-    /// Whether any live rule only observes.
-    observes: bool,
 }
 
 impl SessionView {
@@ -298,7 +277,7 @@ impl Policy {
     /// How many rules it has.
     #[must_use]
     pub fn rule_count(&self) -> usize {
-        self.rules.len()
+        self.set.rules.len()
     }
 
     /// What it was compiled from, rules and classes sorted by name: a [`RuleId`] is a place among these rules.
@@ -349,74 +328,6 @@ impl Policy {
         })
     }
 
-    /// Applies what is constant for a session, as of `now`. Make it again when the policy changes, and at
-    /// [`SessionView::until`].
-    #[must_use]
-    pub fn view(&self, session: &Arc<Session>, now: Timestamp) -> SessionView {
-        let principal = &session.principal;
-        let actor = self.group_bits(&principal.groups);
-        let person = principal
-            .on_behalf_of
-            .as_ref()
-            .map(|person| self.group_bits(&person.groups));
-        let applies: Vec<bool> = self
-            .rules
-            .iter()
-            .map(|rule| rule.subjects.apply_to(&actor, person.as_ref()))
-            .collect();
-        let applies = |rule: usize| applies.get(rule).copied().unwrap_or(false);
-
-        let mut live = Bits::empty(self.entries.len());
-        for (index, entry) in self.entries.iter().enumerate() {
-            if applies(entry.rule) {
-                live.insert(index);
-            }
-        }
-        let masks: Vec<BoundMask> = self
-            .masks
-            .iter()
-            .enumerate()
-            .filter(|(_, mask)| applies(mask.rule))
-            .map(|(index, mask)| BoundMask {
-                mask: index,
-                truth: mask.mask.condition.evaluate_for_session(session, now),
-            })
-            .filter(|bound| bound.truth != Truth::False)
-            .collect();
-        let observes = (0..self.rules.len())
-            .filter(|&rule| applies(rule))
-            .any(|rule| {
-                self.set
-                    .rules
-                    .get(rule)
-                    .is_some_and(|rule| rule.mode == Mode::Observe)
-            });
-        SessionView {
-            digest: self.set.digest.clone(),
-            session: Arc::clone(session),
-            now,
-            until: self.next_change(now).min(self.next_change_for_modules(now)),
-            live,
-            masks,
-            modules: self.ask_for_session(session, now),
-            observes: observes || self.set.mode == Mode::Observe,
-        }
-    }
-
-    /// The first instant after `now` at which a time window may open or close.
-    fn next_change(&self, now: Timestamp) -> Timestamp {
-        self.set
-            .rules
-            .iter()
-            .flat_map(|rule| rule.condition().tests())
-            .filter_map(|test| match test {
-                condition::Test::Time(window) => Some(window.next_change(now)),
-                _ => None,
-            })
-            .min()
-            .unwrap_or(Timestamp::MAX)
-    }
-
     /// Decides a statement. An error in evaluation is a deny.
     ///
     /// A view made by another policy is refused: whoever swaps policies must make its views again.
@@ -427,7 +338,7 @@ impl Policy {
         facts: &Facts,
         circumstances: &Circumstances<'_>,
     ) -> Decision {
-        if !view.observes {
+        if !view.residual.observes {
             return self.decide_with(Lens::Enforced, view, facts, circumstances);
         }
         let everything = self.decide_with(Lens::Everything, view, facts, circumstances);
@@ -438,18 +349,24 @@ impl Policy {
                 ..Decision::deny(Vec::new(), false)
             },
         };
+        if !decision.needs.is_empty() {
+            return decision;
+        }
+        if !everything.needs.is_empty() {
+            // An observing rule is observed as it would be enforced: what it needs to know is fetched too. Not for what is
+            // refused anyway: asking costs, and the planner is not asked about statements that may not run.
+            if decision.verdict != Verdict::Deny {
+                decision.needs = everything.needs;
+            }
+            return decision;
+        }
         let spoke = self.set.mode == Mode::Observe
             || everything
                 .rules
                 .iter()
                 .filter_map(|&id| self.rule(id))
                 .any(|rule| rule.mode == Mode::Observe);
-        if spoke && decision.needs.is_empty() {
-            // What an observing rule would have needed to know is fetched too: it is observed as it would be enforced.
-            decision.needs = match self.set.mode {
-                Mode::Enforce => decision.needs,
-                Mode::Observe => everything.needs,
-            };
+        if spoke {
             decision.observed = Some(Box::new(Observed {
                 verdict: everything.verdict,
                 rules: everything.rules,
@@ -466,24 +383,30 @@ impl Policy {
         facts: &Facts,
         circumstances: &Circumstances<'_>,
     ) -> Decision {
-        let mut findings = Findings::default();
-        if view.digest == self.set.digest {
-            let context = Context {
-                session: &view.session,
-                now: view.now,
-                facts,
-                circumstances,
-            };
+        if view.digest != self.set.digest {
+            let mut findings = Findings::default();
+            let message = "the session's view was made by another policy set";
+            findings.refuse(None, message, None);
+            return findings.into_decision(self.binds(view, lens));
+        }
+        let context = Context {
+            session: &view.session,
+            now: view.now,
+            facts,
+            circumstances,
+        };
+        let quick = if self.modules.is_empty() {
+            cover::cover(self, view, lens, context)
+        } else {
+            None
+        };
+        let mut findings = quick.unwrap_or_else(|| {
+            let mut findings = Findings::default();
             module::judge(self, view, context, &mut findings);
             access::judge(self, view, lens, context, &mut findings);
-            masking::judge(self, view, lens, facts, &mut findings);
-        } else {
-            findings.refuse(
-                None,
-                "the session's view was made by another policy set",
-                None,
-            );
-        }
+            findings
+        });
+        masking::judge(self, view, lens, facts, &mut findings);
         findings.into_decision(self.binds(view, lens))
     }
 
@@ -499,6 +422,7 @@ impl Policy {
         view.digest != self.set.digest
             || view.modules.binds()
             || view
+                .residual
                 .masks
                 .iter()
                 .filter_map(|bound| self.masks.get(bound.mask))
@@ -512,13 +436,5 @@ impl Policy {
         Bits::common([&self.classes.of(column), &self.classes.masked])
             .next()
             .is_some()
-    }
-
-    fn group_bits(&self, groups: &[Arc<str>]) -> Bits {
-        let mut bits = Bits::empty(self.groups.len());
-        for number in groups.iter().filter_map(|name| self.groups.get(name)) {
-            bits.insert(*number);
-        }
-        bits
     }
 }

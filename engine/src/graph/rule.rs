@@ -104,6 +104,20 @@ pub enum Effect {
     Record(Scope, Recording),
 }
 
+impl Effect {
+    /// The accesses it is about; masks are about columns.
+    pub(super) const fn scope(&self) -> Option<&Scope> {
+        match self {
+            Self::Allow(scope)
+            | Self::Deny(scope)
+            | Self::Hold(scope, _)
+            | Self::Limit(scope, _)
+            | Self::Record(scope, _) => Some(scope),
+            Self::Mask(_) => None,
+        }
+    }
+}
+
 /// Who must approve a held statement, and how it waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {

@@ -106,7 +106,8 @@ pub(super) fn ways(patterns: &[(NamePattern, Case)]) -> Result<Vec<Way>, TooMany
             positions
         })
         .collect();
-    let mut seen = BTreeSet::from([start.clone()]);
+    // The start is reached by the empty name only: a name that leads back to it is a way of its own.
+    let mut seen = BTreeSet::new();
     let mut queue = VecDeque::from([(start, String::new())]);
     let mut found: BTreeMap<Vec<bool>, String> = BTreeMap::new();
     while let Some((state, name)) = queue.pop_front() {
