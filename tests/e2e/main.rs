@@ -13,6 +13,7 @@ mod crash;
 mod demo;
 mod denials;
 mod evidence;
+mod masked_values;
 mod masks;
 mod oidc;
 mod support;

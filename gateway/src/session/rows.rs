@@ -179,6 +179,26 @@ mod tests {
     }
 
     #[test]
+    fn keyed_masks_redact_without_keys() {
+        let masks = [OutputMask {
+            transform: Transform::Tokenize,
+            ..mask(1)
+        }];
+        let row = b"\0\x02\0\0\0\x01a\0\0\0\x0b901-77-0001";
+        let keys = MaskKeys::new("test", &[7; 32]).unwrap();
+        let shown = |keys| {
+            let (mut scratch, mut out) = (Vec::new(), BytesMut::new());
+            let fields = [FIELD, FIELD];
+            mask_row(row, &fields, &masks, keys, &mut [0], &mut scratch, &mut out).unwrap();
+            scratch
+        };
+        assert_eq!(shown(None), b"[redacted]");
+        let token = shown(Some(&keys));
+        assert_eq!((token.len(), token[3], token[6]), (11, b'-', b'-'));
+        assert_ne!(token, b"901-77-0001");
+    }
+
+    #[test]
     fn refuses_rows_that_are_not_as_described() {
         let two = [FIELD, FIELD];
         check(ROW, &[FIELD], &[mask(0)], Err(Error::Format));
