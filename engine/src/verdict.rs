@@ -174,7 +174,8 @@ pub struct Approval {
 /// time. Sorted by group. Commutative, associative, idempotent.
 #[must_use]
 pub fn join_approvals(left: &[Approval], right: &[Approval]) -> Vec<Approval> {
-    let mut joined: BTreeMap<(&Arc<str>, &[Arc<str>]), (u16, u64)> = BTreeMap::new();
+    type Who<'a> = (&'a Arc<str>, &'a [Arc<str>]);
+    let mut joined = BTreeMap::<Who<'_>, (u16, u64)>::new();
     for approval in left.iter().chain(right) {
         let (count, within_ms) = joined
             .entry((&approval.group, &approval.members))

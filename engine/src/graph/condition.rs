@@ -2,7 +2,7 @@
 //!
 //! Three-valued (Kleene): an answer that can't be had is [`Truth::Unknown`], never false. Whoever uses one must refuse.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, ops::Not, sync::Arc};
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -313,10 +313,11 @@ pub enum Unknown {
     Parameter(u16),
 }
 
-impl Truth {
+impl Not for Truth {
+    type Output = Self;
+
     /// The opposite; what is unknown stays so.
-    #[must_use]
-    pub fn not(self) -> Self {
+    fn not(self) -> Self {
         match self {
             Self::True => Self::False,
             Self::False => Self::True,
@@ -366,7 +367,7 @@ impl Condition {
         match self {
             Self::Always => Truth::True,
             Self::Test(test) => test.evaluate(context, ask, is_member),
-            Self::Not(inner) => inner.evaluate(context, ask, is_member).not(),
+            Self::Not(inner) => !inner.evaluate(context, ask, is_member),
             Self::All(parts) => settle(parts, &Truth::False, |part| {
                 part.evaluate(context, ask, is_member)
             }),
@@ -483,7 +484,7 @@ pub(super) fn settle<T>(parts: &[T], settling: &Truth, evaluate: impl Fn(&T) -> 
             Truth::True | Truth::False => {}
         }
     }
-    unknown.map_or_else(|| settling.clone().not(), Truth::Unknown)
+    unknown.map_or_else(|| !settling.clone(), Truth::Unknown)
 }
 
 impl Test {

@@ -251,17 +251,13 @@ impl Display for Subjects {
         match &self.audience {
             Audience::Anyone => formatter.write_str("for anyone")?,
             Audience::Groups(groups) => {
-                write!(
-                    formatter,
-                    "for {}",
-                    list(groups.iter().map(|group| group_text(group)))
-                )?;
+                write!(formatter, "for {}", list(groups.iter().map(group_text)))?;
             }
         }
         if self.except.is_empty() {
             return Ok(());
         }
-        let except = list(self.except.iter().map(|group| group_text(group)));
+        let except = list(self.except.iter().map(group_text));
         write!(formatter, " except {except}")
     }
 }
