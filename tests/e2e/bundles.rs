@@ -266,7 +266,7 @@ async fn a_bundle_swaps_in_under_a_session_and_bad_ones_do_not() {
 #[tokio::test]
 async fn an_expired_bundle_denies_until_a_newer_one_comes() {
     let mut house = house_with_bundles(|house| path(house, "."));
-    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(8);
+    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(15);
     let (one, digest) = signed(&house, 1, OPEN, &["--expires", &at.to_string()]);
     publish(&house, &one);
     house.start_gateway();
