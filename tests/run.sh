@@ -34,7 +34,6 @@ cp tests/oidc/provider.mjs "$oidc/provider.mjs"
 PROVOST_TEST_OIDC=$oidc
 export PROVOST_TEST_OIDC
 
-cargo build --locked --quiet --bin provost
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --locked --workspace --no-fail-fast "$@"
 else
