@@ -12,6 +12,7 @@ use crate::{
     diagnostic::{Diagnostic, File},
     lower::{self, Lowered, Parsed},
     parser,
+    rego::{self, RegoLimits},
     testing::PolicyTest,
 };
 
@@ -51,12 +52,21 @@ pub fn compile(sources: &[Source]) -> Result<Compiled, Vec<Diagnostic>> {
 /// a column's type can't carry is an error.
 ///
 /// # Errors
-/// As [`compile`].
+/// As [`compile()`].
 pub fn compile_with(
     sources: &[Source],
     schema: Option<&Catalog>,
 ) -> Result<Compiled, Vec<Diagnostic>> {
-    compile_as(sources, digest(&sorted(sources)), schema)
+    let digest = digest(&sorted(sources));
+    compile_as(sources, digest, schema, RegoLimits::default())
+}
+
+/// Compiles a policy set with other limits for its Rego modules.
+///
+/// # Errors
+/// As [`compile()`].
+pub fn compile_within(sources: &[Source], limits: RegoLimits) -> Result<Compiled, Vec<Diagnostic>> {
+    compile_as(sources, digest(&sorted(sources)), None, limits)
 }
 
 /// The same, under a digest that is known already: a bundle's.
@@ -64,9 +74,13 @@ pub(crate) fn compile_as(
     sources: &[Source],
     digest: BundleDigest,
     schema: Option<&Catalog>,
+    limits: RegoLimits,
 ) -> Result<Compiled, Vec<Diagnostic>> {
-    let sources = sorted(sources);
+    let all = sorted(sources);
+    let (modules, sources): (Vec<&Source>, Vec<&Source>) =
+        all.iter().partition(|source| rego::is_rego(source));
     let mut diagnostics = Vec::new();
+    let modules = rego::compile(&modules, limits, &mut diagnostics);
     let parsed: Vec<Parsed> = sources
         .iter()
         .map(|source| {
@@ -83,12 +97,12 @@ pub(crate) fn compile_as(
         return Err(diagnostics);
     }
     let rules = set.rules.len();
-    match graph::compile(set) {
+    match graph::compile(set).and_then(|policy| policy.with_modules(modules)) {
         Ok(policy) => Ok(Compiled {
             policy,
             warnings: diagnostics,
             rules,
-            files: sources.len(),
+            files: all.len(),
             tests,
         }),
         Err(error) => {

@@ -10,6 +10,7 @@
 //! | `lower` | trees to the engine's rules: names, patterns, checks |
 //! | [`Diagnostic`], [`render`] | what is wrong, where, and what to do |
 //! | [`bundle`] | signed bundles: built, signed, verified, loaded |
+//! | [`rego`] | Rego modules: what they are given, how they are compiled and run |
 //! | [`load()`] | a folder to a compiled policy |
 //! | [`testing`] | `test` blocks: statements through the analyser and the policy, compared with what is expected |
 //!
@@ -25,13 +26,14 @@ mod lexer;
 mod load;
 mod lower;
 mod parser;
+pub mod rego;
 pub mod testing;
 pub mod vocabulary;
 
 pub use self::{
-    compile::{Compiled, Source, compile, compile_with},
+    compile::{Compiled, Source, compile, compile_with, compile_within},
     diagnostic::{Colours, Diagnostic, render},
-    load::{LoadError, load},
+    load::{LoadError, load, load_within},
 };
 
 /// The name of the built-in pack that is part of every policy set unless a file says `exclude baseline`.

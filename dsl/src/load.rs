@@ -1,4 +1,4 @@
-//! A policy folder: every `*.pol` file below it. Never skips a file that it can't read.
+//! A policy folder: every `*.pol` and `*.rego` file below it. Never skips a file that it can't read.
 
 use std::{
     fs, io,
@@ -10,9 +10,10 @@ use thiserror::Error;
 use crate::{
     BASELINE,
     ast::Item,
-    compile::{Compiled, Source, compile},
+    compile::{Compiled, Source, compile_within},
     diagnostic::{Diagnostic, File},
     parser,
+    rego::{self, RegoLimits},
 };
 
 /// How many files a set may have; more are [`LoadError::TooMany`].
@@ -60,15 +61,9 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// No policy file at all.
-    #[error("no `*.pol` file under `{}`", path.display())]
+    #[error("no `*.pol` or `*.rego` file under `{}`", path.display())]
     Empty {
         /// The policy folder.
-        path: PathBuf,
-    },
-    /// A Rego module, which would have to be obeyed.
-    #[error("`{}`: Rego modules are not part of this version yet; take it out of the policy folder", path.display())]
-    Rego {
-        /// The module.
         path: PathBuf,
     },
     /// The set has mistakes.
@@ -90,12 +85,21 @@ fn count(diagnostics: &[Diagnostic]) -> String {
     }
 }
 
-/// Compiles every `*.pol` file below `folder` (files and folders whose name begins with a dot aside), with the built-in pack `baseline` unless a file says `exclude baseline`.
+/// Compiles every `*.pol` and `*.rego` file below `folder` (files and folders whose name begins with a dot aside), with the built-in pack `baseline` unless a file says `exclude baseline`.
 ///
 /// # Errors
 /// [`LoadError`].
 pub fn load(folder: &Path) -> Result<Compiled, LoadError> {
-    compile(&sources(folder)?).map_err(|diagnostics| LoadError::Invalid { diagnostics })
+    load_within(folder, RegoLimits::default())
+}
+
+/// The same, with other limits for Rego modules.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn load_within(folder: &Path, limits: RegoLimits) -> Result<Compiled, LoadError> {
+    compile_within(&sources(folder)?, limits)
+        .map_err(|diagnostics| LoadError::Invalid { diagnostics })
 }
 
 /// What [`load`] compiles.
@@ -127,6 +131,9 @@ pub(crate) fn baseline() -> Source {
 }
 
 fn excludes_baseline(source: &Source) -> bool {
+    if rego::is_rego(source) {
+        return false;
+    }
     let (items, _) = parser::parse(&source.text, &File::new(&source.path, &source.text));
     items
         .iter()
@@ -162,9 +169,7 @@ fn find(
         let extension = path.extension().and_then(|extension| extension.to_str());
         if metadata.is_dir() {
             find(root, &path, depth + 1, paths)?;
-        } else if extension == Some("rego") {
-            return Err(LoadError::Rego { path });
-        } else if extension == Some("pol") {
+        } else if matches!(extension, Some("pol" | "rego")) {
             if metadata.len() > FILE_BYTES_MAX {
                 return Err(LoadError::TooLarge { path });
             }
@@ -196,6 +201,7 @@ fn read(folder: &Path, path: &Path) -> Result<Source, LoadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::compile;
     use crate::diagnostic::{Colours, render};
 
     #[track_caller]
@@ -277,9 +283,9 @@ mod tests {
         );
         check_files(
             &[rule, ("deep/c.rego", b"package provost")],
-            "`policy/deep/c.rego`: Rego modules are not part of this version yet; take it out of the policy folder",
+            "the policy is not valid: 1 error found",
         );
-        check_files(&[], "no `*.pol` file under `policy`");
+        check_files(&[], "no `*.pol` or `*.rego` file under `policy`");
         let large = vec![b' '; usize::try_from(FILE_BYTES_MAX).expect("small") + 1];
         check_files(
             &[("large.pol", &large)],

@@ -865,7 +865,7 @@ fn folders_that_make_no_bundle() {
         assert!(shown.contains(expected), "{files:?}: {shown}");
     };
     check(&[("a.pol", RULES)], "the policy is not valid");
-    check(&[("a.txt", RULES)], "no `*.pol` file under");
+    check(&[("a.txt", RULES)], "no `*.pol` or `*.rego` file under");
     check(
         &[
             ("a.pol", "rule a allow read for anyone"),

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     compile::{Compiled, Source, compile_as},
     load::LoadError,
+    rego::RegoLimits,
 };
 
 /// A bundle whose every file a trusted key signed. Made by [`verify()`] alone.
@@ -151,10 +152,6 @@ impl VerifiedBundle {
                 });
             }
         }
-        if let Some((name, _)) = self.contents.of_kinds(&[Kind::Module]).next() {
-            let path = PathBuf::from(name.as_str());
-            return Err(LoadError::Rego { path }.into());
-        }
         let mut sources = self.contents.sources()?;
         if sources.is_empty() {
             return Err(LoadError::Empty {
@@ -163,7 +160,8 @@ impl VerifiedBundle {
             .into());
         }
         sources.extend(more);
-        compile_as(&sources, self.digest().clone(), None)
+        let limits = RegoLimits::default();
+        compile_as(&sources, self.digest().clone(), None, limits)
             .map_err(|diagnostics| LoadError::Invalid { diagnostics }.into())
     }
 }

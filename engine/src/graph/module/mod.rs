@@ -117,6 +117,12 @@ pub enum ModuleError {
         /// The limit.
         time_ms_max: u64,
     },
+    /// It made more than it may.
+    #[error("more than {bytes_max} bytes of values")]
+    TooLarge {
+        /// The limit.
+        bytes_max: usize,
+    },
     /// It failed.
     #[error("{message}")]
     Failed {
