@@ -9,7 +9,7 @@ use super::{
     names::{ABSENT, Listed, Names},
     space::Dimension,
 };
-use crate::facts::{Access, ColumnUse, Facts, Object, Use};
+use crate::facts::{Access, ColumnUse, Facts, Kind, Object, Operation, Use};
 
 /// Classes of [`Dimension::Sort`].
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +61,35 @@ impl Cuts {
             Comparison::Greater => (at + 1..=last).collect(),
             Comparison::GreaterOrEqual => (at..=last).collect(),
         }
+    }
+}
+
+impl Cuts {
+    /// Intervals in words. Classes are ascending.
+    fn words(&self, classes: &[u32]) -> Vec<String> {
+        let last = self.class(None);
+        classes
+            .chunk_by(|left, right| left + 1 == *right)
+            .filter_map(|run| Some((*run.first()?, *run.last()?)))
+            .map(|(low, high)| {
+                let cut = |place: u32| self.0.get(place as usize).copied().unwrap_or_default();
+                if low == high && low % 2 == 1 {
+                    return cut(low / 2).to_string();
+                }
+                let from = match low {
+                    0 => None,
+                    low if low % 2 == 1 => Some(format!("at least {}", cut(low / 2))),
+                    low => Some(format!("above {}", cut(low / 2 - 1))),
+                };
+                let to = match high {
+                    high if high == last => None,
+                    high if high % 2 == 1 => Some(format!("at most {}", cut(high / 2))),
+                    high => Some(format!("below {}", cut(high / 2))),
+                };
+                let parts: Vec<String> = from.into_iter().chain(to).collect();
+                parts.join(" and ")
+            })
+            .collect()
     }
 }
 
@@ -167,6 +196,51 @@ impl Axes {
                 column.map_or(ABSENT, |used| self.columns.class(&used.column.name))
             }
             Dimension::Use => column.map_or(Use::ALL.len() as u32, |used| used.used as u32),
+        }
+    }
+
+    /// Where a relation lies: what it is, its schema and its name.
+    pub(super) fn relation(&self, schema: &str, name: &str) -> [(Dimension, u32); 3] {
+        [
+            (Dimension::Sort, Sort::Qualified as u32),
+            (Dimension::Schema, self.schemas.class(schema)),
+            (Dimension::Name, self.names.class(name)),
+        ]
+    }
+
+    /// What classes stand for. Only before the axes are settled.
+    pub(super) fn words(&self, dimension: Dimension, classes: &[u32]) -> Vec<String> {
+        let [schemas, names, columns] = &self.listed;
+        let each =
+            |word: &dyn Fn(u32) -> String| classes.iter().map(|&class| word(class)).collect();
+        let of = |names: Option<&'static str>| names.unwrap_or("none").to_owned();
+        match dimension {
+            Dimension::Operation => each(&|class| {
+                let operation = Operation::ALL.get(class as usize);
+                of(operation.map(|operation| operation.name()))
+            }),
+            Dimension::Kind => each(&|class| {
+                let kind = Kind::ALL.get(class as usize);
+                of(kind.map(|kind| kind.name()))
+            }),
+            Dimension::Use if classes.len() == Use::ALL.len() => vec!["any".to_owned()],
+            Dimension::Use => each(&|class| {
+                let used = Use::ALL.get(class as usize);
+                of(Some(used.map_or("no column", |used| used.name())))
+            }),
+            Dimension::Sort => each(&|class| {
+                let words = match class {
+                    0 => "relation or function",
+                    1 => "setting, channel or other object",
+                    _ => "nothing in particular",
+                };
+                words.to_owned()
+            }),
+            Dimension::Schema => each(&|class| schemas.words(class)),
+            Dimension::Name => each(&|class| names.words(class)),
+            Dimension::Column => each(&|class| columns.words(class)),
+            Dimension::Limit => self.limits.words(classes),
+            Dimension::Parameters => self.parameters.words(classes),
         }
     }
 }

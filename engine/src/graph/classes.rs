@@ -7,7 +7,7 @@ use super::{
     name::NamePattern,
     names::{Listed, Names},
     rule::{Class, ColumnPattern},
-    space::{self, Dimension, Point, Reach, Space},
+    space::{self, Dimension, Extent, Point, Reach, Space},
 };
 use crate::facts::Column;
 
@@ -108,6 +108,11 @@ impl Classes {
             members: space::build(&boxes, &numbers),
             relation_members: space::build(&without_columns, &spelled),
         }
+    }
+
+    /// How large their graph is.
+    pub(super) fn extent(&self) -> Extent {
+        self.members.extent().and(self.relation_members.extent())
     }
 
     /// The classes that a column is a member of.

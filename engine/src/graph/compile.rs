@@ -10,10 +10,10 @@ use super::{
     axes::Axes,
     classes::{Classes, Links},
     condition::{Condition, Test},
-    entry::{Draft, Entry},
+    entry::{Draft, Entry, Further},
     index::Bits,
     residual::Questions,
-    rule::{Audience, Effect, Group, Mask, Mode, ObjectPattern, Rule, RuleSet, Subjects},
+    rule::{Audience, Class, Effect, Group, Mask, Mode, ObjectPattern, Rule, RuleSet, Subjects},
     space::{self, Dimension, Reach},
 };
 
@@ -39,11 +39,7 @@ pub fn compile(set: RuleSet) -> Result<Policy, Error> {
         });
     }
 
-    let numbers: HashMap<Arc<str>, usize> = classes
-        .iter()
-        .enumerate()
-        .map(|(index, class)| (Arc::clone(&class.name), index))
-        .collect();
+    let numbers = numbers(classes);
     check_conditions(rules, &numbers)?;
     let class_patterns: usize = classes.iter().map(|class| class.columns.len()).sum();
     let patterns: usize = rules.iter().map(pattern_count).sum();
@@ -59,22 +55,11 @@ pub fn compile(set: RuleSet) -> Result<Policy, Error> {
     }
     let classes = Classes::new(classes, masked);
     let mut questions = questions(rules, &groups);
-    let mut drafts: Vec<Draft> = (0..)
-        .zip(rules)
-        .flat_map(|(index, rule)| drafts(index, rule, &numbers))
-        .collect();
-    drafts.sort_by_cached_key(|draft| {
-        let subject = questions.subject_of.get(draft.rule as usize).copied();
-        (draft.order(), subject)
-    });
+    let drafts = all_drafts(rules, &questions, &numbers);
     questions.ask_entries(&drafts);
     let column_entries_from = drafts.partition_point(|draft| !draft.looks_at_columns());
-    let mut axes = Axes::new(&drafts);
-    let (mut links, mut furthers) = (Links::default(), Vec::new());
-    let (entries, boxes): (Vec<Entry>, Vec<Reach>) = drafts
-        .into_iter()
-        .map(|draft| draft.finish(&axes, &mut links, &mut furthers))
-        .unzip();
+    let (mut axes, mut furthers) = (Axes::new(&drafts), Vec::new());
+    let (entries, boxes) = finish(drafts, &axes, &mut furthers);
     axes.settle();
     Ok(Policy {
         graph: graph(boxes, column_entries_from),
@@ -89,6 +74,56 @@ pub fn compile(set: RuleSet) -> Result<Policy, Error> {
         modules: Vec::new(),
         set,
     })
+}
+
+/// The place of each class, by name.
+pub(super) fn numbers(classes: &[Class]) -> HashMap<Arc<str>, usize> {
+    classes
+        .iter()
+        .enumerate()
+        .map(|(index, class)| (Arc::clone(&class.name), index))
+        .collect()
+}
+
+/// The boxes of all entries once more, in the order of entries, with the axes that they lie on.
+pub(super) fn boxes(
+    rules: &[Rule],
+    questions: &Questions,
+    numbers: &HashMap<Arc<str>, usize>,
+) -> (Axes, Vec<Reach>) {
+    let drafts = all_drafts(rules, questions, numbers);
+    let axes = Axes::new(&drafts);
+    let (_, boxes) = finish(drafts, &axes, &mut Vec::new());
+    (axes, boxes)
+}
+
+/// The entries of all rules, in order.
+fn all_drafts(
+    rules: &[Rule],
+    questions: &Questions,
+    numbers: &HashMap<Arc<str>, usize>,
+) -> Vec<Draft> {
+    let mut drafts: Vec<Draft> = (0..)
+        .zip(rules)
+        .flat_map(|(index, rule)| drafts(index, rule, numbers))
+        .collect();
+    drafts.sort_by_cached_key(|draft| {
+        let subject = questions.subject_of.get(draft.rule as usize).copied();
+        (draft.order(), subject)
+    });
+    drafts
+}
+
+fn finish(
+    drafts: Vec<Draft>,
+    axes: &Axes,
+    furthers: &mut Vec<Further>,
+) -> (Vec<Entry>, Vec<Reach>) {
+    let mut links = Links::default();
+    drafts
+        .into_iter()
+        .map(|draft| draft.finish(axes, &mut links, furthers))
+        .unzip()
 }
 
 /// The graph over the entries' boxes, of which those from `column_entries_from` on look at columns.

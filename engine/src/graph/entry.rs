@@ -79,6 +79,23 @@ impl Entry {
     pub(super) fn takes(&self, flags: Flags) -> bool {
         flags.0 & self.must.0 == self.must.0 && flags.0 & self.must_not.0 == 0
     }
+
+    /// What the flags must be.
+    pub(super) fn flags(&self) -> impl Iterator<Item = (Flag, bool)> {
+        let all = [
+            (Flags::FILTERED, Flag::Filtered),
+            (Flags::BOUNDED, Flag::Bounded),
+            (Flags::OPAQUE, Flag::Opaque),
+            (Flags::IN_TRANSACTION, Flag::InTransaction),
+        ];
+        let sides = [(self.must, true), (self.must_not, false)];
+        sides.into_iter().flat_map(move |(side, is_wanted)| {
+            all.clone()
+                .into_iter()
+                .filter(move |(bit, _)| side.0 & bit.0 != 0)
+                .map(move |(_, flag)| (flag, is_wanted))
+        })
+    }
 }
 
 /// What is tested last.

@@ -30,6 +30,9 @@ pub(super) fn judge(
     facts: &Facts,
     findings: &mut Findings,
 ) {
+    if view.modules.masks().is_empty() && is_out_of_reach(policy, view, facts) {
+        return;
+    }
     let shown = |mask: &CompiledMask| {
         let voice = policy.voice(mask.rule);
         voice.is_some_and(|voice| lens.shows_mode(voice.mode))
@@ -59,6 +62,40 @@ pub(super) fn judge(
     for (index, output) in facts.outputs.iter().flatten().enumerate() {
         binding.mask_output(index, output, findings);
     }
+}
+
+/// Whether no mask of the policy can have a say: an ordinary read or write that names no column of a class that any mask on
+/// the session masks. The common case, and so without allocation; whatever else it is, [`Binding`] says.
+fn is_out_of_reach(policy: &Policy, view: &SessionView, facts: &Facts) -> bool {
+    if view.residual.masks.is_empty() {
+        return true;
+    }
+    let is_ordinary = match facts.kind {
+        Kind::Select => facts.outputs.is_some(),
+        Kind::Insert | Kind::Update | Kind::Delete => true,
+        _ => false,
+    };
+    let is_harmless = |access: &Access| {
+        let operation = matches!(
+            access.operation,
+            Operation::Read | Operation::Insert | Operation::Update | Operation::Delete
+        );
+        operation
+            && match &access.object {
+                Object::Relation { schema, name, .. } => !built_in::is_value_bearing(schema, name),
+                _ => true,
+            }
+    };
+    is_ordinary
+        && facts.opaque.is_empty()
+        && facts.session_effect == SessionEffect::None
+        && facts.accesses.iter().all(is_harmless)
+        && columns(facts).all(|column| {
+            let classes = policy.classes.of(column);
+            Bits::common([&classes, &view.residual.masked])
+                .next()
+                .is_none()
+        })
 }
 
 /// The masks that bind a session.

@@ -8,6 +8,7 @@
 //! | [`condition`], [`window`] | what rules ask of session, time, statement and access; three-valued answers |
 //! | [`prove`] | invariants: proved for every principal and statement, or a counterexample |
 //! | [`explain`], `wording` | why a decision is what it is, in words |
+//! | [`drawing`] | the graph as plain data, for people |
 //! | [`name`], [`glob`] | patterns over names |
 //! | `entry` | a rule's pattern as a box over typed dimensions, masks over flags and classes, and a guard |
 //! | `axes`, `names`, `automaton` | what an access has in each dimension, to classes |
@@ -36,6 +37,7 @@ mod classes;
 mod compile;
 pub mod condition;
 mod cover;
+pub mod drawing;
 mod entry;
 pub mod explain;
 mod findings;
@@ -61,7 +63,6 @@ use std::{
 use jiff::Timestamp;
 use thiserror::Error;
 
-pub use self::compile::{ENTRIES_MAX, compile};
 use self::{
     axes::Axes,
     classes::Classes,
@@ -72,6 +73,10 @@ use self::{
     residual::{Questions, Residual},
     rule::{Mask, Mode, Rule, RuleSet},
     space::Space,
+};
+pub use self::{
+    compile::{ENTRIES_MAX, compile},
+    space::Extent,
 };
 use crate::{
     facts::{Column, Facts},
@@ -284,6 +289,17 @@ impl Policy {
     #[must_use]
     pub fn set(&self) -> &RuleSet {
         &self.set
+    }
+
+    /// How large its graph is.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        let graph = &self.graph;
+        [&graph.accesses, &graph.columns, &graph.column_accesses]
+            .iter()
+            .fold(self.classes.extent(), |extent, space| {
+                extent.and(space.extent())
+            })
     }
 
     /// The names of rules.

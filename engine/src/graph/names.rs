@@ -42,6 +42,29 @@ impl Listed {
     }
 }
 
+impl Listed {
+    /// What a class stands for: a name, or names by the patterns that match them.
+    pub(super) fn words(&self, class: u32) -> String {
+        if class == ABSENT {
+            return "none".to_owned();
+        }
+        let mut globs: Vec<String> = Vec::new();
+        for (pattern, classes) in &self.0 {
+            if classes.contains(&class) {
+                match pattern.as_exact() {
+                    Some(name) => return name.to_string(),
+                    None => globs.push(pattern.to_string()),
+                }
+            }
+        }
+        globs.sort();
+        match globs.is_empty() {
+            true => "any other".to_owned(),
+            false => format!("like {}", globs.join(" and ")),
+        }
+    }
+}
+
 impl Names {
     /// Classifies by `patterns`.
     pub(super) fn new<'a>(patterns: impl Iterator<Item = &'a NamePattern>) -> (Self, Listed) {

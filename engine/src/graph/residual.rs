@@ -45,6 +45,8 @@ pub(super) struct Residual {
     pub(super) looks_at_columns: bool,
     /// Mask rules that bind the principal.
     pub(super) masks: Vec<BoundMask>,
+    /// The classes that these mask, observing ones too.
+    pub(super) masked: Bits,
     /// Whether any rule for the principal only observes.
     pub(super) observes: bool,
 }
@@ -119,7 +121,7 @@ impl Policy {
             last = Some(number);
         }
         let (enforced, everything) = self.without_observing(everything, observes);
-        let masks = self
+        let masks: Vec<BoundMask> = self
             .masks
             .iter()
             .enumerate()
@@ -130,6 +132,10 @@ impl Policy {
             })
             .filter(|bound| bound.truth != Truth::False)
             .collect();
+        let mut masked = Bits::empty(self.classes.names.len());
+        for mask in masks.iter().filter_map(|bound| self.masks.get(bound.mask)) {
+            masked.add_all(&mask.classes);
+        }
         SessionView {
             digest: self.set.digest.clone(),
             session: Arc::clone(session),
@@ -143,6 +149,7 @@ impl Policy {
                 // Entries that look at columns come last.
                 looks_at_columns: last.is_some_and(|last| last >= self.column_entries_from),
                 masks,
+                masked,
                 observes: observes || self.set.mode == Mode::Observe,
             }),
         }
@@ -179,7 +186,7 @@ impl Policy {
             .unwrap_or(Timestamp::MAX)
     }
 
-    fn group_bits(&self, groups: &[Arc<str>]) -> Bits {
+    pub(super) fn group_bits(&self, groups: &[Arc<str>]) -> Bits {
         let mut bits = Bits::empty(self.groups.len());
         for number in groups.iter().filter_map(|name| self.groups.get(name)) {
             bits.insert(*number);

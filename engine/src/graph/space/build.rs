@@ -18,6 +18,9 @@ const CLASSES_PER_STATE: usize = 4;
 /// A cell with so few boxes is not split further: ANDing its words is as fast as one more step.
 const CELL_BOXES: usize = 48;
 
+/// How many states a graph may have that is only looked at.
+const OPEN_STATES_MAX: u64 = 1 << 16;
+
 /// Builds a space of the boxes numbered `numbers`, ascending.
 pub(in crate::graph) fn build(boxes: &[Reach], numbers: &[u32]) -> Space {
     let weights = numbers
@@ -30,7 +33,34 @@ pub(in crate::graph) fn build(boxes: &[Reach], numbers: &[u32]) -> Space {
 
 /// Builds a space within a budget of states.
 pub(super) fn build_within(boxes: &[Reach], numbers: &[u32], budget: u64) -> Space {
+    let splitting = Splitting {
+        cell_boxes: CELL_BOXES,
+        tenths_max: 9,
+    };
+    build_by(splitting, boxes, numbers, budget)
+}
+
+/// Builds a space that parts whatever can be parted, for looking at it.
+pub(in crate::graph) fn build_open(boxes: &[Reach], numbers: &[u32]) -> Space {
+    let splitting = Splitting {
+        cell_boxes: 0,
+        tenths_max: u64::MAX,
+    };
+    build_by(splitting, boxes, numbers, OPEN_STATES_MAX)
+}
+
+/// When boxes are parted.
+#[derive(Debug, Clone, Copy)]
+struct Splitting {
+    /// A cell with so few boxes is not split.
+    cell_boxes: usize,
+    /// How many tenths of the boxes the average child may have.
+    tenths_max: u64,
+}
+
+fn build_by(splitting: Splitting, boxes: &[Reach], numbers: &[u32], budget: u64) -> Space {
     let mut builder = Builder {
+        splitting,
         boxes,
         weights: boxes.iter().map(weight).collect(),
         memo: HashMap::new(),
@@ -44,6 +74,7 @@ pub(super) fn build_within(boxes: &[Reach], numbers: &[u32], budget: u64) -> Spa
             anywhere: Vec::new(),
             rows: Vec::new(),
             reaching: Vec::new(),
+            states: (0, budget),
         },
     };
     let root = builder.place(numbers.to_vec(), Asked(0), budget);
@@ -85,6 +116,7 @@ impl Asked {
 }
 
 struct Builder<'a> {
+    splitting: Splitting,
     boxes: &'a [Reach],
     weights: Vec<u64>,
     memo: HashMap<(Asked, Box<[u32]>), Place>,
@@ -111,11 +143,14 @@ impl Builder<'_> {
             return place;
         }
         let boxes = &key.1;
-        let split = (boxes.len() > CELL_BOXES)
+        let split = (boxes.len() > self.splitting.cell_boxes)
             .then(|| self.choose(boxes, asked, budget))
             .flatten();
         let place = match split {
-            Some(split) => self.node(&split, asked, budget - split.states),
+            Some(split) => {
+                self.space.states.0 += split.states;
+                self.node(&split, asked, budget - split.states)
+            }
             None => self.cell(boxes, asked),
         };
         self.memo.insert(key, place);
@@ -178,7 +213,8 @@ impl Builder<'_> {
         }
         let children = groups.len() as u64 + 1;
         // A split that leaves nine tenths of the boxes in the average child is not worth its states.
-        let parts = states * 10 < children * self.weight(boxes) * 9 || groups.is_empty();
+        let most = (children * self.weight(boxes)).saturating_mul(self.splitting.tenths_max);
+        let parts = states * 10 < most || groups.is_empty();
         (parts && states <= budget).then_some(Split {
             dimension,
             anywhere,

@@ -9,12 +9,16 @@
 //! Never leaves a box out that the point is in, and never gives one that it is not in.
 
 mod build;
+mod outline;
 
 use std::{ops::ControlFlow, sync::Arc};
 
 use smallvec::SmallVec;
 
-pub(super) use self::build::build;
+pub(super) use self::{
+    build::{build, build_open},
+    outline::Part,
+};
 
 /// How many dimensions there are.
 pub(super) const DIMENSIONS: usize = 9;
@@ -74,6 +78,14 @@ impl Reach {
         }
     }
 
+    /// Whether it reaches all these classes.
+    pub(super) fn holds(&self, classes: &[(Dimension, u32)]) -> bool {
+        classes.iter().all(|(dimension, class)| {
+            self.classes(*dimension)
+                .is_none_or(|reached| reached.contains(class))
+        })
+    }
+
     /// Lifts the limit.
     pub(super) fn lift(&mut self, dimension: Dimension) {
         if let Some(slot) = self.0.get_mut(dimension as usize) {
@@ -126,6 +138,36 @@ pub(super) struct Space {
     rows: Vec<Row>,
     /// Of each row: which word of its cell, and which further boxes reach the class.
     reaching: Vec<(u32, u64)>,
+    /// How many states splitting took, and how many it might have taken.
+    states: (u64, u64),
+}
+
+/// How large a policy's graph is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extent {
+    /// Nodes, each asking for one dimension.
+    pub nodes: usize,
+    /// Cells, at which walks end.
+    pub cells: usize,
+    /// States that splitting took. A state is one place of one box in one node's children.
+    pub states: usize,
+    /// States that it might have taken.
+    pub states_max: usize,
+    /// Bytes of the graph's tables. The rules themselves, and the tables of names, are not counted.
+    pub bytes: usize,
+}
+
+impl Extent {
+    /// Both together.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self {
+            nodes: self.nodes + other.nodes,
+            cells: self.cells + other.cells,
+            states: self.states + other.states,
+            states_max: self.states_max + other.states_max,
+            bytes: self.bytes + other.bytes,
+        }
+    }
 }
 
 /// Where a walk goes on.
@@ -199,6 +241,25 @@ impl Cursor<'_> {
 }
 
 impl Space {
+    /// How large it is.
+    pub(super) fn extent(&self) -> Extent {
+        let narrow = |states: u64| usize::try_from(states).unwrap_or(usize::MAX);
+        Extent {
+            nodes: self.nodes.len(),
+            cells: self.cells.len(),
+            states: narrow(self.states.0),
+            states_max: narrow(self.states.1),
+            bytes: size_of_val(&*self.nodes)
+                + size_of_val(&*self.branches)
+                + size_of_val(&*self.cells)
+                + size_of_val(&*self.words)
+                + size_of_val(&*self.tests)
+                + size_of_val(&*self.anywhere)
+                + size_of_val(&*self.rows)
+                + size_of_val(&*self.reaching),
+        }
+    }
+
     /// Calls `each` with every box that the point is in, of those whose bit in `live` is set, ascending, until it breaks.
     ///
     /// Breaks by itself where the graph is broken, which is a bug: whoever asks must refuse then, and not go on with what
@@ -225,7 +286,7 @@ impl Space {
     ) -> Option<ControlFlow<()>> {
         let cell = self.cell(point)?;
         let words = cell.words.of(&self.words)?;
-        let mut cursors: SmallVec<[Cursor<'_>; 4]> = SmallVec::new();
+        let mut cursors: SmallVec<[Cursor<'_>; DIMENSIONS]> = SmallVec::new();
         for test in cell.tests.of(&self.tests)? {
             let class = point.class(test.dimension);
             let rows = test.rows.of(&self.rows)?;
