@@ -12,6 +12,7 @@
 //! | [`bundle`] | signed bundles: built, signed, verified, loaded |
 //! | [`rego`] | Rego modules: what they are given, how they are compiled and run |
 //! | [`load()`] | a folder to a compiled policy |
+//! | [`reference`] | the words of the language as a document |
 //! | [`testing`] | `test` blocks: statements through the analyser and the policy, compared with what is expected |
 //!
 //! [`compile()`] takes texts and returns an [`engine::graph::Policy`](provost_engine::graph::Policy). `docs/language.md`
@@ -27,6 +28,7 @@ mod load;
 mod lower;
 mod parser;
 pub mod rego;
+pub mod reference;
 pub mod testing;
 pub mod vocabulary;
 
