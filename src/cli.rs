@@ -74,6 +74,19 @@ Everything lives in temporary folders that are gone at the end.")]
     /// Build, sign and check policy bundles
     #[command(subcommand)]
     Bundle(Bundle),
+    /// Draw the decision graph of a policy, or the part that a group and a relation reach
+    #[command(after_help = "\
+Examples:
+  provost graph policies --for ai-agents --relation orders --out agents.svg
+  provost graph policies --format dot | dot -Tpdf -o policy.pdf")]
+    Graph(Graph),
+    /// Print the language's reference: clauses, operations, attributes, masks, limits, controls
+    #[command(after_help = "\
+Examples:
+  provost reference
+  provost reference attributes
+  provost reference rego-input > rego-input.schema.json")]
+    Reference(Reference),
     /// Work on the configuration
     #[command(subcommand)]
     Config(Config),
@@ -288,6 +301,77 @@ fn seconds(text: &str) -> Result<Timestamp, String> {
         .parse()
         .map_err(|_| "give seconds since 1970".to_owned())?;
     Timestamp::from_second(seconds).map_err(|error| error.to_string())
+}
+
+/// `provost graph`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Graph {
+    /// The policy folder
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Only what is about members of this group, as the issuer names it
+    #[arg(long = "for", value_name = "NAME")]
+    pub(crate) group: Option<String>,
+    /// Only what is about this relation; the schema is public if none is given
+    #[arg(long, value_name = "[SCHEMA.]NAME")]
+    pub(crate) relation: Option<String>,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Picture::Svg)]
+    pub(crate) format: Picture,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// How a graph is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Picture {
+    /// Graphviz's language
+    Dot,
+    /// A picture for browsers
+    Svg,
+}
+
+/// `provost reference`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reference {
+    /// Only this part
+    #[arg(value_enum)]
+    pub(crate) section: Option<ReferenceSection>,
+}
+
+/// A part of the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReferenceSection {
+    /// Declarations, clauses, patterns, tests
+    Clauses,
+    /// Operations and their sets
+    Operations,
+    /// What conditions ask for
+    Attributes,
+    /// Masks and probing
+    Masks,
+    /// Limits and recording levels
+    Limits,
+    /// The catalogues of controls
+    Controls,
+    /// The JSON schema of what Rego modules are given
+    RegoInput,
+}
+
+impl ReferenceSection {
+    /// The name in the reference.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Clauses => "clauses",
+            Self::Operations => "operations",
+            Self::Attributes => "attributes",
+            Self::Masks => "masks",
+            Self::Limits => "limits",
+            Self::Controls => "controls",
+            Self::RegoInput => "rego-input",
+        }
+    }
 }
 
 /// `provost config`.

@@ -43,6 +43,9 @@ pub(crate) enum Error {
         /// Why.
         source: LoadError,
     },
+    /// A policy is too large to be drawn.
+    #[error(transparent)]
+    Drawing(provost_dsl::drawing::TooLarge),
     /// A bundle.
     #[error("policy bundle `{location}`: {source}")]
     Bundle {
@@ -157,7 +160,8 @@ impl Error {
             | Self::Issuer(_)
             | Self::Gateway(_)
             | Self::Demo(_)
-            | Self::Runtime(_) => Exit::Failed,
+            | Self::Runtime(_)
+            | Self::Drawing(_) => Exit::Failed,
         }
     }
 

@@ -12,6 +12,7 @@
 //! | [`bundle`] | signed bundles: built, signed, verified, loaded |
 //! | [`rego`] | Rego modules: what they are given, how they are compiled and run |
 //! | [`load()`] | a folder to a compiled policy |
+//! | [`drawing`] | the decision graph as DOT and SVG |
 //! | [`reference`] | the words of the language as a document |
 //! | [`testing`] | `test` blocks: statements through the analyser and the policy, compared with what is expected |
 //!
@@ -23,12 +24,13 @@ pub mod bundle;
 pub mod catalogue;
 mod compile;
 mod diagnostic;
+pub mod drawing;
 mod lexer;
 mod load;
 mod lower;
 mod parser;
-pub mod rego;
 pub mod reference;
+pub mod rego;
 pub mod testing;
 pub mod vocabulary;
 

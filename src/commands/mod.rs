@@ -4,7 +4,9 @@ pub(crate) mod bundle;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod evidence;
+pub(crate) mod graph;
 pub(crate) mod policy;
+pub(crate) mod reference;
 pub(crate) mod serve;
 
 use std::future::Future;
