@@ -23,45 +23,109 @@ pub(super) enum Case {
     Ignored,
 }
 
-/// A pattern as letters and stars.
-struct Letters {
-    letters: Vec<Option<char>>,
-    case: Case,
+/// What a name must go on with at a position of a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Item {
+    /// This letter.
+    Letter(char, Case),
+    /// Any letters.
+    Star,
+    /// Nothing.
+    End,
 }
 
-impl Letters {
-    /// The positions after those that a star can skip.
-    fn close(&self, positions: &mut BTreeSet<usize>) {
-        let mut open: Vec<usize> = positions.iter().copied().collect();
+/// All patterns, one behind the other: a state is the positions where a name can be, in order, so it is small however
+/// many patterns there are.
+struct Automaton {
+    items: Vec<Item>,
+    start: Vec<usize>,
+    /// Letters that can make a difference.
+    alphabet: BTreeSet<char>,
+}
+
+impl Automaton {
+    fn new(patterns: &[(NamePattern, Case)]) -> Self {
+        let mut items = Vec::new();
+        let mut start = Vec::new();
+        for (pattern, case) in patterns {
+            let NamePattern::Glob(glob) = pattern else {
+                continue;
+            };
+            start.push(items.len());
+            match glob.as_exact() {
+                Some(name) => items.extend(name.chars().map(|letter| Item::Letter(letter, *case))),
+                None => items.extend(glob.to_string().chars().map(|letter| match letter {
+                    '*' => Item::Star,
+                    letter => Item::Letter(letter, *case),
+                })),
+            }
+            items.push(Item::End);
+        }
+        let mut automaton = Self {
+            alphabet: alphabet(&items),
+            items,
+            start: Vec::new(),
+        };
+        automaton.start = automaton.closed(start);
+        automaton
+    }
+
+    /// With the positions after those that a star can skip; in order, each once.
+    fn closed(&self, mut positions: Vec<usize>) -> Vec<usize> {
+        let mut open = positions.clone();
         while let Some(position) = open.pop() {
-            if self.letters.get(position) == Some(&None) && positions.insert(position + 1) {
+            if self.items.get(position) == Some(&Item::Star) {
+                positions.push(position + 1);
                 open.push(position + 1);
             }
         }
+        positions.sort_unstable();
+        positions.dedup();
+        positions
     }
 
-    fn step(&self, positions: &BTreeSet<usize>, letter: char) -> BTreeSet<usize> {
-        let mut next = BTreeSet::new();
-        for &position in positions {
-            match self.letters.get(position) {
-                Some(None) => {
-                    next.insert(position);
+    fn step(&self, positions: &[usize], letter: char) -> Vec<usize> {
+        let next = positions
+            .iter()
+            .filter_map(|&position| match self.items.get(position)? {
+                Item::Star => Some(position),
+                Item::Letter(wanted, case) => {
+                    is_letter(*wanted, *case, letter).then_some(position + 1)
                 }
-                Some(Some(wanted)) if self.is_letter(*wanted, letter) => {
-                    next.insert(position + 1);
+                Item::End => None,
+            });
+        self.closed(next.collect())
+    }
+
+    /// The letters that lead on from a state, and the first of those that all lead to the same.
+    fn letters(&self, positions: &[usize]) -> BTreeSet<char> {
+        let mut letters = BTreeSet::new();
+        for position in positions {
+            match self.items.get(*position) {
+                Some(Item::Letter(wanted, Case::Counts)) => {
+                    letters.insert(*wanted);
                 }
-                Some(Some(_)) | None => {}
+                Some(Item::Letter(wanted, Case::Ignored)) => letters.extend(
+                    self.alphabet
+                        .iter()
+                        .filter(|letter| is_letter(*wanted, Case::Ignored, **letter)),
+                ),
+                Some(Item::Star | Item::End) | None => {}
             }
         }
-        self.close(&mut next);
-        next
+        let other = self
+            .alphabet
+            .iter()
+            .find(|letter| !letters.contains(letter));
+        letters.extend(other);
+        letters
     }
+}
 
-    fn is_letter(&self, wanted: char, letter: char) -> bool {
-        match self.case {
-            Case::Counts => wanted == letter,
-            Case::Ignored => letter.to_lowercase().eq([wanted]),
-        }
+fn is_letter(wanted: char, case: Case, letter: char) -> bool {
+    match case {
+        Case::Counts => wanted == letter,
+        Case::Ignored => letter.to_lowercase().eq([wanted]),
     }
 }
 
@@ -78,59 +142,26 @@ pub(super) struct Way {
 /// Every way in which names match `patterns`. Regular expressions are asked of the names that the globs lead to, which
 /// is not every way that they can match: callers treat rules with one as unknown.
 pub(super) fn ways(patterns: &[(NamePattern, Case)]) -> Result<Vec<Way>, TooMany> {
-    let globs: Vec<Option<Letters>> = patterns
-        .iter()
-        .map(|(pattern, case)| match pattern {
-            NamePattern::Glob(glob) => Some(Letters {
-                letters: match glob.as_exact() {
-                    Some(name) => name.chars().map(Some).collect(),
-                    None => glob
-                        .to_string()
-                        .chars()
-                        .map(|letter| (letter != '*').then_some(letter))
-                        .collect(),
-                },
-                case: *case,
-            }),
-            NamePattern::Regex(_) => None,
-        })
-        .collect();
-    let alphabet = alphabet(&globs);
-    let start: Vec<BTreeSet<usize>> = globs
-        .iter()
-        .map(|glob| {
-            let mut positions = BTreeSet::from([0]);
-            if let Some(glob) = glob {
-                glob.close(&mut positions);
-            }
-            positions
-        })
-        .collect();
+    let automaton = Automaton::new(patterns);
     // The start is reached by the empty name only: a name that leads back to it is a way of its own.
     let mut seen = BTreeSet::new();
-    let mut queue = VecDeque::from([(start, String::new())]);
+    let mut queue = VecDeque::from([(automaton.start.clone(), String::new())]);
     let mut found: BTreeMap<Vec<bool>, String> = BTreeMap::new();
     while let Some((state, name)) = queue.pop_front() {
         // PostgreSQL has no empty names.
         if !name.is_empty() {
+            let lower = name.to_lowercase();
             let matched = patterns
                 .iter()
                 .map(|(pattern, case)| match case {
                     Case::Counts => pattern.matches(&name),
-                    Case::Ignored => pattern.matches(&name.to_lowercase()),
+                    Case::Ignored => pattern.matches(&lower),
                 })
                 .collect();
             found.entry(matched).or_insert_with(|| name.clone());
         }
-        for &letter in &alphabet {
-            let next: Vec<BTreeSet<usize>> = globs
-                .iter()
-                .zip(&state)
-                .map(|(glob, positions)| {
-                    glob.as_ref()
-                        .map_or_else(BTreeSet::new, |glob| glob.step(positions, letter))
-                })
-                .collect();
+        for letter in automaton.letters(&state) {
+            let next = automaton.step(&state, letter);
             if seen.insert(next.clone()) {
                 if seen.len() > STATES_MAX {
                     return Err(TooMany);
@@ -149,18 +180,17 @@ pub(super) fn ways(patterns: &[(NamePattern, Case)]) -> Result<Vec<Way>, TooMany
 }
 
 /// Every letter that a pattern spells out, in both cases where one ignores it, and one that none does.
-fn alphabet(globs: &[Option<Letters>]) -> BTreeSet<char> {
-    let mut letters: BTreeSet<char> = globs
+fn alphabet(items: &[Item]) -> BTreeSet<char> {
+    let spelled: Vec<(char, Case)> = items
         .iter()
-        .flatten()
-        .flat_map(|glob| glob.letters.iter().copied().flatten())
+        .filter_map(|item| match item {
+            Item::Letter(letter, case) => Some((*letter, *case)),
+            Item::Star | Item::End => None,
+        })
         .collect();
-    let mixed = globs
-        .iter()
-        .flatten()
-        .any(|glob| glob.case == Case::Ignored)
-        && globs.iter().flatten().any(|glob| glob.case == Case::Counts);
-    if mixed {
+    let mut letters: BTreeSet<char> = spelled.iter().map(|(letter, _)| *letter).collect();
+    let any = |case: Case| spelled.iter().any(|(_, one)| *one == case);
+    if any(Case::Ignored) && any(Case::Counts) {
         let other_case: Vec<char> = letters
             .iter()
             .flat_map(|letter| letter.to_uppercase())
