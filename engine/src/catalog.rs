@@ -125,7 +125,7 @@ pub struct ForeignKey(pub u32, pub Vec<i16>, pub Vec<i16>);
 
 /// The columns of a relation, one list for each property.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-struct Packed {
+pub(crate) struct Packed {
     #[serde(rename = "n")]
     numbers: Vec<i16>,
     #[serde(rename = "a")]
@@ -226,7 +226,7 @@ pub struct Relation {
     pub foreign_keys: Vec<ForeignKey>,
     /// The columns as the query packs them; moved to `attributes`.
     #[serde(rename = "q", default, skip_serializing)]
-    packed: Option<Packed>,
+    pub(crate) packed: Option<Packed>,
     /// The columns as facts name them, in the order of `attributes`.
     #[serde(skip)]
     pub columns: Vec<Arc<Column>>,
@@ -304,20 +304,23 @@ pub struct UserType {
     pub checks: Vec<Arc<str>>,
 }
 
+/// What a catalog holds, as [`CATALOG_QUERY`] gives it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Content {
-    server_version_num: u32,
-    database: Arc<str>,
-    schemas: HashSet<Arc<str>>,
-    relations: Vec<Relation>,
-    functions: Vec<(Arc<str>, Arc<str>)>,
-    operators: Vec<(Arc<str>, Arc<str>)>,
-    types: Vec<UserType>,
-    user_casts: u64,
+pub(crate) struct Content {
+    pub(crate) server_version_num: u32,
+    pub(crate) database: Arc<str>,
+    pub(crate) schemas: HashSet<Arc<str>>,
+    pub(crate) relations: Vec<Relation>,
+    /// (schema, name) of users' functions.
+    pub(crate) functions: Vec<(Arc<str>, Arc<str>)>,
+    /// (schema, name) of users' operators.
+    pub(crate) operators: Vec<(Arc<str>, Arc<str>)>,
+    pub(crate) types: Vec<UserType>,
+    pub(crate) user_casts: u64,
     #[serde(default)]
-    casts: Vec<(u32, u32)>,
+    pub(crate) casts: Vec<(u32, u32)>,
     #[serde(default)]
-    builtins: HashSet<Arc<str>>,
+    pub(crate) builtins: HashSet<Arc<str>>,
 }
 
 /// The catalog of one database.
@@ -356,8 +359,13 @@ impl Catalog {
             .as_bytes()
             .first_chunk::<8>()
             .map_or(0, |head| u64::from_be_bytes(*head));
+        Ok(Self::assemble(content, CatalogVersion(version)))
+    }
+
+    /// A catalog with this content.
+    pub(crate) fn assemble(content: Content, version: CatalogVersion) -> Self {
         let mut catalog = Self {
-            version: CatalogVersion(version),
+            version,
             server_version_num: content.server_version_num,
             database: content.database,
             schemas: content.schemas,
@@ -398,7 +406,7 @@ impl Catalog {
             names.insert(relation.name.clone(), relation.clone());
             catalog.relations.insert(relation.oid, relation);
         }
-        Ok(catalog)
+        catalog
     }
 
     /// The hash of its content: equal versions mean equal analysis.

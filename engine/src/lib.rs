@@ -11,6 +11,7 @@
 //! | [`principal`] | who asks, over which session |
 //! | [`catalog`] | what the server's relations, columns, views and functions are |
 //! | [`facts`] | what a statement would do: accesses, column uses, lineage |
+//! | [`schema`] | a file of DDL to a catalog, where there is no server |
 //! | [`sql`] | text to facts: PostgreSQL's own grammar, a second reader as witness, name resolution |
 //! | [`graph`] | rules compiled for deciding; facts to decision |
 //! | [`verdict`] | the decision: verdict, masks, reasons, controls |
@@ -24,6 +25,7 @@ pub mod facts;
 pub mod graph;
 pub mod mask;
 pub mod principal;
+pub mod schema;
 pub mod sql;
 pub mod transform;
 pub mod verdict;

@@ -16,6 +16,7 @@ mod evidence;
 mod masked_values;
 mod masks;
 mod oidc;
+mod schema;
 mod support;
 
 // The same private PostgreSQL as the demo's.

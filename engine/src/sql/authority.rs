@@ -14,7 +14,7 @@ const POSITION_BYTES_MAX: usize = 64 << 10;
 ///
 /// # Errors
 /// PostgreSQL's own syntax error.
-pub(super) fn parse(text: &str) -> Result<ParseResult, Refusal> {
+pub(crate) fn parse(text: &str) -> Result<ParseResult, Refusal> {
     match pg_query::parse(text, 0) {
         Ok(result) => Ok(result.protobuf),
         Err(pg_query::Error::Parse(message)) => Err(syntax_error(text, message)),
@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str) -> Result<ParseResult, Refusal> {
 }
 
 /// The tokens of a text, in order, with byte ranges; `None` when the lexer refuses it.
-pub(super) fn tokens(text: &str) -> Option<Vec<(Range<usize>, Token)>> {
+pub(crate) fn tokens(text: &str) -> Option<Vec<(Range<usize>, Token)>> {
     // INVARIANT: the library is never asked for the tokens of a text without any: it makes a slice of a null pointer
     // then, which is undefined behaviour (and ends the process in a debug build).
     if text

@@ -38,10 +38,15 @@ use pg_query::{
 };
 
 pub use self::refusal::Refusal;
+pub(crate) use self::{
+    authority::{parse, tokens},
+    names::column_name,
+    resolver::strings,
+};
 use self::{equality::Parameters, resolver::Resolver};
 use crate::{
     catalog::Catalog,
-    facts::{Facts, Kind, SessionEffect},
+    facts::{Facts, Kind, Object, Operation, SessionEffect},
 };
 
 /// Most statements that one text may have; more are refused.
@@ -138,6 +143,36 @@ pub fn literal_spans(text: &str) -> Option<Vec<Range<usize>>> {
             .map(|(range, _)| range)
             .collect(),
     )
+}
+
+/// Functions of the server's own that set any setting, or run SQL that a caller gives them.
+const RUNS_SQL: [&str; 9] = [
+    "set_config",
+    "query_to_xml",
+    "query_to_xmlschema",
+    "query_to_xml_and_xmlschema",
+    "cursor_to_xml",
+    "cursor_to_xmlschema",
+    "ts_stat",
+    "ts_rewrite",
+    "pg_reload_conf",
+];
+
+/// Whether a statement can change the search path by a function that it calls. The server does not tell when that happens,
+/// so names without a schema are refused from then on (an empty path knows `pg_catalog` alone).
+#[must_use]
+pub fn may_change_search_path(facts: &Facts) -> bool {
+    let calls = facts
+        .accesses
+        .iter()
+        .filter(|access| access.operation == Operation::Call);
+    facts.kind == Kind::Call
+        || calls.into_iter().any(|access| match &access.object {
+            Object::Function { schema, name } => {
+                &**schema != "pg_catalog" || RUNS_SQL.contains(&&**name)
+            }
+            _ => true,
+        })
 }
 
 /// The statements, and for each the names of relations that it writes itself.

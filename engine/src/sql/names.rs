@@ -14,7 +14,7 @@ use super::resolver::strings;
 pub(super) const UNNAMED: &str = "?column?";
 
 /// The column's name; `None` when it depends on what `*` expands to.
-pub(super) fn column_name(node: &Node) -> Option<String> {
+pub(crate) fn column_name(node: &Node) -> Option<String> {
     Some(figure(node)?.map_or_else(|| UNNAMED.to_owned(), |(name, _)| name))
 }
 

@@ -663,7 +663,7 @@ fn effective_path(search_path: &[Arc<str>]) -> Vec<Arc<str>> {
 ///
 /// # Errors
 /// Anything but strings.
-pub(super) fn strings(nodes: &[Node]) -> Result<Vec<&str>, Refusal> {
+pub(crate) fn strings(nodes: &[Node]) -> Result<Vec<&str>, Refusal> {
     let mut names = Vec::with_capacity(nodes.len());
     for node in nodes {
         let Some(NodeEnum::String(name)) = &node.node else {

@@ -328,7 +328,7 @@ impl SessionJudge {
             // A Parse changes nothing yet: its Bind is judged again.
             if step.phase != Phase::Prepare {
                 ground.uncommitted |= statement.facts.session_effect == SessionEffect::Catalog;
-                ground.lost |= obstacle::may_lose_path(&statement.facts);
+                ground.lost |= sql::may_change_search_path(&statement.facts);
             }
         }
         let is_allowed = |decision: &Decision| match decision.verdict {

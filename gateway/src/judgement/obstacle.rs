@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use provost_engine::{
-    facts::{Facts, Kind, Object, Operation},
-    sql::Refusal,
-    verdict::Reason,
-};
+use provost_engine::{facts::Kind, sql::Refusal, verdict::Reason};
 
 const UNCOMMITTED: &str =
     "a schema change is not committed yet, so what follows it can't be analysed";
@@ -65,35 +61,6 @@ pub(super) fn find(kind: Kind, ground: Ground) -> Option<Reason> {
         ));
     }
     None
-}
-
-/// Functions of the server's own that set any setting, or run SQL that a caller gives them.
-const RUNS_SQL: [&str; 9] = [
-    "set_config",
-    "query_to_xml",
-    "query_to_xmlschema",
-    "query_to_xml_and_xmlschema",
-    "cursor_to_xml",
-    "cursor_to_xmlschema",
-    "ts_stat",
-    "ts_rewrite",
-    "pg_reload_conf",
-];
-
-/// Whether a statement can change the search path by a function that it calls. The server does not tell when that happens,
-/// so names without a schema are refused from then on (an empty path knows `pg_catalog` alone).
-pub(super) fn may_lose_path(facts: &Facts) -> bool {
-    let calls = facts
-        .accesses
-        .iter()
-        .filter(|access| access.operation == Operation::Call);
-    facts.kind == Kind::Call
-        || calls.into_iter().any(|access| match &access.object {
-            Object::Function { schema, name } => {
-                &**schema != "pg_catalog" || RUNS_SQL.contains(&&**name)
-            }
-            _ => true,
-        })
 }
 
 /// The refusal of a name without a schema, after the path was lost.
