@@ -80,7 +80,7 @@ pub(crate) fn compile_as(
     let (modules, sources): (Vec<&Source>, Vec<&Source>) =
         all.iter().partition(|source| rego::is_rego(source));
     let mut diagnostics = Vec::new();
-    let modules = rego::compile(&modules, limits, &mut diagnostics);
+    let (modules, mentioned) = rego::compile(&modules, limits, &mut diagnostics);
     let parsed: Vec<Parsed> = sources
         .iter()
         .map(|source| {
@@ -90,7 +90,8 @@ pub(crate) fn compile_as(
             Parsed { file, items }
         })
         .collect();
-    let Lowered { set, tests } = lower::lower(&parsed, digest, schema, &mut diagnostics);
+    let Lowered { set, tests } =
+        lower::lower(&parsed, digest, schema, &mentioned, &mut diagnostics);
     diagnostics
         .sort_by(|left, right| (left.path(), left.offset()).cmp(&(right.path(), right.offset())));
     if diagnostics.iter().any(Diagnostic::is_error) {

@@ -17,7 +17,7 @@ mod test;
 mod time;
 mod value;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use provost_engine::{
     catalog::Catalog,
@@ -129,11 +129,13 @@ impl Check<'_, '_> {
     }
 }
 
-/// Resolves and checks a whole set. Errors and warnings go to `diagnostics`; the rules are whole only without errors.
+/// Resolves and checks a whole set. Errors and warnings go to `diagnostics`; the rules are whole only without errors. A class
+/// that is `mentioned` elsewhere is used.
 pub(crate) fn lower(
     files: &[Parsed],
     digest: BundleDigest,
     schema: Option<&Catalog>,
+    mentioned: &BTreeSet<String>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Lowered {
     let symbols = Symbols::gather(files, diagnostics);
@@ -177,6 +179,9 @@ pub(crate) fn lower(
         .iter()
         .any(|parsed| parsed.items.iter().any(crate::parser::is_partly_unread))
     {
+        for name in mentioned {
+            symbols.mark_used("class", name);
+        }
         symbols.warn_unused(diagnostics);
     }
     rules.sort_by(|left, right| left.name.cmp(&right.name));

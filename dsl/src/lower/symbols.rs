@@ -377,7 +377,7 @@ impl<'a> Symbols<'a> {
         Some(Arc::from(format!("{}:{id}", framework.id)))
     }
 
-    fn mark_used(&self, sort: &str, name: &str) {
+    pub(super) fn mark_used(&self, sort: &str, name: &str) {
         self.used.borrow_mut().insert(format!("{sort} {name}"));
     }
 

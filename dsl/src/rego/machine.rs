@@ -22,6 +22,11 @@ use super::{
     guard::{self, Failure},
 };
 
+/// The stack that must be left for an evaluation, and how much it gets where it is not. What 25,000 instructions nest is written
+/// out and dropped by functions that call themselves for each level.
+const STACK_LEFT_BYTES: usize = 24 << 20;
+const STACK_BYTES: usize = 64 << 20;
+
 /// The programs of a set's modules and how they run.
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -132,6 +137,12 @@ impl Module for RegoModule {
     }
 
     fn evaluate(&self, input: &Input<'_>) -> Result<Vec<ModuleVerdict>, ModuleError> {
+        stacker::maybe_grow(STACK_LEFT_BYTES, STACK_BYTES, || self.answer(input))
+    }
+}
+
+impl RegoModule {
+    fn answer(&self, input: &Input<'_>) -> Result<Vec<ModuleVerdict>, ModuleError> {
         let failed = |message: String| ModuleError::Failed {
             message: Arc::from(message),
         };

@@ -8,6 +8,7 @@
 //! | `guard` | what becomes of functions and operators that fail or make too much |
 //! | `calls`, `values` | that rules don't call themselves, and have one value |
 //! | `machine` | a module at work |
+//! | [`input_schema()`], [`input_reference()`] | what a module is given, for programs and for people |
 //!
 //! Never lets a module read anything but the facts: same bundle, same facts, same decision.
 
@@ -16,18 +17,22 @@ mod calls;
 mod guard;
 mod machine;
 mod reading;
+mod reference;
 #[cfg(test)]
 mod tests;
 mod values;
 
-use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
-
-use provost_engine::graph::{
-    input::Input,
-    module::{Announced, Module, ModuleVerdict, Reads},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    thread,
+    time::Duration,
 };
+
+use provost_engine::graph::module::{Announced, Module, Reads};
 use regorus::{CompiledPolicy, Engine, Value, languages::rego::compiler::Compiler, rvm::Program};
 
+pub use self::reference::{decision_schema, input_reference, input_schema};
 use self::{
     machine::{Machine, RegoModule},
     reading::Reading,
@@ -69,26 +74,6 @@ impl Default for RegoLimits {
     }
 }
 
-/// The JSON schema of `input`.
-#[must_use]
-pub fn input_schema() -> serde_json::Value {
-    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
-    settings
-        .into_generator()
-        .into_root_schema_for::<Input<'_>>()
-        .to_value()
-}
-
-/// The JSON schema of one verdict in `decision`.
-#[must_use]
-pub fn decision_schema() -> serde_json::Value {
-    let settings = schemars::generate::SchemaSettings::draft2020_12().for_deserialize();
-    settings
-        .into_generator()
-        .into_root_schema_for::<ModuleVerdict>()
-        .to_value()
-}
-
 /// Whether a file of a policy set is a Rego module.
 pub(crate) fn is_rego(source: &Source) -> bool {
     source
@@ -109,14 +94,17 @@ const STACK_BYTES: usize = 256 << 20;
 /// How large all the Rego files of a set may be together. regorus takes at most 4,000 rules of them.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
+/// Modules, and the texts that they write out.
+type Compiled = (Vec<Arc<dyn Module>>, BTreeSet<String>);
+
 /// Compiles the Rego files of a set. Mistakes go to `diagnostics`; with any, there are no modules.
 pub(crate) fn compile(
     sources: &[&Source],
     limits: RegoLimits,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<Arc<dyn Module>> {
+) -> Compiled {
     let Some(first) = sources.first() else {
-        return Vec::new();
+        return Compiled::default();
     };
     let file = File::new(&first.path, &first.text);
     let bytes: usize = sources.iter().map(|source| source.text.len()).sum();
@@ -125,7 +113,7 @@ pub(crate) fn compile(
             "the Rego files of this set take {bytes} bytes together, and {TEXT_BYTES_MAX} is the limit"
         );
         diagnostics.push(file.error(&(0..0), message, "the first of them"));
-        return Vec::new();
+        return Compiled::default();
     }
     let compiled = thread::scope(|scope| {
         let work = thread::Builder::new()
@@ -143,7 +131,7 @@ pub(crate) fn compile(
     } else {
         let message = "the Rego files of this set can't be compiled: the compiler failed";
         diagnostics.push(file.error(&(0..0), message, "the first of them"));
-        Vec::new()
+        Compiled::default()
     }
 }
 
@@ -151,11 +139,14 @@ fn compile_here(
     sources: &[&Source],
     limits: RegoLimits,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<Arc<dyn Module>> {
+) -> Compiled {
     let schema = input_schema();
     let mut texts = Vec::new();
     for source in sources {
         let file = File::new(&source.path, &source.text);
+        if reading::is_nested_too_deep(&source.text, &file, diagnostics) {
+            continue;
+        }
         let mut alone = Engine::new();
         if let Err(error) = alone.add_policy(file.name().to_owned(), source.text.clone()) {
             diagnostics.push(located(
@@ -174,15 +165,16 @@ fn compile_here(
         }
     }
     if texts.len() < sources.len() {
-        return Vec::new();
+        return Compiled::default();
     }
     let found = packages(&texts, diagnostics);
     let before = diagnostics.len();
     let modules = link(&texts, &found, limits, sources, diagnostics);
     if diagnostics.iter().skip(before).any(Diagnostic::is_error) {
-        return Vec::new();
+        return Compiled::default();
     }
-    modules
+    let written = texts.into_iter().flat_map(|text| text.reading.texts);
+    (modules, written.collect())
 }
 
 /// What a package's files say together with all that they mention.

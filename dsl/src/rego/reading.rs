@@ -10,7 +10,7 @@ use regorus::{
 };
 use serde_json::Value;
 
-use super::builtins;
+use super::{builtins, reference::resolve};
 use crate::{
     ast::Span,
     diagnostic::{Diagnostic, File},
@@ -34,6 +34,43 @@ pub(super) struct Reading {
     pub(super) masks_span: Option<Span>,
     /// Paths below `data` that it names.
     pub(super) mentions: BTreeSet<String>,
+    /// The texts that it writes out: names of classes are among them.
+    pub(super) texts: BTreeSet<String>,
+}
+
+/// How deep brackets may be nested: regorus reads what is within a bracket once for each thing that it could be, so that each
+/// level doubles or triples its time.
+const NESTING_MAX: usize = 10;
+
+/// Whether brackets are nested too deep to be parsed in reasonable time; that is said.
+pub(super) fn is_nested_too_deep(
+    text: &str,
+    file: &File,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
+    // What is no token is for the parser to say.
+    let Some(tokens) = tokens(text, file, &mut Vec::new()) else {
+        return false;
+    };
+    let mut depth: usize = 0;
+    for Token(kind, span) in &tokens {
+        if *kind != TokenKind::Symbol {
+            continue;
+        }
+        match span.text() {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > NESTING_MAX {
+            let place = span.start as usize..span.end as usize;
+            let message = format!("brackets are nested more than {NESTING_MAX} deep");
+            let error = file.error(&place, message, "one too many");
+            diagnostics.push(error.with_help("give what is within it a name: `part := ...`"));
+            return true;
+        }
+    }
+    false
 }
 
 /// Reads a file that parses; mistakes go to `diagnostics`. `None` if it has any.
@@ -57,6 +94,7 @@ pub(super) fn read(
             announced: Announced::default(),
             masks_span: None,
             mentions: BTreeSet::new(),
+            texts: BTreeSet::new(),
         },
     };
     reader.package();
@@ -224,8 +262,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Keys of a verdict that say what the module may mask.
+    /// Texts, and keys of a verdict that say what the module may mask.
     fn announce(&mut self, place: usize) {
+        let text = self.text(place).to_owned();
+        self.reading.texts.insert(text);
         match self.text(place) {
             "masks" => {
                 self.reading.announced.masks = true;
@@ -332,13 +372,4 @@ fn properties<'a>(
         .as_array()?
         .iter()
         .find_map(|one| resolve(one, root).get("properties")?.as_object())
-}
-
-fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
-    let target = schema
-        .get("$ref")
-        .and_then(Value::as_str)
-        .and_then(|reference| reference.strip_prefix('#'))
-        .and_then(|pointer| root.pointer(pointer));
-    target.unwrap_or(schema)
 }

@@ -30,9 +30,11 @@ pub struct Input<'a> {
     pub time: TimeInput,
     /// What is asked. Absent for a module that reads nothing of it: such a module is evaluated once for a session.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "StatementInput<'a>")]
     pub statement: Option<StatementInput<'a>>,
     /// What surrounds the statement. Absent where the statement is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CircumstancesInput")]
     pub circumstances: Option<CircumstancesInput>,
 }
 
@@ -48,6 +50,7 @@ pub struct PrincipalInput<'a> {
     pub groups: Vec<&'a str>,
     /// The person behind an agent, if the token names one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PersonInput<'_>")]
     pub on_behalf_of: Option<PersonInput<'a>>,
     /// The issuer's URL.
     pub issuer: &'a str,
@@ -79,6 +82,7 @@ pub struct SessionInput<'a> {
     pub application: &'a str,
     /// The client's address; absent over a Unix socket.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub client_address: Option<String>,
     /// Whether the client's connection is encrypted.
     pub tls: bool,
@@ -112,6 +116,7 @@ pub struct StatementInput<'a> {
     pub accesses: Vec<AccessInput<'a>>,
     /// The result's columns, in order; absent if it returns no rows or its shape is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<OutputInput<'a>>")]
     pub outputs: Option<Vec<OutputInput<'a>>>,
     /// Columns written and where the values come from.
     pub writes: Vec<WriteInput<'a>>,
@@ -123,6 +128,7 @@ pub struct StatementInput<'a> {
     pub through_views: bool,
     /// The literal top-level LIMIT, in rows; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
     pub limit: Option<u64>,
     /// How many parameters its text has.
     pub parameters: u16,
@@ -142,6 +148,7 @@ pub struct AccessInput<'a> {
     pub columns: Vec<ColumnUseInput<'a>>,
     /// The view through which the relation was reached: `schema.name`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub via: Option<&'a str>,
     /// Whether a predicate that is not constantly true limits its rows.
     pub filtered: bool,
@@ -160,9 +167,11 @@ pub struct ObjectInput<'a> {
     pub sort: &'a str,
     /// The schema, of a relation or function.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub schema: Option<&'a str>,
     /// The name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub name: Option<&'a str>,
 }
 
@@ -236,6 +245,7 @@ pub struct EqualityInput<'a> {
     pub value: Option<Option<&'a str>>,
     /// The parameter's number, from 1; absent for a literal.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u16")]
     pub parameter: Option<u16>,
 }
 
@@ -257,9 +267,11 @@ pub struct CircumstancesInput {
     pub in_transaction: bool,
     /// How many rows the server's planner expects. Only for a module whose text reads it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
     pub estimated_rows: Option<u64>,
     /// Whether this principal runs a statement of this shape for the first time. Only for a module whose text reads it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
     pub novel: Option<bool>,
 }
 

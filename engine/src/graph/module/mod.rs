@@ -24,6 +24,8 @@ use super::{
     findings::Findings,
     index::Bits,
     input::{self, Input},
+    prove::{self, Proof},
+    rule::{Claim, Invariant},
 };
 use crate::{
     facts::{Column, Facts, How, Operation},
@@ -195,6 +197,30 @@ impl Policy {
             }
         }
         Ok(self)
+    }
+
+    /// Proves an invariant of the whole set. What its rules prove may not hold for its modules: nobody knows what those
+    /// allow or refuse before they are asked. That they can't take a mask away is known.
+    #[must_use]
+    pub fn prove(&self, invariant: &Invariant) -> Proof {
+        let proof = prove::prove(&self.set, invariant);
+        let Some(module) = self.modules.first() else {
+            return proof;
+        };
+        match (&proof, &invariant.claim) {
+            (Proof::Unknown(_), _) | (Proof::Holds, Claim::AlwaysMask(_)) => proof,
+            (Proof::Holds, Claim::NeverAllow(_)) | (Proof::Violated(_), _) => {
+                let (name, others) = (module.name(), self.modules.len() - 1);
+                let others = if others > 0 {
+                    format!(" and {others} more")
+                } else {
+                    String::new()
+                };
+                Proof::Unknown(format!(
+                    "what module `{name}`{others} says is known only when it is asked"
+                ))
+            }
+        }
     }
 
     /// The modules, sorted by name.

@@ -15,8 +15,9 @@ use crate::{
     },
     graph::{
         compile,
+        condition::Condition,
         glob::Glob,
-        rule::{Class, ColumnPattern, Mode, RuleSet},
+        rule::{Audience, Class, ColumnPattern, Mode, Operations, RuleSet, Scope, Subjects},
     },
     principal::{Authentication, Principal, PrincipalKind},
     verdict::{BundleDigest, Decision, Reason},
@@ -604,4 +605,34 @@ fn names_are_unique() {
         .with_modules(vec![says(SESSION, json!([]))])
         .expect_err("a second module of the name");
     assert_eq!(error.to_string(), "two rules are called `rego:m`");
+}
+
+#[test]
+fn what_rules_prove_is_not_proved_of_modules() {
+    let anyone = Subjects {
+        audience: Audience::Anyone,
+        except: Vec::new(),
+    };
+    let never = Invariant {
+        name: "nothing-is-deleted".into(),
+        subjects: anyone.clone(),
+        claim: Claim::NeverAllow(Scope {
+            operations: Operations::of(&[Operation::Delete]),
+            objects: None,
+            condition: Condition::Always,
+        }),
+    };
+    let always = Invariant {
+        name: "pii-is-masked".into(),
+        subjects: anyone,
+        claim: Claim::AlwaysMask(vec!["pii".into()]),
+    };
+    let module = says(STATEMENT, json!({"verdict": "allow"}));
+    let unknown = Proof::Unknown("what module `rego:m` says is known only when it is asked".into());
+    let alone = policy(Mode::Enforce, &[]);
+    let with = policy(Mode::Enforce, &[&module]);
+    assert_eq!(alone.prove(&never), Proof::Holds);
+    assert_eq!(with.prove(&never), unknown);
+    assert!(matches!(alone.prove(&always), Proof::Violated(_)));
+    assert_eq!(with.prove(&always), unknown);
 }
