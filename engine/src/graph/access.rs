@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 
 use super::{
     Lens, Policy, SessionView, built_in,
-    condition::{Ask, Context, Truth, Unknown},
+    condition::{Ask, Context, Flag, Test, Truth, Unknown},
     entry::Entry,
     findings::Findings,
     index::Bits,
@@ -303,6 +303,12 @@ impl<'a> Judge<'a> {
         ask: Ask<'_>,
         wanted: &Truth,
     ) -> Option<&'static str> {
+        let condition = &candidate.scope.condition;
+        let hangs_on_predicate =
+            |test: &Test| matches!(test, Test::Flag(Flag::Filtered | Flag::Bounded));
+        if !condition.tests().any(hangs_on_predicate) {
+            return None;
+        }
         let comes_to = |filtered: bool, bounded: bool| {
             let access = Access {
                 filtered: ask.access.filtered || filtered,
