@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{
     Policy,
     condition::{Ask, Condition, Context, Truth},
+    module,
     rule::{Audience, Effect, Group, ObjectPattern, Rule, Scope, Subjects},
     wording::{group_text, list},
 };
@@ -22,7 +23,7 @@ use crate::{
 pub struct Explanation {
     /// The decision itself.
     pub decision: Decision,
-    /// Every rule of the set, sorted by name.
+    /// Every rule of the set, sorted by name; behind them every module.
     pub rules: Vec<RuleExplanation>,
     /// For a deny: what to change so that the statement is let through, held or masked as it may be; the least that was
     /// found. `None` where nothing that was tried helps.
@@ -36,7 +37,7 @@ pub struct RuleExplanation {
     pub rule: RuleId,
     /// Its name.
     pub name: Arc<str>,
-    /// Its effect, as it is written: `allow`.
+    /// Its effect, as it is written: `allow`; `module` of a module.
     pub effect: &'static str,
     /// Whether it applied.
     pub fate: Fate,
@@ -97,7 +98,8 @@ impl Policy {
         facts: &Facts,
         circumstances: &Circumstances<'_>,
     ) -> Explanation {
-        let decision = self.decide(&self.view(session, now), facts, circumstances);
+        let view = self.view(session, now);
+        let decision = self.decide(&view, facts, circumstances);
         let question = Asked {
             policy: self,
             context: Context {
@@ -118,6 +120,7 @@ impl Policy {
                 effect: rule.effect.name(),
                 fate: question.fate(rule),
             })
+            .chain(module::explain(self, &view, question.context))
             .collect();
         let change = match decision.verdict {
             Verdict::Deny => question.least_change(),
@@ -516,7 +519,7 @@ fn path(column: &Column) -> String {
 }
 
 /// `update on public.orders`.
-fn describe(access: &Access) -> String {
+pub(super) fn describe(access: &Access) -> String {
     let operation = access.operation.name();
     match &access.object {
         Object::Relation { schema, name, .. } | Object::Function { schema, name } => {

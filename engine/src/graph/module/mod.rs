@@ -5,6 +5,7 @@
 //!
 //! A module's [`crate::verdict::RuleId`] follows those of the rules: modules are sorted by name behind them.
 
+mod explain;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -14,6 +15,7 @@ use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
 use jiff::Timestamp;
 use thiserror::Error;
 
+pub(super) use self::explain::explain;
 pub use self::verdict::{
     ModuleApproval, ModuleLimits, ModuleMask, ModuleOutputMask, ModuleProbing, ModuleVerdict,
     VerdictError, WrittenTransform,
@@ -28,7 +30,7 @@ use super::{
     rule::{Claim, Invariant},
 };
 use crate::{
-    facts::{Column, Facts, How, Operation},
+    facts::{Access, Column, Facts, How, Operation},
     principal::{Circumstances, Dear, Session},
     transform::Transform,
     verdict::{OutputMask, Verdict},
@@ -347,53 +349,88 @@ pub(super) fn judge(
         facts: context.facts,
     };
     let implied = access::implied(context.facts);
-    let accesses = || context.facts.accesses.iter().chain(&implied);
-    let mut whole: Option<Input<'_>> = None;
+    let mut questions = Questions::of(policy, view, context, implied.as_ref());
     for (index, module) in policy.modules.iter().enumerate() {
         let speaker = policy.set.rules.len() + index;
-        let answer = match view.modules.answers.get(index) {
-            Some(Some(answer)) => Cow::Borrowed(answer),
-            Some(None) | None => {
-                match dear_facts(module.reads(), context.circumstances) {
-                    Ok(None) => {}
-                    Ok(Some(missing)) => {
-                        // Nobody knows yet what it will cover: whatever else refuses comes first.
-                        findings.need(missing);
-                        findings.cover_pending();
-                        continue;
-                    }
-                    Err(why) => {
-                        judge.fail(speaker, &**module, &ModuleError::Fact(why), findings);
-                        continue;
-                    }
-                }
-                let input = whole.get_or_insert_with(|| {
-                    Input::of_session(context.session, context.now).with_statement(
-                        context.facts,
-                        accesses(),
-                        context.circumstances,
-                        &policy.classes,
-                    )
-                });
-                Cow::Owned(ask(&**module, input))
+        let answer = match questions.ask(index, &**module) {
+            Ok(answer) => answer,
+            Err(missing) => {
+                // Nobody knows yet what it will cover: whatever else refuses comes first.
+                findings.need(missing);
+                findings.cover_pending();
+                continue;
             }
         };
         match &*answer {
             Ok(verdicts) => {
+                let accesses = questions.accesses().count();
                 for verdict in verdicts {
-                    if let Err(error) = judge.join(
-                        speaker,
-                        module.name(),
-                        verdict,
-                        accesses().count(),
-                        findings,
-                    ) {
+                    if let Err(error) =
+                        judge.join(speaker, module.name(), verdict, accesses, findings)
+                    {
                         judge.fail(speaker, &**module, &ModuleError::Verdict(error), findings);
                     }
                 }
             }
             Err(error) => judge.fail(speaker, &**module, error, findings),
         }
+    }
+}
+
+/// One statement, as modules are asked about it.
+struct Questions<'a> {
+    policy: &'a Policy,
+    view: &'a SessionView,
+    context: Context<'a>,
+    /// The access that the statement implies, behind its own.
+    implied: Option<&'a Access>,
+    whole: Option<Input<'a>>,
+}
+
+impl<'a> Questions<'a> {
+    fn of(
+        policy: &'a Policy,
+        view: &'a SessionView,
+        context: Context<'a>,
+        implied: Option<&'a Access>,
+    ) -> Self {
+        Self {
+            policy,
+            view,
+            context,
+            implied,
+            whole: None,
+        }
+    }
+
+    /// The accesses that modules are shown.
+    fn accesses(&self) -> impl Iterator<Item = &'a Access> + use<'a> {
+        self.context.facts.accesses.iter().chain(self.implied)
+    }
+
+    /// What a module says.
+    ///
+    /// # Errors
+    /// The fact that must be known before it can be asked.
+    fn ask(&mut self, index: usize, module: &dyn Module) -> Result<Cow<'a, Answer>, DearFact> {
+        if let Some(Some(answer)) = self.view.modules.answers.get(index) {
+            return Ok(Cow::Borrowed(answer));
+        }
+        match dear_facts(module.reads(), self.context.circumstances) {
+            Ok(None) => {}
+            Ok(Some(missing)) => return Err(missing),
+            Err(why) => return Ok(Cow::Owned(Err(ModuleError::Fact(why)))),
+        }
+        let (policy, context, accesses) = (self.policy, self.context, self.accesses());
+        let input = self.whole.get_or_insert_with(|| {
+            Input::of_session(context.session, context.now).with_statement(
+                context.facts,
+                accesses,
+                context.circumstances,
+                &policy.classes,
+            )
+        });
+        Ok(Cow::Owned(ask(module, input)))
     }
 }
 

@@ -627,7 +627,7 @@ fn what_rules_prove_is_not_proved_of_modules() {
         subjects: anyone,
         claim: Claim::AlwaysMask(vec!["pii".into()]),
     };
-    let module = says(STATEMENT, json!({"verdict": "allow"}));
+    let module = says(STATEMENT, json!([{"verdict": "allow"}]));
     let unknown = Proof::Unknown("what module `rego:m` says is known only when it is asked".into());
     let alone = policy(Mode::Enforce, &[]);
     let with = policy(Mode::Enforce, &[&module]);
@@ -635,4 +635,47 @@ fn what_rules_prove_is_not_proved_of_modules() {
     assert_eq!(with.prove(&never), unknown);
     assert!(matches!(alone.prove(&always), Proof::Violated(_)));
     assert_eq!(with.prove(&always), unknown);
+}
+
+#[test]
+fn what_modules_say_is_explained() {
+    let explained = |module: &Arc<Fake>| {
+        let policy = policy(Mode::Enforce, &[module]);
+        let (session, facts) = (session(), facts());
+        let circumstances = Circumstances::default();
+        let explanation = policy.explain(&session, Timestamp::UNIX_EPOCH, &facts, &circumstances);
+        let last = explanation.rules.last().cloned().expect("the module");
+        assert_eq!((&*last.name, last.effect), ("rego:m", "module"));
+        last.fate
+    };
+    for (module, expected) in [
+        (
+            says(STATEMENT, json!([])),
+            "OtherAccesses(\"it says nothing of this statement\")",
+        ),
+        (
+            says(
+                STATEMENT,
+                json!([{"rule": "r", "verdict": "deny", "because": "no"}]),
+            ),
+            "Applied([\"r: denies: no\"])",
+        ),
+        (
+            says(
+                SESSION,
+                json!([{"verdict": "allow", "recording": "results", "limits": {"rows": 1}}]),
+            ),
+            "Applied([\"allows read on public.customers\", \"allows call on public.f\", \"limits\", \"records\"])",
+        ),
+        (
+            says(Reads::ALL, json!([{}])),
+            "Unknown(\"`novel` was not asked for\")",
+        ),
+        (
+            says(STATEMENT, json!([{"verdict": "hold"}])),
+            "Unknown(\"`decision`: a `hold` says in `approvals` who must approve\")",
+        ),
+    ] {
+        assert_eq!(format!("{:?}", explained(&module)), expected);
+    }
 }
