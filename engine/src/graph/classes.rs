@@ -179,16 +179,31 @@ impl Classes {
 /// How many classes all boxes of one graph may list together; a box past it lists none and is tested alone.
 const LINKS_MAX: usize = 1 << 22;
 
+/// How many of these the classes of numbers may be: a range lists many, and must not take the room of names.
+const NUMBER_LINKS_MAX: usize = 1 << 20;
+
 /// Counts the classes that boxes list.
 #[derive(Debug, Default)]
-pub(super) struct Links(usize);
+pub(super) struct Links {
+    all: usize,
+    of_numbers: usize,
+}
 
 impl Links {
     /// Whether there is room for `count` more, which are then taken.
     pub(super) fn take(&mut self, count: usize) -> bool {
-        let fits = self.0.saturating_add(count) <= LINKS_MAX;
+        let fits = self.all.saturating_add(count) <= LINKS_MAX;
         if fits {
-            self.0 += count;
+            self.all += count;
+        }
+        fits
+    }
+
+    /// The same for classes of numbers.
+    pub(super) fn take_numbers(&mut self, count: usize) -> bool {
+        let fits = self.of_numbers.saturating_add(count) <= NUMBER_LINKS_MAX && self.take(count);
+        if fits {
+            self.of_numbers += count;
         }
         fits
     }

@@ -442,7 +442,7 @@ impl Draft {
         }
         for part in std::mem::take(&mut self.numbers) {
             let range = axes.range(part.dimension, part.comparison, part.value);
-            if links.take(range.len()) {
+            if links.take_numbers(range.len()) {
                 reach.limit(part.dimension, range);
             } else {
                 self.guard.push(part.condition);

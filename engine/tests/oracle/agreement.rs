@@ -2,17 +2,21 @@
 //!
 //! `PROVOST_ORACLE_PAIRS` says how many pairs of a policy and a statement, `PROVOST_ORACLE_SEED` where to begin.
 
-use std::{env, fmt::Write as _};
+use std::{env, fmt::Write as _, sync::Arc};
 
 use provost_engine::{
-    graph::rule::RuleSet,
+    facts::Operation,
+    graph::{
+        condition::{Comparison, Condition, NumberAttribute, Test},
+        rule::{Effect, Mode, Operations, Rule, RuleSet, Scope},
+    },
     verdict::{Decision, HeldTransaction, Recording, Verdict},
 };
 
 use crate::{
     choices::Choices,
     compare::{Ask, compare, compiled},
-    generate::{Shape, rule_set},
+    generate::{self, Shape, rule_set},
 };
 
 /// Pairs in an ordinary run: seconds without optimisation.
@@ -128,6 +132,55 @@ fn the_graph_decides_as_the_rules_read() {
     }
     println!("{} policies: {seen:?}", seed - first);
     seen.assert_varied();
+}
+
+/// Ranges of numbers have only so much room in the graph; those past it are asked one by one.
+#[test]
+fn ranges_past_their_room_decide_as_the_rules_read() {
+    let choices = &mut Choices::seeded(1);
+    let mut set = rule_set(choices, Shape::Mixed);
+    set.mode = Mode::Enforce;
+    set.rules = (0..1_600_i64)
+        .map(|number| {
+            let scope = Scope {
+                operations: Operations::of(&Operation::ALL),
+                objects: None,
+                condition: Condition::Test(Test::Number {
+                    attribute: NumberAttribute::Limit,
+                    comparison: Comparison::Equal,
+                    value: number * 3,
+                }),
+            };
+            let wide = Scope {
+                condition: Condition::Test(Test::Number {
+                    attribute: NumberAttribute::Limit,
+                    comparison: Comparison::NotEqual,
+                    value: number * 3,
+                }),
+                ..scope.clone()
+            };
+            Rule {
+                name: Arc::from(format!("rule-{number}")),
+                effect: match number {
+                    0 => Effect::Allow(wide),
+                    1..1_000 => Effect::Record(wide, Recording::Digest),
+                    _ => Effect::Deny(scope.clone()),
+                },
+                ..generate::rule(choices, Effect::Record(scope, Recording::Digest))
+            }
+        })
+        .collect();
+    let policy = compiled(&set);
+    let mut denied = 0;
+    for limit in [0, 3, 7, 2_997, 2_999, 3_000, 3_003, 4_797, 4_800] {
+        let mut ask = Ask::made(choices, Shape::Mixed);
+        ask.facts.limit = Some(limit);
+        match compare(&set, &policy, &ask) {
+            Ok(decision) => denied += u32::from(decision.verdict == Verdict::Deny),
+            Err(differs) => panic!("at LIMIT {limit}: {differs}"),
+        }
+    }
+    assert!(denied > 0);
 }
 
 /// Makes a failing case smaller as long as it fails: choices left out or made plain, then rules left out.
