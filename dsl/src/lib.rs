@@ -13,7 +13,7 @@
 //! | [`rego`] | Rego modules: what they are given, how they are compiled and run |
 //! | [`load()`] | a folder to a compiled policy |
 //! | [`drawing`] | the decision graph as DOT and SVG |
-//! | [`reference`] | the words of the language as a document |
+//! | [`mod@reference`] | the words of the language as a document |
 //! | [`testing`] | `test` blocks: statements through the analyser and the policy, compared with what is expected |
 //!
 //! [`compile()`] takes texts and returns an [`engine::graph::Policy`](provost_engine::graph::Policy). `docs/language.md`
