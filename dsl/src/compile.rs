@@ -10,7 +10,10 @@ use provost_engine::{
 
 use crate::{
     diagnostic::{Diagnostic, File},
-    lower::{self, Lowered, Parsed},
+    lower::{
+        self, Lowered, Parsed,
+        proof::{self, Deciding},
+    },
     parser,
     rego::{self, RegoLimits},
     testing::PolicyTest,
@@ -38,6 +41,13 @@ pub struct Compiled {
     pub files: usize,
     /// Its tests, in the order of files and places.
     pub tests: Vec<PolicyTest>,
+}
+
+/// Reads one file of the policy language by itself and says what is wrong with how it is written: what a file says of
+/// others is not looked at.
+#[must_use]
+pub fn syntax(source: &Source) -> Vec<Diagnostic> {
+    parser::parse(&source.text, &File::new(&source.path, &source.text)).1
 }
 
 /// Compiles a policy set, exactly the files given.
@@ -90,8 +100,17 @@ pub(crate) fn compile_as(
             Parsed { file, items }
         })
         .collect();
-    let Lowered { set, tests } =
+    let deciding = if modules.is_empty() {
+        Deciding::Rules
+    } else {
+        Deciding::WithModules
+    };
+    let Lowered { set, tests, places } =
         lower::lower(&parsed, digest, schema, &mentioned, &mut diagnostics);
+    // What is proved of rules that have mistakes is nothing.
+    if !diagnostics.iter().any(Diagnostic::is_error) {
+        proof::check(&set, &places, deciding, &mut diagnostics);
+    }
     diagnostics
         .sort_by(|left, right| (left.path(), left.offset()).cmp(&(right.path(), right.offset())));
     if diagnostics.iter().any(Diagnostic::is_error) {

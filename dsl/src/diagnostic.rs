@@ -175,7 +175,7 @@ pub enum Colours {
     None,
 }
 
-/// Diagnostics as a person reads them: message, the lines of the file with labels, help.
+/// Diagnostics as a person reads them: message, the lines of the file with labels, help; an empty line between two.
 #[must_use]
 pub fn render<'a>(
     diagnostics: impl IntoIterator<Item = &'a Diagnostic>,
@@ -190,6 +190,9 @@ pub fn render<'a>(
         .with_links(false);
     let mut text = String::new();
     for diagnostic in diagnostics {
+        if !text.is_empty() {
+            text.push('\n');
+        }
         if handler.render_report(&mut text, diagnostic).is_err() {
             // Writing to a String does not fail; a source that can't be read must not hide the message.
             text.push_str(&diagnostic.message);

@@ -97,6 +97,7 @@ fn several_mistakes_are_found_in_one_run() {
              5 │ 
                ╰────
               help: did you mean `read`?
+
               × unknown group `agent`
                ╭─[test.pol:4:30]
              3 │ rule one
@@ -106,6 +107,7 @@ fn several_mistakes_are_found_in_one_run() {
              5 │ 
                ╰────
               help: did you mean `agents`?
+
               × unknown class `pii`
                ╭─[test.pol:7:8]
              6 │ rule two
@@ -115,6 +117,7 @@ fn several_mistakes_are_found_in_one_run() {
              8 │   wiht redact
                ╰────
               help: declare it: `class pii = schema.relation.column`
+
               × `wiht` begins no clause
                ╭─[test.pol:8:3]
              7 │   mask pii for anyone
@@ -124,6 +127,7 @@ fn several_mistakes_are_found_in_one_run() {
              9 │ 
                ╰────
               help: did you mean `with`?
+
               × two declarations of the rule `two`
                 ╭─[test.pol:10:6]
               5 │ 
@@ -497,7 +501,6 @@ fn text_that_is_no_policy() {
         (
             "rule r allow read for anyone because \"open\nrule s allow raed for anyone",
             expect![[r#"
-                36: the `because` clause ends too early (written like this: `because "schema changes go through migrations"`)
                 37: a text is not closed on its line
                 56: unknown operation `raed` (did you mean `read`?)
             "#]],
@@ -575,6 +578,7 @@ fn what_is_not_used_is_a_warning() {
            ·          ╰── no rule names it
          2 │ group g = "g"
            ╰────
+
           ⚠ the group `g` is not used
            ╭─[test.pol:2:7]
          1 │ controls n = nist-csf
@@ -583,6 +587,7 @@ fn what_is_not_used_is_a_warning() {
            ·       ╰── no rule names it
          3 │ class c = a.b
            ╰────
+
           ⚠ the class `c` is not used
            ╭─[test.pol:3:7]
          2 │ group g = "g"

@@ -2,6 +2,8 @@
 //!
 //! Never drops a rule that has a mistake: any error means that nothing is compiled.
 
+mod among;
+mod asked;
 mod condition;
 mod contradiction;
 mod invariant;
@@ -9,6 +11,7 @@ mod limit;
 mod mask;
 mod operations;
 mod pattern;
+pub(crate) mod proof;
 mod rule;
 mod schema;
 mod subjects;
@@ -44,6 +47,8 @@ pub(crate) struct Parsed {
 pub(crate) struct Lowered {
     pub(crate) set: RuleSet,
     pub(crate) tests: Vec<PolicyTest>,
+    /// Where its invariants are declared.
+    pub(crate) places: Vec<proof::Place>,
 }
 
 /// What checking a declaration needs at hand.
@@ -142,6 +147,7 @@ pub(crate) fn lower(
     let mut rules: Vec<Rule> = Vec::new();
     let mut invariants: Vec<Invariant> = Vec::new();
     let mut tests: Vec<PolicyTest> = Vec::new();
+    let mut places: Vec<proof::Place> = Vec::new();
     let mut mode = Mode::Enforce;
     for parsed in files {
         let mut check = Check {
@@ -156,7 +162,14 @@ pub(crate) fn lower(
                     rules.extend(rule::lower(name, clauses, &mut check))
                 }
                 Item::Invariant { name, clauses } => {
-                    invariants.extend(invariant::lower(name, clauses, &mut check));
+                    if let Some(invariant) = invariant::lower(name, clauses, &mut check) {
+                        places.push(proof::Place {
+                            name: Arc::clone(&invariant.name),
+                            file: parsed.file.clone(),
+                            span: name.span.clone(),
+                        });
+                        invariants.push(invariant);
+                    }
                 }
                 Item::Test { name, steps } => tests.extend(test::lower(name, steps, &mut check)),
                 Item::Observe(what) if what.value == "everything" => mode = Mode::Observe,
@@ -195,5 +208,6 @@ pub(crate) fn lower(
             invariants,
         },
         tests,
+        places,
     }
 }

@@ -13,6 +13,7 @@ use provost_engine::{
 use super::{Check, pattern, schema};
 use crate::{
     ast::{Name, Pattern, PatternOf},
+    diagnostic::quoted,
     vocabulary::{COLUMN_OPERATIONS, SETS},
 };
 
@@ -107,6 +108,10 @@ fn check_meeting(operations: Operations, pattern: &Pattern, verb: &str, check: &
             let names: Vec<&str> = operations.iter().map(|one| one.name()).collect();
             names.join(", ")
         };
+        let list_quoted = |operations: &[Operation]| {
+            let names: Vec<&str> = operations.iter().map(|one| one.name()).collect();
+            quoted(&names)
+        };
         let kept: Vec<Operation> = named
             .iter()
             .copied()
@@ -124,7 +129,7 @@ fn check_meeting(operations: Operations, pattern: &Pattern, verb: &str, check: &
             &pattern.span,
             format!(
                 "{} {} no columns",
-                list(&rest),
+                list_quoted(&rest),
                 if rest.len() == 1 { "names" } else { "name" }
             ),
             "stands for columns",

@@ -115,34 +115,28 @@ pub(super) fn put_right<'input>(
         .iter()
         .map(|one| one.name)
         .collect();
-    let mut depth = 0_usize;
     for index in 0..tokens.len() {
-        let Some(&(start, token, end)) = tokens.get(index) else {
-            return;
+        let Some(&(start, Token::Word(word), end)) = tokens.get(index) else {
+            continue;
         };
-        match token {
-            Token::BraceOpen => depth += 1,
-            Token::BraceClose => depth = depth.saturating_sub(1),
-            Token::Word(word) if depth == 0 && is_first_of_line(tokens, index, text) => {
-                let meant = nearest(word, &words).or_else(|| vocabulary::slip(word, &words));
-                let Some(meant) = meant.filter(|meant| looks_like(meant, tokens, index)) else {
-                    continue;
-                };
-                let Some((_, token)) = crate::lexer::WORDS.iter().find(|(word, _)| *word == meant)
-                else {
-                    continue;
-                };
-                let error = file.error(
-                    &(start..end),
-                    format!("`{word}` begins no declaration"),
-                    "no such word",
-                );
-                diagnostics.push(error.with_help(format!("did you mean `{meant}`?")));
-                if let Some(slot) = tokens.get_mut(index) {
-                    slot.1 = *token;
-                }
-            }
-            _ => {}
+        if !is_first_of_line(tokens, index, text) {
+            continue;
+        }
+        let meant = nearest(word, &words).or_else(|| vocabulary::slip(word, &words));
+        let Some(meant) = meant.filter(|meant| looks_like(meant, tokens, index)) else {
+            continue;
+        };
+        let Some((_, token)) = crate::lexer::WORDS.iter().find(|(word, _)| *word == meant) else {
+            continue;
+        };
+        let error = file.error(
+            &(start..end),
+            format!("`{word}` begins no declaration"),
+            "no such word",
+        );
+        diagnostics.push(error.with_help(format!("did you mean `{meant}`?")));
+        if let Some(slot) = tokens.get_mut(index) {
+            slot.1 = *token;
         }
     }
 }

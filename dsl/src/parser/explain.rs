@@ -11,13 +11,25 @@ use crate::{
     vocabulary,
 };
 
-/// A word that was meant to be a word of the language.
+/// A slip that can be put right, so that what follows it is read too.
 pub(super) struct Slip {
     index: usize,
-    meant: &'static str,
-    token: Token<'static>,
-    begins: Begins,
+    meant: Meant,
 }
+
+enum Meant {
+    /// A word that was meant to be a word of the language.
+    Word {
+        word: &'static str,
+        token: Token<'static>,
+        begins: Begins,
+    },
+    /// `ssn last 4`: a colon is missing before it.
+    ColonBefore,
+}
+
+/// Words of the language shorter than this are not taken for each other.
+const MISTAKEN_BYTES_MIN: usize = 5;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Begins {
@@ -31,27 +43,86 @@ enum Begins {
 /// The slip that a failure comes from, if it comes from one.
 pub(super) fn slip(failure: &Failure<'_>, tokens: &[Spanned<'_>], text: &str) -> Option<Slip> {
     let ParseError::UnrecognizedToken {
-        token: (start, Token::Word(_), end),
+        token: (start, found, end),
         expected,
     } = failure
     else {
         return None;
     };
     let word = text.get(*start..*end)?;
+    let index = tokens.iter().position(|(begin, _, _)| begin == start)?;
+    if is_colon_missing(tokens, index, text) {
+        return Some(Slip {
+            index,
+            meant: Meant::ColonBefore,
+        });
+    }
+    let is_keyword = WORDS.iter().any(|(known, _)| *known == word);
+    let may_be_slip =
+        matches!(found, Token::Word(_)) || is_keyword && word.len() >= MISTAKEN_BYTES_MIN;
+    if !may_be_slip || is_of_name(tokens, index) {
+        return None;
+    }
     let words: Vec<&str> = WORDS
         .iter()
         .map(|(word, _)| *word)
         .filter(|word| expected.iter().any(|one| one.trim_matches('"') == *word))
         .collect();
-    let meant = vocabulary::slip(word, &words).or_else(|| nearest(word, &words))?;
-    let (meant, token) = WORDS.iter().find(|(word, _)| *word == meant)?;
-    let index = tokens.iter().position(|(begin, _, _)| begin == start)?;
+    let meant = vocabulary::slip(word, &words)
+        .filter(|_| !is_keyword)
+        .or_else(|| nearest(word, &words))?;
+    let (word, token) = WORDS.iter().find(|(word, _)| *word == meant)?;
     Some(Slip {
         index,
-        meant,
-        token: *token,
-        begins: beginning(expected),
+        meant: Meant::Word {
+            word,
+            token: *token,
+            begins: beginning(expected),
+        },
     })
+}
+
+/// Whether what is at `index` rather belongs to the name before it: `rule markets-quotes recording record digest ...`.
+fn is_of_name(tokens: &[Spanned<'_>], index: usize) -> bool {
+    const BEHIND_NAME: usize = 2;
+    let next = tokens.get(index + 1).map(|(_, token, _)| *token);
+    index == BEHIND_NAME
+        && matches!(
+            next,
+            Some(
+                Token::Allow
+                    | Token::Deny
+                    | Token::Hold
+                    | Token::Mask
+                    | Token::Limit
+                    | Token::Record
+                    | Token::For
+                    | Token::Always
+                    | Token::Never
+            )
+        )
+}
+
+/// Whether a column and its mask stand side by side: `with ssn last 4`.
+fn is_colon_missing(tokens: &[Spanned<'_>], index: usize, text: &str) -> bool {
+    let word_at = |index: usize| {
+        tokens
+            .get(index)
+            .filter(|(_, token, _)| {
+                matches!(
+                    token,
+                    Token::Word(_) | Token::Keep | Token::Round | Token::Truncate
+                )
+            })
+            .and_then(|(start, _, end)| text.get(*start..*end))
+    };
+    let is_mask =
+        |word: &str| vocabulary::masks().any(|mask| mask.name.split(' ').next() == Some(word));
+    let (Some(here), Some(before)) = (word_at(index), index.checked_sub(1).and_then(word_at))
+    else {
+        return false;
+    };
+    within(tokens, index, text) == "with" && is_mask(here) && !is_mask(before)
 }
 
 /// Whether clauses or steps are expected.
@@ -72,21 +143,52 @@ impl Slip {
             .get(self.index)
             .map_or((0, 0), |(start, _, end)| (*start, *end));
         let word = text.get(start..end).unwrap_or_default();
+        let (meant, begins) = match &self.meant {
+            Meant::Word { word, begins, .. } => (*word, *begins),
+            Meant::ColonBefore => {
+                let before = self
+                    .index
+                    .checked_sub(1)
+                    .and_then(|before| tokens.get(before))
+                    .and_then(|(start, _, end)| text.get(*start..*end))
+                    .unwrap_or_default();
+                return file
+                    .error(
+                        &(start..end),
+                        "between a column and its mask stands a colon",
+                        "expected `:` before it",
+                    )
+                    .with_help(format!("write `{before}: {word}`"));
+            }
+        };
         let begins_one = vocabulary::CLAUSES
             .iter()
-            .any(|clause| clause.name == self.meant);
-        let message = match self.begins {
-            Begins::Clause if begins_one => format!("`{word}` begins no clause"),
-            Begins::Step => format!("`{word}` begins no line of a test"),
-            Begins::Clause | Begins::Nothing => format!("`{word}` is not expected here"),
+            .any(|clause| clause.name == meant);
+        let is_keyword = WORDS.iter().any(|(known, _)| *known == word);
+        let (message, label) = match begins {
+            _ if is_keyword => (format!("`{word}` is not expected here"), "unexpected"),
+            Begins::Clause if begins_one => (format!("`{word}` begins no clause"), "no such word"),
+            Begins::Step => (format!("`{word}` begins no line of a test"), "no such word"),
+            Begins::Clause | Begins::Nothing => {
+                (format!("`{word}` is not expected here"), "no such word")
+            }
         };
-        file.error(&(start..end), message, "no such word")
-            .with_help(format!("did you mean `{}`?", self.meant))
+        file.error(&(start..end), message, label)
+            .with_help(format!("did you mean `{meant}`?"))
     }
 
-    pub(super) fn put_right(self, tokens: &mut [Spanned<'_>]) {
-        if let Some(slot) = tokens.get_mut(self.index) {
-            slot.1 = self.token;
+    pub(super) fn put_right(self, tokens: &mut Vec<Spanned<'_>>) {
+        match self.meant {
+            Meant::Word { token, .. } => {
+                if let Some(slot) = tokens.get_mut(self.index) {
+                    slot.1 = token;
+                }
+            }
+            Meant::ColonBefore => {
+                if let Some(start) = tokens.get(self.index).map(|(start, _, _)| *start) {
+                    tokens.insert(self.index, (start, Token::Colon, start));
+                }
+            }
         }
     }
 }
@@ -99,8 +201,9 @@ pub(super) struct Problem<'a> {
     expected: Vec<String>,
     /// The clause (or step, or declaration) it is in, by the word that begins it.
     within: &'a str,
-    /// The word before it.
+    /// The word before it, and where that is.
     before: Option<&'a str>,
+    before_span: Span,
     /// Whether the word before it is the name of the declaration.
     behind_name: bool,
 }
@@ -136,7 +239,12 @@ impl<'a> Problem<'a> {
                 .and_then(|(start, _, end)| text.get(*start..*end))
         };
         let before = index.checked_sub(1).and_then(word_at);
+        let before_span = index
+            .checked_sub(1)
+            .and_then(|before| tokens.get(before))
+            .map_or(span.clone(), |(start, _, end)| *start..*end);
         Self {
+            before_span,
             within: within(tokens, index, text),
             span,
             found,
@@ -161,9 +269,37 @@ impl<'a> Problem<'a> {
             (None, None) => "more is expected here".to_owned(),
         };
         let diagnostic = file.error(&self.span, message, label);
-        match vocabulary::form(self.within) {
+        match self.example().or_else(|| vocabulary::form(self.within)) {
             Some(example) => diagnostic.with_help(format!("written like this: `{example}`")),
             None => diagnostic,
+        }
+    }
+
+    /// An example nearer to what was begun than the clause's own.
+    fn example(&self) -> Option<&'static str> {
+        if self.within != "when" {
+            return None;
+        }
+        let named = |name: &str| {
+            vocabulary::ATTRIBUTES
+                .iter()
+                .find(|one| one.name == name)
+                .map(|one| one.example)
+        };
+        let expects = |word: &str| {
+            self.expected
+                .iter()
+                .any(|one| one.trim_matches('"') == word)
+        };
+        match self.before {
+            Some("like") => Some("principal.id like \"*@corp.example\""),
+            Some("matches") => named("session.application"),
+            Some("has") => named("statement.tables"),
+            Some("by") => named("statement.bounded"),
+            Some("=") if self.found == Some("(") => Some("principal.kind in (agent, service)"),
+            Some("zone") => named("time.weekday"),
+            _ if expects("clock") && !expects("word") => named("time"),
+            _ => None,
         }
     }
 
@@ -209,6 +345,9 @@ impl<'a> Problem<'a> {
                     .with_help(help),
             );
         }
+        if let Some(diagnostic) = self.bad_number(found, file) {
+            return Some(diagnostic);
+        }
         if self.within == "with"
             && let Some(before) = self.before
             && is_word
@@ -222,6 +361,50 @@ impl<'a> Problem<'a> {
                     "not a mask",
                 )
                 .with_help(format!("did you mean `{meant}`?")),
+            );
+        }
+        None
+    }
+
+    /// `1k`, `rows ten`: no numbers.
+    fn bad_number(&self, found: &str, file: &File) -> Option<Diagnostic> {
+        let before = self.before?;
+        let is_digits = |word: &str| word.starts_with(|letter: char| letter.is_ascii_digit());
+        let is_word = |word: &str| word.starts_with(char::is_alphabetic);
+        let touches = self.before_span.end == self.span.start;
+        if is_digits(before) && is_word(found) && touches {
+            let whole = self.before_span.start..self.span.end;
+            return Some(
+                file.error(
+                    &whole,
+                    format!("`{before}{found}` is no number"),
+                    "not a number",
+                )
+                .with_help("write it out: `10_000`; underscores between digits mean nothing"),
+            );
+        }
+        let expects_number = self
+            .expected
+            .iter()
+            .any(|one| one.trim_matches('"') == "number");
+        let known = |word: &str| {
+            vocabulary::LIMITS
+                .iter()
+                .any(|limit| limit.name.split(' ').any(|part| part == word))
+        };
+        if self.within == "limit"
+            && expects_number
+            && is_word(before)
+            && !known(before)
+            && before != "limit"
+        {
+            return Some(
+                file.error(
+                    &self.before_span,
+                    format!("`{before}` is no number"),
+                    "expected a number",
+                )
+                .with_help("written like this: `limit rows 10_000 per statement, time 30 s`"),
             );
         }
         None
@@ -351,7 +534,7 @@ fn within<'a>(tokens: &[Spanned<'_>], index: usize, text: &'a str) -> &'a str {
             )
         );
         let begins = match token {
-            Token::On => true,
+            Token::On => !matches!(tokens.first(), Some((_, Token::Test, _))),
             Token::Group | Token::Class => here == 0,
             Token::Schema
             | Token::As

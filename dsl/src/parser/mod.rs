@@ -79,7 +79,7 @@ fn explain_lexing(LexError { kind, span }: &LexError, text: &str, file: &File) -
             .error(
                 span,
                 format!("`{found}` is not part of the language"),
-                format!("write `{word}`"),
+                "unexpected",
             )
             .with_help(format!("did you mean `{word}`?")),
         LexErrorKind::Unknown => {
@@ -147,8 +147,7 @@ fn parse_declaration(
         // One mistake on a line: what follows it there may be read wrongly because of it.
         let line = line_of(text, problem.span.start);
         let lexing_error = lexing.iter().any(|error| {
-            (whole.start..=whole.end).contains(&error.span.start)
-                && line_of(text, error.span.start) == line
+            whole.start <= error.span.start && line_of(text, error.span.start) == line
         });
         if lexing_error || lines_seen.contains(&line) {
             continue;

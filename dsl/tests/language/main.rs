@@ -3,14 +3,20 @@
 #![cfg(test)]
 
 mod accepted;
+mod golden;
+mod packs;
 
 use std::path::PathBuf;
 
-use provost_dsl::Source;
+use provost_dsl::{Colours, Diagnostic, Source, render};
 
 pub(crate) fn source(path: &str, text: &str) -> Source {
     Source {
         path: PathBuf::from(path),
         text: text.to_owned(),
     }
+}
+
+pub(crate) fn rendered(diagnostics: &[Diagnostic]) -> String {
+    render(diagnostics, Colours::None)
 }

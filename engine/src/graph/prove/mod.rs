@@ -95,14 +95,15 @@ impl Dimension {
     fn matches(&self, way: &Way, pattern: &NamePattern, case: Case) -> Option<bool> {
         let matches = |pattern: &NamePattern, case: Case| match case {
             Case::Counts => pattern.matches(&way.name),
-            Case::Ignored => pattern.matches(&way.name.to_lowercase()),
+            Case::Ignored => pattern.matches(&way.lower),
         };
-        let is_spelled_out = self
-            .patterns
-            .iter()
-            .any(|(other, case)| other.as_exact().is_some() && matches(other, *case));
+        let is_spelled_out = || {
+            self.patterns
+                .iter()
+                .any(|(other, case)| other.as_exact().is_some() && matches(other, *case))
+        };
         match pattern {
-            NamePattern::Regex(_) if !is_spelled_out => None,
+            NamePattern::Regex(_) if !is_spelled_out() => None,
             NamePattern::Glob(_) | NamePattern::Regex(_) => Some(matches(pattern, case)),
         }
     }
@@ -124,15 +125,16 @@ enum Place<'a> {
 }
 
 /// One operation at one place.
-struct At<'p, 'a> {
-    prover: &'p Names<'a>,
+struct At<'p> {
+    prover: &'p Names,
     operation: Operation,
     place: Place<'p>,
 }
 
-/// The set and its names.
-struct Names<'a> {
-    set: &'a RuleSet,
+/// The set's names.
+struct Names {
+    /// The classes that anything asks for, in lower case: made once, since a regular expression is compiled anew.
+    classes: Vec<(Arc<str>, Vec<ColumnPattern>)>,
     schemas: Dimension,
     names: Dimension,
     columns: Dimension,
@@ -156,13 +158,9 @@ fn scope_of(rule: &Rule) -> Option<&Scope> {
     }
 }
 
-impl<'a> Names<'a> {
+impl Names {
     /// Every name that the set and the invariant speak of.
-    fn gather(
-        set: &'a RuleSet,
-        rules: &[&'a Rule],
-        invariant: &'a Invariant,
-    ) -> Result<Self, TooMany> {
+    fn gather(set: &RuleSet, rules: &[&Rule], invariant: &Invariant) -> Result<Self, TooMany> {
         let claimed = match &invariant.claim {
             Claim::NeverAllow(scope) => Some(scope),
             Claim::AlwaysMask(_) => None,
@@ -205,15 +203,23 @@ impl<'a> Names<'a> {
             }
         }
         let asked = asked_classes(&scopes, invariant, rules);
-        for pattern in set
+        let classes: Vec<(Arc<str>, Vec<ColumnPattern>)> = set
             .classes
             .iter()
             .filter(|class| asked.contains(&class.name))
-            .flat_map(|class| &class.columns)
-        {
-            schemas.push((pattern.schema.to_lowercase(), Case::Ignored));
-            names.push((pattern.relation.to_lowercase(), Case::Ignored));
-            columns.push((pattern.column.to_lowercase(), Case::Ignored));
+            .map(|class| {
+                let columns = class.columns.iter().map(|pattern| ColumnPattern {
+                    schema: pattern.schema.to_lowercase(),
+                    relation: pattern.relation.to_lowercase(),
+                    column: pattern.column.to_lowercase(),
+                });
+                (Arc::clone(&class.name), columns.collect())
+            })
+            .collect();
+        for pattern in classes.iter().flat_map(|(_, columns)| columns) {
+            schemas.push((pattern.schema.clone(), Case::Ignored));
+            names.push((pattern.relation.clone(), Case::Ignored));
+            columns.push((pattern.column.clone(), Case::Ignored));
         }
         for (attribute, pattern) in scopes
             .iter()
@@ -231,7 +237,7 @@ impl<'a> Names<'a> {
             patterns.push((pattern, Case::Counts));
         }
         Ok(Self {
-            set,
+            classes,
             schemas: Dimension::new(schemas)?,
             names: Dimension::new(names)?,
             columns: Dimension::new(columns)?,
@@ -254,7 +260,7 @@ impl<'a> Prover<'a> {
         }
     }
 
-    fn prove(&mut self, names: &Names<'_>) -> Result<Option<Counterexample>, String> {
+    fn prove(&mut self, names: &Names) -> Result<Option<Counterexample>, String> {
         let operations: Vec<Operation> = match &self.invariant.claim {
             Claim::AlwaysMask(_) => vec![Operation::Read],
             Claim::NeverAllow(scope) => Operation::ALL
@@ -262,11 +268,11 @@ impl<'a> Prover<'a> {
                 .filter(|operation| scope.operations.contains(*operation))
                 .collect(),
         };
-        let columns = self.asks_columns();
+        let uses = self.uses();
         let mut left = POINTS_MAX;
         let mut unknown: Option<String> = None;
         for operation in operations {
-            for place in places(names, columns) {
+            for place in places(names, uses) {
                 left = left
                     .checked_sub(1)
                     .ok_or("there are too many accesses to look at each")?;
@@ -283,6 +289,28 @@ impl<'a> Prover<'a> {
             }
         }
         unknown.map_or(Ok(None), Err)
+    }
+
+    /// The uses of columns that make a difference: none where nothing asks for columns, one where nothing asks for uses.
+    fn uses(&self) -> &'static [Use] {
+        let claimed = match &self.invariant.claim {
+            Claim::AlwaysMask(_) => None,
+            Claim::NeverAllow(scope) => Some(&scope.condition),
+        };
+        let asks_uses = self
+            .rules
+            .iter()
+            .map(|rule| rule.condition())
+            .chain(claimed)
+            .flat_map(Condition::tests)
+            .any(|test| matches!(test, Test::Use(_)));
+        if !self.asks_columns() {
+            &[]
+        } else if asks_uses {
+            &USES
+        } else {
+            &[Use::Output]
+        }
     }
 
     /// Whether anything asks for columns or their uses.
@@ -321,7 +349,7 @@ impl<'a> Prover<'a> {
     }
 
     /// A way round the invariant at a point.
-    fn at(&mut self, at: &At<'_, '_>) -> Result<Option<Counterexample>, String> {
+    fn at(&mut self, at: &At<'_>) -> Result<Option<Counterexample>, String> {
         let (formula, rules) = match &self.invariant.claim {
             Claim::NeverAllow(scope) => self.unapproved(scope, at),
             Claim::AlwaysMask(classes) => self.unmasked(classes, at),
@@ -352,7 +380,7 @@ impl<'a> Prover<'a> {
     }
 
     /// That an access in the region is allowed, not held and not denied; with the rules that may allow it.
-    fn unapproved(&mut self, region: &Scope, at: &At<'_, '_>) -> (Formula, Vec<Arc<str>>) {
+    fn unapproved(&mut self, region: &Scope, at: &At<'_>) -> (Formula, Vec<Arc<str>>) {
         let inside = self.covers(region, at);
         let (mut allowed, mut stopped, mut rules) = (Vec::new(), Vec::new(), Vec::new());
         for rule in self.rules {
@@ -378,7 +406,7 @@ impl<'a> Prover<'a> {
     }
 
     /// That a column of the classes is at the point and no mask applies to it.
-    fn unmasked(&mut self, classes: &[Arc<str>], at: &At<'_, '_>) -> (Formula, Vec<Arc<str>>) {
+    fn unmasked(&mut self, classes: &[Arc<str>], at: &At<'_>) -> (Formula, Vec<Arc<str>>) {
         let member: Vec<Formula> = classes
             .iter()
             .map(|class| at.is_member(class, &mut self.variables))
@@ -401,7 +429,7 @@ impl<'a> Prover<'a> {
         (formula, Vec::new())
     }
 
-    fn covers(&mut self, scope: &Scope, at: &At<'_, '_>) -> Formula {
+    fn covers(&mut self, scope: &Scope, at: &At<'_>) -> Formula {
         if !scope.operations.contains(at.operation) {
             return Formula::Known(false);
         }
@@ -475,15 +503,14 @@ fn name_patterns(test: &Test) -> Vec<(TextAttribute, NamePattern)> {
 }
 
 /// Every place that an access can be at.
-fn places<'n>(names: &'n Names<'_>, columns: bool) -> impl Iterator<Item = Place<'n>> {
+fn places<'n>(names: &'n Names, uses: &'static [Use]) -> impl Iterator<Item = Place<'n>> {
     let qualified = names.schemas.ways.iter().flat_map(move |schema| {
         names.names.ways.iter().flat_map(move |name| {
             let uses = names
                 .columns
                 .ways
                 .iter()
-                .filter(move |_| columns)
-                .flat_map(|column| USES.into_iter().map(move |used| Some((column, used))));
+                .flat_map(|column| uses.iter().map(move |used| Some((column, *used))));
             std::iter::once(None)
                 .chain(uses)
                 .map(move |column| Place::Qualified {
@@ -498,7 +525,7 @@ fn places<'n>(names: &'n Names<'_>, columns: bool) -> impl Iterator<Item = Place
         .chain([Place::Nothing])
 }
 
-impl At<'_, '_> {
+impl At<'_> {
     /// That one name matches a pattern.
     fn on(
         dimension: &Dimension,
@@ -566,31 +593,29 @@ impl At<'_, '_> {
         };
         let names = self.prover;
         let patterns = names
-            .set
             .classes
             .iter()
-            .filter(|declared| *declared.name == *class)
-            .flat_map(|declared| &declared.columns);
+            .filter(|(name, _)| **name == *class)
+            .flat_map(|(_, columns)| columns);
         let parts: Vec<Formula> = patterns
             .map(|pattern| {
-                let lower = |pattern: &NamePattern| pattern.to_lowercase();
                 Formula::all([
                     Self::on(
                         &names.schemas,
                         schema,
-                        (&lower(&pattern.schema), Case::Ignored),
+                        (&pattern.schema, Case::Ignored),
                         variables,
                     ),
                     Self::on(
                         &names.names,
                         name,
-                        (&lower(&pattern.relation), Case::Ignored),
+                        (&pattern.relation, Case::Ignored),
                         variables,
                     ),
                     Self::on(
                         &names.columns,
                         column,
-                        (&lower(&pattern.column), Case::Ignored),
+                        (&pattern.column, Case::Ignored),
                         variables,
                     ),
                 ])
@@ -669,7 +694,7 @@ fn quoted(name: &str) -> String {
     }
 }
 
-impl Point for At<'_, '_> {
+impl Point for At<'_> {
     fn settles(&self, test: &Test) -> Option<bool> {
         let used = match self.place {
             Place::Qualified {
@@ -695,7 +720,7 @@ impl Point for At<'_, '_> {
     }
 }
 
-impl At<'_, '_> {
+impl At<'_> {
     fn settles_text(&self, attribute: &TextAttribute, test: &TextTest) -> Option<bool> {
         let name = match (attribute, self.place) {
             (TextAttribute::Schema, Place::Qualified { schema, .. }) => Some(&schema.name),

@@ -97,8 +97,9 @@ impl Automaton {
         self.closed(next.collect())
     }
 
-    /// The letters that lead on from a state, and the first of those that all lead to the same.
-    fn letters(&self, positions: &[usize]) -> BTreeSet<char> {
+    /// The letters that lead on from a state, and one of those that all lead to the same; capitals last, so that the
+    /// names found are plain ones where those will do.
+    fn letters(&self, positions: &[usize]) -> Vec<char> {
         let mut letters = BTreeSet::new();
         for position in positions {
             match self.items.get(*position) {
@@ -116,10 +117,17 @@ impl Automaton {
         let other = self
             .alphabet
             .iter()
-            .find(|letter| !letters.contains(letter));
-        letters.extend(other);
+            .filter(|letter| !letters.contains(letter))
+            .min_by_key(|letter| plainness(**letter));
+        let mut letters: Vec<char> = letters.iter().chain(other).copied().collect();
+        letters.sort_unstable_by_key(|letter| plainness(*letter));
         letters
     }
+}
+
+/// What is sorted by it has plain letters first.
+fn plainness(letter: char) -> (bool, char) {
+    (letter.is_uppercase(), letter)
 }
 
 fn is_letter(wanted: char, case: Case, letter: char) -> bool {
@@ -135,6 +143,8 @@ fn is_letter(wanted: char, case: Case, letter: char) -> bool {
 pub(super) struct Way {
     /// The shortest name found that matches so.
     pub(super) name: String,
+    /// The name in lower case.
+    pub(super) lower: String,
     /// For each pattern.
     pub(super) matched: Vec<bool>,
 }
@@ -175,7 +185,11 @@ pub(super) fn ways(patterns: &[(NamePattern, Case)]) -> Result<Vec<Way>, TooMany
     }
     Ok(found
         .into_iter()
-        .map(|(matched, name)| Way { name, matched })
+        .map(|(matched, name)| Way {
+            lower: name.to_lowercase(),
+            name,
+            matched,
+        })
         .collect())
 }
 
