@@ -628,11 +628,19 @@ fn the_digest_is_of_the_set_not_of_its_order() {
 }
 
 #[test]
-fn the_example_of_the_reference_compiles() {
-    let reference = include_str!("../../docs/language.md");
-    let example = reference.split("```").nth(1).expect("an example");
-    let compiled = compile(&[source("language.pol", example)]).expect("valid");
-    assert_eq!(compiled.rules, 3);
+fn the_examples_of_the_page_compile_as_one_set() {
+    let page = include_str!("../../docs/language.md");
+    let examples: Vec<Source> = page
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .enumerate()
+        .map(|(index, example)| source(&format!("example-{index}.pol"), example))
+        .collect();
+    assert_eq!(examples.len(), 4);
+    let compiled = compile(&examples).unwrap_or_else(|found| panic!("{}", rendered(&found)));
+    assert_eq!(rendered(&compiled.warnings), "diagnostics\n");
+    assert_eq!(compiled.rules, 10);
 }
 
 proptest::proptest! {
