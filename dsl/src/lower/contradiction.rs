@@ -25,12 +25,18 @@ const TERMS_MAX: usize = 64;
 /// How many tests one alternative may have.
 const TESTS_MAX: usize = 48;
 
+/// How many windows of time one alternative is looked through for; further ones count as possible.
+const WINDOWS_MAX: usize = 8;
+
 /// A test, and whether it must hold or must not.
 type Literal<'c> = (&'c Test, bool);
 type Term<'c> = Vec<Literal<'c>>;
 
 /// Whether it may be true of something.
 pub(super) fn is_possible(condition: &Condition) -> bool {
+    if is_too_large(condition) {
+        return true;
+    }
     match terms(condition, true) {
         Some(terms) => terms.iter().any(|term| is_term_possible(term)),
         None => true,
@@ -39,6 +45,9 @@ pub(super) fn is_possible(condition: &Condition) -> bool {
 
 /// Whether it may be true of an access with one of these operations.
 pub(super) fn is_possible_with(condition: &Condition, operations: Operations) -> bool {
+    if is_too_large(condition) {
+        return true;
+    }
     let test = Test::Operation(operations);
     match terms(condition, true) {
         Some(terms) => terms.into_iter().any(|mut term| {
@@ -47,6 +56,11 @@ pub(super) fn is_possible_with(condition: &Condition, operations: Operations) ->
         }),
         None => true,
     }
+}
+
+/// Whether it has more tests than are looked through. Every part of a condition is looked at by itself too.
+fn is_too_large(condition: &Condition) -> bool {
+    condition.tests().take(TESTS_MAX + 1).count() > TESTS_MAX
 }
 
 /// The alternatives of a condition, each a list of tests that must all come out so; `None` where there are too many.
@@ -237,10 +251,11 @@ fn are_words_possible(term: &[Literal<'_>]) -> bool {
 fn are_windows_possible(term: &[Literal<'_>]) -> bool {
     const DAY: usize = 24 * 60;
     let mut weeks: BTreeMap<&Arc<str>, Vec<bool>> = BTreeMap::new();
-    for (test, holds) in term {
-        let Test::Time(window) = test else {
-            continue;
-        };
+    let windows = term.iter().filter_map(|(test, holds)| match test {
+        Test::Time(window) => Some((window, holds)),
+        _ => None,
+    });
+    for (window, holds) in windows.take(WINDOWS_MAX) {
         let week = weeks
             .entry(window.zone().name())
             .or_insert_with(|| vec![true; 7 * DAY]);

@@ -82,7 +82,12 @@ pub(super) fn check_class(name: &Name, patterns: &[Pattern], check: &mut Check<'
             }
         }
     }
-    let columns = check.symbols.columns_of(&name.value);
+    let columns: Vec<ColumnPattern> = check
+        .symbols
+        .columns_of(&name.value)
+        .iter()
+        .map(lowered)
+        .collect();
     let empty = told == 0
         && !columns.is_empty()
         && !catalog
@@ -110,6 +115,7 @@ pub(super) fn check_mask(
     let Some(catalog) = check.schema else {
         return;
     };
+    let patterns: Vec<ColumnPattern> = patterns.iter().map(|pattern| lowered(pattern)).collect();
     let mut told: Vec<&Span> = Vec::new();
     let mut relations: Vec<_> = catalog.relations().collect();
     relations.sort_by(|left, right| (&left.schema, &left.name).cmp(&(&right.schema, &right.name)));
@@ -162,9 +168,18 @@ fn base_type(catalog: &Catalog, oid: u32) -> u32 {
     oid
 }
 
+/// A class's pattern for names in lower case. Made once: a regular expression is compiled anew.
+fn lowered(pattern: &ColumnPattern) -> ColumnPattern {
+    ColumnPattern {
+        schema: pattern.schema.to_lowercase(),
+        relation: pattern.relation.to_lowercase(),
+        column: pattern.column.to_lowercase(),
+    }
+}
+
+/// Whether a column is in a class with such a pattern, which is in lower case.
 fn is_member(pattern: &ColumnPattern, column: &Column) -> bool {
-    let matches =
-        |pattern: &NamePattern, name: &str| pattern.to_lowercase().matches(&name.to_lowercase());
+    let matches = |pattern: &NamePattern, name: &str| pattern.matches(&name.to_lowercase());
     matches(&pattern.column, &column.name)
         && matches(&pattern.relation, &column.relation)
         && matches(&pattern.schema, &column.schema)

@@ -5,6 +5,7 @@
 mod accepted;
 mod golden;
 mod packs;
+mod schemas;
 
 use std::path::PathBuf;
 
