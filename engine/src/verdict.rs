@@ -86,7 +86,7 @@ pub struct Limits {
     pub bytes: Option<u64>,
     /// Rows inserted, updated or deleted by the statement.
     pub affected_rows: Option<u64>,
-    /// The statement's time from the gateway's sending it to its end, in milliseconds.
+    /// The statement's time, in milliseconds: from when it was sent and every statement before it had ended, to its end.
     pub time_ms: Option<u64>,
     /// Rows that all of the principal's statements may return within an hour.
     pub rows_per_hour: Option<u64>,

@@ -1,5 +1,6 @@
 //! The datasets: which columns each has, in which order, and of which type. Rows become columns here and nowhere else.
-//! Must never change without a new [`SCHEMA_VERSION`]: leaf hashes are computed over these columns in this order.
+//! Must never change without a new [`SCHEMA_VERSION`]: leaf hashes are computed over these columns in this order. A new
+//! version only appends columns that may be null, and objects of earlier versions stay verifiable.
 
 use std::sync::Arc;
 
@@ -11,8 +12,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::error::Error;
 
-/// The version of every dataset's columns and of the canonical form.
-pub const SCHEMA_VERSION: i64 = 1;
+/// The version of every dataset's columns and of the canonical form, as rows are written now.
+pub const SCHEMA_VERSION: i64 = 2;
+/// The oldest version that is read.
+pub(crate) const SCHEMA_VERSION_MIN: i64 = 1;
 
 /// A table of the evidence.
 #[derive(
@@ -114,6 +117,14 @@ const STATEMENTS: &[Column] = &[
     ("ends_log_index?", Kind::Integer),
 ];
 
+/// Appended by version 2.
+const STATEMENTS_2: &[Column] = &[
+    ("observed_verdict?", Kind::Text),
+    ("observed_rules?", Kind::Texts),
+    ("probes?", Kind::Texts),
+    ("result_digest?", Kind::Text),
+];
+
 const MASKINGS: &[Column] = &[
     ("statement_log_index", Kind::Integer),
     ("statement_id", Kind::Text),
@@ -130,6 +141,9 @@ const MASKINGS: &[Column] = &[
     ("rule", Kind::Text),
     ("controls", Kind::Texts),
 ];
+
+/// Appended by version 2.
+const MASKINGS_2: &[Column] = &[("key_id?", Kind::Text)];
 
 const SESSIONS: &[Column] = &[
     ("at", Kind::Time),
@@ -178,19 +192,25 @@ impl Dataset {
         }
     }
 
-    fn columns(self) -> impl Iterator<Item = &'static Column> {
-        let own = match self {
-            Dataset::Statements => STATEMENTS,
-            Dataset::Maskings => MASKINGS,
-            Dataset::Sessions => SESSIONS,
-            Dataset::Changes => CHANGES,
+    fn columns(self, version: i64) -> impl Iterator<Item = &'static Column> {
+        let (own, appended): (&[Column], &[Column]) = match self {
+            Dataset::Statements => (STATEMENTS, STATEMENTS_2),
+            Dataset::Maskings => (MASKINGS, MASKINGS_2),
+            Dataset::Sessions => (SESSIONS, &[]),
+            Dataset::Changes => (CHANGES, &[]),
         };
-        COMMON.iter().chain(own)
+        let appended = if version >= 2 { appended } else { &[] };
+        COMMON.iter().chain(own).chain(appended)
     }
 
     /// Its columns as Arrow sees them.
     pub fn schema(self) -> SchemaRef {
-        let fields = self.columns().map(|(name, kind)| {
+        self.schema_of(SCHEMA_VERSION)
+    }
+
+    /// Its columns in one version.
+    pub(crate) fn schema_of(self, version: i64) -> SchemaRef {
+        let fields = self.columns(version).map(|(name, kind)| {
             let plain = name.trim_end_matches('?');
             Field::new(plain, kind.data_type(), plain.len() < name.len())
         });
@@ -200,7 +220,7 @@ impl Dataset {
     /// Turns rows into columns. A row has one cell for each column, the common ones first.
     pub(crate) fn batch(self, rows: &[Vec<Cell>]) -> Result<RecordBatch, Error> {
         let columns = self
-            .columns()
+            .columns(SCHEMA_VERSION)
             .enumerate()
             .map(|(position, (_, kind))| kind.array(rows, position))
             .collect();

@@ -11,6 +11,10 @@ pub struct Micros(pub i64);
 /// A log entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a record is made, serialised and dropped at once: a box would cost every decision an allocation"
+)]
 pub enum Record {
     /// A session opened or closed, or a login was refused.
     Session(SessionRecord),
@@ -130,6 +134,15 @@ pub struct DecisionRecord {
     pub parameters_digest: Option<String>,
     /// Masks on the result.
     pub maskings: Vec<MaskingRecord>,
+    /// What it would have been, had observing rules been enforced too: allow, hold or deny. Absent where none spoke.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_verdict: Option<String>,
+    /// The rules that would have determined that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_rules: Option<Vec<String>>,
+    /// Masked columns, `schema.relation.column`, that it looked values up in. Absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Vec<String>>,
 }
 
 /// One masked output column of a decided statement.
@@ -149,6 +162,9 @@ pub struct MaskingRecord {
     pub rule: String,
     /// The controls.
     pub controls: Vec<String>,
+    /// The id of the key that the transform worked with, where it works with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
 }
 
 /// How a statement ended.
@@ -188,6 +204,9 @@ pub struct EndRecord {
     pub sqlstate: Option<String>,
     /// Values masked, by output column index.
     pub values_masked: Vec<(u32, u64)>,
+    /// BLAKE3 of the result as the client received it, lower-case hex. Absent where no rule records it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_digest: Option<String>,
 }
 
 /// One row of `changes`.

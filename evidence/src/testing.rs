@@ -26,6 +26,7 @@ pub(crate) fn decision(number: u64, at: i64) -> Record {
         transform: "redact".to_owned(),
         rule: "mask-pii".to_owned(),
         controls: vec!["nist-800-53:SI-19(4)".to_owned()],
+        key_id: (index == 1).then(|| "masks-1".to_owned()),
     };
     Record::Decision(DecisionRecord {
         decided_at: Micros(at),
@@ -53,11 +54,15 @@ pub(crate) fn decision(number: u64, at: i64) -> Record {
         facts_digest: None,
         parameters_digest: None,
         maskings: (0..number as u32 % 3).map(masking).collect(),
+        observed_verdict: (number % 2 == 1).then(|| "deny".to_owned()),
+        observed_rules: (number % 2 == 1).then(|| vec!["watched".to_owned()]),
+        probes: (number % 5 == 1).then(|| vec!["shop.customers.ssn".to_owned()]),
     })
 }
 
 pub(crate) fn end(number: u64, at: i64) -> Record {
     Record::End(EndRecord {
+        result_digest: (number % 7 == 1).then(|| "ab".repeat(32)),
         ended_at: Micros(at),
         statement_id: format!("session-{number}"),
         outcome: Outcome::Completed,

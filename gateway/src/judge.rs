@@ -7,7 +7,7 @@ use std::{future::Future, sync::Arc};
 
 use provost_engine::{
     facts::{Kind, SessionEffect},
-    verdict::OutputMask,
+    verdict::{Limits, OutputMask, Recording},
 };
 use provost_evidence::record::Outcome;
 
@@ -41,6 +41,11 @@ pub struct Enforcement {
     pub columns: Option<Vec<ExpectedColumn>>,
     /// Masks, sorted by output index, at most one each.
     pub masks: Vec<OutputMask>,
+    /// Limits on the result's rows and bytes and on the statement's time: at each it ends in an error. Limits of other sorts
+    /// never come here: a judge refuses what the session can't enforce.
+    pub limits: Limits,
+    /// How fully the result is recorded.
+    pub recording: Recording,
 }
 
 /// A statement that may run.
@@ -109,6 +114,8 @@ pub struct End {
     pub sqlstate: Option<String>,
     /// Values masked, by output index.
     pub values_masked: Vec<(u32, u64)>,
+    /// BLAKE3 of the DataRow and CopyData messages as the client got them, where the result is recorded by digest.
+    pub result_digest: Option<[u8; 32]>,
 }
 
 /// Analyses, decides and logs.
@@ -117,6 +124,8 @@ pub struct End {
 pub trait Judge {
     /// A prepared statement's text with its analysis; cheap to clone.
     type Prepared: Clone + std::fmt::Debug;
+    /// What is kept of a Bind's values, to decide a later Execute of its portal; small.
+    type Bound: Clone + std::fmt::Debug;
 
     /// Decides every statement of a simple Query before any is sent. An empty string gives an empty list.
     ///
@@ -154,11 +163,11 @@ pub trait Judge {
     fn execute_again(
         &mut self,
         prepared: &Self::Prepared,
-        parameters_digest: Option<[u8; 32]>,
+        bound: &Self::Bound,
     ) -> impl Future<Output = Result<Permitted, Stop>>;
 
-    /// The digest under which [`Judge::execute_again`] names a Bind's values.
-    fn parameters_digest(&self, parameters: Parameters<'_>) -> Option<[u8; 32]>;
+    /// What [`Judge::execute_again`] is to know of a Bind's values.
+    fn bound(&self, parameters: Parameters<'_>) -> Self::Bound;
 
     /// Whether the policy or the catalog changed since `permitted` was decided: judge again before its Execute.
     fn is_stale(&self, permitted: &Permitted) -> bool;

@@ -46,6 +46,22 @@ pub enum Transform {
 }
 
 impl Transform {
+    /// Whether it works with a key.
+    #[must_use]
+    pub const fn is_keyed(&self) -> bool {
+        match self {
+            Self::Hash | Self::Tokenize => true,
+            Self::Redact
+            | Self::Null
+            | Self::Last(_)
+            | Self::First(_)
+            | Self::KeepDomain
+            | Self::Constant(_)
+            | Self::RoundTo(_)
+            | Self::TruncateDate(_) => false,
+        }
+    }
+
     /// The weakest transform that hides at least what both hide. Commutative, associative, idempotent.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {

@@ -259,6 +259,9 @@ fn statement_cells(row: &StatementRow) -> Vec<Cell> {
         .or(end.map(|e| &e.statement_id));
     let text = |of: fn(&DecisionRecord) -> &str| decision.map_or(Cell::Null, |d| Cell::text(of(d)));
     let optional = |of: fn(&DecisionRecord) -> Option<&str>| Cell::optional(decision.and_then(of));
+    let optional_texts = |of: fn(&DecisionRecord) -> Option<&[String]>| {
+        decision.and_then(of).map_or(Cell::Null, Cell::texts)
+    };
     let texts =
         |of: fn(&DecisionRecord) -> &[String]| decision.map_or(Cell::Null, |d| Cell::texts(of(d)));
     vec![
@@ -290,6 +293,10 @@ fn statement_cells(row: &StatementRow) -> Vec<Cell> {
         end.map_or(Cell::Null, |e| Cell::count(e.duration_us)),
         Cell::optional(end.and_then(|e| e.sqlstate.as_deref())),
         row.ends.map_or(Cell::Null, Cell::count),
+        optional(|d| d.observed_verdict.as_deref()),
+        optional_texts(|d| d.observed_rules.as_deref()),
+        optional_texts(|d| d.probes.as_deref()),
+        Cell::optional(end.and_then(|e| e.result_digest.as_deref())),
     ]
 }
 
@@ -319,6 +326,7 @@ fn masking_cells(
         counted.map_or(Cell::Null, |(_, values)| Cell::count(*values)),
         Cell::text(&masking.rule),
         Cell::texts(&masking.controls),
+        Cell::optional(masking.key_id.as_deref()),
     ]
 }
 

@@ -10,7 +10,7 @@ use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tlog_tiles::tlog::Hash;
 
-use crate::dataset::SCHEMA_VERSION;
+use crate::dataset::{SCHEMA_VERSION, SCHEMA_VERSION_MIN};
 use crate::error::Error;
 use crate::key::PublicKey;
 use crate::ledger::checkpoint::{self, Statement};
@@ -296,7 +296,10 @@ impl<'a> Walk<'a> {
             ("format", manifest.format == MANIFEST_FORMAT),
             ("gateway", manifest.gateway == seal.gateway),
             ("epoch", manifest.epoch == seal.epoch),
-            ("schema_version", manifest.schema_version == SCHEMA_VERSION),
+            (
+                "schema_version",
+                (SCHEMA_VERSION_MIN..=SCHEMA_VERSION).contains(&manifest.schema_version),
+            ),
             ("first_log_index", manifest.first_log_index == *next_index),
             (
                 "rows",
@@ -394,7 +397,7 @@ fn check_object(manifest: &Manifest, object: Bytes) -> Result<Vec<Hash>, (u64, F
         ledger::from_hex(&manifest.secret).ok_or((first, Fault::Field { field: "secret" }))?;
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(object).map_err(|_| (first, Fault::Parquet))?;
-    let expected = manifest.dataset.schema();
+    let expected = manifest.dataset.schema_of(manifest.schema_version);
     if builder.schema().fields() != expected.fields() {
         return Err((first, Fault::Schema));
     }

@@ -23,6 +23,8 @@ pub(super) fn enforcement(facts: &Facts, decision: Decision) -> Enforcement {
             .as_ref()
             .map(|outputs| outputs.iter().map(expected).collect()),
         masks: decision.masks,
+        limits: decision.limits,
+        recording: decision.recording,
     }
 }
 

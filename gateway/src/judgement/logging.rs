@@ -53,7 +53,7 @@ impl SessionJudge {
             &self.asked(step, seq),
             statement,
             decision,
-            &Determining::of(&self.policy, decision),
+            &Determining::of(&self.policy, decision, self.bench.mask_key_id.as_deref()),
             &classes,
         )
     }
@@ -159,6 +159,7 @@ impl SessionJudge {
             duration_us: 0,
             sqlstate: (outcome == Outcome::Denied).then(|| sqlstate.to_owned()),
             values_masked: Vec::new(),
+            result_digest: None,
         });
         self.bench.append(&end, Durability::Power).await.map(drop)
     }

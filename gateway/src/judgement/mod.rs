@@ -5,9 +5,12 @@
 mod analysis;
 mod answer;
 mod logging;
+mod memory;
+mod obligations;
 mod obstacle;
 mod seam;
 pub(crate) mod setting;
+mod values;
 
 use std::{
     cell::RefCell,
@@ -23,9 +26,9 @@ use jiff::Timestamp;
 use provost_engine::{
     facts::{CatalogVersion, Facts, Kind, SessionEffect},
     graph::{Policy, SessionView},
-    principal::{Circumstances, Session},
+    principal::{Circumstances, Dear, Session},
     sql::{self, Refusal, Statement, Witness},
-    verdict::{Decision, Reason, Recording, Verdict},
+    verdict::{Decision, Needs, Reason, Verdict},
 };
 use provost_evidence::{
     Durability, Log, Receipt,
@@ -36,11 +39,14 @@ use tokio::sync::Notify;
 pub(crate) use self::analysis::{Cache, STACK_BYTES};
 use self::{
     analysis::{Analysed, Question, Workers, analyse},
+    memory::{Lookup, Memory},
+    obligations::{hold_is_refused, unenforced},
     obstacle::Ground,
+    values::Values,
 };
 use crate::{
     catalog::Keeper,
-    judge::{End, Fatal, Judge as _, Permitted, Refused, StatementSeq, Stop},
+    judge::{End, Fatal, Judge as _, Parameters, Permitted, Refused, StatementSeq, Stop},
     permit::Permit,
     policy::PolicyHandle,
     record::{EvidenceKey, SessionId},
@@ -64,6 +70,10 @@ pub(crate) struct Bench {
     /// The key of evidence's digests.
     pub(crate) key: Arc<EvidenceKey>,
     workers: Workers,
+    /// What is remembered of principals.
+    memory: Memory,
+    /// The id of the keys of `hash` and `tokenize`, where there are keys.
+    mask_key_id: Option<Arc<str>>,
     /// See [`crate::settings::Settings`].
     pub(crate) witness: Witness,
     /// See [`crate::settings::Settings`].
@@ -92,6 +102,11 @@ impl Bench {
             log,
             key,
             workers: Workers::start()?,
+            memory: Memory::default(),
+            mask_key_id: settings
+                .mask_keys
+                .as_ref()
+                .map(|keys| Arc::clone(keys.id())),
             witness: settings.witness,
             durable: settings.durable,
             statement_bytes_max: settings.limits.statement_bytes_max,
@@ -170,6 +185,14 @@ pub(crate) struct Prepared {
     types: Arc<[u32]>,
 }
 
+/// What is kept of a Bind's values.
+#[derive(Debug, Clone)]
+pub(crate) struct Bound {
+    digest: Option<[u8; 32]>,
+    /// As they came; `None` where there are none, or too many bytes of them.
+    raw: Option<Arc<[u8]>>,
+}
+
 /// What one step of the protocol asks about.
 #[derive(Clone, Copy)]
 struct Step<'a> {
@@ -177,6 +200,7 @@ struct Step<'a> {
     text: &'a Arc<[u8]>,
     types: &'a Arc<[u32]>,
     parameters: Option<[u8; 32]>,
+    values: Values<'a>,
 }
 
 impl SessionJudge {
@@ -324,7 +348,7 @@ impl SessionJudge {
         let mut ground = self.ground();
         let mut decisions = Vec::with_capacity(statements.len());
         for statement in statements {
-            decisions.push(self.decide(&statement.facts, ground));
+            decisions.push(self.decide(step, &statement.facts, ground));
             // A Parse changes nothing yet: its Bind is judged again.
             if step.phase != Phase::Prepare {
                 ground.uncommitted |= statement.facts.session_effect == SessionEffect::Catalog;
@@ -370,7 +394,7 @@ impl SessionJudge {
         }
     }
 
-    fn decide(&self, facts: &Facts, ground: Ground) -> Decision {
+    fn decide(&self, step: &Step<'_>, facts: &Facts, ground: Ground) -> Decision {
         if let Some(reason) = obstacle::find(facts.kind, ground) {
             return self.deny(reason);
         }
@@ -384,30 +408,109 @@ impl SessionJudge {
             };
         }
         // The engine is pure: a panic leaves nothing of it behind.
-        let decided = catch_unwind(AssertUnwindSafe(|| {
-            let circumstances = Circumstances {
-                in_transaction: self.status != b'I',
-                ..Circumstances::default()
-            };
-            self.policy.decide(&self.view, facts, &circumstances)
-        }));
-        match decided {
-            Ok(decision) if decision.verdict == Verdict::Hold => Decision {
-                reasons: vec![hold_is_refused()],
-                ..decision
-            },
-            Ok(decision) if has_unenforced(&decision) => Decision {
-                verdict: Verdict::Deny,
-                reasons: vec![unenforced()],
-                ..decision
-            },
-            Ok(decision) => decision,
-            Err(_) => self.deny(Reason {
+        let decided = catch_unwind(AssertUnwindSafe(|| self.ask(step, facts)));
+        let Ok(decision) = decided else {
+            return self.deny(Reason {
                 rule: None,
                 message: "internal error in evaluation".into(),
                 hint: Some("this is a defect of the gateway: tell its operator".into()),
-            }),
+            });
+        };
+        let reason = match decision.verdict {
+            Verdict::Deny => return decision,
+            Verdict::Hold => Some(hold_is_refused(&decision.approvals)),
+            Verdict::Allow => unenforced(&decision, facts)
+                .or_else(|| self.keyless(&decision))
+                .or_else(|| self.over_budget(step, &decision)),
+        };
+        let Some(reason) = reason else {
+            return decision;
+        };
+        Decision {
+            verdict: match decision.verdict {
+                // Evidence says that it was held, and that the hold was refused.
+                Verdict::Hold => Verdict::Hold,
+                Verdict::Allow | Verdict::Deny => Verdict::Deny,
+            },
+            reasons: vec![reason],
+            ..decision
         }
+    }
+
+    /// Asks the policy, and once more with the dear facts that it then wants.
+    fn ask(&self, step: &Step<'_>, facts: &Facts) -> Decision {
+        let known = values::known(facts, step.types, step.values);
+        let texts: Option<Vec<Option<&str>>> = known
+            .as_ref()
+            .map(|known| known.iter().map(Option::as_deref).collect());
+        let mut circumstances = Circumstances {
+            in_transaction: self.status != b'I',
+            parameters: texts.as_deref(),
+            ..Circumstances::default()
+        };
+        let mut asked = Needs::default();
+        loop {
+            let decision = self.policy.decide(&self.view, facts, &circumstances);
+            let wants_novel = decision.needs.novel && !asked.novel;
+            let wants_estimate = decision.needs.estimated_rows && !asked.estimated_rows;
+            if wants_novel {
+                let principal = &self.session.principal.id;
+                let is_new = self.bench.memory.is_new(principal, &facts.fingerprint);
+                circumstances.novel = Dear::Known(is_new);
+            }
+            if wants_estimate {
+                // Ruling 7: an estimate is a statement of its own, with a record and a permit of its own.
+                circumstances.estimated_rows =
+                    Dear::Failed("this gateway does not ask the planner yet".into());
+            }
+            if !wants_novel && !wants_estimate {
+                return decision;
+            }
+            asked.novel |= wants_novel;
+            asked.estimated_rows |= wants_estimate;
+        }
+    }
+
+    /// Counts the lookups of a statement that is about to run; the refusal of one over its budget (ruling 2).
+    fn over_budget(&self, step: &Step<'_>, decision: &Decision) -> Option<Reason> {
+        // A Parse looks nothing up: its Bind does.
+        let per_hour = match step.phase {
+            Phase::Prepare => return None,
+            Phase::Simple | Phase::Execute => {
+                decision.probes.iter().map(|probe| probe.per_hour).min()?
+            }
+        };
+        let principal = &self.session.principal.id;
+        let message = match self
+            .bench
+            .memory
+            .look_up(principal, per_hour, Instant::now())
+        {
+            Lookup::Counted => return None,
+            Lookup::OverBudget => format!(
+                "masked columns may be looked up {per_hour} times an hour, and this principal has done so"
+            ),
+            Lookup::NoRoom => "too many principals look masked columns up at once".to_owned(),
+        };
+        Some(Reason {
+            rule: None,
+            message: message.into(),
+            hint: Some("wait, or leave out the masked column".into()),
+        })
+    }
+
+    /// A mask that needs a key on a gateway without one: every statement that it masks is refused, rather than redacted where a rule says otherwise.
+    fn keyless(&self, decision: &Decision) -> Option<Reason> {
+        let needs_key = decision.masks.iter().any(|mask| mask.transform.is_keyed());
+        (needs_key && self.bench.mask_key_id.is_none()).then(|| Reason {
+            rule: None,
+            message: "a mask needs a key, and this gateway has none".into(),
+            hint: Some("tell the gateway's operator: `[masks] key` in its configuration".into()),
+        })
+    }
+
+    fn digest_of(&self, parameters: Parameters<'_>) -> Option<[u8; 32]> {
+        (parameters.count > 0).then(|| self.bench.key.parameters(parameters.raw))
     }
 
     /// Whether a column of the statement had a classed name before it was renamed, and has none now.
@@ -446,6 +549,12 @@ impl SessionJudge {
                 .await?;
             return Err(Stop::Refused(answer::refused(refusal)));
         };
+        if step.phase != Phase::Prepare {
+            let principal = &self.session.principal.id;
+            self.bench
+                .memory
+                .ran(principal, &statement.facts.fingerprint);
+        }
         self.open.insert(
             seq,
             Open {
@@ -470,6 +579,7 @@ impl SessionJudge {
                 bytes: 0,
                 sqlstate: None,
                 values_masked: Vec::new(),
+                result_digest: None,
             };
             self.end(statement, end).await?;
         }
@@ -504,30 +614,6 @@ pub(crate) fn expired() -> Fatal {
 /// Now, on the gateway's clock; before the year -9999 and after 9999 it is the end of time, when no view holds.
 pub(super) fn now() -> Timestamp {
     Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX)
-}
-
-/// Whether the decision asks for something that this gateway does not do.
-fn has_unenforced(decision: &Decision) -> bool {
-    decision.verdict == Verdict::Allow
-        && (!decision.limits.is_none()
-            || decision.recording != Recording::Statement
-            || !decision.probes.is_empty())
-}
-
-fn unenforced() -> Reason {
-    Reason {
-        rule: None,
-        message: "rules limit or record the statement in a way that this version can't".into(),
-        hint: None,
-    }
-}
-
-fn hold_is_refused() -> Reason {
-    Reason {
-        rule: None,
-        message: "the statement needs an approval, and this version takes no approvals".into(),
-        hint: None,
-    }
 }
 
 fn limit(message: String, hint: &str) -> Refusal {

@@ -7,7 +7,7 @@ use provost_evidence::{
     record::{EndRecord, Phase, Record},
 };
 
-use super::{Prepared, SessionJudge, Step};
+use super::{Bound, Prepared, SessionJudge, Step, Values, values};
 use crate::{
     judge::{End, Fatal, Judge, Parameters, Permitted, Refused, StatementSeq, Stop},
     record,
@@ -16,6 +16,7 @@ use crate::{
 
 impl Judge for SessionJudge {
     type Prepared = Prepared;
+    type Bound = Bound;
 
     async fn query(&mut self, text: &[u8]) -> Result<Vec<Permitted>, Stop> {
         self.settle().await?;
@@ -25,6 +26,7 @@ impl Judge for SessionJudge {
             text: &text,
             types: &types,
             parameters: None,
+            values: Values::None,
         };
         match self.analyse(&step).await {
             Ok(statements) => self.judge(&step, &statements).await,
@@ -46,6 +48,7 @@ impl Judge for SessionJudge {
             text: &prepared.text,
             types: &prepared.types,
             parameters: None,
+            values: Values::NotBound,
         };
         let permitted = self.judge_one(&step).await?;
         Ok((permitted, prepared))
@@ -56,26 +59,37 @@ impl Judge for SessionJudge {
         prepared: &Prepared,
         parameters: Parameters<'_>,
     ) -> Result<Permitted, Stop> {
-        self.execute_again(prepared, self.parameters_digest(parameters))
-            .await
+        let step = Step {
+            phase: Phase::Execute,
+            text: &prepared.text,
+            types: &prepared.types,
+            parameters: self.digest_of(parameters),
+            values: Values::Bound(parameters.raw),
+        };
+        self.judge_one(&step).await
     }
 
     async fn execute_again(
         &mut self,
         prepared: &Prepared,
-        parameters_digest: Option<[u8; 32]>,
+        bound: &Bound,
     ) -> Result<Permitted, Stop> {
         let step = Step {
             phase: Phase::Execute,
             text: &prepared.text,
             types: &prepared.types,
-            parameters: parameters_digest,
+            parameters: bound.digest,
+            values: bound.raw.as_deref().map_or(Values::None, Values::Bound),
         };
         self.judge_one(&step).await
     }
 
-    fn parameters_digest(&self, parameters: Parameters<'_>) -> Option<[u8; 32]> {
-        (parameters.count > 0).then(|| self.bench.key.parameters(parameters.raw))
+    fn bound(&self, parameters: Parameters<'_>) -> Bound {
+        let kept = parameters.count > 0 && parameters.raw.len() <= values::KEPT_BYTES_MAX;
+        Bound {
+            digest: self.digest_of(parameters),
+            raw: kept.then(|| Arc::from(parameters.raw)),
+        }
     }
 
     fn is_stale(&self, permitted: &Permitted) -> bool {
@@ -96,6 +110,7 @@ impl Judge for SessionJudge {
             text: &text,
             types: &types,
             parameters: None,
+            values: Values::None,
         };
         self.refuse_unread(&step, &refused.message, refused.sqlstate)
             .await
@@ -117,6 +132,7 @@ impl Judge for SessionJudge {
             }),
             sqlstate: end.sqlstate,
             values_masked: end.values_masked,
+            result_digest: end.result_digest.map(|digest| record::hex(&digest)),
         });
         let durability = match self.bench.durable {
             Durable::Everything => Durability::Power,

@@ -168,6 +168,33 @@ fn bind<'a>(reader: &mut Reader<'a>) -> Result<Bind<'a>, Error> {
     })
 }
 
+/// A value of a Bind: its format code, and its bytes unless it is NULL.
+pub(crate) type BoundValue<'a> = (i16, Option<&'a [u8]>);
+
+/// The values of a Bind with their formats (0 is text, 1 binary), from [`Bind::parameters`].
+///
+/// # Errors
+/// [`Error::Format`] where formats and values don't go together: the server refuses it too.
+pub(crate) fn bound_values(parameters: &[u8]) -> Result<Vec<BoundValue<'_>>, Error> {
+    let mut reader = Reader::new(parameters);
+    let formats = reader.count()?;
+    let formats = (0..formats)
+        .map(|_| reader.i16())
+        .collect::<Result<Vec<_>, _>>()?;
+    let count = reader.count()?;
+    let format = |index| match formats.as_slice() {
+        [] => Ok(0),
+        [every] => Ok(*every),
+        each if each.len() == count => each.get(index).copied().ok_or(Error::Format),
+        _ => Err(Error::Format),
+    };
+    let values = (0..count)
+        .map(|index| Ok((format(index)?, reader.value()?)))
+        .collect::<Result<Vec<_>, _>>()?;
+    reader.finish()?;
+    Ok(values)
+}
+
 fn target<'a>(reader: &mut Reader<'a>) -> Result<(Target, &'a [u8]), Error> {
     let target = match reader.u8()? {
         b'S' => Target::Statement,

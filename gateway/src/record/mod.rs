@@ -111,13 +111,22 @@ pub struct Determining {
     pub rules: Vec<Arc<str>>,
     /// Their controls.
     pub controls: Vec<Arc<str>>,
+    /// The rules that would have determined it, had observing ones been enforced; `None` where none spoke.
+    pub observed: Option<Vec<Arc<str>>>,
+    /// The id of the key of `hash` and `tokenize`.
+    pub mask_key_id: Option<Arc<str>>,
 }
 
 impl Determining {
     /// What determined a decision of `policy`.
     #[must_use]
-    pub fn of(policy: &Policy, decision: &Decision) -> Self {
+    pub fn of(policy: &Policy, decision: &Decision, mask_key_id: Option<&str>) -> Self {
         Self {
+            observed: decision
+                .observed
+                .as_ref()
+                .map(|observed| policy.names(&observed.rules)),
+            mask_key_id: mask_key_id.map(Arc::from),
             rules: policy.names(&decision.rules),
             controls: policy.controls(&decision.rules),
         }
@@ -151,8 +160,14 @@ pub fn decision(
         maskings: decided
             .masks
             .iter()
-            .map(|mask| masking(mask, facts))
+            .map(|mask| masking(mask, facts, determining.mask_key_id.as_deref()))
             .collect(),
+        observed_verdict: decided
+            .observed
+            .as_ref()
+            .map(|observed| observed.verdict.name().to_owned()),
+        observed_rules: determining.observed.as_deref().map(texts),
+        probes: probes(decided),
         ..base(asked)
     }
 }
@@ -263,6 +278,9 @@ fn base(asked: &Asked<'_>) -> DecisionRecord {
         facts_digest: None,
         parameters_digest: asked.parameters.map(|digest| hex(&digest)),
         maskings: Vec::new(),
+        observed_verdict: None,
+        observed_rules: None,
+        probes: None,
     }
 }
 
@@ -339,7 +357,13 @@ fn reason(decided: &Decision) -> Option<String> {
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-fn masking(mask: &OutputMask, facts: &Facts) -> MaskingRecord {
+/// The masked columns that a statement looks up.
+fn probes(decided: &Decision) -> Option<Vec<String>> {
+    let columns: BTreeSet<&Arc<str>> = decided.probes.iter().map(|probe| &probe.column).collect();
+    (!columns.is_empty()).then(|| columns.into_iter().map(ToString::to_string).collect())
+}
+
+fn masking(mask: &OutputMask, facts: &Facts, key_id: Option<&str>) -> MaskingRecord {
     let name = facts
         .outputs
         .as_ref()
@@ -353,6 +377,9 @@ fn masking(mask: &OutputMask, facts: &Facts) -> MaskingRecord {
         transform: mask.transform.to_string(),
         rule: texts(&mask.rules).join(", "),
         controls: texts(&mask.controls),
+        key_id: key_id
+            .filter(|_| mask.transform.is_keyed())
+            .map(str::to_owned),
     }
 }
 
@@ -444,7 +471,7 @@ fn cut(text: &str, bytes_max: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(
         String::with_capacity(bytes.len() * 2),
         |mut digits, byte| {

@@ -147,6 +147,8 @@ fn determining() -> Determining {
     Determining {
         rules: vec!["agents-read".into()],
         controls: vec!["nist-800-53:AC-3".into()],
+        observed: Some(vec!["watched".into()]),
+        mask_key_id: Some("masks-1".into()),
     }
 }
 

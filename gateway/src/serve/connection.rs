@@ -12,7 +12,7 @@ use super::{
     first::{self, First},
     house::House,
     login::{Attempt, Failure, LoggedIn},
-    relay::{Relay, Scratch},
+    relay::{Canceller, Relay, Scratch},
 };
 use crate::{judge::Fatal, judgement::Cache, record, stream::Stream};
 
@@ -99,9 +99,14 @@ impl Desk {
             greeting,
             id,
             session,
-            _issued,
+            issued,
             _seat,
         } = logged_in;
+        let canceller = self
+            .house
+            .cancel_keys
+            .find(issued.process_id, issued.secret)
+            .map(|(upstream, key)| Canceller { upstream, key });
         let relay = Relay::new(
             stream,
             (server.stream, server.read),
@@ -109,7 +114,8 @@ impl Desk {
             greeting,
             Rc::clone(&self.scratch),
             self.house.idle_timeout(),
-        );
+        )
+        .with_canceller(canceller);
         let ending = relay.run(self.house.stopping.clone()).await;
         let closed = record::session_closed(SystemTime::now(), &id, &session, ending.as_deref());
         // A log that failed is told to the next statement of every session, and was told to this one's.

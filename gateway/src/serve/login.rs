@@ -46,8 +46,8 @@ pub(super) struct LoggedIn {
     pub(super) id: SessionId,
     /// What is constant for it.
     pub(super) session: Arc<Session>,
-    /// Held while it lives.
-    pub(super) _issued: Issued,
+    /// Its cancel key, held while it lives.
+    pub(super) issued: Issued,
     /// Held while it lives.
     pub(super) _seat: Seat,
 }
@@ -195,7 +195,7 @@ impl Attempt<'_> {
             core,
             id: id.clone(),
             session,
-            _issued: issued,
+            issued,
             _seat: seat,
         })
     }

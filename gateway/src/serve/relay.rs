@@ -8,6 +8,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -28,6 +29,7 @@ use crate::{
     judgement::SessionJudge,
     session::{Core, Flow, Out},
     stream::Stream,
+    upstream::{CancelKey, Upstream},
 };
 
 /// How much is read at once.
@@ -36,6 +38,8 @@ const READ_BYTES: usize = 16 * 1024;
 const BACKLOG_BYTES_MAX: usize = 256 * 1024;
 /// An empty buffer that once grew beyond this is given back.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// How long the server may take to end a statement that it was asked to cancel; then the session ends.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// How long the server may take to take our goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -57,6 +61,18 @@ struct Side {
     unflushed: bool,
 }
 
+/// What it takes to cancel the server's statements.
+pub(super) struct Canceller {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) key: CancelKey,
+}
+
+/// A cancel request under way, and when its statement must have ended.
+struct Cancelling {
+    request: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    until: Instant,
+}
+
 /// A session's carrier.
 pub(super) struct Relay {
     client: Side,
@@ -68,6 +84,8 @@ pub(super) struct Relay {
     client_needs_more: bool,
     idle_timeout: Option<Duration>,
     idle_since: Instant,
+    canceller: Option<Canceller>,
+    cancelling: Option<Cancelling>,
 }
 
 /// What there is to do.
@@ -78,6 +96,7 @@ enum Event {
     ServerGone,
     Stopping,
     Idle,
+    TimeUp,
 }
 
 /// How a session ended: nothing to say, or the line that evidence keeps.
@@ -113,7 +132,14 @@ impl Relay {
             client_needs_more: true,
             idle_timeout,
             idle_since: Instant::now(),
+            canceller: None,
+            cancelling: None,
         }
+    }
+
+    /// With what it takes to cancel statements whose time is up; without, such a statement ends the session.
+    pub(super) fn with_canceller(self, canceller: Option<Canceller>) -> Self {
+        Self { canceller, ..self }
     }
 
     /// Runs until the session ends, with every statement's end in the log and both sides closed.
@@ -156,6 +182,11 @@ impl Relay {
                     )));
                 }
                 Event::Idle => self.idle_since = Instant::now(),
+                Event::TimeUp => {
+                    if let Some(fatal) = self.time_is_up() {
+                        return Some(self.end_with(fatal));
+                    }
+                }
             }
         }
     }
@@ -169,6 +200,7 @@ impl Relay {
             give_back(&mut self.server.input);
         }
         while self.core.accepts_client()
+            && !self.is_cancelling()
             && !self.client_needs_more
             && self.client_has_room()
             && self.server_has_room()
@@ -187,6 +219,36 @@ impl Relay {
             }
         }
         Ok(Flow::More)
+    }
+
+    /// Cancels the statement whose time is up; a fatal end where the server was asked to and did not in time.
+    fn time_is_up(&mut self) -> Option<Fatal> {
+        let now = Instant::now();
+        if self
+            .cancelling
+            .as_ref()
+            .is_some_and(|cancelling| cancelling.until <= now)
+            && self.core.is_overdue()
+        {
+            return Some(fatal(
+                "57014",
+                "the statement's time is limited by policy, and the server did not end it when asked to: the session ends",
+            ));
+        }
+        if self.core.is_time_up(now.into_std()) {
+            self.cancelling = Some(Cancelling {
+                request: self.canceller.as_ref().map(Canceller::request),
+                until: now + CANCEL_GRACE,
+            });
+        }
+        None
+    }
+
+    /// Whether a cancel request is on its way: it must not hit what the client sends next.
+    fn is_cancelling(&self) -> bool {
+        self.cancelling
+            .as_ref()
+            .is_some_and(|cancelling| cancelling.request.is_some())
     }
 
     fn client_has_room(&self) -> bool {
@@ -226,6 +288,25 @@ impl Relay {
 
     /// Reads and writes whatever is ready; waits where nothing is.
     async fn wait(&mut self, stopping: &mut watch::Receiver<Stopping>) -> Event {
+        let now = Instant::now();
+        if self
+            .cancelling
+            .as_ref()
+            .is_some_and(|it| it.request.is_none())
+            && !self.core.is_overdue()
+        {
+            self.cancelling = None;
+        }
+        let time_up_at = match &self.cancelling {
+            Some(cancelling) => self.core.is_overdue().then_some(cancelling.until),
+            None => self.core.deadline(now.into_std()).map(Instant::from_std),
+        };
+        let time_up = async {
+            match time_up_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         let idle_at = self.idle_timeout.map(|timeout| self.idle_since + timeout);
         let idle = async {
             match idle_at {
@@ -241,12 +322,20 @@ impl Relay {
                 // Whoever could tell is gone: so is the gateway.
                 Err(_) => Event::ServerGone,
             },
+            () = time_up => Event::TimeUp,
             () = idle => Event::Idle,
         }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
         let mut progress = false;
+        if let Some(cancelling) = &mut self.cancelling
+            && let Some(request) = &mut cancelling.request
+            && request.as_mut().poll(context).is_ready()
+        {
+            cancelling.request = None;
+            progress = true;
+        }
         match self.poll_client(context) {
             Ok(moved) => progress |= moved,
             Err(_) => return Poll::Ready(Event::ClientGone),
@@ -289,6 +378,18 @@ impl Relay {
         let received =
             self.client_has_room() && self.server.poll_receive(context, &self.scratch)?;
         Ok(sent > 0 || received)
+    }
+}
+
+impl Canceller {
+    /// Asks the server to cancel what it is at.
+    fn request(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        let (upstream, key) = (Arc::clone(&self.upstream), self.key.clone());
+        Box::pin(async move {
+            if let Err(error) = upstream.cancel(&key).await {
+                tracing::warn!(target_name = %upstream.name(), %error, "a statement whose time was up could not be cancelled");
+            }
+        })
     }
 }
 

@@ -291,7 +291,7 @@ impl<J: Judge> Core<J> {
                     Portal {
                         segment: self.segment,
                         prepared,
-                        parameters_digest: self.judge.parameters_digest(parameters),
+                        bound: self.judge.bound(parameters),
                         hold: Hold::Bound(permitted),
                     },
                 );
@@ -367,6 +367,12 @@ impl<J: Judge> Core<J> {
         let (run, over) = match std::mem::replace(&mut portal.hold, Hold::Executing) {
             // Whether the first Execute left rows is not known yet.
             Hold::Executing => return self.wait(Stall::Answer, out),
+            Hold::Cut => {
+                portal.hold = Hold::Cut;
+                return self
+                    .refuse(Substitute::Execute, refuse::cut_portal(), out)
+                    .await;
+            }
             Hold::Bound(permitted) if !self.judge.is_stale(&permitted) => {
                 (Run::new(permitted), None)
             }
@@ -374,10 +380,10 @@ impl<J: Judge> Core<J> {
             held @ (Hold::Bound(_) | Hold::Suspended(_) | Hold::Ended) => {
                 match self
                     .judge
-                    .execute_again(&portal.prepared, portal.parameters_digest)
+                    .execute_again(&portal.prepared, &portal.bound)
                     .await
                 {
-                    Ok(permitted) => (Run::new(permitted), Some(held)),
+                    Ok(permitted) => (Run::after(permitted, &held), Some(held)),
                     Err(stop) => {
                         portal.hold = held;
                         return match stop {
@@ -394,7 +400,7 @@ impl<J: Judge> Core<J> {
         let over = over.and_then(|held| match held {
             Hold::Bound(permitted) => Some((permitted.statement, bare_end(Outcome::Skipped, None))),
             Hold::Suspended(run) => open_end(&run, Outcome::Completed),
-            Hold::Executing | Hold::Ended => None,
+            Hold::Executing | Hold::Ended | Hold::Cut => None,
         });
         self.forward_execute(execute.portal, id, run, frame, out);
         if let Some((statement, end)) = over {

@@ -2,7 +2,7 @@
 //!
 //! Must never consume a client frame whose meaning hangs on an answer that the server has not given.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use bytes::BytesMut;
 use provost_engine::{
@@ -96,7 +96,7 @@ pub struct Core<J: Judge> {
     pub(super) limits: Limits,
     pub(super) token: Token,
     pub(super) fixed: Fixed,
-    pub(super) names: Names<J::Prepared>,
+    pub(super) names: Names<J::Prepared, J::Bound>,
     pub(super) pending: VecDeque<Pending>,
     pub(super) segment: Segment,
     /// Refusals so far: each has a name of its own.
@@ -183,6 +183,42 @@ impl<J: Judge> Core<J> {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.pending.is_empty()
+    }
+
+    /// When the time of the statement that the server is at is up, if it is limited and not yet asked to end.
+    pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let run = self.clocked().filter(|run| !run.overdue)?;
+        run.deadline(now)
+    }
+
+    /// Says whether the time of the statement that the server is at is up; then the server must be asked to cancel it, and
+    /// what it answers becomes the end of the statement. True once for each statement.
+    pub fn is_time_up(&mut self, now: Instant) -> bool {
+        let is_up = self.deadline(now).is_some_and(|deadline| deadline <= now);
+        if is_up && let Some(run) = self.clocked() {
+            run.overdue = true;
+            run.asked = run.permitted.enforcement.limits.time_ms;
+        }
+        is_up
+    }
+
+    /// Whether the server still is at a statement that it was asked to cancel.
+    pub fn is_overdue(&mut self) -> bool {
+        self.clocked().is_some_and(|run| run.overdue)
+    }
+
+    /// The statement whose time runs: the oldest that was sent to be executed. What the server says of its Parse and Bind may
+    /// come with its result only.
+    pub(super) fn clocked(&mut self) -> Option<&mut Run> {
+        let mut operations = self
+            .pending
+            .iter_mut()
+            .map(|pending| &mut pending.operation);
+        operations.find_map(|operation| match operation {
+            Operation::Execute { run, .. } => Some(run),
+            Operation::Query { runs } => runs.front_mut(),
+            _ => None,
+        })
     }
 
     /// The judge, for what the session's owner tells it (a token's expiry, a shutdown).
@@ -297,7 +333,10 @@ impl<J: Judge> Core<J> {
     }
 
     /// Ends portals that are no more.
-    pub(super) async fn settle(&mut self, portals: Vec<Portal<J::Prepared>>) -> Result<(), Fatal> {
+    pub(super) async fn settle(
+        &mut self,
+        portals: Vec<Portal<J::Prepared, J::Bound>>,
+    ) -> Result<(), Fatal> {
         for portal in portals {
             if let Some((statement, end)) = portal_end(&portal) {
                 self.judge.end(statement, end).await?;
@@ -323,11 +362,11 @@ pub(super) fn open_end(run: &Run, outcome: Outcome) -> Option<(StatementSeq, End
 }
 
 /// The end of what a vanished portal held: never executed, or executed as far as the client asked.
-fn portal_end<P>(portal: &Portal<P>) -> Option<(StatementSeq, End)> {
+fn portal_end<P, B>(portal: &Portal<P, B>) -> Option<(StatementSeq, End)> {
     match &portal.hold {
         Hold::Bound(permitted) => Some((permitted.statement, bare_end(Outcome::Skipped, None))),
         Hold::Suspended(run) => open_end(run, Outcome::Completed),
-        Hold::Executing | Hold::Ended => None,
+        Hold::Executing | Hold::Ended | Hold::Cut => None,
     }
 }
 

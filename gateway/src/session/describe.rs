@@ -54,7 +54,7 @@ pub(super) fn disagreement() -> Refused {
 mod tests {
     use provost_engine::{
         facts::SessionEffect,
-        verdict::{OutputMask, Transform},
+        verdict::{Limits, OutputMask, Recording, Transform},
     };
 
     use super::*;
@@ -95,6 +95,8 @@ mod tests {
                 })
                 .into_iter()
                 .collect(),
+            limits: Limits::default(),
+            recording: Recording::default(),
         }
     }
 

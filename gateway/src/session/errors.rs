@@ -8,7 +8,7 @@ use super::{
     core::{Core, open_end},
     names::Hold,
     out::Out,
-    pending::{Denied, Operation, Shape, bare_end},
+    pending::{Denied, Operation, Run, Shape, bare_end},
     refuse,
 };
 use crate::{
@@ -16,6 +16,18 @@ use crate::{
     protocol::{backend, frontend::Target},
     scrub,
 };
+
+/// SQLSTATE query_canceled.
+const CANCELLED: &str = "57014";
+
+/// How a statement ended that an error ended: cut, where its time was up.
+fn outcome_of(run: &Run, sqlstate: &str) -> Outcome {
+    if run.asked.is_some() && sqlstate == CANCELLED {
+        Outcome::Cut
+    } else {
+        Outcome::Failed
+    }
+}
 
 impl<J: Judge> Core<J> {
     pub(super) async fn error(
@@ -30,11 +42,18 @@ impl<J: Judge> Core<J> {
         let ends_session = matches!(severity, Some(b"FATAL" | b"PANIC"));
         let message = scrub::field(&fields, b'M').unwrap_or_default();
         if !ends_session {
+            let over_time = match &*sqlstate {
+                CANCELLED => self
+                    .running()
+                    .and_then(|run| run.asked)
+                    .map(refuse::over_time),
+                _ => None,
+            };
             let refused = self.error_ends(message, &sqlstate).await?;
             if self.muted {
                 return Ok(());
             }
-            if let Some(refused) = refused {
+            if let Some(refused) = over_time.or(refused) {
                 refuse::write_refused(&mut out.to_client, &refused);
                 return Ok(());
             }
@@ -58,7 +77,10 @@ impl<J: Judge> Core<J> {
             // A commit that failed, or an error out of the blue.
             None | Some(Operation::Sync) => Ok(None),
             Some(Operation::Query { .. }) => {
-                self.finish(Outcome::Failed, Some(sqlstate)).await?;
+                let outcome = self
+                    .running()
+                    .map_or(Outcome::Failed, |run| outcome_of(run, sqlstate));
+                self.finish(outcome, Some(sqlstate)).await?;
                 if let Some(Operation::Query { runs }) = self.front() {
                     let rest = std::mem::take(runs);
                     for (statement, end) in rest
@@ -86,8 +108,12 @@ impl<J: Judge> Core<J> {
                 let failed = self.pending.pop_front().map(|pending| pending.operation);
                 let mut refused = None;
                 if let Some(operation) = failed {
+                    let outcome = match &operation {
+                        Operation::Execute { run, .. } => outcome_of(run, sqlstate),
+                        _ => Outcome::Failed,
+                    };
                     refused = self
-                        .unanswered(operation, Outcome::Failed, Some(sqlstate), message)
+                        .unanswered(operation, outcome, Some(sqlstate), message)
                         .await?;
                 }
                 self.skip_to_sync().await?;

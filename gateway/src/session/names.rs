@@ -112,28 +112,30 @@ pub(super) enum Hold {
     Suspended(Run),
     /// Ended: a further Execute is a new statement.
     Ended,
+    /// Its result was stopped: what is left of it is never shown.
+    Cut,
 }
 
 /// A portal.
 #[derive(Debug)]
-pub(super) struct Portal<P> {
+pub(super) struct Portal<P, B> {
     pub(super) segment: Segment,
     pub(super) prepared: P,
-    pub(super) parameters_digest: Option<[u8; 32]>,
+    pub(super) bound: B,
     pub(super) hold: Hold,
 }
 
 /// The session's names.
 #[derive(Debug)]
-pub(super) struct Names<P> {
+pub(super) struct Names<P, B> {
     statements: Table<Statement<P>>,
     statement_bytes: usize,
     portals: Table<PortalId>,
-    arena: HashMap<PortalId, Portal<P>>,
+    arena: HashMap<PortalId, Portal<P, B>>,
     clock: u64,
 }
 
-impl<P: Clone> Names<P> {
+impl<P: Clone, B> Names<P, B> {
     pub(super) fn new() -> Self {
         Self {
             statements: Table::new(),
@@ -232,7 +234,7 @@ impl<P: Clone> Names<P> {
     }
 
     /// A Bind of `name` is forwarded.
-    pub(super) fn forward_bind(&mut self, name: &Arc<[u8]>, portal: Portal<P>) {
+    pub(super) fn forward_bind(&mut self, name: &Arc<[u8]>, portal: Portal<P, B>) {
         let id = PortalId(self.tick());
         self.portals.forward(name, portal.segment, Some(id), id.0);
         self.arena.insert(id, portal);
@@ -245,7 +247,7 @@ impl<P: Clone> Names<P> {
     }
 
     /// The server answered the oldest unanswered Bind or Close of portal `name`. Gives back the portal that is no more.
-    pub(super) fn resolve_portal(&mut self, name: &[u8], accepted: bool) -> Option<Portal<P>> {
+    pub(super) fn resolve_portal(&mut self, name: &[u8], accepted: bool) -> Option<Portal<P, B>> {
         let gone = self.portals.resolve(name, accepted)?;
         self.arena.remove(&gone)
     }
@@ -276,12 +278,12 @@ impl<P: Clone> Names<P> {
         self.arena.len()
     }
 
-    pub(super) fn portal_by_id(&mut self, id: PortalId) -> Option<&mut Portal<P>> {
+    pub(super) fn portal_by_id(&mut self, id: PortalId) -> Option<&mut Portal<P, B>> {
         self.arena.get_mut(&id)
     }
 
     /// Takes every certain portal of `segment` or earlier: the transaction that held them is over.
-    pub(super) fn take_portals(&mut self, segment: Segment) -> Vec<Portal<P>> {
+    pub(super) fn take_portals(&mut self, segment: Segment) -> Vec<Portal<P, B>> {
         let arena = &mut self.arena;
         let mut taken = Vec::new();
         self.portals.entries.retain(|_, entry| {
@@ -300,7 +302,7 @@ impl<P: Clone> Names<P> {
     }
 
     /// Takes everything: the session is over.
-    pub(super) fn take_all(&mut self) -> Vec<Portal<P>> {
+    pub(super) fn take_all(&mut self) -> Vec<Portal<P, B>> {
         self.portals.entries.clear();
         self.statements.entries.clear();
         self.statement_bytes = 0;

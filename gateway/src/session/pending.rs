@@ -2,11 +2,19 @@
 //!
 //! Holds no decision logic: an operation and the statement that runs in it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use provost_engine::verdict::Recording;
 use provost_evidence::record::Outcome;
 
-use super::{names::PortalId, refuse::Missing};
+use super::{
+    names::{Hold, PortalId},
+    refuse::{self, Missing},
+};
 use crate::{
     judge::{End, Permitted, Refused},
     protocol::{backend::Field, frontend::Target},
@@ -103,8 +111,19 @@ pub(super) struct Run {
     pub(super) copy: Copy,
     pub(super) rows: u64,
     pub(super) bytes: u64,
+    /// Rows and bytes that its portal gave under an earlier decision: limits count them.
+    earlier: (u64, u64),
     /// Values masked, in the order of the enforcement's masks.
     pub(super) masked: Vec<u64>,
+    /// Of what the client got so far, where the result is recorded by digest.
+    digest: Option<Box<blake3::Hasher>>,
+    /// Since when no statement before it was unanswered, as far as somebody looked: its time counts from here.
+    since: Option<Instant>,
+    /// Its time is up, and the server was asked to cancel it.
+    pub(super) overdue: bool,
+    /// The limit, in milliseconds, because of which the server was asked to cancel this one, or one before it whose end
+    /// the server told only now: the request may hit this one.
+    pub(super) asked: Option<u64>,
     /// Its end is logged: what still comes of it is dropped.
     pub(super) ended: bool,
     /// Rows or data of it were dropped.
@@ -114,16 +133,68 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn new(permitted: Permitted) -> Self {
         let masked = vec![0; permitted.enforcement.masks.len()];
+        let digest = match permitted.enforcement.recording {
+            Recording::Statement => None,
+            Recording::Digest | Recording::Results => Some(Box::default()),
+        };
         Self {
             permitted,
             fields: None,
             copy: Copy::None,
             rows: 0,
             bytes: 0,
+            earlier: (0, 0),
             masked,
+            digest,
+            since: None,
+            overdue: false,
+            asked: None,
             ended: false,
             cut: false,
         }
+    }
+
+    /// What goes on where `held` stopped, under a new decision.
+    pub(super) fn after(permitted: Permitted, held: &Hold) -> Self {
+        let earlier = match held {
+            Hold::Suspended(run) => (
+                run.earlier.0.saturating_add(run.rows),
+                run.earlier.1.saturating_add(run.bytes),
+            ),
+            Hold::Bound(_) | Hold::Executing | Hold::Ended | Hold::Cut => (0, 0),
+        };
+        Self {
+            earlier,
+            ..Self::new(permitted)
+        }
+    }
+
+    /// When its time is up, where it is limited; it counts from the first look.
+    pub(super) fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let max = Duration::from_millis(self.permitted.enforcement.limits.time_ms?);
+        // A limit beyond the clock's range is none.
+        self.since.get_or_insert(now).checked_add(max)
+    }
+
+    /// Bytes of its result went to the client.
+    pub(super) fn told(&mut self, bytes: &[u8]) {
+        if let Some(digest) = &mut self.digest {
+            digest.update(bytes);
+        }
+    }
+
+    /// The refusal of one row more, where a limit is reached.
+    pub(super) fn over_rows(&self) -> Option<Refused> {
+        let max = self.permitted.enforcement.limits.rows?;
+        let rows = self.earlier.0.saturating_add(self.rows);
+        (rows >= max).then(|| refuse::over_limit(max, "rows"))
+    }
+
+    /// The refusal of that many bytes more, where they would go over a limit.
+    pub(super) fn over_bytes(&self, more: usize) -> Option<Refused> {
+        let max = self.permitted.enforcement.limits.bytes?;
+        let bytes = self.earlier.1.saturating_add(self.bytes);
+        (bytes.saturating_add(more as u64) > max).then(|| refuse::over_limit(max, "bytes"))
     }
 
     /// Its end, as far as it came.
@@ -143,6 +214,7 @@ impl Run {
                 .zip(&self.masked)
                 .map(|(output, count)| (u32::try_from(output).unwrap_or(u32::MAX), *count))
                 .collect(),
+            result_digest: self.digest.as_ref().map(|digest| digest.finalize().into()),
         }
     }
 }
@@ -155,5 +227,6 @@ pub(super) const fn bare_end(outcome: Outcome, sqlstate: Option<String>) -> End 
         bytes: 0,
         sqlstate,
         values_masked: Vec::new(),
+        result_digest: None,
     }
 }

@@ -124,6 +124,43 @@ pub(crate) fn unknown(target: crate::protocol::frontend::Target, name: &[u8]) ->
     }
 }
 
+/// The end of a result at a limit.
+pub(crate) fn over_limit(max: u64, of: &str) -> Refused {
+    Refused {
+        sqlstate: "54000",
+        message: format!("the result is limited to {max} {of} by policy"),
+        detail: Some(format!(
+            "the limit is on {of} per statement: what came before it was shown, the rest is not; if the statement changed data, the change was made"
+        )),
+        hint: Some(
+            "ask for less: add a LIMIT or a narrower WHERE, or name fewer columns".to_owned(),
+        ),
+        position: None,
+    }
+}
+
+/// The end of a statement whose time was up: the server cancelled it, and undid what it did.
+pub(crate) fn over_time(max_ms: u64) -> Refused {
+    Refused {
+        sqlstate: "57014",
+        message: format!("the statement's time is limited to {max_ms} ms by policy"),
+        detail: Some("the server was asked to cancel it when its time was up, and did".to_owned()),
+        hint: Some("ask for less: a narrower WHERE, fewer joins, a LIMIT".to_owned()),
+        position: None,
+    }
+}
+
+/// The refusal of an Execute of a portal whose result was stopped.
+pub(crate) fn cut_portal() -> Refused {
+    Refused {
+        sqlstate: "55000",
+        message: "the result of this portal was stopped, so it gives no more rows".to_owned(),
+        detail: None,
+        hint: Some("bind the statement again".to_owned()),
+        position: None,
+    }
+}
+
 /// The refusal of a name that can't be kept apart from others.
 pub(crate) fn bad_name(name: &[u8]) -> Refused {
     Refused {

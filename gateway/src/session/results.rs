@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     judge::{Fatal, Judge, Refused},
-    protocol::{backend, frame::Header},
+    protocol::{
+        backend,
+        frame::{HEADER_BYTES, Header},
+    },
 };
 
 impl<J: Judge> Core<J> {
@@ -69,6 +72,12 @@ impl<J: Judge> Core<J> {
             && describe::is_shapeless(enforcement.kind);
         let refused = if is_checked(run) && run.fields.is_none() && !undescribed_is_fine {
             describe::disagreement()
+        } else if let Some(over) = run.over_rows() {
+            over
+        } else if enforcement.masks.is_empty()
+            && let Some(over) = run.over_bytes(header.body_bytes)
+        {
+            over
         } else if enforcement.masks.is_empty() {
             run.rows += 1;
             run.bytes += header.body_bytes as u64;
@@ -82,6 +91,8 @@ impl<J: Judge> Core<J> {
             };
             let fields = run.fields.as_deref().unwrap_or_default();
             let masks = &enforcement.masks;
+            let start = out.to_client.len();
+            let counted = enforcement.limits.bytes.map(|_| run.masked.clone());
             let masked = rows::mask_row(
                 body,
                 fields,
@@ -91,14 +102,25 @@ impl<J: Judge> Core<J> {
                 &mut scratch,
                 &mut out.to_client,
             );
-            if masked.is_ok() {
-                run.rows += 1;
-                run.bytes += header.body_bytes as u64;
-                self.scratch = scratch;
-                take(input, header.frame_bytes());
-                return Ok(true);
+            let sent = out.to_client.len().saturating_sub(start + HEADER_BYTES);
+            match (masked, run.over_bytes(sent)) {
+                (Ok(()), None) => {
+                    run.rows += 1;
+                    run.bytes += sent as u64;
+                    run.told(out.to_client.get(start..).unwrap_or_default());
+                    self.scratch = scratch;
+                    take(input, header.frame_bytes());
+                    return Ok(true);
+                }
+                (Ok(()), Some(over)) => {
+                    out.to_client.truncate(start);
+                    if let Some(counted) = counted {
+                        run.masked = counted;
+                    }
+                    over
+                }
+                (Err(_), _) => describe::disagreement(),
             }
-            describe::disagreement()
         };
         self.stop(refused, out).await?;
         self.server_body = Some(Body::Drop(header.frame_bytes()));
@@ -162,25 +184,31 @@ impl<J: Judge> Core<J> {
         Ok(())
     }
 
-    pub(super) fn copy_out_data(&mut self, header: Header) -> Result<(), Fatal> {
+    /// Data of a COPY TO: the server sends each row in a message of its own, and a header, where one is asked for, too.
+    pub(super) async fn copy_out_data(
+        &mut self,
+        header: Header,
+        out: &mut Out,
+    ) -> Result<(), Fatal> {
         let muted = self.muted;
-        match self.running() {
-            Some(run) if run.copy == Copy::Out => {
-                let frame_bytes = header.frame_bytes();
-                if muted {
-                    run.cut = true;
-                } else {
-                    run.bytes += header.body_bytes as u64;
-                }
-                self.server_body = Some(if muted {
-                    Body::Drop(frame_bytes)
-                } else {
-                    Body::Pass(frame_bytes)
-                });
-                Ok(())
-            }
-            Some(_) | None => Err(out_of_step(b'd')),
+        let Some(run) = self.running().filter(|run| run.copy == Copy::Out) else {
+            return Err(out_of_step(b'd'));
+        };
+        let over = run
+            .over_rows()
+            .or_else(|| run.over_bytes(header.body_bytes));
+        if muted {
+            run.cut = true;
+        } else if let Some(refused) = over {
+            self.stop(refused, out).await?;
+        } else {
+            run.rows += 1;
+            run.bytes += header.body_bytes as u64;
+            self.server_body = Some(Body::Pass(header.frame_bytes()));
+            return Ok(());
         }
+        self.server_body = Some(Body::Drop(header.frame_bytes()));
+        Ok(())
     }
 
     pub(super) fn copy_out_done(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {

@@ -13,7 +13,7 @@ use super::{
     describe,
     names::Hold,
     out::{Out, whole_frame},
-    pending::{Operation, Pending, Run, bare_end},
+    pending::{Copy, Operation, Pending, Run, bare_end},
 };
 use crate::{
     judge::{Fatal, Judge},
@@ -51,7 +51,7 @@ impl<J: Judge> Core<J> {
                         return Ok(Flow::More);
                     }
                 }
-                b'd' => self.copy_out_data(header)?,
+                b'd' => self.copy_out_data(header, out).await?,
                 _ => {
                     if header.frame_bytes() > self.limits.server_message_bytes_max {
                         return Err(Error::Length.into());
@@ -74,8 +74,11 @@ impl<J: Judge> Core<J> {
         let (Body::Pass(left) | Body::Drop(left)) = body;
         let count = left.min(input.len());
         if matches!(body, Body::Pass(_)) {
-            out.to_client
-                .extend_from_slice(input.get(..count).unwrap_or_default());
+            let bytes = input.get(..count).unwrap_or_default();
+            out.to_client.extend_from_slice(bytes);
+            if let Some(run) = self.running() {
+                run.told(bytes);
+            }
         }
         take(input, count);
         let left = left - count;
@@ -253,7 +256,8 @@ impl<J: Judge> Core<J> {
         let Some(run) = self.running() else {
             return Err(out_of_step(b'C'));
         };
-        if run.rows == 0 && !run.cut {
+        // A COPY's data was counted by its messages, of which one may be a header.
+        if (run.rows == 0 || run.copy == Copy::Out) && !run.cut {
             run.rows = backend::tag_rows(tag);
         }
         let effect = run.permitted.enforcement.session_effect;
@@ -287,7 +291,7 @@ impl<J: Judge> Core<J> {
                 match self.pending.pop_front().map(|pending| pending.operation) {
                     Some(Operation::Execute { portal, run }) => {
                         if let Some(portal) = self.names.portal_by_id(portal) {
-                            portal.hold = Hold::Ended;
+                            portal.hold = if run.cut { Hold::Cut } else { Hold::Ended };
                         }
                         Some(run)
                     }
@@ -297,6 +301,12 @@ impl<J: Judge> Core<J> {
             Some(_) | None => None,
         };
         let Some(run) = run else { return Ok(()) };
+        if outcome == Outcome::Completed
+            && run.asked.is_some()
+            && let Some(next) = self.clocked()
+        {
+            next.asked = next.asked.or(run.asked);
+        }
         if !run.ended {
             let outcome = if run.cut { Outcome::Cut } else { outcome };
             let end = run.end(outcome, sqlstate.map(str::to_owned));
@@ -325,10 +335,16 @@ impl<J: Judge> Core<J> {
         match self.pop_if(|operation| matches!(operation, Operation::Execute { .. })) {
             Some(Operation::Execute { portal, run }) => {
                 match self.names.portal_by_id(portal) {
-                    Some(portal) if !run.ended => portal.hold = Hold::Suspended(run),
-                    Some(portal) => portal.hold = Hold::Ended,
-                    None => {
-                        if let Some((statement, end)) = open_end(&run, Outcome::Completed) {
+                    Some(portal) if !run.cut => portal.hold = Hold::Suspended(run),
+                    gone_or_cut => {
+                        let outcome = match gone_or_cut {
+                            Some(portal) => {
+                                portal.hold = Hold::Cut;
+                                Outcome::Cut
+                            }
+                            None => Outcome::Completed,
+                        };
+                        if let Some((statement, end)) = open_end(&run, outcome) {
                             self.judge.end(statement, end).await?;
                         }
                     }

@@ -3,7 +3,9 @@
 mod copies;
 mod garbage;
 mod harness;
+mod limits;
 mod model;
 mod pipelines;
 mod results;
 mod waiting;
+mod words;

@@ -28,7 +28,7 @@ fn masked_rows() {
                 permit 1 query masked
               > Query(masked)
             server
-                end 1 Completed rows=2 bytes=37 masked=[(1, 1)]
+                end 1 Completed rows=2 bytes=36 masked=[(1, 1)]
                 status I
               < T 2 columns
               < D ann|[redacted]
@@ -69,7 +69,7 @@ fn masked_rows() {
               > Sync
             server
                 end 1 Completed rows=0 bytes=0
-                end 2 Completed rows=1 bytes=24 masked=[(1, 1)]
+                end 2 Completed rows=1 bytes=23 masked=[(1, 1)]
                 status I
               < 1
               < 2
@@ -121,7 +121,7 @@ fn masked_rows() {
               > Execute()
               > Sync
             server
-                end 2 Completed rows=2 bytes=42 masked=[(1, 2)]
+                end 2 Completed rows=2 bytes=40 masked=[(1, 2)]
                 status I
               < D NULL|[redacted]
               < C SELECT 1
@@ -246,7 +246,7 @@ fn stopped_results() {
             server
                 end 1 Cut rows=0 bytes=0 42501 masked=[(1, 0)]
                 status I
-                end 2 Cut rows=1 bytes=24 42501 masked=[(1, 1)]
+                end 2 Cut rows=1 bytes=23 42501 masked=[(1, 1)]
                 status I
               < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=the rows are withheld, since which of their columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
               < Z I
@@ -342,7 +342,7 @@ fn a_row_past_the_limit_stops_the_result() {
             permit 1 query masked
           > Query(masked)
         server
-            end 1 Cut rows=1 bytes=11 54000 masked=[(1, 1)]
+            end 1 Cut rows=1 bytes=20 54000 masked=[(1, 1)]
             status I
           < T 2 columns
           < D NULL|[redacted]

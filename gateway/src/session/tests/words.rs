@@ -1,0 +1,220 @@
+//! A judge that decides by words in the text.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+
+use provost_engine::{
+    facts::{Kind, SessionEffect},
+    verdict::{self, OutputMask, Transform},
+};
+use provost_evidence::{
+    Durability, Log, LogOptions,
+    record::{ChangeRecord, Micros, Record},
+};
+
+use crate::judge::*;
+
+/// What happened, as the judge saw it.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) events: Vec<String>,
+    /// Decided texts by statement.
+    pub(super) texts: HashMap<u64, String>,
+    pub(super) ends: HashMap<u64, End>,
+    pub(super) stale: bool,
+    pub(super) mask_bound: bool,
+}
+
+/// Decides by words: `deny` is refused, `masked` is bound and masks its second column, `copyin`, `copyout`, `ddl`, `show`; `rows=2` and
+/// `bytes=30` and `time=5` limit, `digest` records by digest.
+#[derive(Debug)]
+pub(super) struct Words {
+    log: Arc<Log>,
+    _folder: tempfile::TempDir,
+    next: u64,
+    pub(super) seen: Rc<RefCell<Seen>>,
+}
+
+impl Words {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(LogOptions::new(folder.path(), "test")).unwrap();
+        Self {
+            log,
+            _folder: folder,
+            next: 0,
+            seen: Rc::default(),
+        }
+    }
+
+    fn event(&self, event: String) {
+        self.seen.borrow_mut().events.push(event);
+    }
+
+    async fn decide(&mut self, what: &str, text: &str) -> Result<Permitted, Stop> {
+        if text.contains("deny") {
+            self.event(format!("refuse {what} {text}"));
+            return Err(Stop::Refused(Refused {
+                sqlstate: "42501",
+                message: format!("no {text}"),
+                detail: Some("because".to_owned()),
+                hint: None,
+                position: text.contains("position").then_some(3),
+            }));
+        }
+        let record = Record::Change(ChangeRecord {
+            at: Micros(0),
+            actor: String::new(),
+            what: String::new(),
+            before: None,
+            after: None,
+            digest: None,
+        });
+        let receipt = self.log.append(&record, Durability::Process).await.unwrap();
+        self.next += 1;
+        self.event(format!("permit {} {what} {text}", self.next));
+        self.seen
+            .borrow_mut()
+            .texts
+            .insert(self.next, text.to_owned());
+        Ok(Permitted {
+            permit: receipt.into(),
+            statement: StatementSeq(self.next),
+            enforcement: Arc::new(enforcement(text)),
+        })
+    }
+}
+
+fn enforcement(text: &str) -> Enforcement {
+    let kind = [
+        ("copyin", Kind::CopyFrom),
+        ("copyout", Kind::CopyTo),
+        ("ddl", Kind::Ddl),
+        ("show", Kind::Show),
+        ("insert", Kind::Insert),
+    ]
+    .into_iter()
+    .find(|(word, _)| text.contains(word))
+    .map_or(Kind::Select, |(_, kind)| kind);
+    let masked = text.contains("masked");
+    let number = |word: &str| {
+        let (_, rest) = text.split_once(word)?;
+        rest.split(' ').next()?.parse().ok()
+    };
+    let column = |attribute| ExpectedColumn {
+        origin: Some((7, attribute)),
+        sources: Vec::new(),
+    };
+    Enforcement {
+        kind,
+        session_effect: if kind == Kind::Ddl {
+            SessionEffect::Catalog
+        } else {
+            SessionEffect::None
+        },
+        mask_bound: masked || text.contains("bound"),
+        columns: masked.then(|| vec![column(1), column(2)]),
+        masks: masked
+            .then(|| OutputMask {
+                output: 1,
+                transform: Transform::Redact,
+                rules: Vec::new(),
+                class: "pii".into(),
+                sources: Vec::new(),
+                controls: Vec::new(),
+            })
+            .into_iter()
+            .collect(),
+        limits: verdict::Limits {
+            rows: number("rows="),
+            bytes: number("bytes="),
+            time_ms: number("time="),
+            ..verdict::Limits::default()
+        },
+        recording: if text.contains("digest") {
+            verdict::Recording::Digest
+        } else {
+            verdict::Recording::Statement
+        },
+    }
+}
+
+impl Judge for Words {
+    type Prepared = String;
+    type Bound = ();
+
+    async fn query(&mut self, text: &[u8]) -> Result<Vec<Permitted>, Stop> {
+        let text = String::from_utf8_lossy(text).into_owned();
+        let mut permitted = Vec::new();
+        for statement in text
+            .split(';')
+            .filter(|statement| !statement.trim().is_empty())
+        {
+            permitted.push(self.decide("query", statement).await?);
+        }
+        Ok(permitted)
+    }
+
+    async fn prepare(&mut self, text: &[u8], _: &[u32]) -> Result<(Permitted, String), Stop> {
+        let text = String::from_utf8_lossy(text).into_owned();
+        Ok((self.decide("prepare", &text).await?, text))
+    }
+
+    async fn bind(
+        &mut self,
+        prepared: &String,
+        parameters: Parameters<'_>,
+    ) -> Result<Permitted, Stop> {
+        if parameters.raw.windows(6).any(|window| window == b"refuse") {
+            return self.decide("bind", &format!("deny {prepared}")).await;
+        }
+        self.decide("bind", prepared).await
+    }
+
+    async fn execute_again(&mut self, prepared: &String, (): &()) -> Result<Permitted, Stop> {
+        self.decide("again", prepared).await
+    }
+
+    fn bound(&self, _: Parameters<'_>) {}
+
+    fn is_stale(&self, _: &Permitted) -> bool {
+        self.seen.borrow().stale
+    }
+
+    fn is_mask_bound(&self) -> bool {
+        self.seen.borrow().mask_bound
+    }
+
+    async fn refused(&mut self, refused: &Refused) -> Result<(), Fatal> {
+        self.event(format!("session refuses {}", refused.sqlstate));
+        Ok(())
+    }
+
+    async fn end(&mut self, statement: StatementSeq, end: End) -> Result<(), Fatal> {
+        let mut line = format!(
+            "end {} {:?} rows={} bytes={}",
+            statement.0, end.outcome, end.rows, end.bytes
+        );
+        if let Some(sqlstate) = &end.sqlstate {
+            line += &format!(" {sqlstate}");
+        }
+        if let Some(digest) = &end.result_digest {
+            line += &format!(" digest={:02x}{:02x}", digest[0], digest[1]);
+        }
+        if !end.values_masked.is_empty() {
+            line += &format!(" masked={:?}", end.values_masked);
+        }
+        self.event(line);
+        let before = self.seen.borrow_mut().ends.insert(statement.0, end);
+        assert_eq!(before, None, "statement {} ended twice", statement.0);
+        Ok(())
+    }
+
+    async fn catalog_changed(&mut self) -> Result<(), Fatal> {
+        self.event("catalog changed".to_owned());
+        Ok(())
+    }
+
+    fn transaction_status(&mut self, status: u8) {
+        self.event(format!("status {}", char::from(status)));
+    }
+}
