@@ -1,24 +1,22 @@
 //! From the file's shape to values that make sense: everything that is wrong is found, each with what to do.
 
+mod target;
+
 use std::{net::SocketAddr, num::NonZeroUsize, path::Path, str::FromStr as _};
 
 use provost_dsl::bundle::SEQUENCE_MAX;
 use provost_gateway::{
     identity::{Algorithm, ClaimRules, Delegation, IssuerSettings, KindRule},
-    settings::{Durable, Host, Limits, Settings, Witness},
+    settings::{Durable, Limits, Settings, Witness},
 };
 
 use crate::policy::Location;
 
 use super::{
-    Bundle, ClientTls, Config, Evidence, Policy, Problem, SecretSource, ServerTls, Target,
+    Bundle, ClientTls, Config, Evidence, Masks, Policy, Problem, SecretSource,
     raw::{self, Hidden, Raw, nearest},
 };
 
-/// The port PostgreSQL listens on unless told otherwise.
-const POSTGRESQL_PORT: u16 = 5432;
-/// Targets behind one gateway; each costs a catalog in memory, more are refused.
-const TARGETS_MAX: usize = 64;
 /// How often the log is sealed unless configured.
 const SEAL_INTERVAL_MS: u64 = 60_000;
 /// How often a later bundle is looked for unless configured.
@@ -106,8 +104,12 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let tls = client_tls(&raw.gateway.tls, folder, &mut problems);
     let limits = limits(&raw.gateway.limits, &mut problems);
     let issuer = issuer(&raw.issuer, &mut problems);
-    let targets = targets(&raw.target, folder, &mut problems);
+    let targets = target::targets(&raw.target, folder, &mut problems);
     let evidence = evidence(&raw.evidence, folder, &mut problems);
+    let masks = raw
+        .masks
+        .as_ref()
+        .and_then(|raw| masks(raw, folder, &mut problems));
     let policy = policy(&raw.policy, folder, &mut problems);
     let witness = problems.choice(
         "gateway.witness",
@@ -167,6 +169,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
                 issuer,
                 issuer_ca: raw.issuer.ca.as_ref().map(|path| folder.join(path)),
                 evidence,
+                masks,
             })
         }
         _ => Err(problems.0),
@@ -463,14 +466,6 @@ fn signed(
 
 fn evidence(raw: &raw::Evidence, folder: &Path, problems: &mut Problems) -> Option<Evidence> {
     let gateway = raw.gateway.as_deref().unwrap_or(GATEWAY_NAME).to_owned();
-    let is_name = |name: &str| {
-        !name.is_empty()
-            && name.len() <= 64
-            && name.chars().all(|letter| {
-                letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter)
-            })
-            && name.starts_with(|letter: char| letter.is_ascii_alphanumeric())
-    };
     if !is_name(&gateway) {
         problems.add(
             "evidence.gateway",
@@ -492,120 +487,25 @@ fn evidence(raw: &raw::Evidence, folder: &Path, problems: &mut Problems) -> Opti
     })
 }
 
-fn targets(raw: &[raw::Target], folder: &Path, problems: &mut Problems) -> Vec<Target> {
-    if raw.is_empty() {
-        problems.add(
-            "target",
-            "there is none: add a `[[target]]` with the database behind the gateway",
-        );
-    }
-    if raw.len() > TARGETS_MAX {
-        problems.add(
-            "target",
-            format!(
-                "there are {}, at most {TARGETS_MAX} are served by one gateway",
-                raw.len()
-            ),
-        );
-    }
-    let mut targets: Vec<Target> = Vec::new();
-    for (index, raw) in raw.iter().enumerate() {
-        if targets.iter().any(|target| target.name == raw.name) {
-            problems.add(
-                format!("target[{index}].name"),
-                format!("two targets are called `{}`: names must differ", raw.name),
-            );
-        }
-        targets.push(target(raw, &format!("target[{index}]"), folder, problems));
-    }
-    targets
+/// Whether it is a name that may stand in rows and object keys.
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 64
+        && name.chars().all(|letter| {
+            letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter)
+        })
+        && name.starts_with(|letter: char| letter.is_ascii_alphanumeric())
 }
 
-fn target(raw: &raw::Target, key: &str, folder: &Path, problems: &mut Problems) -> Target {
-    problems.text(&format!("{key}.name"), &raw.name);
-    problems.text(&format!("{key}.user"), &raw.user);
-    problems.text(&format!("{key}.host"), &raw.host);
-    let host = if raw.host.starts_with('/') {
-        Host::Unix(raw.host.clone().into())
-    } else {
-        Host::Tcp(raw.host.as_str().into())
-    };
-    let port = problems.number(
-        &format!("{key}.port"),
-        raw.port,
-        (1, u16::MAX),
-        POSTGRESQL_PORT,
-    );
-    let password = raw
-        .password
-        .as_ref()
-        .and_then(|text| problems.secret(&format!("{key}.password"), text, folder));
-    let is_local = match &host {
-        Host::Unix(_) => true,
-        Host::Tcp(name) => matches!(&**name, "localhost" | "::1") || name.starts_with("127."),
-    };
-    if raw.password.is_none() && !matches!(host, Host::Unix(_)) {
+fn masks(raw: &raw::Masks, folder: &Path, problems: &mut Problems) -> Option<Masks> {
+    if !is_name(&raw.key_id) {
         problems.add(
-            format!("{key}.password"),
-            "is missing: only a Unix socket may do without",
+            "masks.key_id",
+            "must be 1 to 64 of a-z, 0-9, `.`, `_`, `-`, a letter or digit first: evidence names the key by it",
         );
     }
-    Target {
-        name: raw.name.clone(),
-        host,
-        port,
-        database: raw.database.clone().unwrap_or_else(|| raw.name.clone()),
-        user: raw.user.clone(),
-        password,
-        tls: server_tls(raw, key, is_local, folder, problems),
-    }
-}
-
-fn server_tls(
-    raw: &raw::Target,
-    key: &str,
-    is_local: bool,
-    folder: &Path,
-    problems: &mut Problems,
-) -> ServerTls {
-    #[derive(Clone, Copy)]
-    enum Mode {
-        Off,
-        Require,
-        VerifyFull,
-    }
-    let key = format!("{key}.tls");
-    let known = [
-        ("off", Mode::Off),
-        ("require", Mode::Require),
-        ("verify-full", Mode::VerifyFull),
-    ];
-    let default = if is_local {
-        Mode::Off
-    } else {
-        Mode::VerifyFull
-    };
-    match problems.choice(&key, raw.tls.as_deref(), &known, default) {
-        Mode::Off if !is_local => {
-            problems.add(
-                key,
-                "a password must not travel unencrypted: `off` is for Unix sockets and loopback, give `verify-full`",
-            );
-            ServerTls::Off
-        }
-        Mode::Off => ServerTls::Off,
-        Mode::Require => ServerTls::Require,
-        Mode::VerifyFull => match &raw.tls_roots {
-            Some(roots) => ServerTls::VerifyFull {
-                roots: folder.join(roots),
-            },
-            None => {
-                problems.add(
-                    key,
-                    "`verify-full` needs `tls_roots`, a PEM file with the server's certificate authority",
-                );
-                ServerTls::Require
-            }
-        },
-    }
+    Some(Masks {
+        key: problems.secret("masks.key", &raw.key, folder)?,
+        key_id: raw.key_id.clone(),
+    })
 }

@@ -83,6 +83,15 @@ pub(crate) struct Evidence {
     pub(crate) digest_key: SecretSource,
 }
 
+/// What the masks `hash` and `tokenize` work with, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Masks {
+    /// The secret that both keys are derived from.
+    pub(crate) key: SecretSource,
+    /// What evidence calls it.
+    pub(crate) key_id: String,
+}
+
 /// Where the policy comes from, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Policy {
@@ -123,6 +132,8 @@ pub(crate) struct Config {
     /// PEM file of the issuer's certificate authority.
     pub(crate) issuer_ca: Option<PathBuf>,
     pub(crate) evidence: Evidence,
+    /// Without it, a statement whose masks need a key is denied.
+    pub(crate) masks: Option<Masks>,
 }
 
 /// One thing that is wrong with a configuration: where, what, and what to do.
@@ -360,6 +371,16 @@ mod tests {
             bundle,
             "bundle = \"b\"\nunsigned = true",
             "`policy.unsigned`: is for `folder`; bundles must be signed",
+        );
+        check(
+            "# [masks]\n# key = \"env:PROVOST_MASK_KEY\"\n# key_id = ",
+            "[masks]\nkey = \"hunter2\"\nkey_id = ",
+            "`masks.key`: is not a source of a secret",
+        );
+        check(
+            "# [masks]\n# key = \"env:PROVOST_MASK_KEY\"\n# key_id = \"masks-1\"",
+            "[masks]\nkey = \"env:PROVOST_MASK_KEY\"\nkey_id = \"a b\"",
+            "`masks.key_id`",
         );
         check(
             bundle,

@@ -50,6 +50,7 @@ pub(super) const KEYS: &[&str] = &[
     "digest_key",
     "seal_interval_ms",
     "durability",
+    "key_id",
     "name",
     "host",
     "port",
@@ -67,6 +68,7 @@ pub(super) struct Raw {
     pub(super) policy: Policy,
     pub(super) issuer: Issuer,
     pub(super) evidence: Evidence,
+    pub(super) masks: Option<Masks>,
     #[serde(default)]
     pub(super) target: Vec<Target>,
 }
@@ -145,6 +147,13 @@ pub(super) struct Evidence {
     pub(super) digest_key: Hidden,
     pub(super) seal_interval_ms: Option<u64>,
     pub(super) durability: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Masks {
+    pub(super) key: Hidden,
+    pub(super) key_id: String,
 }
 
 #[derive(Debug, Deserialize)]

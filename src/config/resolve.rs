@@ -1,15 +1,16 @@
 //! Reads the files and secrets a checked configuration names, into what the gateway takes.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use provost_dsl::bundle::TrustedKey;
+use provost_engine::mask::MaskKeys;
 use provost_gateway::{
     identity::IssuerSettings,
     record::EvidenceKey,
     settings::{self, Secret, Settings},
 };
 
-use super::{ClientTls, Config, Error, Policy, ServerTls, Target, secret};
+use super::{ClientTls, Config, Error, Masks, Policy, ServerTls, Target, secret};
 
 /// Everything a start needs, read.
 #[derive(Debug)]
@@ -84,9 +85,16 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
             .collect::<Result<_, _>>()
             .map_err(failed("policy.trusted_keys"))?,
     };
+    let mut settings = settings(config, tls, targets);
+    settings.mask_keys = config
+        .masks
+        .as_ref()
+        .map(mask_keys)
+        .transpose()
+        .map_err(failed("masks.key"))?;
     Ok(Resolved {
         trusted_keys,
-        settings: settings(config, tls, targets),
+        settings,
         issuer,
         signing_key,
         digest_key,
@@ -100,6 +108,15 @@ fn trusted_key(path: &Path) -> Result<TrustedKey, secret::Error> {
     };
     let text = String::from_utf8(bytes).map_err(|_| unfit("it is not PEM text".to_owned()))?;
     TrustedKey::from_pem(&text).map_err(|error| unfit(error.to_string()))
+}
+
+fn mask_keys(masks: &Masks) -> Result<Arc<MaskKeys>, secret::Error> {
+    let secret = masks.key.read()?;
+    MaskKeys::new(masks.key_id.as_str(), secret.reveal())
+        .map(Arc::new)
+        .map_err(|error| secret::Error::Unfit {
+            what: error.to_string(),
+        })
 }
 
 fn settings(config: &Config, tls: settings::ClientTls, targets: Vec<settings::Target>) -> Settings {

@@ -15,6 +15,7 @@ mod denials;
 mod evidence;
 mod masked_values;
 mod masks;
+mod obligations;
 mod oidc;
 mod schema;
 mod support;

@@ -1,0 +1,132 @@
+//! The databases behind the gateway, checked.
+
+use std::path::Path;
+
+use provost_gateway::settings::Host;
+
+use super::{Problems, raw};
+use crate::config::{ServerTls, Target};
+
+/// The port PostgreSQL listens on unless told otherwise.
+const POSTGRESQL_PORT: u16 = 5432;
+/// Targets behind one gateway; each costs a catalog in memory, more are refused.
+const TARGETS_MAX: usize = 64;
+
+/// Checks every target.
+pub(super) fn targets(raw: &[raw::Target], folder: &Path, problems: &mut Problems) -> Vec<Target> {
+    if raw.is_empty() {
+        problems.add(
+            "target",
+            "there is none: add a `[[target]]` with the database behind the gateway",
+        );
+    }
+    if raw.len() > TARGETS_MAX {
+        problems.add(
+            "target",
+            format!(
+                "there are {}, at most {TARGETS_MAX} are served by one gateway",
+                raw.len()
+            ),
+        );
+    }
+    let mut targets: Vec<Target> = Vec::new();
+    for (index, raw) in raw.iter().enumerate() {
+        if targets.iter().any(|target| target.name == raw.name) {
+            problems.add(
+                format!("target[{index}].name"),
+                format!("two targets are called `{}`: names must differ", raw.name),
+            );
+        }
+        targets.push(target(raw, &format!("target[{index}]"), folder, problems));
+    }
+    targets
+}
+
+fn target(raw: &raw::Target, key: &str, folder: &Path, problems: &mut Problems) -> Target {
+    problems.text(&format!("{key}.name"), &raw.name);
+    problems.text(&format!("{key}.user"), &raw.user);
+    problems.text(&format!("{key}.host"), &raw.host);
+    let host = if raw.host.starts_with('/') {
+        Host::Unix(raw.host.clone().into())
+    } else {
+        Host::Tcp(raw.host.as_str().into())
+    };
+    let port = problems.number(
+        &format!("{key}.port"),
+        raw.port,
+        (1, u16::MAX),
+        POSTGRESQL_PORT,
+    );
+    let password = raw
+        .password
+        .as_ref()
+        .and_then(|text| problems.secret(&format!("{key}.password"), text, folder));
+    let is_local = match &host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => matches!(&**name, "localhost" | "::1") || name.starts_with("127."),
+    };
+    if raw.password.is_none() && !matches!(host, Host::Unix(_)) {
+        problems.add(
+            format!("{key}.password"),
+            "is missing: only a Unix socket may do without",
+        );
+    }
+    Target {
+        name: raw.name.clone(),
+        host,
+        port,
+        database: raw.database.clone().unwrap_or_else(|| raw.name.clone()),
+        user: raw.user.clone(),
+        password,
+        tls: server_tls(raw, key, is_local, folder, problems),
+    }
+}
+
+fn server_tls(
+    raw: &raw::Target,
+    key: &str,
+    is_local: bool,
+    folder: &Path,
+    problems: &mut Problems,
+) -> ServerTls {
+    #[derive(Clone, Copy)]
+    enum Mode {
+        Off,
+        Require,
+        VerifyFull,
+    }
+    let key = format!("{key}.tls");
+    let known = [
+        ("off", Mode::Off),
+        ("require", Mode::Require),
+        ("verify-full", Mode::VerifyFull),
+    ];
+    let default = if is_local {
+        Mode::Off
+    } else {
+        Mode::VerifyFull
+    };
+    match problems.choice(&key, raw.tls.as_deref(), &known, default) {
+        Mode::Off if !is_local => {
+            problems.add(
+                key,
+                "a password must not travel unencrypted: `off` is for Unix sockets and loopback, give `verify-full`",
+            );
+            ServerTls::Off
+        }
+        Mode::Off => ServerTls::Off,
+        Mode::Require => ServerTls::Require,
+        Mode::VerifyFull => match &raw.tls_roots {
+            Some(roots) => ServerTls::VerifyFull {
+                roots: folder.join(roots),
+            },
+            None => {
+                problems.add(
+                    key,
+                    "`verify-full` needs `tls_roots`, a PEM file with the server's certificate authority",
+                );
+                ServerTls::Require
+            }
+        },
+    }
+}
