@@ -23,7 +23,10 @@ macro_rules! function {
                     let failed = || end(Failure::Call($name));
                     let (function, _) = BUILTINS.get($name).ok_or_else(failed)?;
                     match function(span, parameters, arguments, strict) {
-                        Ok(Value::Undefined) => Err(failed().into()),
+                        // Of nothing at all there is no greatest.
+                        Ok(Value::Undefined) if !matches!($name, "max" | "min") => {
+                            Err(failed().into())
+                        }
                         Err(error) if !error.is::<LimitError>() => Err(failed().into()),
                         made => made,
                     }

@@ -389,6 +389,17 @@ fn program(
         diagnostics.push(located("the modules are too large", files, sources));
         return None;
     }
+    if let Some(place) = values::stray_condition(changed) {
+        let place = changed.get_instruction_span(place);
+        let place = place.and_then(|span| {
+            let name = changed.get_source_name(span.source_index)?;
+            Some(format!("--> {name}:{}:{}:", span.line, span.column))
+        });
+        let message = "a comprehension within an iteration begins with its own: `some ... in` comes before its conditions";
+        let error = format!("{} error: {message}", place.unwrap_or_default());
+        diagnostics.push(located(&error, files, sources));
+        return None;
+    }
     Some(program)
 }
 

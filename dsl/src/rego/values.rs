@@ -1,7 +1,8 @@
 //! That a rule has one value, and that `else` is tried when it has none. The virtual machine keeps the last of several values
 //! that an iteration yields, where OPA ends with a conflict: `decision := {"verdict": v} if some v in ["deny", "allow"]` would
 //! allow. And it takes a body whose iteration yields nothing for one that held, and leaves out its `else`. Here each value that
-//! a rule gets within a loop is compared with the one before, and a body without a value fails.
+//! a rule gets within a loop is compared with the one before, and a body without a value fails. What is undefined is no member of
+//! a comprehension either.
 
 use std::sync::Arc;
 
@@ -22,6 +23,10 @@ pub(super) fn check_each(program: &mut Program) -> Option<()> {
             Yield::End { place, result } => additions.push(Addition {
                 place,
                 instructions: vec![defined(result)],
+            }),
+            Yield::Member { place, parts } => additions.push(Addition {
+                place,
+                instructions: parts.into_iter().map(defined).collect(),
             }),
             Yield::Value {
                 place,
@@ -64,7 +69,7 @@ fn defined(register: u8) -> Instruction {
     }
 }
 
-/// What a rule with one value comes to.
+/// Where something gets a value.
 enum Yield {
     /// It gets a value within a loop.
     Value {
@@ -75,6 +80,8 @@ enum Yield {
     },
     /// One of its bodies ends.
     End { place: usize, result: u8 },
+    /// A comprehension gets a member, made of these registers.
+    Member { place: usize, parts: Vec<u8> },
 }
 
 fn yields(program: &Program) -> Vec<Yield> {
@@ -101,6 +108,17 @@ fn yields(program: &Program) -> Vec<Yield> {
                 let parameters = program.instruction_data.get_loop_params(*params_index);
                 loops.extend(parameters.map(|parameters| usize::from(parameters.loop_end)));
             }
+            Instruction::ComprehensionYield { value_reg, key_reg } => found.push(Yield::Member {
+                place,
+                parts: std::iter::once(*value_reg).chain(*key_reg).collect(),
+            }),
+            // `name := value` binds what is undefined too, where OPA fails.
+            Instruction::Move { dest, src } if is_loose_binding(program, place, *dest, rule) => {
+                found.push(Yield::Member {
+                    place,
+                    parts: vec![*src],
+                });
+            }
             Instruction::Move { dest, src } if Some(*dest) == rule && !loops.is_empty() => {
                 found.push(Yield::Value {
                     place,
@@ -112,6 +130,43 @@ fn yields(program: &Program) -> Vec<Yield> {
         }
     }
     found
+}
+
+/// A condition of a comprehension, outside its own iteration and within another one: where it fails, the virtual machine leaves
+/// out the other one's turn, and not the member.
+pub(super) fn stray_condition(program: &Program) -> Option<usize> {
+    let mut within: Vec<(usize, bool)> = Vec::new();
+    for (place, instruction) in program.instructions.iter().enumerate() {
+        within.retain(|(end, _)| *end > place);
+        let parameters = &program.instruction_data;
+        match instruction {
+            Instruction::LoopStart { params_index } => {
+                let found = parameters.get_loop_params(*params_index)?;
+                within.push((usize::from(found.loop_end), true));
+            }
+            Instruction::ComprehensionBegin { params_index } => {
+                let found = parameters.get_comprehension_begin_params(*params_index)?;
+                within.push((usize::from(found.comprehension_end), false));
+            }
+            Instruction::Guard { .. } | Instruction::AssertEq { .. } => {
+                let is_own = within.last().is_none_or(|(_, is_loop)| *is_loop);
+                if !is_own && within.iter().any(|(_, is_loop)| *is_loop) {
+                    return Some(place);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a value is bound to a name there, and nothing behind it asks that it be defined.
+fn is_loose_binding(program: &Program, place: usize, dest: u8, result: Option<u8>) -> bool {
+    let is_asked = matches!(
+        program.instructions.get(place + 1),
+        Some(Instruction::Guard { register, mode: GuardMode::NotUndefined }) if *register == dest
+    );
+    result != Some(dest) && !is_asked
 }
 
 /// What is put before an instruction.
