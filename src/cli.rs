@@ -74,6 +74,14 @@ Everything lives in temporary folders that are gone at the end.")]
     /// Build, sign and check policy bundles
     #[command(subcommand)]
     Bundle(Bundle),
+    /// Explain a decision: every rule, whether it applied, and the least change that would pass
+    #[command(after_help = "\
+Examples:
+  provost explain policies --schema shop.sql --as devin --group ai-agents \"DELETE FROM orders\"
+  provost explain policies --schema shop.sql --as ana --group analysts --json \"SELECT ssn FROM customers\" | jq .change
+
+Exit code 2 says that policy denies the statement.")]
+    Explain(Explain),
     /// Draw the decision graph of a policy, or the part that a group and a relation reach
     #[command(after_help = "\
 Examples:
@@ -301,6 +309,76 @@ fn seconds(text: &str) -> Result<Timestamp, String> {
         .parse()
         .map_err(|_| "give seconds since 1970".to_owned())?;
     Timestamp::from_second(seconds).map_err(|error| error.to_string())
+}
+
+/// `provost explain`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Explain {
+    /// The policy folder
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The statement, as a client would send it
+    #[arg(value_name = "SQL")]
+    pub(crate) sql: String,
+    /// The database's schema: DDL such as `pg_dump --schema-only` writes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
+    /// Who asks
+    #[arg(long = "as", value_name = "ID", default_value = "somebody")]
+    pub(crate) principal: String,
+    /// A group, as the issuer names it; may be given often
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Vec<String>,
+    /// What sort of principal
+    #[arg(long, value_enum, default_value_t = Kind::Human)]
+    pub(crate) kind: Kind,
+    /// The person that an agent works for
+    #[arg(long, value_name = "ID")]
+    pub(crate) on_behalf_of: Option<String>,
+    /// A group of that person; may be given often
+    #[arg(long, value_name = "NAME", requires = "on_behalf_of")]
+    pub(crate) behalf_group: Vec<String>,
+    /// A claim of the token; may be given often
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) claim: Vec<String>,
+    /// The target's configured name
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) target: String,
+    /// The database's name
+    #[arg(long, value_name = "NAME", default_value = "postgres")]
+    pub(crate) database: String,
+    /// The client's address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) client_address: Option<std::net::IpAddr>,
+    /// The client's connection is not encrypted
+    #[arg(long)]
+    pub(crate) no_tls: bool,
+    /// When; now if it is left out
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// The session is in a transaction block
+    #[arg(long)]
+    pub(crate) in_transaction: bool,
+    /// How many rows the server's planner expects
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) estimated_rows: Option<u64>,
+    /// The principal has not run a statement of this shape before
+    #[arg(long)]
+    pub(crate) novel: bool,
+    /// Print JSON, a line for each statement
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What sort of principal asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A person
+    Human,
+    /// An AI agent
+    Agent,
+    /// Any other program
+    Service,
 }
 
 /// `provost graph`.

@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Done = 0,
     /// It failed.
     Failed = 1,
+    /// A policy denied it, or a policy's test failed.
+    Denied = 2,
     /// The policy is invalid.
     InvalidPolicy = 3,
     /// The command line was wrong (`EX_USAGE` of sysexits.h).
@@ -42,6 +44,33 @@ pub(crate) enum Error {
         folder: PathBuf,
         /// Why.
         source: LoadError,
+    },
+    /// A schema can't be read as DDL.
+    #[error("schema `{}`: {}", path.display(), problems.join("; "))]
+    Schema {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong, a line each.
+        problems: Vec<String>,
+    },
+    /// A statement can't be analysed: a gateway refuses it before it asks policy.
+    #[error("the statement is refused before policy is asked: {}", .0.message)]
+    Refused(Box<provost_engine::sql::Refusal>),
+    /// Analysis broke.
+    #[error("the analysis broke: this is a defect of provost")]
+    Analysis,
+    /// The clock shows no time that can be told.
+    #[error("the clock is before the year -9999 or after 9999")]
+    Clock,
+    /// An option's value can't be read.
+    #[error("`{option} {value}`: {help}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// As given.
+        value: String,
+        /// What to write.
+        help: &'static str,
     },
     /// A policy is too large to be drawn.
     #[error(transparent)]
@@ -161,6 +190,11 @@ impl Error {
             | Self::Gateway(_)
             | Self::Demo(_)
             | Self::Runtime(_)
+            | Self::Schema { .. }
+            | Self::Refused(_)
+            | Self::Analysis
+            | Self::Clock
+            | Self::Option { .. }
             | Self::Drawing(_) => Exit::Failed,
         }
     }

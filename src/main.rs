@@ -36,6 +36,7 @@ fn run(command: &Command) -> Result<(), Error> {
         Command::Serve(command) => commands::serve::run(command),
         Command::Demo(command) => commands::demo::run(command),
         Command::Policy(command) => commands::policy::run(command),
+        Command::Explain(command) => commands::explain::run(command),
         Command::Graph(command) => commands::graph::run(command),
         Command::Reference(command) => commands::reference::run(command),
         Command::Bundle(command) => commands::bundle::run(command),

@@ -4,6 +4,7 @@ pub(crate) mod bundle;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod evidence;
+pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod policy;
 pub(crate) mod reference;

@@ -8,6 +8,7 @@
 mod bad_input;
 mod bundles;
 mod clients;
+mod commands;
 mod corpus;
 mod crash;
 mod demo;

@@ -9,6 +9,7 @@ use provost_engine::{
     graph::{
         Policy,
         drawing::{DrawnNode, DrawnRule, Focus},
+        rule::Effect,
     },
     verdict::RuleId,
 };
@@ -51,7 +52,7 @@ enum Look {
     Question,
     /// Rules that may apply.
     Rules,
-    /// Nothing applies: denied.
+    /// Nothing allows it: denied.
     Nothing,
     /// Rules beside the graph: masks.
     Beside,
@@ -81,6 +82,12 @@ impl Picture {
             }),
         };
         let drawing = policy.drawing(&focus);
+        let modules = modules(policy);
+        let denied = if modules.is_empty() {
+            "denied: no rule allows it"
+        } else {
+            "denied, unless a module allows it"
+        };
         let mut boxes: Vec<PictureBox> = drawing
             .nodes
             .iter()
@@ -89,22 +96,20 @@ impl Picture {
                     lines: vec![format!("{what}?")],
                     look: Look::Question,
                 },
-                DrawnNode::Leaf(rules) if rules.is_empty() => PictureBox {
-                    lines: vec!["denied: no rule allows it".to_owned()],
-                    look: Look::Nothing,
-                },
-                DrawnNode::Leaf(rules) => PictureBox {
-                    lines: rules
-                        .iter()
-                        .flat_map(|rule| rule_lines(policy, rule))
-                        .collect(),
-                    look: Look::Rules,
-                },
+                DrawnNode::Leaf(rules) => leaf(policy, rules, denied),
             })
             .collect();
         if !drawing.masks.is_empty() {
             let mut lines = vec!["results of what is allowed:".to_owned()];
             lines.extend(drawing.masks.iter().map(|rule| title(policy, *rule)));
+            boxes.push(PictureBox {
+                lines,
+                look: Look::Beside,
+            });
+        }
+        if !modules.is_empty() {
+            let mut lines = vec!["modules, asked of every statement:".to_owned()];
+            lines.extend(modules);
             boxes.push(PictureBox {
                 lines,
                 look: Look::Beside,
@@ -137,12 +142,46 @@ impl Picture {
     }
 }
 
+fn leaf(policy: &Policy, rules: &[DrawnRule], denied: &str) -> PictureBox {
+    let mut lines: Vec<String> = rules
+        .iter()
+        .flat_map(|rule| rule_lines(policy, rule))
+        .collect();
+    let covers = |rule: &DrawnRule| {
+        matches!(
+            effect(policy, rule.rule),
+            Some(Effect::Allow(_) | Effect::Hold(..))
+        )
+    };
+    if rules.iter().any(covers) {
+        return PictureBox {
+            lines,
+            look: Look::Rules,
+        };
+    }
+    lines.push(denied.to_owned());
+    PictureBox {
+        lines,
+        look: Look::Nothing,
+    }
+}
+
+/// The names of Rego modules: their ids follow the rules'.
+fn modules(policy: &Policy) -> Vec<String> {
+    let first = u32::try_from(policy.rule_count()).unwrap_or(u32::MAX);
+    (first..)
+        .map_while(|id| policy.names(&[RuleId(id)]).first().map(ToString::to_string))
+        .collect()
+}
+
+fn effect(policy: &Policy, rule: RuleId) -> Option<&Effect> {
+    let index = usize::try_from(rule.0).ok()?;
+    Some(&policy.set().rules.get(index)?.effect)
+}
+
 fn title(policy: &Policy, rule: RuleId) -> String {
     let name = policy.names(&[rule]).join("");
-    let effect = usize::try_from(rule.0)
-        .ok()
-        .and_then(|index| policy.set().rules.get(index))
-        .map_or("module", |rule| rule.effect.name());
+    let effect = effect(policy, rule).map_or("module", Effect::name);
     format!("{effect} by {name}")
 }
 
@@ -154,3 +193,6 @@ fn rule_lines(policy: &Policy, rule: &DrawnRule) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,17 @@ pub(super) fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
         .join(", ")
 }
 
+/// As [`list`], but of a long list only the first few, and how many more there are.
+fn first_of<T: Display>(items: &[T]) -> String {
+    const SHOWN: usize = 4;
+    match items.get(..SHOWN) {
+        Some(first) if items.len() > SHOWN + 1 => {
+            format!("{} and {} more", list(first), items.len() - SHOWN)
+        }
+        _ => list(items),
+    }
+}
+
 impl Display for Condition {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let join = |parts: &[Self], word: &str| {
@@ -239,7 +250,7 @@ impl Display for Scope {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         self.operations.fmt(formatter)?;
         if let Some(objects) = &self.objects {
-            write!(formatter, " on {}", list(objects))?;
+            write!(formatter, " on {}", first_of(objects))?;
         }
         Ok(())
     }

@@ -1,0 +1,125 @@
+//! Commands that need no server, on the starter packs: `explain`, `graph`, `reference`.
+
+use std::process::{Command, Output};
+
+use crate::support::text;
+
+fn provost(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_provost"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap()
+}
+
+const PACK: &str = "policies/ai-agent";
+const SCHEMA: &str = "policies/ai-agent/schema.sql";
+
+/// Runs `provost explain` for an agent; what it prints, and how it ends.
+fn explained(options: &[&str], sql: &str) -> (String, Option<i32>) {
+    let who = [
+        "explain", PACK, "--schema", SCHEMA, "--as", "devin", "--kind", "agent",
+    ];
+    let output = provost(&[&who[..], &["--group", "ai-agents"], options, &[sql]].concat());
+    (
+        text(&output.stdout) + &text(&output.stderr),
+        output.status.code(),
+    )
+}
+
+#[test]
+fn explain_says_which_rules_and_why_not_the_others() {
+    let cases = [
+        (
+            "SELECT id FROM orders",
+            Some(0),
+            &["allow", "agents-read"][..],
+        ),
+        (
+            "DELETE FROM orders",
+            Some(0),
+            &[
+                "hold",
+                "agents-bulk-write",
+                "agents-change-by-key",
+                "bounded",
+            ],
+        ),
+        (
+            "DROP TABLE orders",
+            Some(2),
+            &["deny", "agents-never-change-schema"],
+        ),
+        (
+            "SELECT salary FROM hr.salaries",
+            Some(2),
+            &["deny", "hr.salaries is not allowed by any rule"],
+        ),
+        ("SELECT FROM FROM", Some(1), &["syntax error"]),
+    ];
+    for (sql, code, words) in cases {
+        let (said, status) = explained(&[], sql);
+        assert_eq!(status, code, "{sql}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{sql}: no {word} in {said}");
+        }
+    }
+}
+
+#[test]
+fn explain_speaks_json_a_line_for_each_statement() {
+    let (said, status) = explained(&["--json"], "SELECT id FROM orders; DELETE FROM orders");
+    assert_eq!(status, Some(0), "{said}");
+    let verdicts: Vec<String> = said
+        .lines()
+        .map(|line| {
+            let explained: serde_json::Value = serde_json::from_str(line).unwrap();
+            explained["verdict"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(verdicts, ["allow", "hold"]);
+}
+
+#[test]
+fn graph_draws_the_part_that_is_asked_for() {
+    let whole = provost(&["graph", PACK, "--format", "dot"]);
+    assert!(whole.status.success(), "{}", text(&whole.stderr));
+    let part = provost(&[
+        "graph",
+        PACK,
+        "--for",
+        "ai-agents",
+        "--relation",
+        "orders",
+        "--format",
+        "dot",
+    ]);
+    assert!(part.status.success(), "{}", text(&part.stderr));
+    let (whole, part) = (text(&whole.stdout), text(&part.stdout));
+    assert!(
+        whole.contains("agents-read") && part.contains("agents-read"),
+        "{part}"
+    );
+    assert!(part.len() < whole.len(), "{part}");
+    let svg = provost(&["graph", PACK, "--for", "ai-agents", "--relation", "orders"]);
+    assert!(
+        text(&svg.stdout).starts_with("<svg "),
+        "{}",
+        text(&svg.stderr)
+    );
+}
+
+#[test]
+fn reference_prints_its_document_and_its_parts() {
+    let document = text(&provost(&["reference"]).stdout);
+    let kept = std::fs::read_to_string("docs/reference.md").unwrap();
+    assert_eq!(document.trim_end(), kept.trim_end());
+    assert!(text(&provost(&["reference", "controls"]).stdout).contains("AC-3(11)"));
+    let schema = provost(&["reference", "rego-input"]).stdout;
+    assert!(
+        serde_json::from_slice::<serde_json::Value>(&schema)
+            .unwrap()
+            .is_object()
+    );
+}
