@@ -186,7 +186,7 @@ impl RenderBackend for Canvas {
         for (index, line) in text.lines().enumerate() {
             let y = first + step * index as f64;
             self.write(format_args!(
-                "<text x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" dominant-baseline=\"central\" class=\"{class}\">{}</text>\n",
+                "<text x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" dy=\".35em\" class=\"{class}\">{}</text>\n",
                 xy.x,
                 escaped(line)
             ));
