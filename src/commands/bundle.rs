@@ -8,9 +8,12 @@ use std::{
 };
 
 use jiff::Timestamp;
-use provost_dsl::bundle::{
-    self, BUNDLE_BYTES_MAX, Contents, Line, Manifest, Options, SigningKey, TrustedKey,
-    VerifiedBundle,
+use provost_dsl::{
+    bundle::{
+        self, BUNDLE_BYTES_MAX, Contents, Line, Manifest, Options, SigningKey, TrustedKey,
+        VerifiedBundle,
+    },
+    rego::RegoLimits,
 };
 use serde_json::{Value, json};
 
@@ -161,7 +164,7 @@ fn checked(
     };
     line.check(&verified.place()?)?;
     verified.check_time(Timestamp::now())?;
-    verified.compile()?;
+    verified.compile(RegoLimits::default())?;
     Ok(verified)
 }
 

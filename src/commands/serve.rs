@@ -78,6 +78,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     let log = open_log(&config)?;
     let keeper = Keeper::start(
         &config.policy,
+        config.rego,
         resolved.trusted_keys,
         &log,
         &config.evidence.folder,

@@ -2,9 +2,9 @@
 
 mod target;
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::Path, str::FromStr as _};
+use std::{net::SocketAddr, num::NonZeroUsize, path::Path, str::FromStr as _, time::Duration};
 
-use provost_dsl::bundle::SEQUENCE_MAX;
+use provost_dsl::{bundle::SEQUENCE_MAX, rego::RegoLimits};
 use provost_gateway::{
     identity::{Algorithm, ClaimRules, Delegation, IssuerSettings, KindRule},
     settings::{Durable, Limits, Settings, Witness},
@@ -111,6 +111,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
         .as_ref()
         .and_then(|raw| masks(raw, folder, &mut problems));
     let policy = policy(&raw.policy, folder, &mut problems);
+    let rego = rego(&raw.rego, &mut problems);
     let witness = problems.choice(
         "gateway.witness",
         raw.gateway.witness.as_deref(),
@@ -170,6 +171,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
                 issuer_ca: raw.issuer.ca.as_ref().map(|path| folder.join(path)),
                 evidence,
                 masks,
+                rego,
             })
         }
         _ => Err(problems.0),
@@ -495,6 +497,37 @@ fn is_name(name: &str) -> bool {
             letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter)
         })
         && name.starts_with(|letter: char| letter.is_ascii_alphanumeric())
+}
+
+fn rego(raw: &raw::Rego, problems: &mut Problems) -> RegoLimits {
+    let default = RegoLimits::default();
+    let default_ms = u64::try_from(default.time.as_millis()).unwrap_or(u64::MAX);
+    RegoLimits {
+        instructions: problems.number(
+            "rego.instructions",
+            raw.instructions,
+            (100, 100_000_000),
+            default.instructions,
+        ),
+        input_bytes: problems.number(
+            "rego.input_bytes",
+            raw.input_bytes,
+            (1 << 10, 64 << 20),
+            default.input_bytes,
+        ),
+        value_bytes: problems.number(
+            "rego.value_bytes",
+            raw.value_bytes,
+            (1 << 10, 1 << 30),
+            default.value_bytes,
+        ),
+        time: Duration::from_millis(problems.number(
+            "rego.time_ms",
+            raw.time_ms,
+            (10, 60_000),
+            default_ms,
+        )),
+    }
 }
 
 fn masks(raw: &raw::Masks, folder: &Path, problems: &mut Problems) -> Option<Masks> {

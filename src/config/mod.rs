@@ -134,6 +134,8 @@ pub(crate) struct Config {
     pub(crate) evidence: Evidence,
     /// Without it, a statement whose masks need a key is denied.
     pub(crate) masks: Option<Masks>,
+    /// What a Rego module may use for one answer.
+    pub(crate) rego: provost_dsl::rego::RegoLimits,
 }
 
 /// One thing that is wrong with a configuration: where, what, and what to do.
@@ -381,6 +383,11 @@ mod tests {
             "# [masks]\n# key = \"env:PROVOST_MASK_KEY\"\n# key_id = \"masks-1\"",
             "[masks]\nkey = \"env:PROVOST_MASK_KEY\"\nkey_id = \"a b\"",
             "`masks.key_id`",
+        );
+        check(
+            "# [rego]\n# instructions = 25000",
+            "[rego]\ninstructions = 0",
+            "`rego.instructions`: 0 is out of range",
         );
         check(
             bundle,

@@ -70,6 +70,8 @@ pub(super) struct Raw {
     pub(super) evidence: Evidence,
     pub(super) masks: Option<Masks>,
     #[serde(default)]
+    pub(super) rego: Rego,
+    #[serde(default)]
     pub(super) target: Vec<Target>,
 }
 
@@ -92,6 +94,15 @@ pub(super) struct ClientTls {
     pub(super) mode: String,
     pub(super) certificate: Option<PathBuf>,
     pub(super) key: Option<Hidden>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rego {
+    pub(super) instructions: Option<usize>,
+    pub(super) input_bytes: Option<usize>,
+    pub(super) value_bytes: Option<usize>,
+    pub(super) time_ms: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

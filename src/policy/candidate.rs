@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use provost_dsl::{
     Compiled,
     bundle::{self, Line, Place, Step, TIME_ZONES, TrustedKey, VerifiedBundle},
+    rego::RegoLimits,
 };
 use provost_engine::graph::Policy;
 
@@ -49,8 +50,8 @@ impl From<Error> for Refusal {
 }
 
 /// Compiles a folder, unsigned.
-pub(super) fn of_folder(folder: &Path) -> Result<Candidate, Refusal> {
-    let compiled = provost_dsl::load(folder).map_err(|source| Error::Policy {
+pub(super) fn of_folder(folder: &Path, limits: RegoLimits) -> Result<Candidate, Refusal> {
+    let compiled = provost_dsl::load_within(folder, limits).map_err(|source| Error::Policy {
         folder: folder.to_owned(),
         source,
     })?;
@@ -72,6 +73,7 @@ pub(super) fn of_bundle(
     trusted: &[TrustedKey],
     line: &Line,
     in_force: Option<&Place>,
+    limits: RegoLimits,
 ) -> Result<Option<Candidate>, Refusal> {
     let failed = |source: bundle::Error| Error::Bundle {
         location: location.to_string(),
@@ -88,12 +90,12 @@ pub(super) fn of_bundle(
         Step::Same | Step::Next => {}
     }
     verified.check_time(Timestamp::now()).map_err(refused)?;
-    let compiled = verified.compile().map_err(refused)?;
+    let compiled = verified.compile(limits).map_err(refused)?;
     tell(&compiled);
     let expires_at = verified.terms().map_err(refused)?.expires_at;
     let expiry = match expires_at {
         Some(at) => {
-            let expired = verified.compile_expired().map_err(refused)?;
+            let expired = verified.compile_expired(limits).map_err(refused)?;
             Some((at, Arc::new(expired.policy)))
         }
         None => None,

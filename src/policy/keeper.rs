@@ -9,7 +9,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use provost_dsl::bundle::{Line, Place, TrustedKey};
+use provost_dsl::{
+    bundle::{Line, Place, TrustedKey},
+    rego::RegoLimits,
+};
 use provost_engine::graph::Policy;
 use provost_evidence::{
     Durability, Log,
@@ -52,7 +55,7 @@ struct InForce {
 }
 
 enum Supply {
-    Folder(PathBuf),
+    Folder(PathBuf, RegoLimits),
     Bundles(Box<Bundles>),
 }
 
@@ -64,6 +67,7 @@ struct Bundles {
     /// Where the highest place is kept.
     folder: PathBuf,
     poll_interval: Duration,
+    limits: RegoLimits,
 }
 
 impl Keeper {
@@ -74,11 +78,12 @@ impl Keeper {
     /// [`Error`].
     pub(crate) async fn start(
         policy: &config::Policy,
+        limits: RegoLimits,
         trusted: Vec<TrustedKey>,
         log: &Arc<Log>,
         folder: &Path,
     ) -> Result<Self, Error> {
-        let mut supply = Supply::open(policy, trusted, folder)?;
+        let mut supply = Supply::open(policy, limits, trusted, folder)?;
         let candidate = match supply.first().await {
             Ok(candidate) => candidate,
             Err(refusal) => {
@@ -243,11 +248,12 @@ impl InForce {
 impl Supply {
     fn open(
         policy: &config::Policy,
+        limits: RegoLimits,
         trusted: Vec<TrustedKey>,
         folder: &Path,
     ) -> Result<Self, Error> {
         match policy {
-            config::Policy::UnsignedFolder(folder) => Ok(Self::Folder(folder.clone())),
+            config::Policy::UnsignedFolder(folder) => Ok(Self::Folder(folder.clone(), limits)),
             config::Policy::Bundle(bundle) => Ok(Self::Bundles(Box::new(Bundles {
                 source: Source::open(bundle.location.clone())?,
                 trusted: trusted.into(),
@@ -258,6 +264,7 @@ impl Supply {
                 in_force: None,
                 folder: folder.to_owned(),
                 poll_interval: Duration::from_millis(bundle.poll_interval_ms),
+                limits,
             }))),
         }
     }
@@ -280,9 +287,10 @@ impl Supply {
         let path = accepted::copy(&bundles.folder);
         let bytes = std::fs::read(&path).ok()?;
         let (line, trusted) = (bundles.line.clone(), Arc::clone(&bundles.trusted));
-        let location = Location::File(path);
+        let (location, limits) = (Location::File(path), bundles.limits);
         let found =
-            blocking(move || candidate::of_bundle(bytes, &location, &trusted, &line, None)).await;
+            blocking(move || candidate::of_bundle(bytes, &location, &trusted, &line, None, limits))
+                .await;
         let candidate = match found {
             Ok(candidate) => candidate?,
             Err(refusal) => {
@@ -305,7 +313,7 @@ impl Supply {
     /// When it is looked at next by itself; a folder is only on request.
     fn poll_from(&self, now: Instant) -> Option<Instant> {
         match self {
-            Self::Folder(_) => None,
+            Self::Folder(..) => None,
             Self::Bundles(bundles) => Some(now + bundles.poll_interval),
         }
     }
@@ -313,9 +321,9 @@ impl Supply {
     /// The policy that is there now; `None` when it is the one in force. Compiling may take seconds, on a thread of its own.
     async fn next(&mut self) -> Result<Option<Candidate>, Refusal> {
         match self {
-            Self::Folder(folder) => {
-                let folder = folder.clone();
-                blocking(move || candidate::of_folder(&folder).map(Some)).await
+            Self::Folder(folder, limits) => {
+                let (folder, limits) = (folder.clone(), *limits);
+                blocking(move || candidate::of_folder(&folder, limits).map(Some)).await
             }
             Self::Bundles(bundles) => {
                 let bytes = match bundles.source.fetch().await.map_err(Error::from)? {
@@ -325,8 +333,10 @@ impl Supply {
                 let location = bundles.source.location().clone();
                 let trusted = Arc::clone(&bundles.trusted);
                 let (line, in_force) = (bundles.line.clone(), bundles.in_force.clone());
+                let limits = bundles.limits;
                 blocking(move || {
-                    candidate::of_bundle(bytes, &location, &trusted, &line, in_force.as_ref())
+                    let in_force = in_force.as_ref();
+                    candidate::of_bundle(bytes, &location, &trusted, &line, in_force, limits)
                 })
                 .await
             }

@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::rego::RegoLimits;
+
 use super::{
     archive::{self, FILES_MAX, UNPACKED_BYTES_MAX},
     contents::hex,
@@ -193,14 +195,14 @@ fn a_signed_bundle_is_verified_and_compiles() {
         }
     );
     assert_eq!(bundle.manifest().revision, "r1");
-    let compiled = bundle.compile().unwrap();
+    let compiled = bundle.compile(RegoLimits::default()).unwrap();
     assert_eq!(compiled.rules, built.compiled.rules);
     assert_eq!(
         compiled.files, 3,
         "with the built-in pack, which is in the bundle"
     );
     assert_eq!(compiled.policy.digest(), bundle.digest());
-    let expired = bundle.compile_expired().unwrap();
+    let expired = bundle.compile_expired(RegoLimits::default()).unwrap();
     assert_eq!(expired.rules, compiled.rules + 1);
     let before: Timestamp = "2029-12-31T23:59:59Z".parse().unwrap();
     assert!(bundle.check_time(before).is_ok());
@@ -777,7 +779,9 @@ fn check_terms(change: impl FnOnce(&mut Value), expected: &str) {
     change(&mut value);
     *manifest = value.to_string().into_bytes();
     let shown = sign(&pack(&changed), &house.key)
-        .and_then(|signed| verify(&signed, std::slice::from_ref(&house.trusted))?.compile())
+        .and_then(|signed| {
+            verify(&signed, std::slice::from_ref(&house.trusted))?.compile(RegoLimits::default())
+        })
         .map_or_else(
             |error| error.to_string(),
             |compiled| format!("{} files", compiled.files),
@@ -909,13 +913,16 @@ fn a_bundle_in_the_way_of_opas_tools_is_read() {
     );
     let signed = sign(&pack(&made), &house.key).unwrap();
     let bundle = verify(&signed, std::slice::from_ref(&house.trusted)).unwrap();
-    assert_eq!(bundle.compile().unwrap().files, 3);
+    assert_eq!(bundle.compile(RegoLimits::default()).unwrap().files, 3);
     // Data that rules could read would have to be there for them.
     made[0].2 = b"{\"a\": 1}".to_vec();
     let signed = sign(&pack(&made), &house.key).unwrap();
     let bundle = verify(&signed, std::slice::from_ref(&house.trusted)).unwrap();
     assert_eq!(
-        bundle.compile().unwrap_err().to_string(),
+        bundle
+            .compile(RegoLimits::default())
+            .unwrap_err()
+            .to_string(),
         "the bundle needs `data in `data.json``, which this version does not have"
     );
 }

@@ -120,8 +120,8 @@ impl VerifiedBundle {
     ///
     /// # Errors
     /// [`Error`]: what it needs and we don't have, or what is wrong with its policy set.
-    pub fn compile(&self) -> Result<Compiled, Error> {
-        self.compile_with(Vec::new())
+    pub fn compile(&self, limits: RegoLimits) -> Result<Compiled, Error> {
+        self.compile_with(Vec::new(), limits)
     }
 
     /// Compiles what decides once it has expired: the same set, so that classes and masks go on to protect server messages
@@ -129,20 +129,21 @@ impl VerifiedBundle {
     ///
     /// # Errors
     /// As of [`VerifiedBundle::compile`].
-    pub fn compile_expired(&self) -> Result<Compiled, Error> {
+    pub fn compile_expired(&self, limits: RegoLimits) -> Result<Compiled, Error> {
         let Some(at) = self.terms()?.expires_at else {
-            return self.compile();
+            return self.compile(limits);
         };
         let text = format!(
             "rule policy-bundle-expired\n  deny any for anyone\n  because \"the policy bundle expired at {at}; its owner must publish a newer one\"\n"
         );
-        self.compile_with(vec![Source {
+        let expired = Source {
             path: PathBuf::from("<built-in>/expired.pol"),
             text,
-        }])
+        };
+        self.compile_with(vec![expired], limits)
     }
 
-    fn compile_with(&self, more: Vec<Source>) -> Result<Compiled, Error> {
+    fn compile_with(&self, more: Vec<Source>, limits: RegoLimits) -> Result<Compiled, Error> {
         self.manifest().check_supported()?;
         for (name, bytes) in self.contents.of_kinds(&[Kind::Data]) {
             let form = std::str::from_utf8(bytes).ok().map(canonical);
@@ -160,7 +161,6 @@ impl VerifiedBundle {
             .into());
         }
         sources.extend(more);
-        let limits = RegoLimits::default();
         compile_as(&sources, self.digest().clone(), None, limits)
             .map_err(|diagnostics| LoadError::Invalid { diagnostics }.into())
     }
