@@ -19,7 +19,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0   it did what you asked
   1   it failed; the reason is one line on standard error
-  2   policy denied it
+  2   policy denied it, or a test of the policy failed
   3   the policy is invalid
   64  the command line was wrong";
 
@@ -37,6 +37,7 @@ Exit codes:
 Examples:
   provost demo                                see it work, with a PostgreSQL of its own
   provost policy check policies               check rules
+  provost test policies                       run the tests beside them
   provost serve --config provost.toml         run the gateway
   provost evidence verify --store evidence --public-key key.pub
 
@@ -95,6 +96,16 @@ Examples:
   provost reference attributes
   provost reference rego-input > rego-input.schema.json")]
     Reference(Reference),
+    /// Run the tests of a policy, with no server
+    #[command(after_help = "\
+Examples:
+  provost test policies
+  provost test policies --filter \"bulk delete\"
+  provost test policies --junit tests.xml --fail-under 100
+
+Each `test` block runs its statements through the analysis and the rules that the gateway uses, against the schema file
+that it names. It fails (exit code 2) when a test does, or when fewer rules than asked for determine a test's decision.")]
+    Test(Test),
     /// Work on the configuration
     #[command(subcommand)]
     Config(Config),
@@ -450,6 +461,26 @@ impl ReferenceSection {
             Self::RegoInput => "rego-input",
         }
     }
+}
+
+/// `provost test`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Test {
+    /// The policy folder
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Run only tests with this text in their name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// Also write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Fail when fewer than this many per cent of the rules are covered
+    #[arg(long, value_name = "PERCENT", conflicts_with = "filter", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) fail_under: Option<u8>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `provost config`.

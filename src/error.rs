@@ -102,6 +102,21 @@ pub(crate) enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The policy's tests can't be run.
+    #[error("the tests could not be run: {0}")]
+    Tests(#[source] std::io::Error),
+    /// There is nothing to run.
+    #[error("policy folder `{}` has no `test` block and no invariant; write one, or give the folder that has", folder.display())]
+    NoTests {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The filter leaves no test to run.
+    #[error("no test or invariant of the policy has `{filter}` in its name")]
+    NoTest {
+        /// The text that was asked for.
+        filter: String,
+    },
     /// A key file.
     #[error("key `{}`: {source}", path.display())]
     Key {
@@ -181,6 +196,9 @@ impl Error {
             | Self::Compiler(_)
             | Self::File { .. }
             | Self::Key { .. }
+            | Self::Tests(_)
+            | Self::NoTests { .. }
+            | Self::NoTest { .. }
             | Self::Evidence(_)
             | Self::Log { .. }
             | Self::NoStore { .. }

@@ -42,9 +42,7 @@ pub(crate) enum Tone {
 
 /// `text` in a tone, or plain where standard output is no terminal that wants colours.
 pub(crate) fn toned(tone: Tone, text: &str) -> String {
-    static COLOURS: OnceLock<bool> = OnceLock::new();
-    let colours = *COLOURS.get_or_init(|| wants_colours(io::stdout().is_terminal()));
-    if !colours {
+    if !colours() {
         return text.to_owned();
     }
     let code = match tone {
@@ -55,6 +53,12 @@ pub(crate) fn toned(tone: Tone, text: &str) -> String {
         Tone::Notable => "33",
     };
     format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// Whether standard output is a terminal that wants colours.
+pub(crate) fn colours() -> bool {
+    static COLOURS: OnceLock<bool> = OnceLock::new();
+    *COLOURS.get_or_init(|| wants_colours(io::stdout().is_terminal()))
 }
 
 /// Prints a line; once the reader is gone, nothing more is printed.

@@ -9,7 +9,9 @@ use provost_engine::{
 };
 
 use crate::{
+    ast::Item,
     diagnostic::{Diagnostic, File},
+    load::is_built_in,
     lower::{
         self, Lowered, Parsed,
         proof::{self, Deciding},
@@ -39,8 +41,36 @@ pub struct Compiled {
     pub rules: usize,
     /// How many files, the built-in pack's included.
     pub files: usize,
-    /// Its tests, in the order of files and places.
+    /// Where each rule stands that is not built in, by file and place.
+    pub places: Vec<Place>,
+    /// What became of each invariant, by file and place.
+    pub invariants: Vec<Proved>,
+    /// The `test` blocks, by file and place.
     pub tests: Vec<PolicyTest>,
+}
+
+/// Where a rule stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its file, as its [`Source`] names it.
+    pub path: String,
+    /// Its line, from 1.
+    pub line: usize,
+}
+
+/// What became of an invariant. A broken one is an error: its set does not compile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proved {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its file, as its [`Source`] names it.
+    pub path: String,
+    /// Its line, from 1.
+    pub line: usize,
+    /// Why it can't be proved; `None`: it was.
+    pub doubt: Option<String>,
 }
 
 /// Reads one file of the policy language by itself and says what is wrong with how it is written: what a file says of
@@ -108,8 +138,9 @@ pub(crate) fn compile_as(
     let Lowered { set, tests, places } =
         lower::lower(&parsed, digest, schema, &mentioned, &mut diagnostics);
     // What is proved of rules that have mistakes is nothing.
+    let mut invariants = Vec::new();
     if !diagnostics.iter().any(Diagnostic::is_error) {
-        proof::check(&set, &places, deciding, &mut diagnostics);
+        invariants = proof::check(&set, &places, deciding, &mut diagnostics);
     }
     diagnostics
         .sort_by(|left, right| (left.path(), left.offset()).cmp(&(right.path(), right.offset())));
@@ -123,6 +154,8 @@ pub(crate) fn compile_as(
             warnings: diagnostics,
             rules,
             files: all.len(),
+            places: rules_in(&parsed),
+            invariants,
             tests,
         }),
         Err(error) => {
@@ -135,6 +168,24 @@ pub(crate) fn compile_as(
             Err(diagnostics)
         }
     }
+}
+
+/// Where the rules stand, in files that are not built in.
+fn rules_in(parsed: &[Parsed]) -> Vec<Place> {
+    let own = parsed
+        .iter()
+        .filter(|parsed| !is_built_in(parsed.file.name().as_ref()));
+    own.flat_map(|parsed| {
+        parsed.items.iter().filter_map(|item| match item {
+            Item::Rule { name, .. } => Some(Place {
+                name: name.value.as_str().into(),
+                path: parsed.file.name().to_owned(),
+                line: parsed.file.line(name.span.start),
+            }),
+            _ => None,
+        })
+    })
+    .collect()
 }
 
 fn sorted(sources: &[Source]) -> Vec<&Source> {

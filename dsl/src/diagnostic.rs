@@ -34,6 +34,12 @@ impl File {
         self.source.inner().get(span.clone()).unwrap_or_default()
     }
 
+    /// The line of a byte, from 1.
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        let before = self.source.inner().get(..offset).unwrap_or_default();
+        before.matches('\n').count() + 1
+    }
+
     pub(crate) fn error(
         &self,
         span: &Span,

@@ -35,7 +35,7 @@ pub mod testing;
 pub mod vocabulary;
 
 pub use self::{
-    compile::{Compiled, Source, compile, compile_with, compile_within, syntax},
+    compile::{Compiled, Place, Proved, Source, compile, compile_with, compile_within, syntax},
     diagnostic::{Colours, Diagnostic, render},
     load::{LoadError, load, load_within},
 };

@@ -130,6 +130,11 @@ pub(crate) fn baseline() -> Source {
     }
 }
 
+/// Whether a file of that path came with us, not from a folder.
+pub(crate) fn is_built_in(path: &Path) -> bool {
+    path.starts_with("<built-in>")
+}
+
 fn excludes_baseline(source: &Source) -> bool {
     if rego::is_rego(source) {
         return false;
@@ -226,7 +231,7 @@ mod tests {
     #[test]
     fn the_demo_policy_compiles() {
         let compiled = check("examples/demo/policy");
-        assert_eq!(compiled.files, 2, "with the built-in pack");
+        assert_eq!(compiled.files, 3, "with its tests and the built-in pack");
         assert!(compiled.rules > 10);
     }
 

@@ -11,6 +11,12 @@ CREATE TABLE public.orders (
     status       text NOT NULL DEFAULT 'open'
 );
 
+-- Stands for the view of the extension pg_stat_statements, which is made in any schema.
+CREATE TABLE public.pg_stat_statements (
+    userid  oid,
+    query   text
+);
+
 CREATE SCHEMA hr;
 
 CREATE TABLE hr.salaries (

@@ -9,6 +9,7 @@ pub(crate) mod graph;
 pub(crate) mod policy;
 pub(crate) mod reference;
 pub(crate) mod serve;
+pub(crate) mod test;
 
 use std::future::Future;
 

@@ -18,7 +18,7 @@ mod subjects;
 mod symbols;
 mod test;
 mod time;
-mod value;
+pub(crate) mod value;
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -10,6 +10,7 @@ use provost_engine::graph::{
 
 use crate::{
     ast::Span,
+    compile::Proved,
     diagnostic::{Diagnostic, File, quoted},
 };
 
@@ -30,13 +31,14 @@ pub(crate) enum Deciding {
     WithModules,
 }
 
-/// Proves every invariant of a set that has no mistakes.
+/// Proves every invariant of a set that has no mistakes; returns what became of each.
 pub(crate) fn check(
     set: &RuleSet,
     places: &[Place],
     deciding: Deciding,
     diagnostics: &mut Vec<Diagnostic>,
-) {
+) -> Vec<Proved> {
+    let mut proved = Vec::new();
     for Place { name, file, span } in places {
         let Some(invariant) = set.invariants.iter().find(|one| one.name == *name) else {
             continue;
@@ -48,8 +50,14 @@ pub(crate) fn check(
                     .to_owned(),
             ),
         };
+        let outcome = |doubt| Proved {
+            name: Arc::clone(name),
+            path: file.name().to_owned(),
+            line: file.line(span.start),
+            doubt,
+        };
         match proof {
-            Proof::Holds => {}
+            Proof::Holds => proved.push(outcome(None)),
             Proof::Violated(counterexample) => diagnostics.push(
                 file.error(
                     span,
@@ -58,16 +66,20 @@ pub(crate) fn check(
                 )
                 .with_help(in_words(&counterexample)),
             ),
-            Proof::Unknown(why) => diagnostics.push(
-                file.warning(
-                    span,
-                    format!("the invariant `{name}` can't be proved"),
-                    "may hold or not",
-                )
-                .with_help(why),
-            ),
+            Proof::Unknown(why) => {
+                proved.push(outcome(Some(why.clone())));
+                diagnostics.push(
+                    file.warning(
+                        span,
+                        format!("the invariant `{name}` can't be proved"),
+                        "may hold or not",
+                    )
+                    .with_help(why),
+                );
+            }
         }
     }
+    proved
 }
 
 /// Who can do what, by which rules, and a statement that does it.

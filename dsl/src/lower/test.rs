@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use provost_engine::{
     principal::PrincipalKind,
-    verdict::{Transform, Verdict},
+    verdict::{Limits, Transform, Verdict},
 };
 use serde_json::Value as Json;
 
@@ -20,8 +20,7 @@ use crate::{
         ValueKind, Verb, WithOf,
     },
     testing::{
-        Expectation, Expected, ExpectedLimit, ExpectedRecording, Given, PolicyTest, Run,
-        TestPerson, TestPrincipal, TestSession,
+        Expectation, Expected, Given, PolicyTest, Run, TestPerson, TestPrincipal, TestSession,
     },
     vocabulary,
 };
@@ -394,15 +393,7 @@ fn expectations(expected: &ast::Expected, check: &mut Check<'_, '_>) -> Vec<Expe
             .into_iter()
             .collect(),
         ExpectedKind::Record(level) => limit::recording(level, check)
-            .map(|level| {
-                use provost_engine::verdict::Recording;
-                let level = match level {
-                    Recording::Statement => ExpectedRecording::Statement,
-                    Recording::Digest => ExpectedRecording::Digest,
-                    Recording::Results => ExpectedRecording::Results,
-                };
-                at(Expectation::Record(level), span)
-            })
+            .map(|level| at(Expectation::Record(level), span))
             .into_iter()
             .collect(),
         ExpectedKind::Because(text) => {
@@ -430,22 +421,17 @@ fn rule(name: &Name, check: &mut Check<'_, '_>) -> Option<Arc<str>> {
         .then(|| Arc::from(&*name.value))
 }
 
-fn expected_limit(item: &LimitItem, check: &mut Check<'_, '_>) -> Option<ExpectedLimit> {
+fn expected_limit(item: &LimitItem, check: &mut Check<'_, '_>) -> Option<Limits> {
     let (limited, amount) = limit::one(item, check)?;
-    Some(match limited {
-        Limited::Rows => ExpectedLimit::RowsPerStatement(amount),
-        Limited::RowsPerHour => ExpectedLimit::RowsPerHour(amount),
-        Limited::AffectedRows => ExpectedLimit::AffectedRows(amount),
-        Limited::Time => ExpectedLimit::TimeMs(amount),
-        Limited::Bytes => ExpectedLimit::Bytes(amount),
-        Limited::BytesPerHour => {
-            check.error_with_help(
-                &item.span,
-                "a test can't expect bytes per hour",
-                "not asked of a decision on one statement",
-                "expect `limit bytes 5 MB per statement`",
-            );
-            return None;
-        }
-    })
+    let mut limits = Limits::default();
+    let limit = match limited {
+        Limited::Rows => &mut limits.rows,
+        Limited::RowsPerHour => &mut limits.rows_per_hour,
+        Limited::AffectedRows => &mut limits.affected_rows,
+        Limited::Time => &mut limits.time_ms,
+        Limited::Bytes => &mut limits.bytes,
+        Limited::BytesPerHour => &mut limits.bytes_per_hour,
+    };
+    *limit = Some(amount);
+    Some(limits)
 }

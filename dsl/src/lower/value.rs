@@ -4,7 +4,7 @@ use super::Check;
 use crate::ast::Name;
 
 /// Units of time, with their milliseconds.
-pub(super) const TIMES: &[(&str, u64)] = &[
+pub(crate) const TIMES: &[(&str, u64)] = &[
     ("ms", 1),
     ("s", 1000),
     ("min", 60 * 1000),
@@ -12,7 +12,7 @@ pub(super) const TIMES: &[(&str, u64)] = &[
     ("d", 24 * 60 * 60 * 1000),
 ];
 /// Units of size, with their bytes.
-pub(super) const SIZES: &[(&str, u64)] = &[
+pub(crate) const SIZES: &[(&str, u64)] = &[
     ("B", 1),
     ("kB", 1000),
     ("MB", 1_000_000),

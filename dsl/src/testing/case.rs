@@ -11,7 +11,8 @@ use std::{
 
 use provost_engine::{
     principal::PrincipalKind,
-    verdict::{Transform, Verdict},
+    transform::Transform,
+    verdict::{Limits, Recording, Verdict},
 };
 
 use crate::diagnostic::File;
@@ -32,7 +33,7 @@ pub struct PolicyTest {
     pub at: Option<jiff::Timestamp>,
     /// `given estimated_rows = 5_000`
     pub given: Given,
-    /// `run "..."`, in order, at least one. Each is a text as a client would send it, and all of them must be as expected.
+    /// `run "..."`, at least one. Each is a text as a client would send it, judged by itself; all must be as expected.
     pub run: Vec<Run>,
     /// `expect ...`, at least one.
     pub expect: Vec<Expected>,
@@ -149,38 +150,14 @@ pub enum Expectation {
     Unmasked,
     /// `controls nist.AC-3`: these are among the decision's, as `nist-800-53:AC-3`.
     Controls(Vec<Arc<str>>),
-    /// `limit rows 10_000 per statement`: the decision carries exactly this limit.
-    Limit(ExpectedLimit),
+    /// `limit rows 10_000 per statement`: the decision carries exactly these limits; it may carry others.
+    Limit(Limits),
     /// `record results`: the decision asks for exactly this recording.
-    Record(ExpectedRecording),
-    /// `because "no business"`: a reason of the decision has this text in it.
+    Record(Recording),
+    /// `because "no business"`: a reason of the decision, or the `because` of a rule that determined it, has this text in
+    /// it.
     Reason(Arc<str>),
     /// `error`: analysis refuses the text before any rule is asked (a name that nothing has, text that does not parse).
+    /// `deny` is not enough for a text that PostgreSQL itself would refuse, so that a slip in a test does not pass it.
     Error,
-}
-
-/// A limit, in the smallest unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExpectedLimit {
-    /// `rows N per statement`
-    RowsPerStatement(u64),
-    /// `rows N per hour`
-    RowsPerHour(u64),
-    /// `affected rows N per statement`
-    AffectedRows(u64),
-    /// `time N s`, in milliseconds.
-    TimeMs(u64),
-    /// `bytes N`
-    Bytes(u64),
-}
-
-/// How fully a statement is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExpectedRecording {
-    /// `record statement`
-    Statement,
-    /// `record digest`
-    Digest,
-    /// `record results`
-    Results,
 }

@@ -1,0 +1,2 @@
+CREATE TABLE customers (id int PRIMARY KEY);
+CREATE EXTENSION hstore;
