@@ -1,6 +1,6 @@
 //! The schemas of what modules are given and return, and the page that is made from the first.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use provost_engine::graph::{input::Input, module::ModuleVerdict};
 use serde_json::Value;
@@ -9,20 +9,31 @@ use serde_json::Value;
 #[must_use]
 pub fn input_schema() -> Value {
     let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
-    settings
-        .into_generator()
-        .into_root_schema_for::<Input<'_>>()
-        .to_value()
+    let generator = settings.into_generator();
+    sorted(generator.into_root_schema_for::<Input<'_>>().to_value())
 }
 
 /// The JSON schema of one verdict in `decision`.
 #[must_use]
 pub fn decision_schema() -> Value {
     let settings = schemars::generate::SchemaSettings::draft2020_12().for_deserialize();
-    settings
-        .into_generator()
-        .into_root_schema_for::<ModuleVerdict>()
-        .to_value()
+    let generator = settings.into_generator();
+    sorted(generator.into_root_schema_for::<ModuleVerdict>().to_value())
+}
+
+/// The same with the keys of objects in order: whether serde_json keeps another order is up to whoever else is in the build.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members: BTreeMap<String, Value> = members
+                .into_iter()
+                .map(|(name, member)| (name, sorted(member)))
+                .collect();
+            Value::Object(members.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
 }
 
 /// `input` for people: every path with its type, in Markdown.

@@ -6,8 +6,6 @@
 //! Moments with a zone are truncated in UTC and given in UTC, in both formats: the session's zone is the client's choice,
 //! and a choice of zones would tell hours and minutes that the unit hides.
 
-use std::io::Write as _;
-
 use super::{
     Format,
     calendar::{self, Date},
@@ -77,7 +75,10 @@ pub(super) fn append(
         return None;
     }
     match format {
-        Format::Text => kind.write(masked, out),
+        Format::Text => {
+            kind.write(masked, out);
+            Some(())
+        }
         Format::Binary => kind.encode(masked, out),
     }
 }
@@ -198,7 +199,7 @@ impl DateKind {
     }
 
     /// Appends the text format under `DateStyle = ISO`.
-    fn write(self, moment: i64, out: &mut Vec<u8>) -> Option<()> {
+    fn write(self, moment: i64, out: &mut Vec<u8>) {
         let (days, time) = match self {
             Self::Date => (Some(moment), None),
             Self::Timestamp | Self::TimestampWithZone => {
@@ -209,7 +210,7 @@ impl DateKind {
         let date = days.map(Date::from_days);
         if let Some(Date { year, month, day }) = date {
             let year = if year > 0 { year } else { 1 - year };
-            write!(out, "{year:04}-{month:02}-{day:02}").ok()?;
+            out.extend_from_slice(format!("{year:04}-{month:02}-{day:02}").as_bytes());
         }
         if date.is_some() && time.is_some() {
             out.push(b' ');
@@ -217,11 +218,12 @@ impl DateKind {
         if let Some(time) = time {
             let seconds = time / SECOND;
             let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
-            write!(out, "{hours:02}:{minutes:02}:{:02}", seconds % 60).ok()?;
+            let seconds = seconds % 60;
+            out.extend_from_slice(format!("{hours:02}:{minutes:02}:{seconds:02}").as_bytes());
             let fraction = format!("{:06}", time % SECOND);
             match fraction.trim_end_matches('0') {
                 "" => {}
-                fraction => write!(out, ".{fraction}").ok()?,
+                fraction => out.extend_from_slice(format!(".{fraction}").as_bytes()),
             }
         }
         if matches!(self, Self::TimestampWithZone | Self::TimeWithZone) {
@@ -230,7 +232,6 @@ impl DateKind {
         if date.is_some_and(|date| date.year <= 0) {
             out.extend_from_slice(b" BC");
         }
-        Some(())
     }
 }
 
