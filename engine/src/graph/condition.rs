@@ -4,12 +4,12 @@
 
 mod evaluate;
 
-use std::{ops::Not, sync::Arc};
+use std::{collections::BTreeSet, ops::Not, sync::Arc};
 
 use super::{name::NamePattern, rule::Group, rule::Operations, window::Window};
 use crate::{
-    facts::{Access, CatalogVersion, ColumnUse, Constant, Facts, Kind, Object, SessionEffect, Use},
-    principal::{Authentication, Circumstances, Dear, PrincipalKind, Session},
+    facts::{Access, ColumnUse, Facts, Kind, Use},
+    principal::{Authentication, Circumstances, PrincipalKind, Session},
 };
 use ipnet::IpNet;
 
