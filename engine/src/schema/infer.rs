@@ -11,7 +11,7 @@ use super::{
     server::{Overload, SERVER},
     types,
 };
-use crate::{facts::OutputColumn, sql::strings};
+use crate::{catalog::TypeKind, facts::OutputColumn, sql::strings};
 
 /// What an expression's names mean.
 pub(super) struct Known<'a> {
@@ -143,7 +143,28 @@ fn function(known: &Known<'_>, call: &pg::FuncCall) -> Option<u32> {
         })
         .collect();
     let overloads = SERVER.function(name);
-    pick(known.draft, overloads, &arguments).or_else(|| pick(known.draft, overloads, &texts))
+    pick(known.draft, overloads, &arguments)
+        .or_else(|| pick(known.draft, overloads, &texts))
+        .or_else(|| {
+            let bases: Vec<Option<u32>> = texts
+                .iter()
+                .map(|argument| argument.map(|oid| without_domains(known.draft, oid)))
+                .collect();
+            pick(known.draft, overloads, &bases)
+        })
+}
+
+/// What a domain is over; any other type itself.
+fn without_domains(draft: &Draft, oid: u32) -> u32 {
+    // A domain is over a type that was there before: the way down ends, and the bound says so.
+    let mut base = oid;
+    for _ in 0..draft.types.len() {
+        match draft.types.get(&base) {
+            Some(found) if found.kind == TypeKind::Domain => base = found.element,
+            _ => break,
+        }
+    }
+    base
 }
 
 fn operator(known: &Known<'_>, expression: &pg::AExpr) -> Option<u32> {

@@ -330,14 +330,14 @@ async fn a_signed_seal_that_contradicts_the_ledger_is_found_by_the_check_meant_f
 /// The holder of the key rewrites rows: manifest, seal and signature fit, the numbering or the root doesn't.
 #[tokio::test]
 async fn rewritten_rows_are_found_by_their_numbers_or_by_the_root() {
-    use crate::dataset::{Cell, Dataset};
+    use crate::dataset::{Cell, Dataset, SCHEMA_VERSION};
     use crate::ledger::{documents, sha256};
     use crate::record::Micros;
     let row = |index: i64, actor: &str| {
         let mut row = vec![
             Cell::text(GATEWAY),
             Cell::Integer(index),
-            Cell::Integer(1),
+            Cell::Integer(SCHEMA_VERSION),
             Cell::Time(MIDNIGHT),
         ];
         row.extend([
