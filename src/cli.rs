@@ -187,11 +187,15 @@ pub(crate) enum Policy {
     #[command(after_help = "\
 Examples:
   provost policy check policies
+  provost policy check policies --schema shop.sql
   provost policy check policies --json | jq .errors")]
     Check {
         /// The folder
         #[arg(value_name = "DIR")]
         folder: PathBuf,
+        /// Also compare names and masks with a schema: DDL such as `pg_dump --schema-only` writes
+        #[arg(long, value_name = "FILE")]
+        schema: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,

@@ -37,7 +37,7 @@ pub mod vocabulary;
 pub use self::{
     compile::{Compiled, Place, Proved, Source, compile, compile_with, compile_within, syntax},
     diagnostic::{Colours, Diagnostic, render},
-    load::{LoadError, load, load_within},
+    load::{LoadError, load, load_against, load_within},
 };
 
 /// The name of the built-in pack that is part of every policy set unless a file says `exclude baseline`.

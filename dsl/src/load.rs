@@ -5,12 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use provost_engine::catalog::Catalog;
 use thiserror::Error;
 
 use crate::{
     BASELINE,
     ast::Item,
-    compile::{Compiled, Source, compile_within},
+    compile::{Compiled, Source, compile_with, compile_within},
     diagnostic::{Diagnostic, File},
     parser,
     rego::{self, RegoLimits},
@@ -99,6 +100,15 @@ pub fn load(folder: &Path) -> Result<Compiled, LoadError> {
 /// [`LoadError`].
 pub fn load_within(folder: &Path, limits: RegoLimits) -> Result<Compiled, LoadError> {
     compile_within(&sources(folder)?, limits)
+        .map_err(|diagnostics| LoadError::Invalid { diagnostics })
+}
+
+/// The same, compared with a schema too: see [`compile_with`](crate::compile_with).
+///
+/// # Errors
+/// [`LoadError`].
+pub fn load_against(folder: &Path, schema: &Catalog) -> Result<Compiled, LoadError> {
+    compile_with(&sources(folder)?, Some(schema))
         .map_err(|diagnostics| LoadError::Invalid { diagnostics })
 }
 

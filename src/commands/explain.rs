@@ -1,8 +1,6 @@
 //! `provost explain`: why a statement is allowed, held, masked or refused: every rule, and the least change that would pass.
 
-use std::{
-    collections::BTreeMap, fs, net::IpAddr, path::Path, sync::Arc, thread, time::SystemTime,
-};
+use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
 use jiff::Timestamp;
 use provost_engine::{
@@ -11,20 +9,17 @@ use provost_engine::{
     principal::{
         Authentication, Circumstances, Dear, Delegator, Principal, PrincipalKind, Session,
     },
-    schema,
     sql::{self, Context, Refusal, Statement, Witness},
     verdict::{Decision, Verdict},
 };
 use serde_json::{Value, json};
 
+use super::schema;
 use crate::{
     cli,
     error::{Error, Exit},
     output::{self, Shape, Tone, line, toned},
 };
-
-/// The stack that analysis wants, in bytes.
-const STACK_BYTES: usize = 64 << 20;
 
 /// Runs the command.
 ///
@@ -115,32 +110,10 @@ fn session(command: &cli::Explain) -> Result<Session, Error> {
     })
 }
 
-/// Reads the schema and the statement on a thread with the stack that both want.
 fn analyse(path: Option<&Path>, text: &str, session: &Session) -> Result<Vec<Statement>, Error> {
-    let ddl = match path {
-        Some(path) => fs::read_to_string(path).map_err(|source| Error::File {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?,
-        None => String::new(),
-    };
-    let work = || {
-        let catalog = schema::read(&ddl, &session.database).map_err(|errors| Error::Schema {
-            path: path.unwrap_or(Path::new("-")).to_owned(),
-            problems: errors
-                .iter()
-                .map(|error| format!("line {}: {}", error.line, error.message))
-                .collect(),
-        })?;
+    let catalog = schema::read(path, &session.database)?;
+    schema::on_large_stack(|| {
         read(&catalog, text).map_err(|refusal| Error::Refused(Box::new(refusal)))
-    };
-    thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work)
-            .map_err(Error::Runtime)?;
-        thread.join().unwrap_or(Err(Error::Analysis))
     })
 }
 

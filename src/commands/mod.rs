@@ -8,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod policy;
 pub(crate) mod reference;
+mod schema;
 pub(crate) mod serve;
 pub(crate) mod test;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use provost_dsl::{Diagnostic, LoadError};
 use serde_json::{Value, json};
 
+use super::schema;
 use crate::{
     cli,
     error::{Error, Exit},
@@ -16,8 +17,16 @@ use crate::{
 /// # Errors
 /// [`Error::Policy`]; in JSON, [`Error::Told`] after the problems went to standard output.
 pub(crate) fn run(command: &cli::Policy) -> Result<(), Error> {
-    let cli::Policy::Check { folder, json } = command;
-    let loaded = provost_dsl::load(folder);
+    let cli::Policy::Check {
+        folder,
+        schema: path,
+        json,
+    } = command;
+    let loaded = match path {
+        // The name of the database means nothing to a policy's text.
+        Some(path) => provost_dsl::load_against(folder, &schema::read(Some(path), "check")?),
+        None => provost_dsl::load(folder),
+    };
     match (loaded, Shape::of(*json)) {
         (Ok(compiled), Shape::Text) => {
             output::diagnostics(&compiled.warnings);

@@ -82,6 +82,27 @@ fn explain_speaks_json_a_line_for_each_statement() {
 }
 
 #[test]
+fn a_check_against_a_schema_tells_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = "class pii = public.customers.{name, shoe_size}\nrule r mask pii for anyone with otherwise truncate date month\n\
+        rule o allow read on archive.* for anyone\n";
+    std::fs::write(folder.path().join("a.pol"), policy).unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let output = provost(&["policy", "check", folder, "--schema", SCHEMA]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for words in [
+        "has no column `shoe_size`",
+        "can't carry `truncate date month`",
+        "nothing in the schema matches `archive.*`",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    let without = provost(&["policy", "check", folder]);
+    assert_eq!(without.status.code(), Some(0), "{}", text(&without.stderr));
+}
+
+#[test]
 fn graph_draws_the_part_that_is_asked_for() {
     let whole = provost(&["graph", PACK, "--format", "dot"]);
     assert!(whole.status.success(), "{}", text(&whole.stderr));

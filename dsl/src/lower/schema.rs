@@ -22,7 +22,7 @@ use crate::{
 /// How many unknown names of one pattern are told.
 const TOLD_MAX: usize = 8;
 
-/// Warns of relations and columns that a pattern without stars names and the schema does not have.
+/// Warns of relations and columns that a pattern names and the schema does not have, and of patterns that nothing matches.
 pub(super) fn check_objects(
     operations: Operations,
     pattern: &Pattern,
@@ -39,9 +39,18 @@ pub(super) fn check_objects(
             ObjectPattern::Qualified { schema, name }
                 if !operations.contains(Operation::Create) =>
             {
-                relation_missing(catalog, schema, name)
+                // Functions of the schema are not known by their patterns.
+                let is_called = operations.contains(Operation::Call);
+                relation_missing(catalog, schema, name).or_else(|| {
+                    let relation = (schema, name);
+                    (!is_called).then(|| nothing_matches(catalog, relation, None))?
+                })
             }
-            ObjectPattern::Column(column) => column_missing(catalog, column, Folding::Exact),
+            ObjectPattern::Column(column) => column_missing(catalog, column, Folding::Exact)
+                .or_else(|| {
+                    let relation = (&column.schema, &column.relation);
+                    nothing_matches(catalog, relation, Some(&column.column))
+                }),
             ObjectPattern::Qualified { .. }
             | ObjectPattern::Class(_)
             | ObjectPattern::Single(_) => None,
@@ -220,6 +229,38 @@ fn relation_missing(
     Some(Missing {
         help: nearest(&written, &known).map(|meant| format!("did you mean `{meant}`?")),
         message: format!("the schema has no `{written}`"),
+    })
+}
+
+/// That no relation, or no column of one, matches a pattern with stars or regular expressions. What PostgreSQL brings itself
+/// is not all in a schema, and patterns that reach there are not spoken of.
+fn nothing_matches(
+    catalog: &Catalog,
+    (schema, relation): (&NamePattern, &NamePattern),
+    column: Option<&NamePattern>,
+) -> Option<Missing> {
+    let parts = [Some(schema), Some(relation), column];
+    let mut parts = parts.into_iter().flatten();
+    let has_exact_names_only = parts.clone().all(|part| part.as_exact().is_some());
+    let reaches_the_system = ["pg_catalog", "information_schema", "pg_toast"]
+        .iter()
+        .any(|name| schema.matches(name));
+    let is_matched = || {
+        catalog
+            .relations()
+            .filter(|one| schema.matches(&one.schema) && relation.matches(&one.name))
+            .any(|one| {
+                column.is_none_or(|column| one.columns.iter().any(|one| column.matches(&one.name)))
+            })
+    };
+    if has_exact_names_only || reaches_the_system || is_matched() {
+        return None;
+    }
+    let first = parts.next()?.to_string();
+    let written = parts.fold(first, |written, part| format!("{written}.{part}"));
+    Some(Missing {
+        message: format!("nothing in the schema matches `{written}`"),
+        help: Some("it is about nothing until something does".to_owned()),
     })
 }
 

@@ -57,6 +57,22 @@ fn names_that_the_schema_lacks_are_warned_of() {
 }
 
 #[test]
+fn patterns_that_match_nothing_are_warned_of() {
+    check(
+        "rule r allow read, update on public.ord*, public./cust.*/, archive.*, public.*_seq for anyone \
+         rule c allow read on public.*.em*, public.customers./.*_pan/ for anyone \
+         rule f allow call on tools.* for anyone \
+         rule d deny read on *.pg_authid for anyone \
+         rule n allow create on archive.* for anyone",
+        expect![[r#"
+            warning: nothing in the schema matches `archive.*` (it is about nothing until something does)
+            warning: nothing in the schema matches `public.*_seq` (it is about nothing until something does)
+            warning: nothing in the schema matches `public.customers./.*_pan/` (it is about nothing until something does)
+        "#]],
+    );
+}
+
+#[test]
 fn a_mask_that_a_type_can_not_carry_is_refused() {
     check(
         "class pii = public.customers.{email, born, score} \
