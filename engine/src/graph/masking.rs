@@ -396,6 +396,12 @@ impl<'a> Binding<'a> {
             }
         }
         let Some(transform) = transform else { return };
+        // Where other values can stand beside the column's, as in a UNION, a client could have its own guesses hashed.
+        let is_plain_column = output.origin.is_some();
+        let transform = match transform.is_keyed() && !is_plain_column {
+            true => transform.join(&Transform::Redact),
+            false => transform,
+        };
         let classes: Vec<&str> = classes
             .iter()
             .filter_map(|class| self.policy.classes.names.get(class))

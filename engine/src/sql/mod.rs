@@ -46,7 +46,7 @@ pub(crate) use self::{
 use self::{equality::Parameters, resolver::Resolver};
 use crate::{
     catalog::Catalog,
-    facts::{Facts, Kind, Object, Operation, SessionEffect},
+    facts::{Access, Facts, Kind, Object, Operation, SessionEffect},
 };
 
 /// Most statements that one text may have; more are refused.
@@ -284,6 +284,15 @@ fn facts(
     let named = std::mem::take(&mut resolver.named);
     let lookups = resolver.book.lookups();
     let (accesses, writes, opaque) = resolver.book.finish();
+    // A LIMIT on what a WITH clause changed bounds what is shown, not what is changed.
+    let changes = |access: &Access| {
+        let operation = access.operation;
+        matches!(
+            operation,
+            Operation::Insert | Operation::Update | Operation::Delete
+        )
+    };
+    let limit = literal_limit(node).filter(|_| !accesses.iter().any(changes));
     let facts = Facts {
         kind: reading.kind,
         accesses,
@@ -292,7 +301,7 @@ fn facts(
         opaque,
         session_effect: reading.session_effect,
         through_views,
-        limit: literal_limit(node),
+        limit,
         parameters: parameters
             .uses
             .last_key_value()

@@ -71,10 +71,25 @@ pub fn prove(set: &RuleSet, invariant: &Invariant) -> Proof {
         .map_err(|TooMany| "names match the patterns in too many ways to look at all".to_owned())
         .and_then(|names| Prover::new(&enforced, invariant).prove(&names));
     match proof {
-        Ok(None) => Proof::Holds,
+        Ok(None) => opaque_way(&enforced, invariant).map_or(Proof::Holds, Proof::Unknown),
         Ok(Some(counterexample)) => Proof::Violated(counterexample),
         Err(why) => Proof::Unknown(why),
     }
+}
+
+/// Why what is never allowed by itself may happen within a statement that nobody can see into.
+fn opaque_way(enforced: &[&Rule], invariant: &Invariant) -> Option<String> {
+    if matches!(invariant.claim, Claim::AlwaysMask(_)) {
+        // Whomever a mask binds runs nothing opaque.
+        return None;
+    }
+    enforced.iter().find_map(|rule| match &rule.effect {
+        Effect::Allow(scope) if scope.operations.contains(Operation::Opaque) => Some(format!(
+            "rule `{}` allows `opaque`, and what such a statement does is not known",
+            rule.name
+        )),
+        _ => None,
+    })
 }
 
 /// One dimension of names: the patterns on it, and every way to match them.

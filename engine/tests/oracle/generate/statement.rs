@@ -64,7 +64,7 @@ pub(crate) fn facts(choices: &mut Choices, shape: Shape) -> Facts {
         choices.several(3, |choices| OutputColumn {
             name: Arc::from("o"),
             lineage: lineage(choices, &shown, shape),
-            origin: None,
+            origin: (!choices.once_in(3)).then_some((1, 1)),
         })
     });
     let writes = match kind {

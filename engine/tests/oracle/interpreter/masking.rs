@@ -200,6 +200,11 @@ impl<'a> Masking<'a> {
             let Some(transform) = stronger(&asked) else {
                 continue;
             };
+            let keyed = matches!(transform, Transform::Hash | Transform::Tokenize);
+            let transform = match output.origin {
+                None if keyed => Transform::Redact,
+                _ => transform,
+            };
             findings.masks.push(OutputMask {
                 output: index,
                 transform,
