@@ -282,6 +282,74 @@ fn a_masked_value_is_not_had_another_way() {
 }
 
 #[test]
+fn nobody_has_guesses_hashed_beside_the_column() {
+    let rules = BASE.replace(
+        "rule mask-pii mask pii for anyone except privacy",
+        "rule mask-pii mask pii for anyone except privacy with ssn: hash",
+    );
+    check(
+        &rules,
+        "ai-agents",
+        &[
+            ("SELECT ssn FROM customers", "allow, 0 hash"),
+            (
+                "SELECT s FROM (SELECT ssn AS s FROM customers) c",
+                "allow, 0 hash",
+            ),
+            (
+                "WITH c AS (SELECT * FROM customers) SELECT ssn FROM c",
+                "allow, 0 hash",
+            ),
+            (
+                "SELECT ssn FROM customers WHERE id = 1 UNION ALL VALUES ('123-45-6789')",
+                "allow, 0 redact",
+            ),
+            (
+                "SELECT ssn FROM customers WHERE false UNION ALL SELECT '123-45-6789'",
+                "allow, 0 redact",
+            ),
+            (
+                "WITH RECURSIVE r(s, n) AS (SELECT ssn, 1 FROM customers UNION ALL SELECT 'guess', n + 1 FROM r WHERE n < 3) SELECT s FROM r",
+                "allow, 0 redact",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_limit_on_what_is_shown_bounds_no_change() {
+    check(
+        "group agents = \"ai-agents\"\nrule all allow any on public.* for agents when limit <= 10\n",
+        "ai-agents",
+        &[
+            ("SELECT note FROM orders LIMIT 5", "allow"),
+            ("SELECT note FROM orders", "deny"),
+            (
+                "WITH d AS (DELETE FROM orders RETURNING note) SELECT note FROM d LIMIT 1",
+                "deny",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn an_invariant_is_not_proved_where_opaque_is_allowed() {
+    let compiled = |effect: &str| {
+        let text = format!(
+            "group a = \"a\"\nrule r allow {effect} for a\nrule d deny any on hr.* for a\ninvariant i never allow any on hr.* for a\n"
+        );
+        let source = Source {
+            path: "a.pol".into(),
+            text,
+        };
+        compile(&[source]).expect("it is valid").warnings
+    };
+    assert_eq!(render(&compiled("any"), Colours::None), "");
+    let told = render(&compiled("any, opaque"), Colours::None);
+    assert!(told.contains("rule `r` allows `opaque`"), "{told}");
+}
+
+#[test]
 fn an_exception_holds_only_for_both() {
     for (who, expected) in [
         ("ai-agents privacy-officers", "allow"),
