@@ -219,17 +219,20 @@ fn relation_missing(
     {
         return None;
     }
+    Some(no_relation(catalog, &format!("{schema}.{name}")))
+}
+
+fn no_relation(catalog: &Catalog, written: &str) -> Missing {
     let known: Vec<String> = catalog
         .relations()
         .filter(|relation| !relation.is_system())
         .map(|relation| format!("{}.{}", relation.schema, relation.name))
         .collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let written = format!("{schema}.{name}");
-    Some(Missing {
-        help: nearest(&written, &known).map(|meant| format!("did you mean `{meant}`?")),
+    Missing {
+        help: nearest(written, &known).map(|meant| format!("did you mean `{meant}`?")),
         message: format!("the schema has no `{written}`"),
-    })
+    }
 }
 
 /// That no relation, or no column of one, matches a pattern with stars or regular expressions. What PostgreSQL brings itself
@@ -279,17 +282,7 @@ fn column_missing(catalog: &Catalog, pattern: &ColumnPattern, folding: Folding) 
         if schema == "pg_catalog" || schema == "information_schema" {
             return None;
         }
-        let known: Vec<String> = catalog
-            .relations()
-            .filter(|relation| !relation.is_system())
-            .map(|relation| format!("{}.{}", relation.schema, relation.name))
-            .collect();
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        let written = format!("{schema}.{relation}");
-        return Some(Missing {
-            help: nearest(&written, &known).map(|meant| format!("did you mean `{meant}`?")),
-            message: format!("the schema has no `{written}`"),
-        });
+        return Some(no_relation(catalog, &format!("{schema}.{relation}")));
     }
     let column = fold(pattern.column.as_exact()?);
     let columns: Vec<String> = relations
