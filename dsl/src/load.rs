@@ -103,7 +103,7 @@ pub fn load_within(folder: &Path, limits: RegoLimits) -> Result<Compiled, LoadEr
         .map_err(|diagnostics| LoadError::Invalid { diagnostics })
 }
 
-/// The same, compared with a schema too: see [`compile_with`](crate::compile_with).
+/// The same, compared with a schema too: see [`compile_with`].
 ///
 /// # Errors
 /// [`LoadError`].
