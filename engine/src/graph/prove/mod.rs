@@ -763,21 +763,3 @@ impl At<'_> {
         }
     }
 }
-
-/// Whether a condition can never hold, as far as formulas tell: guards are taken to hold or not as they like.
-#[must_use]
-pub fn can_hold(condition: &Condition) -> bool {
-    struct Anywhere;
-    impl Point for Anywhere {
-        fn settles(&self, _: &Test) -> Option<bool> {
-            None
-        }
-    }
-    let mut variables = Variables::new(std::iter::once(condition));
-    let formula = variables.condition(condition, &Anywhere);
-    let formula = Formula::all([formula, variables.laws()]);
-    !matches!(
-        satisfy(&formula, |variable| variables.count(variable)),
-        Ok(None)
-    )
-}
