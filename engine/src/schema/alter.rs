@@ -358,6 +358,13 @@ fn switch(draft: &mut Draft, oid: u32, name: Option<&str>, to: Switch) -> Result
     Ok(())
 }
 
+/// The relation of this name, which no view would miss under another one.
+fn movable(draft: &Draft, name: &pg::RangeVar) -> Result<u32, Problem> {
+    let oid = draft.relation(&name.schemaname, &name.relname)?;
+    no_view_over(draft, oid, Stars::DoNotMatter)?;
+    Ok(oid)
+}
+
 /// `ALTER ... RENAME`
 pub(super) fn rename(draft: &mut Draft, statement: &pg::RenameStmt) -> Result<(), Problem> {
     let new = statement.newname.as_str();
@@ -370,8 +377,7 @@ pub(super) fn rename(draft: &mut Draft, statement: &pg::RenameStmt) -> Result<()
             | ObjectType::ObjectForeignTable,
             Some(name),
         ) => {
-            let oid = draft.relation(&name.schemaname, &name.relname)?;
-            no_view_over(draft, oid, Stars::DoNotMatter)?;
+            let oid = movable(draft, name)?;
             let schema = Arc::clone(&draft.table(oid)?.schema);
             draft.rename(oid, &schema, new)
         }
@@ -436,8 +442,7 @@ pub(super) fn move_to(
             | ObjectType::ObjectForeignTable,
             Some(name),
         ) => {
-            let oid = draft.relation(&name.schemaname, &name.relname)?;
-            no_view_over(draft, oid, Stars::DoNotMatter)?;
+            let oid = movable(draft, name)?;
             let name = Arc::clone(&draft.table(oid)?.name);
             draft.rename(oid, &schema, &name)
         }
