@@ -46,11 +46,9 @@ pub(crate) enum Error {
         source: LoadError,
     },
     /// A schema can't be read as DDL.
-    #[error("schema `{}`: {}", path.display(), problems.join("; "))]
+    #[error("the schema can't be read: {}", problems.join("; "))]
     Schema {
-        /// Its file.
-        path: PathBuf,
-        /// What is wrong, a line each.
+        /// What is wrong, each with its file and line.
         problems: Vec<String>,
     },
     /// A statement can't be analysed: a gateway refuses it before it asks policy.

@@ -1,8 +1,9 @@
 //! Schemas for commands that need no server: DDL read into a catalog.
 
-use std::{fs, path::Path, thread};
+use std::{path::Path, thread};
 
-use provost_engine::{catalog::Catalog, schema};
+use provost_dsl::testing::read_schema;
+use provost_engine::catalog::Catalog;
 
 use crate::error::Error;
 
@@ -28,23 +29,9 @@ pub(super) fn on_large_stack<T: Send>(
 /// The catalog of a database with the schema of the file; without one there is nothing in it but what PostgreSQL brings.
 ///
 /// # Errors
-/// [`Error::File`], [`Error::Schema`], and those of [`on_large_stack`].
+/// [`Error::Schema`], and those of [`on_large_stack`].
 pub(super) fn read(path: Option<&Path>, database: &str) -> Result<Catalog, Error> {
-    let ddl = match path {
-        Some(path) => fs::read_to_string(path).map_err(|source| Error::File {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?,
-        None => String::new(),
-    };
     on_large_stack(|| {
-        schema::read(&ddl, database).map_err(|errors| Error::Schema {
-            path: path.unwrap_or(Path::new("-")).to_owned(),
-            problems: errors
-                .iter()
-                .map(|error| format!("line {}: {}", error.line, error.message))
-                .collect(),
-        })
+        read_schema(Path::new(""), path, database).map_err(|problems| Error::Schema { problems })
     })
 }

@@ -45,6 +45,7 @@ pub use self::{
     },
     decided::{Decided, DecidedMask, Refused},
     report::{Failure, Report, RuleCoverage, TestResult},
+    schema::read_schema,
 };
 use self::{decided::Bench, schema::Schemas};
 use crate::{Compiled, diagnostic::Diagnostic};

@@ -34,12 +34,21 @@ impl Schemas {
     ) -> Read {
         self.read
             .entry((path.clone(), Arc::clone(database)))
-            .or_insert_with(|| read(folder, path.as_deref(), database).map(Arc::new))
+            .or_insert_with(|| read_schema(folder, path.as_deref(), database).map(Arc::new))
             .clone()
     }
 }
 
-fn read(folder: &Path, path: Option<&Path>, database: &str) -> Result<Catalog, Vec<String>> {
+/// The catalog of a database of this name with the schema of a file of DDL below `folder`; `None`: nothing is in it but what
+/// PostgreSQL brings. DDL that is nested deep wants a large stack.
+///
+/// # Errors
+/// What is wrong, a line for each problem, beginning with the file and its line.
+pub fn read_schema(
+    folder: &Path,
+    path: Option<&Path>,
+    database: &str,
+) -> Result<Catalog, Vec<String>> {
     let Some(path) = path else {
         return schema::read("", database)
             .map_err(|errors| errors.iter().map(ToString::to_string).collect());
