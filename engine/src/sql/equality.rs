@@ -10,7 +10,10 @@ use pg_query::{
     protobuf::{AConst, AExpr, AExprKind, Node, ParamRef, TypeName, a_const::Val},
 };
 
-use super::resolver::{Resolver, column_of, is_constant, strings};
+use super::{
+    predicate::{column_of, is_constant},
+    resolver::{Resolver, strings},
+};
 use crate::{
     catalog::Relation,
     facts::{Column, Constant},

@@ -1,20 +1,18 @@
 //! Expressions: what a value is computed from. Every kind of node has an arm of its own or is refused.
 
-use std::sync::Arc;
-
 use pg_query::{
     NodeEnum,
-    protobuf::{self as pg, AExprKind, Node, SqlValueFunctionOp, SubLinkType, a_const::Val},
+    protobuf::{self as pg, AExprKind, Node, SqlValueFunctionOp, SubLinkType},
 };
 
 use super::{
     Refusal,
     book::Value,
-    functions::{self, Effect},
+    functions,
     resolver::{Resolver, strings},
     scope::{Item, Meaning, Scope},
 };
-use crate::facts::{Object, Operation, Use};
+use crate::facts::Use;
 
 impl Resolver<'_> {
     /// An expression that may be absent.
@@ -85,7 +83,10 @@ impl Resolver<'_> {
                     self.type_name(name)?;
                     total = is_text(name);
                 }
-                let constant = cast.arg.as_deref().is_none_or(super::resolver::is_constant);
+                let constant = cast
+                    .arg
+                    .as_deref()
+                    .is_none_or(super::predicate::is_constant);
                 if !constant && self.catalog.has_user_casts() {
                     self.book
                         .opaque("cast", "a cast might run a user-defined function");
@@ -320,14 +321,6 @@ impl Resolver<'_> {
         Ok(value)
     }
 
-    /// A function called as if it were a field: `value.name`.
-    fn functional_call(&mut self, name: &str, argument: &Value) {
-        let pure = self.function(&[name]).is_some();
-        if !(pure && functions::is_total(name, &[])) {
-            self.book.computed(argument);
-        }
-    }
-
     fn row(&mut self, elements: &[Node], scope: &Scope<'_>) -> Result<Value, Refusal> {
         let mut value = Value::default();
         for element in elements {
@@ -446,175 +439,6 @@ impl Resolver<'_> {
         }
         Ok(value)
     }
-
-    /// A function call in an expression.
-    pub(super) fn call(
-        &mut self,
-        call: &pg::FuncCall,
-        scope: &Scope<'_>,
-    ) -> Result<Value, Refusal> {
-        self.seen.mark(call);
-        let names = strings(&call.funcname)?;
-        let name = names.last().copied().unwrap_or_default();
-        if name == "system_user" && call.args.is_empty() {
-            self.since(16, "SYSTEM_USER")
-                .map_err(|refusal| refusal.at(call.location))?;
-        }
-        let pure = self.function(&names).is_some();
-        if name == "set_config" {
-            self.set_config(&call.args)
-                .map_err(|refusal| refusal.at(call.location))?;
-        }
-        self.call_effects(name, &call.args)
-            .map_err(|refusal| refusal.at(call.location))?;
-        let mut value = Value::default();
-        for argument in &call.args {
-            value.taint(&self.expression(argument, scope)?);
-        }
-        if !(pure && functions::is_total(name, &call.args)) {
-            self.book.computed(&value);
-        }
-        let users = !self.catalog.function_schemas(name).is_empty();
-        for sort in &call.agg_order {
-            let sorted = self.sort_key(sort, scope)?;
-            self.book.used(&sorted, Use::Sort);
-            value.taint(&sorted);
-        }
-        if let Some(filter) = call.agg_filter.as_deref() {
-            let filter = self.expression(filter, scope)?;
-            self.book.used(&filter, Use::Filter);
-            value.taint(&filter);
-        }
-        if name == "count"
-            && !users
-            && matches!(names.as_slice(), ["count"] | ["pg_catalog", "count"])
-        {
-            value = value.safe();
-        }
-        if call.agg_distinct {
-            self.book.used(&value, Use::Group);
-        }
-        if let Some(window) = call.over.as_deref() {
-            value.taint(&self.window(window, scope)?);
-        }
-        Ok(value)
-    }
-
-    /// `set_config` is SET: what SET may not change, it may not either, or later statements would be misread.
-    fn set_config(&mut self, arguments: &[Node]) -> Result<(), Refusal> {
-        let Some(setting) = arguments.first().and_then(literal) else {
-            return Err(Refusal::new(
-                "42501",
-                "set_config with a computed name can't be told from a change of role or search_path",
-            )
-            .hint("write the setting's name as a literal"));
-        };
-        let setting = setting.to_lowercase();
-        super::utility::refuse_setting(&setting, arguments.get(1).and_then(literal))?;
-        self.book
-            .plain(Object::Setting(setting.into()), Operation::Session);
-        Ok(())
-    }
-
-    /// Effects that depend on arguments: settings and sequences.
-    fn call_effects(&mut self, name: &str, arguments: &[Node]) -> Result<(), Refusal> {
-        match functions::effect(name) {
-            Some(Effect::Setting) => {
-                let Some(setting) = arguments.first().and_then(literal) else {
-                    self.book
-                        .opaque(name, "reads a setting whose name is computed");
-                    return Ok(());
-                };
-                let setting: Arc<str> = setting.to_lowercase().into();
-                if setting.starts_with("provost.") {
-                    return Err(Refusal::new(
-                        "42501",
-                        "settings named provost.* are the gateway's own",
-                    ));
-                }
-                self.book.plain(Object::Setting(setting), Operation::Read);
-            }
-            Some(Effect::Sequence) if !arguments.is_empty() => match arguments
-                .first()
-                .and_then(literal)
-                .map(|name| self.sequence(name))
-            {
-                Some(Some(sequence)) => self.book.plain(sequence, Operation::Update),
-                _ => self.book.opaque(
-                    name,
-                    "touches a sequence whose name is computed or not known",
-                ),
-            },
-            Some(Effect::Pure(_) | Effect::Sequence) | None => {}
-        }
-        Ok(())
-    }
-
-    fn sequence(&self, text: &str) -> Option<Object> {
-        let parts: Vec<String> = text
-            .split('.')
-            .map(|part| {
-                part.strip_prefix('"')
-                    .and_then(|part| part.strip_suffix('"'))
-                    .map_or_else(|| part.to_lowercase(), str::to_owned)
-            })
-            .collect();
-        let found = match parts.as_slice() {
-            [name] => self
-                .path
-                .iter()
-                .find_map(|schema| self.catalog.relation_named(schema, name)),
-            [schema, name] => self.catalog.relation_named(schema, name),
-            _ => None,
-        }?;
-        Some(Object::Relation {
-            schema: found.schema.clone(),
-            name: found.name.clone(),
-            oid: found.oid,
-        })
-    }
-
-    /// A window: partitions group, orders sort, frames filter; all of it colours the value.
-    pub(super) fn window(
-        &mut self,
-        window: &pg::WindowDef,
-        scope: &Scope<'_>,
-    ) -> Result<Value, Refusal> {
-        self.seen.mark(window);
-        let mut value = Value::default();
-        for node in &window.partition_clause {
-            let group = self.expression(node, scope)?;
-            self.book.used(&group, Use::Group);
-            value.taint(&group);
-        }
-        for node in &window.order_clause {
-            let sorted = self.sort_key(node, scope)?;
-            self.book.used(&sorted, Use::Sort);
-            value.taint(&sorted);
-        }
-        for node in [window.start_offset.as_deref(), window.end_offset.as_deref()] {
-            let bound = self.optional(node, scope)?;
-            self.book.used(&bound, Use::Filter);
-            value.taint(&bound);
-        }
-        // A window named elsewhere in the query colours the value too.
-        for name in [&window.name, &window.refname] {
-            if let Some(named) = scope.window(name) {
-                value.taint(named);
-            }
-        }
-        Ok(value)
-    }
-
-    /// One key of ORDER BY inside an expression.
-    pub(super) fn sort_key(&mut self, node: &Node, scope: &Scope<'_>) -> Result<Value, Refusal> {
-        let Some(NodeEnum::SortBy(sort)) = &node.node else {
-            return self.expression(node, scope);
-        };
-        self.seen.mark(sort.as_ref());
-        self.operator(&sort.use_op)?;
-        self.optional(sort.node.as_deref(), scope)
-    }
 }
 
 /// Whether an operator never fails, and is null only if an operand is: comparisons and concatenation of plain values.
@@ -651,18 +475,6 @@ fn is_text(name: &pg::TypeName) -> bool {
             strings(&name.names).unwrap_or_default().as_slice(),
             ["text"] | ["pg_catalog", "text" | "varchar" | "bpchar"] | ["varchar"]
         )
-}
-
-/// A string literal, cast or not.
-pub(super) fn literal(node: &Node) -> Option<&str> {
-    match &node.node {
-        Some(NodeEnum::AConst(constant)) => match &constant.val {
-            Some(Val::Sval(text)) => Some(&text.sval),
-            _ => None,
-        },
-        Some(NodeEnum::TypeCast(cast)) => literal(cast.arg.as_deref()?),
-        _ => None,
-    }
 }
 
 /// The grammar's name of a node, for messages.

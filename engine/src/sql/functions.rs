@@ -7,7 +7,7 @@ use pg_query::{
     protobuf::{Node, a_const::Val},
 };
 
-use super::resolver::is_constant;
+use super::predicate::is_constant;
 
 /// What calling a function does.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 
 mod authority;
 mod book;
+mod call;
 mod caps;
 mod definition;
 mod dml;
@@ -16,6 +17,7 @@ mod expression;
 mod from;
 mod functions;
 mod names;
+mod predicate;
 mod query;
 mod refusal;
 mod resolver;
@@ -23,7 +25,9 @@ mod scope;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod types;
 mod utility;
+mod with;
 mod witness;
 
 use std::{

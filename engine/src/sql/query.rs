@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use pg_query::{
     NodeEnum,
-    protobuf::{self as pg, Node, SelectStmt, SetOperation, a_const::Val},
+    protobuf::{Node, SelectStmt, SetOperation, a_const::Val},
 };
 
 use super::{
     Refusal,
     book::Value,
     names::{UNNAMED, column_name},
-    resolver::{Holds, Resolver, strings},
-    scope::{Cte, Field, Item, Scope},
+    predicate::Holds,
+    resolver::{Resolver, strings},
+    scope::{Field, Item, Scope},
 };
 use crate::facts::{Object, Operation, Use};
 
@@ -31,9 +32,6 @@ pub(super) struct Rows {
 /// # Source
 /// PostgreSQL, `MaxTupleAttributeNumber` in `src/include/access/htup_details.h`.
 const TARGETS_MAX: usize = 1664;
-/// Most common table expressions of one list; more are refused.
-const CTES_MAX: usize = 1000;
-
 impl Resolver<'_> {
     /// A SELECT, VALUES, TABLE or set operation.
     pub(super) fn select(
@@ -61,165 +59,6 @@ impl Resolver<'_> {
                 SetOperation::Undefined => Err(Refusal::not_understood("this set operation")),
             }
         })
-    }
-
-    /// The level that a WITH clause makes.
-    pub(super) fn with<'s>(
-        &mut self,
-        with: Option<&pg::WithClause>,
-        outer: &'s Scope<'s>,
-    ) -> Result<Scope<'s>, Refusal> {
-        let mut level = Scope::below(outer);
-        let Some(with) = with else { return Ok(level) };
-        self.seen.mark(with);
-        let ctes = with.ctes.iter().map(|node| match &node.node {
-            Some(NodeEnum::CommonTableExpr(cte)) => Ok(cte.as_ref()),
-            _ => Err(Refusal::not_understood("this WITH")),
-        });
-        let ctes: Vec<&pg::CommonTableExpr> = ctes.collect::<Result<_, _>>()?;
-        if ctes.len() > CTES_MAX {
-            return Err(Refusal::new(
-                "54000",
-                format!("more than {CTES_MAX} common table expressions in one list"),
-            ));
-        }
-        if with.recursive {
-            // Every name of the list hides outer ones from the start; a reference forward is refused.
-            level.ctes.extend(ctes.iter().map(|cte| Cte {
-                name: cte.ctename.as_str().into(),
-                fields: None,
-            }));
-        }
-        for cte in ctes {
-            let fields = if with.recursive {
-                self.recursive_cte(cte, &mut level)?
-            } else {
-                self.cte(cte, &level)?
-            };
-            level.ctes.push(Cte {
-                name: cte.ctename.as_str().into(),
-                fields: Some(Arc::new(fields)),
-            });
-        }
-        Ok(level)
-    }
-
-    fn cte(&mut self, cte: &pg::CommonTableExpr, level: &Scope<'_>) -> Result<Vec<Field>, Refusal> {
-        self.seen.mark(cte);
-        let mut cycles = Vec::new();
-        if let Some(search) = &cte.search_clause {
-            self.seen.mark(search);
-        }
-        if let Some(cycle) = cte.cycle_clause.as_deref() {
-            self.seen.mark(cycle);
-            cycles = strings(&cycle.cycle_col_list)?;
-            self.optional(cycle.cycle_mark_value.as_deref(), &Scope::default())?;
-            self.optional(cycle.cycle_mark_default.as_deref(), &Scope::default())?;
-        }
-        let Some(query) = cte.ctequery.as_deref().and_then(|node| node.node.as_ref()) else {
-            return Err(Refusal::not_understood("this WITH"));
-        };
-        let rows = match query {
-            NodeEnum::SelectStmt(select) => self.select(select, level)?,
-            NodeEnum::InsertStmt(insert) => self.insert(insert, level)?,
-            NodeEnum::UpdateStmt(update) => self.update(update, level)?,
-            NodeEnum::DeleteStmt(delete) => self.delete(delete, level)?,
-            NodeEnum::MergeStmt(merge) => self.merge(merge, level)?,
-            _ => return Err(Refusal::not_understood("this statement in WITH").at(cte.location)),
-        };
-        if rows.open {
-            return Err(Refusal::not_understood(
-                "a common table expression whose columns are not known",
-            )
-            .at(cte.location));
-        }
-        let mut fields = rename(rows.fields, &strings(&cte.aliascolnames)?)?;
-        // Rows whose values came before end the recursion.
-        for field in fields.iter().filter(|field| cycles.contains(&&*field.name)) {
-            self.book.used(&field.value, Use::Filter);
-        }
-        let everything = fields.iter().fold(Value::default(), |mut all, field| {
-            all.taint(&field.value);
-            all
-        });
-        let extra = |name: &str| {
-            (!name.is_empty()).then(|| Field {
-                name: name.into(),
-                value: everything.clone(),
-            })
-        };
-        if let Some(search) = &cte.search_clause {
-            fields.extend(extra(&search.search_seq_column));
-        }
-        if let Some(cycle) = cte.cycle_clause.as_deref() {
-            fields.extend(extra(&cycle.cycle_mark_column));
-            fields.extend(extra(&cycle.cycle_path_column));
-        }
-        Ok(fields)
-    }
-
-    /// A fixed point: what flows round the recursion is tried until nothing more flows.
-    fn recursive_cte(
-        &mut self,
-        cte: &pg::CommonTableExpr,
-        level: &mut Scope<'_>,
-    ) -> Result<Vec<Field>, Refusal> {
-        let Some(Some(NodeEnum::SelectStmt(select))) =
-            cte.ctequery.as_deref().map(|node| &node.node)
-        else {
-            return self.cte(cte, level);
-        };
-        let Some(left) = select
-            .larg
-            .as_deref()
-            .filter(|_| select.op() == SetOperation::SetopUnion)
-        else {
-            return self.cte(cte, level);
-        };
-        let mark = self.book.mark();
-        let (opaque, writes) = (self.book.opaque.clone(), self.book.writes.clone());
-        let Ok(start) = self
-            .with(select.with_clause.as_ref(), level)
-            .and_then(|inner| self.select(left, &inner))
-        else {
-            // The left arm may refer to the name itself only where the server refuses it.
-            return self.cte(cte, level);
-        };
-        let mut fields = rename(start.fields, &strings(&cte.aliascolnames)?)?;
-        // Each try adds a source to some column or ends; the sources are those of the book.
-        let tries = fields.len().saturating_add(2);
-        for _ in 0..tries {
-            self.book.rewind(mark);
-            self.book.opaque.clone_from(&opaque);
-            self.book.writes.clone_from(&writes);
-            for field in &mut fields {
-                field.value.described = None;
-            }
-            let own = Cte {
-                name: cte.ctename.as_str().into(),
-                fields: Some(Arc::new(fields.clone())),
-            };
-            let mut inner = Scope::below(level);
-            inner.ctes.push(own);
-            let result = self.cte(cte, &inner)?;
-            let before: Vec<_> = fields
-                .iter()
-                .map(|field| field.value.sources.len())
-                .collect();
-            for (field, new) in fields.iter_mut().zip(&result) {
-                field.value.add(&new.value);
-            }
-            if fields
-                .iter()
-                .map(|field| field.value.sources.len())
-                .eq(before)
-            {
-                let mut fields = fields;
-                fields.extend(result.into_iter().skip(tries.saturating_sub(2)));
-                return Ok(fields);
-            }
-        }
-        Err(Refusal::not_understood("this recursion").at(cte.location))
     }
 
     fn values(&mut self, select: &SelectStmt, level: &Scope<'_>) -> Result<Rows, Refusal> {

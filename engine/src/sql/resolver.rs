@@ -1,24 +1,23 @@
-//! The resolver's state and the lookups that every room of it uses: relations, types, functions, operators, predicates.
+//! The resolver's state and the lookups that every room of it uses: relations and stored definitions.
 //! Must never let a name through that it did not look up.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use pg_query::{
     NodeEnum,
-    protobuf::{AExpr, Node, RangeVar, TypeName},
+    protobuf::{Node, RangeVar},
 };
 
 use super::{
     Context, Refusal,
     book::{Book, Descend, Keep, Origin, Value},
     equality::Parameters,
-    functions::{self, Effect},
     scope::{Base, Field, Item, Scope},
     sweep::Seen,
 };
 use crate::{
-    catalog::{Catalog, Relation, RelationKind, TypeKind, UserType},
-    facts::{How, Object, Operation},
+    catalog::{Catalog, Relation, RelationKind},
+    facts::{How, Operation},
 };
 
 /// Deepest nesting of nodes that is followed; deeper is refused.
@@ -49,24 +48,6 @@ pub(super) struct Resolver<'a> {
     pub(super) parameters: Parameters<'a>,
     /// The WHERE of the statement itself: known by its address, it is only compared.
     pub(super) top: Option<*const Node>,
-}
-
-/// What a predicate says of the accesses that it names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holds {
-    /// It holds for every row of theirs that the statement shows or changes.
-    Always,
-    /// Rows come in by other ways too.
-    Sometimes,
-}
-
-/// Where a predicate stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// It is the WHERE of the statement itself.
-    Top,
-    /// Anywhere else.
-    Inside,
 }
 
 impl<'a> Resolver<'a> {
@@ -375,269 +356,6 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// A type that is named: notes what is not the server's own.
-    pub(super) fn type_name(&mut self, name: &TypeName) -> Result<(), Refusal> {
-        self.seen.mark(name);
-        if name.pct_type || name.setof {
-            return Err(Refusal::not_understood("%TYPE and SETOF here").at(name.location));
-        }
-        for modifier in name.typmods.iter().chain(&name.array_bounds) {
-            self.constant(modifier)?;
-        }
-        let names = strings(&name.names)?;
-        let (schema, base) = match names.as_slice() {
-            [base] => (None, *base),
-            [schema, base] => (Some(*schema), *base),
-            [_, schema, base] => (Some(*schema), *base),
-            _ => return Err(Refusal::not_understood("this type name").at(name.location)),
-        };
-        if schema == Some("pg_catalog") {
-            return Ok(());
-        }
-        let in_reach = |found: &&Arc<UserType>| match schema {
-            Some(schema) => *found.schema == *schema,
-            None => self.path.contains(&found.schema),
-        };
-        let found: Vec<Arc<UserType>> = self
-            .catalog
-            .types_named(base)
-            .iter()
-            .filter(in_reach)
-            .cloned()
-            .collect();
-        if found.is_empty() && !(schema.is_none() && functions::is_builtin_type(base)) {
-            return Err(
-                Refusal::unknown("42704", format!("type \"{base}\" does not exist"))
-                    .at(name.location),
-            );
-        }
-        for user_type in found {
-            self.user_type(&user_type);
-        }
-        Ok(())
-    }
-
-    fn user_type(&mut self, user_type: &Arc<UserType>) {
-        let element = self.catalog.type_by_oid(user_type.element).cloned();
-        match user_type.kind {
-            TypeKind::Enum | TypeKind::Composite => {}
-            TypeKind::Domain if !user_type.constrained => self.each_element(element),
-            TypeKind::Array => self.each_element(element),
-            TypeKind::Domain => {
-                self.domain_checks(user_type);
-                self.each_element(element);
-            }
-            TypeKind::Base | TypeKind::Pseudo | TypeKind::Range | TypeKind::Multirange => {
-                self.book.opaque(
-                    &user_type.name,
-                    "a type whose input and casts run code that is not the server's own",
-                );
-            }
-        }
-        if self.catalog.has_user_casts() {
-            self.book
-                .opaque(&user_type.name, "a cast might run a user-defined function");
-        }
-    }
-
-    /// Notes the functions that a domain's checks call; a domain whose checks can't be read is opaque.
-    fn domain_checks(&mut self, domain: &UserType) {
-        let value = Item::new(
-            None,
-            vec![Field {
-                name: "value".into(),
-                value: Value::default(),
-            }],
-        );
-        let scope = Scope {
-            items: vec![value],
-            ..Scope::default()
-        };
-        for check in &domain.checks {
-            if self.stored_expression(check, &scope).is_err() {
-                self.book.opaque(
-                    &domain.name,
-                    "a domain whose constraints run expressions of their own",
-                );
-            }
-        }
-    }
-
-    /// What assigning to a type evaluates.
-    pub(super) fn type_checks(&mut self, type_oid: u32) {
-        let Some(user_type) = self.catalog.type_by_oid(type_oid).cloned() else {
-            return;
-        };
-        match user_type.kind {
-            TypeKind::Domain => {
-                self.domain_checks(&user_type);
-                self.type_checks(user_type.element);
-            }
-            TypeKind::Array => self.type_checks(user_type.element),
-            TypeKind::Base
-            | TypeKind::Composite
-            | TypeKind::Enum
-            | TypeKind::Pseudo
-            | TypeKind::Range
-            | TypeKind::Multirange => {}
-        }
-    }
-
-    fn each_element(&mut self, element: Option<Arc<UserType>>) {
-        // An element type is older than its array and a base older than its domain: this ends.
-        if let Some(element) = element {
-            self.user_type(&element);
-        }
-    }
-
-    /// An operator that is named.
-    pub(super) fn operator(&mut self, name: &[Node]) -> Result<(), Refusal> {
-        match strings(name)?.as_slice() {
-            [operator] => self.bare_operator(operator),
-            ["pg_catalog", _] => {}
-            [.., operator] => {
-                self.book.opaque(
-                    operator,
-                    "a user-defined operator runs a function that analysis does not follow",
-                );
-            }
-            [] => {}
-        }
-        Ok(())
-    }
-
-    /// An operator without schema.
-    pub(super) fn bare_operator(&mut self, operator: &str) {
-        if self
-            .catalog
-            .operator_schemas(operator)
-            .iter()
-            .any(|schema| self.path.contains(schema))
-        {
-            self.book.opaque(
-                operator,
-                "a user-defined operator of this name is in the search path",
-            );
-        }
-    }
-
-    /// A function that is named. `Some`: pure, and in FROM it gives these columns.
-    pub(super) fn function(&mut self, names: &[&str]) -> Option<&'static [&'static str]> {
-        let (schema, name) = match names {
-            [name] => (None, *name),
-            [.., schema, name] => (Some(*schema), *name),
-            [] => (None, ""),
-        };
-        let users = self
-            .catalog
-            .function_schemas(name)
-            .iter()
-            .find(|found| match schema {
-                Some(schema) => ***found == *schema,
-                None => self.path.contains(found),
-            });
-        let owner: Arc<str> = users
-            .cloned()
-            .or_else(|| schema.map(Arc::from))
-            .unwrap_or_else(|| "pg_catalog".into());
-        let effect = if users.is_none() && &*owner == "pg_catalog" {
-            functions::effect(name)
-        } else {
-            None
-        };
-        let call = Object::Function {
-            schema: owner.clone(),
-            name: name.into(),
-        };
-        match effect {
-            Some(Effect::Pure(columns)) => return Some(columns),
-            Some(Effect::Sequence) => self.book.plain(call, Operation::Call),
-            // The caller notes which setting.
-            Some(Effect::Setting) => return Some(&[]),
-            None => {
-                self.book.plain(call, Operation::Call);
-                self.book.opaque(
-                    &format!("{owner}.{name}"),
-                    "a function that is not known to be pure",
-                );
-            }
-        }
-        None
-    }
-
-    /// Reads WHERE: the columns it is about are filters; top-level equalities with constants may bound an access.
-    pub(super) fn predicate(
-        &mut self,
-        node: Option<&Node>,
-        scope: &Scope<'_>,
-        holds: Holds,
-    ) -> Result<Value, Refusal> {
-        let Some(node) = node else {
-            return Ok(Value::default());
-        };
-        let place = match self.top {
-            Some(top) if std::ptr::eq(top, node) => Place::Top,
-            Some(_) | None => Place::Inside,
-        };
-        let mut control = Value::default();
-        for conjunct in conjuncts(node, &mut self.seen) {
-            let value = self.expression(conjunct, scope)?;
-            self.book.used(&value, crate::facts::Use::Filter);
-            if !is_always_true(conjunct) {
-                self.book.filtered(&value);
-            }
-            self.fixed(conjunct, scope, holds, place);
-            control.add(&value);
-        }
-        Ok(control.derived())
-    }
-
-    /// Notes the columns that a conjunct fixes to constants.
-    fn fixed(&mut self, conjunct: &Node, scope: &Scope<'_>, holds: Holds, place: Place) {
-        let Some(NodeEnum::AExpr(comparison)) = &conjunct.node else {
-            return;
-        };
-        let Some(column) = fixed_column(comparison) else {
-            return;
-        };
-        let Ok(names) = strings(&column.fields) else {
-            return;
-        };
-        let meaning = match names.as_slice() {
-            [name] => scope.bare(name),
-            [item, name] => scope.qualified(None, item, name),
-            [schema, item, name] => scope.qualified(Some(schema), item, name),
-            _ => return,
-        };
-        let Ok(super::scope::Meaning::Column(value)) = meaning else {
-            return;
-        };
-        let equal_to = self.equal_to(comparison);
-        for origin in &value.sources {
-            let Some(entry) = origin.entry else { continue };
-            let mine = scope
-                .items
-                .iter()
-                .filter_map(|item| item.base.as_ref())
-                .find(|base| base.entry == entry);
-            let described = Some((origin.column.relation_oid, origin.column.attribute));
-            let Some(base) = mine else { continue };
-            if origin.how != How::Direct || value.described != described {
-                continue;
-            }
-            self.book.fixed(entry, origin.column.attribute);
-            let Some(constant) = equal_to else { continue };
-            if place == Place::Top {
-                self.book.looked_up(&origin.column);
-            }
-            if holds == Holds::Always
-                && let Some(constant) = self.exact(&base.relation, &origin.column, constant)
-            {
-                self.book.equals(entry, &origin.column, &constant);
-            }
-        }
-    }
-
     /// A node that must be a constant or a list of them.
     pub(super) fn constant(&mut self, node: &Node) -> Result<(), Refusal> {
         match &node.node {
@@ -672,98 +390,4 @@ pub(crate) fn strings(nodes: &[Node]) -> Result<Vec<&str>, Refusal> {
         names.push(name.sval.as_str());
     }
     Ok(names)
-}
-
-/// The parts of a predicate that are ANDed at its top.
-fn conjuncts<'n>(node: &'n Node, seen: &mut Seen) -> Vec<&'n Node> {
-    let mut found = Vec::new();
-    let mut open = vec![node];
-    while let Some(node) = open.pop() {
-        match &node.node {
-            Some(NodeEnum::BoolExpr(expression))
-                if expression.boolop() == pg_query::protobuf::BoolExprType::AndExpr =>
-            {
-                seen.mark(expression.as_ref());
-                open.extend(expression.args.iter().rev());
-            }
-            _ => found.push(node),
-        }
-    }
-    found
-}
-
-/// Whether a predicate holds for every row whatever the data: `true`, `1 = 1`, `id = id`.
-pub(super) fn is_always_true(node: &Node) -> bool {
-    use pg_query::protobuf::{AExprKind, BoolExprType, a_const::Val};
-    match &node.node {
-        Some(NodeEnum::AConst(constant)) => match &constant.val {
-            Some(Val::Boolval(value)) => value.boolval,
-            // A string literal may be read as true.
-            Some(Val::Sval(_)) => true,
-            _ => false,
-        },
-        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_always_true),
-        Some(NodeEnum::BoolExpr(expression)) => match expression.boolop() {
-            BoolExprType::AndExpr => expression.args.iter().all(is_always_true),
-            BoolExprType::OrExpr => {
-                expression.args.iter().any(is_always_true)
-                    || expression.args.iter().any(is_null_test)
-            }
-            _ => false,
-        },
-        Some(NodeEnum::NullTest(_)) => false,
-        Some(NodeEnum::AExpr(comparison)) if comparison.kind() == AExprKind::AexprOp => {
-            let constant = |node: Option<&Node>| node.is_some_and(is_constant);
-            (constant(comparison.lexpr.as_deref()) && constant(comparison.rexpr.as_deref()))
-                || matches!((column_of(comparison.lexpr.as_deref()), column_of(comparison.rexpr.as_deref())),
-                    (Some(left), Some(right)) if left.fields.last() == right.fields.last())
-        }
-        _ => is_constant(node),
-    }
-}
-
-/// `x IS NULL OR ...` and `x IS NOT NULL OR ...` may hold for every row: no limit is claimed.
-fn is_null_test(node: &Node) -> bool {
-    matches!(&node.node, Some(NodeEnum::NullTest(_)))
-}
-
-/// The column that a comparison fixes to constants: `column = constant`, `column IN (constants)`.
-fn fixed_column(comparison: &AExpr) -> Option<&pg_query::protobuf::ColumnRef> {
-    use pg_query::protobuf::AExprKind;
-    let equals = matches!(strings(&comparison.name).ok()?.as_slice(), ["="]);
-    let (left, right) = (comparison.lexpr.as_deref(), comparison.rexpr.as_deref());
-    match comparison.kind() {
-        AExprKind::AexprOp if equals => match (column_of(left), column_of(right)) {
-            (Some(column), None) if right.is_some_and(is_constant) => Some(column),
-            (None, Some(column)) if left.is_some_and(is_constant) => Some(column),
-            _ => None,
-        },
-        AExprKind::AexprIn if equals => {
-            let Some(Some(NodeEnum::List(list))) = right.map(|node| &node.node) else {
-                return None;
-            };
-            if list.items.iter().all(is_constant) {
-                column_of(left)
-            } else {
-                None
-            }
-        }
-        _ => None,
-    }
-}
-
-pub(super) fn column_of(node: Option<&Node>) -> Option<&pg_query::protobuf::ColumnRef> {
-    match &node?.node {
-        Some(NodeEnum::ColumnRef(column)) => Some(column),
-        _ => None,
-    }
-}
-
-/// Literals, parameters and casts of them.
-pub(super) fn is_constant(node: &Node) -> bool {
-    match &node.node {
-        Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)) => true,
-        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_constant),
-        _ => false,
-    }
 }

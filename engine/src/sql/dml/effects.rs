@@ -1,0 +1,184 @@
+//! What a write sets off: triggers, rules, cascading foreign keys, defaults, checks and expressions of indexes. Must never
+//! take one for bounded that analysis does not follow.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    super::{
+        Refusal,
+        book::{Descend, Keep},
+        resolver::Resolver,
+        scope::Scope,
+    },
+    Target,
+};
+use crate::{
+    catalog::{Attribute, Relation},
+    facts::{Column, Operation, Use},
+};
+
+impl Resolver<'_> {
+    /// Triggers, rules and cascading foreign keys of a relation and its descendants.
+    pub(in crate::sql) fn set_off(
+        &mut self,
+        relation: &Arc<Relation>,
+        operation: Operation,
+        descend: Descend,
+    ) {
+        let mut written = vec![relation.clone()];
+        if descend == Descend::All {
+            written.extend(self.catalog.descendants(relation.oid));
+        }
+        for relation in &written {
+            self.triggers(relation, operation);
+            if matches!(
+                operation,
+                Operation::Insert | Operation::Update | Operation::CopyFrom
+            ) {
+                self.write_expressions(relation);
+            }
+        }
+        let mut seen: BTreeSet<(u32, Operation)> = written
+            .iter()
+            .map(|relation| (relation.oid, operation))
+            .collect();
+        let mut open: Vec<(Arc<Relation>, Operation)> = written
+            .into_iter()
+            .map(|relation| (relation, operation))
+            .collect();
+        while let Some((relation, operation)) = open.pop() {
+            for cascade in &relation.cascades {
+                let action = match operation {
+                    Operation::Delete => cascade.on_delete,
+                    Operation::Update => cascade.on_update,
+                    _ => continue,
+                };
+                let caused = match (action, operation) {
+                    ('c', operation) => operation,
+                    ('n' | 'd', _) => Operation::Update,
+                    _ => continue,
+                };
+                let Some(reached) = self.catalog.relation(cascade.oid).cloned() else {
+                    self.book.opaque(
+                        &relation.name,
+                        "a foreign key that cascades to a table that is not known",
+                    );
+                    continue;
+                };
+                if seen.insert((reached.oid, caused)) {
+                    let via = self.via.clone();
+                    self.book.relation(
+                        self.catalog,
+                        &reached,
+                        caused,
+                        via.as_ref(),
+                        (Descend::All, Keep::Always),
+                    );
+                    self.triggers(&reached, caused);
+                    open.push((reached, caused));
+                }
+            }
+        }
+    }
+
+    pub(super) fn triggers(&mut self, relation: &Relation, operation: Operation) {
+        let event = match operation {
+            Operation::Insert | Operation::CopyFrom => 4,
+            Operation::Delete => 8,
+            Operation::Update => 16,
+            Operation::Truncate => 32,
+            _ => 0,
+        };
+        for trigger in relation
+            .triggers
+            .iter()
+            .filter(|trigger| trigger.events & event != 0)
+        {
+            self.book.opaque(
+                &format!("{}.{}", relation.name, trigger.name),
+                "a trigger runs a function that analysis does not follow",
+            );
+        }
+        for rule in &relation.rules {
+            self.book.opaque(
+                &format!("{}.{rule}", relation.name),
+                "a rule rewrites the statement in a way that analysis does not follow",
+            );
+        }
+    }
+
+    /// Checks, expressions and predicates of indexes that writing a row evaluates, where they call functions of users.
+    pub(super) fn write_expressions(&mut self, relation: &Arc<Relation>) {
+        for expression in &relation.write_expressions {
+            let subject = format!("{}: {expression}", relation.name);
+            self.book.opaque(
+                &subject,
+                "a check or an index runs a function that analysis does not follow",
+            );
+        }
+    }
+
+    /// Defaults of columns that the statement leaves out, and expressions of generated ones.
+    pub(super) fn defaults(
+        &mut self,
+        target: &Target,
+        given: &[Arc<Column>],
+    ) -> Result<(), Refusal> {
+        let absent = |attribute: &&Attribute| {
+            attribute.generated
+                || !given
+                    .iter()
+                    .any(|column| column.attribute == attribute.number)
+        };
+        let attributes: Vec<Attribute> = target
+            .relation
+            .attributes
+            .iter()
+            .filter(absent)
+            .cloned()
+            .collect();
+        for attribute in attributes
+            .iter()
+            .filter(|attribute| attribute.default.is_some() && !attribute.generated)
+        {
+            self.default_of(attribute)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn default_of(&mut self, attribute: &Attribute) -> Result<(), Refusal> {
+        let Some(default) = &attribute.default else {
+            return Ok(());
+        };
+        // A sequence's next value is what a serial column's default is for: bounded, not an access of the statement.
+        if default.starts_with("nextval('") && default.ends_with("'::regclass)") {
+            return Ok(());
+        }
+        self.stored_expression(default, &Scope::default())?;
+        Ok(())
+    }
+
+    /// Writing into a foreign key tells whether the value is among the referenced ones: those decide.
+    pub(super) fn referenced(&mut self, entry: usize, column: &Column) {
+        let Some(relation) = self.catalog.relation(column.relation_oid) else {
+            return;
+        };
+        for key in &relation.foreign_keys {
+            let pairs = key.1.iter().zip(&key.2);
+            for (_, to) in pairs.filter(|(from, _)| **from == column.attribute) {
+                let referenced = self.catalog.relation(key.0).and_then(|referenced| {
+                    referenced
+                        .columns
+                        .iter()
+                        .find(|candidate| candidate.attribute == *to)
+                });
+                match referenced {
+                    Some(referenced) => self.book.column_used(entry, referenced, Use::Join),
+                    None => self
+                        .book
+                        .opaque(&relation.name, "a foreign key to a table that is not known"),
+                }
+            }
+        }
+    }
+}
