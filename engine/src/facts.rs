@@ -435,7 +435,7 @@ pub enum SessionEffect {
     None,
     /// The catalog changes: later statements wait, and the catalog is read again.
     Catalog,
-    /// `DEALLOCATE`, `DISCARD`: prepared statements may be gone.
+    /// Prepared statements or cursors come or go: `PREPARE`, `DECLARE`, `CLOSE`, `DEALLOCATE`, `DISCARD`.
     Statements,
 }
 

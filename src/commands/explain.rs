@@ -127,6 +127,7 @@ fn read(catalog: &Catalog, text: &str) -> Result<Vec<Statement>, Refusal> {
         search_path: &search_path,
         parameter_types: &[],
         witness: Witness::Deny,
+        names: &provost_engine::sql::NO_NAMES,
     };
     sql::analyse(text.as_bytes(), &context)
 }

@@ -47,6 +47,7 @@ fn facts(catalog: &Catalog, sql: &str, numbers: Numbers) -> Result<Value, String
         search_path: &path,
         parameter_types: &[],
         witness: Witness::Deny,
+        names: &provost_engine::sql::NO_NAMES,
     };
     let name_of = |oid| {
         let relation = catalog

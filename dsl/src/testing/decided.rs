@@ -98,6 +98,7 @@ impl Bench<'_> {
             search_path: &search_path,
             parameter_types: &[],
             witness: Witness::Deny,
+            names: &provost_engine::sql::NO_NAMES,
         };
         let statements = sql::analyse(text.as_bytes(), &context)?;
         // A function called before in the same text may change the search path; the gateway refuses what follows.

@@ -83,6 +83,7 @@ fn analysed(text: &str) -> Result<Vec<Facts>, String> {
             search_path: &["public".into()],
             parameter_types: &[],
             witness: Witness::Deny,
+            names: &provost_engine::sql::NO_NAMES,
         };
         sql::analyse(text.as_bytes(), &context)
             .map(|statements| statements.into_iter().map(|one| one.facts).collect())

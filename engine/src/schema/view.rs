@@ -133,6 +133,7 @@ fn read(draft: &mut Draft, query: &NodeEnum, aliases: &[Node]) -> Result<Read, P
         search_path: &[],
         parameter_types: &[],
         witness: Witness::Off,
+        names: &crate::sql::NO_NAMES,
     };
     let mut reads = BTreeSet::new();
     let mut columns = match sql::analyse(qualified.text.as_bytes(), &context) {

@@ -13,6 +13,7 @@ use pg_query::{
 use super::{
     predicate::{column_of, is_constant},
     resolver::{Resolver, strings},
+    utility::Arguments,
 };
 use crate::{
     catalog::Relation,
@@ -131,18 +132,37 @@ impl Resolver<'_> {
     fn parameter(&self, sort: Sort, parameter: &ParamRef) -> Option<Constant> {
         let number = u16::try_from(parameter.number).ok()?;
         let index = usize::from(number.checked_sub(1)?);
-        let declared = self
-            .parameters
-            .types
-            .get(index)
-            .copied()
-            .unwrap_or_default();
+        let (types, uses) = match &self.executed {
+            Some(executed) => (executed.types.as_slice(), &executed.uses),
+            None => (self.parameters.types, self.parameters.uses),
+        };
+        let declared = types.get(index).copied().unwrap_or_default();
         let fits = if is_undeclared(declared) {
-            self.parameters.uses.get(&number) == Some(&1)
+            uses.get(&number) == Some(&1)
         } else {
             Sort::of_type(declared) == Some(sort)
         };
-        fits.then_some(Constant::Parameter(number))
+        if !fits {
+            return None;
+        }
+        match self.executed.as_ref().map(|executed| &executed.arguments) {
+            None | Some(Arguments::Awaited) => Some(Constant::Parameter(number)),
+            // What EXECUTE gives is a literal, or has no parameters of its own that would mean anything.
+            Some(Arguments::Given(arguments)) => {
+                let argument = arguments.get(index)?;
+                (!holds_parameter(argument)).then(|| self.constant_of(sort, argument))?
+            }
+            Some(Arguments::Gone) => None,
+        }
+    }
+
+    /// The oid of a type of the same sort, where its texts can be compared.
+    pub(super) fn comparable_type(&self, name: &TypeName) -> Option<u32> {
+        Some(match self.sort_named(name)? {
+            Sort::Integer => 20,
+            Sort::Text => 25,
+            Sort::Uuid => 2950,
+        })
     }
 
     /// The sort of a type that is named without a length, and that no user's type hides.
@@ -156,6 +176,15 @@ impl Resolver<'_> {
             [base] if self.catalog.types_named(base).is_empty() => Sort::named(base),
             _ => None,
         }
+    }
+}
+
+/// Whether a constant is a parameter, cast or not.
+fn holds_parameter(node: &Node) -> bool {
+    match &node.node {
+        Some(NodeEnum::ParamRef(_)) => true,
+        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(holds_parameter),
+        _ => false,
     }
 }
 

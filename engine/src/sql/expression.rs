@@ -51,7 +51,12 @@ impl Resolver<'_> {
             NodeEnum::AConst(_) | NodeEnum::AStar(_) => Ok(Value::default()),
             NodeEnum::ParamRef(parameter) => {
                 self.seen.mark(parameter);
-                Ok(Value::default())
+                let index = usize::try_from(parameter.number)
+                    .ok()
+                    .and_then(|number| number.checked_sub(1));
+                let given = self.executed.as_ref().zip(index);
+                let value = given.and_then(|(executed, index)| executed.values.get(index));
+                Ok(value.cloned().unwrap_or_default())
             }
             NodeEnum::SetToDefault(default) => {
                 self.seen.mark(default.as_ref());

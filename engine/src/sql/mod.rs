@@ -22,6 +22,7 @@ mod query;
 mod refusal;
 mod resolver;
 mod scope;
+mod session_names;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ mod with;
 mod witness;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::Arc,
@@ -41,13 +43,16 @@ use pg_query::{
     protobuf::{LimitOption, Node, RawStmt, SetOperation, Token, a_const::Val},
 };
 
-pub use self::refusal::Refusal;
 pub(crate) use self::{
     authority::{parse, tokens},
     names::column_name,
     resolver::strings,
 };
 use self::{equality::Parameters, resolver::Resolver};
+pub use self::{
+    refusal::Refusal,
+    session_names::{Binding, Hold, NO_NAMES, Named, SessionNames},
+};
 use crate::{
     catalog::Catalog,
     facts::{Access, Facts, Kind, Object, Operation, SessionEffect},
@@ -67,6 +72,8 @@ pub struct Context<'a> {
     pub parameter_types: &'a [u32],
     /// What a disagreement of the witness does.
     pub witness: Witness,
+    /// What the session has given names to: PREPARE and DECLARE, and the protocol's own. [`NO_NAMES`] where there is no session.
+    pub names: &'a SessionNames,
 }
 
 /// What a disagreement between the authority and the witness does.
@@ -90,6 +97,10 @@ pub struct Statement {
     pub span: Range<usize>,
     /// Literal constants and comments in it, as bytes of the text, ascending: what evidence redacts.
     pub literals: Vec<Range<usize>>,
+    /// What it does to the names of its session, once the server has completed it.
+    pub binding: Option<Binding>,
+    /// The facts rest on the session's own names: for no other session, and not for this one later.
+    pub rests_on_names: bool,
 }
 
 /// Reads `text` (the raw bytes of a Query or Parse, without the trailing NUL) and says what it would do.
@@ -206,6 +217,8 @@ fn read(
             .collect()
     };
     let mut statements = Vec::with_capacity(tree.stmts.len().max(1));
+    // What one statement of a text names the next may use.
+    let mut given = Cow::Borrowed(context.names);
     let mut names = Vec::with_capacity(tree.stmts.len().max(1));
     let mut covered = 0;
     for (index, statement) in tree.stmts.iter().enumerate() {
@@ -227,15 +240,24 @@ fn read(
             uses: &uses,
         };
         let words = text.get(start..end).unwrap_or(text);
-        let (facts, named) = facts(statement, words, context, parameters)?;
-        names.push(named);
+        let now = Context {
+            names: given.as_ref(),
+            ..*context
+        };
+        let read = facts(statement, words, &now, parameters)?;
+        if let Some(binding) = &read.binding {
+            given.to_mut().apply(binding);
+        }
+        names.push(read.named);
         // Comments between statements belong to one of them, so that evidence redacts them.
         let literals = literals(&(covered..end));
         covered = end;
         statements.push(Statement {
-            facts,
+            facts: read.facts,
             literals,
             span: start..end,
+            binding: read.binding,
+            rests_on_names: read.rests_on_names,
         });
     }
     if statements.is_empty() {
@@ -258,10 +280,21 @@ fn read(
             facts,
             span: 0..text.len(),
             literals: literals(&(0..text.len())),
+            binding: None,
+            rests_on_names: false,
         });
     }
     schema_change_alone(&statements)?;
     Ok((statements, names))
+}
+
+/// What reading one statement gives.
+struct Read {
+    facts: Facts,
+    /// Names of relations that it writes itself.
+    named: BTreeSet<String>,
+    binding: Option<Binding>,
+    rests_on_names: bool,
 }
 
 fn facts(
@@ -269,12 +302,13 @@ fn facts(
     text: &str,
     context: &Context<'_>,
     parameters: Parameters<'_>,
-) -> Result<(Facts, BTreeSet<String>), Refusal> {
+) -> Result<Read, Refusal> {
     let Some(node) = statement.stmt.as_ref().and_then(|node| node.node.as_ref()) else {
         return Err(Refusal::not_understood("this statement"));
     };
-    let mut resolver = Resolver::new(context, parameters);
+    let mut resolver = Resolver::new(context, parameters, text);
     resolver.top = top_predicate(node).map(std::ptr::from_ref);
+    resolver.limit = literal_limit(node);
     let reading = resolver.statement(node)?;
     if let Some(unseen) = resolver.seen.missing(statement) {
         return Err(Refusal::not_understood(&format!(
@@ -287,6 +321,7 @@ fn facts(
     let through_views = resolver.through_views;
     let named = std::mem::take(&mut resolver.named);
     let lookups = resolver.book.lookups();
+    let (binding, rests_on_names) = (resolver.binding.take(), resolver.rests_on_names);
     let (accesses, writes, opaque) = resolver.book.finish();
     // A LIMIT on what a WITH clause changed bounds what is shown, not what is changed.
     let changes = |access: &Access| {
@@ -296,7 +331,7 @@ fn facts(
             Operation::Insert | Operation::Update | Operation::Delete
         )
     };
-    let limit = literal_limit(node).filter(|_| !accesses.iter().any(changes));
+    let limit = resolver.limit.filter(|_| !accesses.iter().any(changes));
     let facts = Facts {
         kind: reading.kind,
         accesses,
@@ -314,7 +349,12 @@ fn facts(
         fingerprint: fingerprint.into(),
         catalog_version: context.catalog.version(),
     };
-    Ok((facts, named))
+    Ok(Read {
+        facts,
+        named,
+        binding,
+        rests_on_names,
+    })
 }
 
 /// How often each parameter stands in a statement, by number. More than a message can bind count as the last.

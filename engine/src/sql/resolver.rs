@@ -13,7 +13,9 @@ use super::{
     book::{Book, Descend, Keep, Origin, Value},
     equality::Parameters,
     scope::{Base, Field, Item, Scope},
+    session_names::{Binding, SessionNames},
     sweep::Seen,
+    utility::Executed,
 };
 use crate::{
     catalog::{Catalog, Relation, RelationKind},
@@ -48,13 +50,31 @@ pub(super) struct Resolver<'a> {
     pub(super) parameters: Parameters<'a>,
     /// The WHERE of the statement itself: known by its address, it is only compared.
     pub(super) top: Option<*const Node>,
+    /// The literal LIMIT of the statement itself.
+    pub(super) limit: Option<u64>,
+    /// The text of the statement.
+    pub(super) text: &'a str,
+    /// What the session has given names to.
+    pub(super) names: &'a SessionNames,
+    /// What the statement does to them.
+    pub(super) binding: Option<Binding>,
+    /// Some name of the session's was looked up.
+    pub(super) rests_on_names: bool,
+    /// The parameters of the statement behind a name, while it is read.
+    pub(super) executed: Option<Executed>,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(context: &Context<'a>, parameters: Parameters<'a>) -> Self {
+    pub(super) fn new(context: &Context<'a>, parameters: Parameters<'a>, text: &'a str) -> Self {
         Self {
             parameters,
             top: None,
+            limit: None,
+            text,
+            names: context.names,
+            binding: None,
+            rests_on_names: false,
+            executed: None,
             catalog: context.catalog,
             path: effective_path(context.search_path),
             book: Book::default(),
@@ -369,7 +389,7 @@ impl<'a> Resolver<'a> {
 }
 
 /// The schemas that bare names are looked up in: pg_catalog first unless it is named.
-fn effective_path(search_path: &[Arc<str>]) -> Vec<Arc<str>> {
+pub(super) fn effective_path(search_path: &[Arc<str>]) -> Vec<Arc<str>> {
     let mut path = search_path.to_vec();
     if !path.iter().any(|schema| &**schema == "pg_catalog") {
         path.insert(0, "pg_catalog".into());

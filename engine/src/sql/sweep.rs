@@ -114,6 +114,8 @@ visits! {
     CteCycleClause cycle_col_list, ColumnDef colname, XmlExpr xpr, XmlSerialize xmloption, MergeSupportFunc xpr, JsonIsPredicate expr,
     JsonValueExpr raw_expr, JsonObjectConstructor exprs, JsonArrayConstructor exprs, JsonKeyValue key, ExplainStmt query, DefElem defnamespace,
     CopyStmt relation, IntoClause rel, CreateTableAsStmt query, ViewStmt view, TruncateStmt relations, LockStmt relations,
+    PrepareStmt name, ExecuteStmt name, DeclareCursorStmt portalname, FetchStmt direction, ClosePortalStmt portalname,
+    DeallocateStmt name,
 }
 
 #[derive(Clone, Copy)]

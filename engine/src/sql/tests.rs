@@ -26,6 +26,7 @@ fn read_deep(text: &[u8], witness: Witness) -> Result<Vec<Statement>, Refusal> {
                     search_path: &path,
                     parameter_types: &[],
                     witness,
+                    names: &NO_NAMES,
                 },
             )
         };
@@ -194,6 +195,11 @@ fn bypasses_are_seen() {
 }
 
 #[test]
+fn names_stand_for_their_statements() {
+    expect_file!["testdata/names.txt"].assert_eq(&render(include_str!("testdata/names.sql")));
+}
+
+#[test]
 fn equalities_limits_and_lookups_are_exact() {
     expect_file!["testdata/equalities.txt"]
         .assert_eq(&render(include_str!("testdata/equalities.sql")));
@@ -228,6 +234,7 @@ fn check_equal(
         search_path: &path,
         parameter_types,
         witness: Witness::Deny,
+        names: &NO_NAMES,
     };
     let statements = analyse(text.as_bytes(), &context).unwrap();
     let found: Vec<Constant> = statements[0]

@@ -15,7 +15,7 @@ use std::{
 use provost_engine::{
     catalog::Catalog,
     facts::CatalogVersion,
-    sql::{self, Context, Refusal, Statement, Witness},
+    sql::{self, Binding, Context, Refusal, Statement, Witness},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -60,12 +60,38 @@ impl Question {
             search_path: &self.search_path,
             parameter_types: &self.types,
             witness: self.witness,
+            names: &sql::NO_NAMES,
         };
         // The engine is pure: a panic leaves nothing of it behind.
         catch_unwind(AssertUnwindSafe(|| sql::analyse(&self.text, &context)))
             .unwrap_or_else(|_| Err(internal_error()))
+            .and_then(without_new_names)
             .map(Arc::from)
     }
+}
+
+/// Names that SQL gives would have to be kept with those of the protocol: until they are, none is given.
+fn without_new_names(statements: Vec<Statement>) -> Result<Vec<Statement>, Refusal> {
+    let gives = |statement: &Statement| {
+        matches!(
+            statement.binding,
+            Some(Binding::Prepare(..) | Binding::Declare { .. })
+        )
+    };
+    if statements.iter().any(gives) {
+        return Err(Refusal {
+            sqlstate: "0A000",
+            message: "PREPARE and DECLARE as SQL are not yet followed".to_owned(),
+            detail: None,
+            hint: Some(
+                "use the protocol's prepared statements and its row limit: every driver does"
+                    .to_owned(),
+            ),
+            position: None,
+            unknown_name: false,
+        });
+    }
+    Ok(statements)
 }
 
 /// What a panic in analysis becomes.

@@ -330,6 +330,8 @@ impl SessionJudge {
                 .and_then(sql::literal_spans)
                 .unwrap_or_else(|| vec![whole.clone()]),
             span: whole,
+            binding: None,
+            rests_on_names: false,
         }
     }
 

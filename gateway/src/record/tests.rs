@@ -133,6 +133,8 @@ fn statement(text: &str, facts: Facts) -> Statement {
         facts,
         span: 0..text.len(),
         literals: provost_engine::sql::literal_spans(text).unwrap(),
+        binding: None,
+        rests_on_names: false,
     }
 }
 

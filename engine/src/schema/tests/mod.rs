@@ -41,6 +41,7 @@ fn facts(catalog: &Catalog, sql: &str) -> Result<Value, String> {
         search_path: &path,
         parameter_types: &[],
         witness: Witness::Deny,
+        names: &crate::sql::NO_NAMES,
     };
     let name_of = |oid| {
         let relation = catalog

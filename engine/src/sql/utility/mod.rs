@@ -1,13 +1,16 @@
 //! Every statement that is no query: transaction control, settings, COPY, EXPLAIN, schema changes. A statement without an
 //! arm of its own is refused.
 
+mod prepared;
+
 use std::sync::Arc;
 
 use pg_query::{
     NodeEnum,
-    protobuf::{self as pg, DiscardMode, Node, TransactionStmtKind, VariableSetKind, a_const::Val},
+    protobuf::{self as pg, Node, TransactionStmtKind, VariableSetKind, a_const::Val},
 };
 
+pub(super) use self::prepared::{Arguments, Executed};
 use super::{
     Refusal,
     book::Value,
@@ -112,11 +115,7 @@ impl Resolver<'_> {
                 self.seen.mark_all(discard);
                 self.book
                     .plain(Object::Setting("all".into()), Operation::Session);
-                let effect = if discard.target() == DiscardMode::DiscardSequences {
-                    SessionEffect::None
-                } else {
-                    SessionEffect::Statements
-                };
+                let effect = self.discarded(discard.target());
                 Ok(Reading::effect(Kind::Set, effect))
             }
             NodeEnum::ConstraintsSetStmt(constraints) => {
@@ -125,14 +124,8 @@ impl Resolver<'_> {
                     .plain(Object::Setting("constraints".into()), Operation::Session);
                 Ok(Reading::new(Kind::Set))
             }
-            NodeEnum::ClosePortalStmt(close) => {
-                self.seen.mark_all(close);
-                Ok(Reading::new(Kind::Release))
-            }
-            NodeEnum::DeallocateStmt(deallocate) => {
-                self.seen.mark_all(deallocate);
-                Ok(Reading::effect(Kind::Release, SessionEffect::Statements))
-            }
+            NodeEnum::ClosePortalStmt(close) => Ok(self.close(close)),
+            NodeEnum::DeallocateStmt(deallocate) => Ok(self.deallocate(deallocate)),
             NodeEnum::UnlistenStmt(unlisten) => {
                 self.seen.mark_all(unlisten);
                 Ok(Reading::new(Kind::Release))
@@ -161,15 +154,10 @@ impl Resolver<'_> {
                 Ok(Reading::new(Kind::Lock))
             }
             NodeEnum::VacuumStmt(vacuum) => self.vacuum(vacuum),
-            NodeEnum::PrepareStmt(_) | NodeEnum::ExecuteStmt(_) => Err(Refusal::not_understood(
-                "PREPARE and EXECUTE as SQL",
-            )
-            .hint("use the protocol's prepared statements: every driver does, psql with \\bind")),
-            NodeEnum::DeclareCursorStmt(_) | NodeEnum::FetchStmt(_) => {
-                Err(Refusal::not_understood("a cursor declared in SQL").hint(
-                    "read the query's rows directly, or in parts by the protocol's row limit",
-                ))
-            }
+            NodeEnum::PrepareStmt(prepare) => self.prepare(prepare),
+            NodeEnum::ExecuteStmt(execute) => self.execute(execute),
+            NodeEnum::DeclareCursorStmt(declare) => self.declare(declare),
+            NodeEnum::FetchStmt(fetch) => self.fetch(fetch),
             NodeEnum::DoStmt(_) => {
                 Err(Refusal::not_understood("DO")
                     .hint("send the statements of the block one by one"))
