@@ -100,6 +100,17 @@ fn change(draft: &mut Draft, oid: u32, command: &pg::AlterTableCmd) -> Result<()
         (Change::AtEnableTrigAll | Change::AtEnableTrigUser, _) => {
             switch(draft, oid, None, Switch::On)
         }
+        (Change::AtEnableRule | Change::AtEnableAlwaysRule | Change::AtEnableReplicaRule, _) => {
+            switch_rule(draft, oid, name, Switch::On)
+        }
+        (Change::AtDisableRule, _) => switch_rule(draft, oid, name, Switch::Off),
+        (
+            subtype @ (Change::AtEnableRowSecurity
+            | Change::AtDisableRowSecurity
+            | Change::AtForceRowSecurity
+            | Change::AtNoForceRowSecurity),
+            _,
+        ) => row_security(draft, oid, subtype),
         (subtype, _) if changes_nothing(subtype) => Ok(()),
         _ => {
             Err(Problem::not_understood("this ALTER TABLE")
@@ -108,7 +119,7 @@ fn change(draft: &mut Draft, oid: u32, command: &pg::AlterTableCmd) -> Result<()
     }
 }
 
-/// Changes that analysis knows nothing of: owners, storage, statistics, row security, validation.
+/// Changes that analysis knows nothing of: owners, storage, statistics, validation.
 const fn changes_nothing(change: Change) -> bool {
     matches!(
         change,
@@ -129,17 +140,8 @@ const fn changes_nothing(change: Change) -> bool {
             | Change::AtSetRelOptions
             | Change::AtResetRelOptions
             | Change::AtReplicaIdentity
-            | Change::AtEnableRowSecurity
-            | Change::AtDisableRowSecurity
-            | Change::AtForceRowSecurity
-            | Change::AtNoForceRowSecurity
             | Change::AtGenericOptions
             | Change::AtSetIdentity
-            // Rules are named in the catalog whether they are on or off.
-            | Change::AtEnableRule
-            | Change::AtEnableAlwaysRule
-            | Change::AtEnableReplicaRule
-            | Change::AtDisableRule
     )
 }
 
@@ -358,6 +360,27 @@ fn switch(draft: &mut Draft, oid: u32, name: Option<&str>, to: Switch) -> Result
     Ok(())
 }
 
+fn switch_rule(draft: &mut Draft, oid: u32, name: &str, to: Switch) -> Result<(), Problem> {
+    for rule in &mut draft.table_mut(oid)?.rules {
+        if *rule.name == *name {
+            rule.enabled = matches!(to, Switch::On);
+            return Ok(());
+        }
+    }
+    Err(Problem::new(format!("rule `{name}` does not exist")))
+}
+
+fn row_security(draft: &mut Draft, oid: u32, change: Change) -> Result<(), Problem> {
+    let table = draft.table_mut(oid)?;
+    match change {
+        Change::AtEnableRowSecurity => table.row_security = true,
+        Change::AtDisableRowSecurity => table.row_security = false,
+        Change::AtForceRowSecurity => table.row_security_forced = true,
+        _ => table.row_security_forced = false,
+    }
+    Ok(())
+}
+
 /// The relation of this name, which no view would miss under another one.
 fn movable(draft: &Draft, name: &pg::RangeVar) -> Result<u32, Problem> {
     let oid = draft.relation(&name.schemaname, &name.relname)?;
@@ -489,7 +512,7 @@ fn drop_object(draft: &mut Draft, statement: &pg::DropStmt, node: &Node) -> Resu
             draft.touch();
             Ok(())
         }
-        ObjectType::ObjectTrigger | ObjectType::ObjectRule => {
+        ObjectType::ObjectTrigger | ObjectType::ObjectRule | ObjectType::ObjectPolicy => {
             let Some((name, table)) = names.split_last() else {
                 return Err(Problem::not_understood("this DROP"));
             };
@@ -501,7 +524,8 @@ fn drop_object(draft: &mut Draft, statement: &pg::DropStmt, node: &Node) -> Resu
             let oid = draft.relation(schema, table)?;
             let table = draft.table_mut(oid)?;
             table.triggers.retain(|one| *one.name != **name);
-            table.rules.retain(|one| **one != **name);
+            table.rules.retain(|one| *one.name != **name);
+            table.policies.retain(|one| *one.name != **name);
             Ok(())
         }
         ObjectType::ObjectType | ObjectType::ObjectDomain => {
@@ -516,9 +540,12 @@ fn drop_object(draft: &mut Draft, statement: &pg::DropStmt, node: &Node) -> Resu
             draft.schemas.remove(name);
             Ok(())
         }
-        ObjectType::ObjectPolicy
-        | ObjectType::ObjectEventTrigger
-        | ObjectType::ObjectPublication
+        ObjectType::ObjectEventTrigger => {
+            draft.touch();
+            draft.event_triggers.retain(|(one, _)| *one.name != *name);
+            Ok(())
+        }
+        ObjectType::ObjectPublication
         | ObjectType::ObjectStatisticExt
         | ObjectType::ObjectExtension => Ok(()),
         _ if statement.missing_ok => Ok(()),

@@ -11,7 +11,10 @@ use super::{
     server::{FIRST_OID, SERVER},
 };
 use crate::{
-    catalog::{Attribute, Catalog, RelationKind, Trigger, TypeKind, UserType},
+    catalog::{
+        Attribute, Cast, Catalog, EventTrigger, Function, FunctionKind, Operator, RelationKind,
+        RowPolicy, Rule, Trigger, TypeKind, UserType,
+    },
     facts::CatalogVersion,
 };
 
@@ -97,7 +100,12 @@ pub(super) struct Table {
     pub(super) disabled: BTreeSet<Arc<str>>,
     /// Triggers for each row, which partitions have too.
     pub(super) row_triggers: BTreeSet<Arc<str>>,
-    pub(super) rules: Vec<Arc<str>>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) policies: Vec<RowPolicy>,
+    /// `ENABLE ROW LEVEL SECURITY`.
+    pub(super) row_security: bool,
+    /// `FORCE ROW LEVEL SECURITY`.
+    pub(super) row_security_forced: bool,
     pub(super) constraints: Vec<Constraint>,
     /// The attribute number that the next column gets.
     next: i16,
@@ -142,7 +150,14 @@ pub(super) struct Draft {
     pub(super) functions: BTreeMap<(Arc<str>, Arc<str>), Option<u32>>,
     /// Users' operators, with what they give where all of a name give the same.
     pub(super) operators: BTreeMap<(Arc<str>, Arc<str>), Option<u32>>,
-    pub(super) casts: Vec<(u32, u32)>,
+    /// Users' functions, by oid.
+    pub(super) routines: BTreeMap<u32, Function>,
+    /// Functions of the server's own that users' objects call; their oids are made up too.
+    pub(super) called: BTreeMap<u32, Arc<str>>,
+    pub(super) user_operators: Vec<Operator>,
+    pub(super) casts: Vec<Cast>,
+    /// Event triggers, and whether they are enabled.
+    pub(super) event_triggers: Vec<(EventTrigger, bool)>,
     /// Collations that call texts equal that differ in their bytes.
     pub(super) loose_collations: BTreeSet<(Arc<str>, Arc<str>)>,
     /// Domains with such a collation.
@@ -164,7 +179,11 @@ impl Draft {
             types: BTreeMap::new(),
             functions: BTreeMap::new(),
             operators: BTreeMap::new(),
+            routines: BTreeMap::new(),
+            called: BTreeMap::new(),
+            user_operators: Vec::new(),
             casts: Vec::new(),
+            event_triggers: Vec::new(),
             loose_collations: BTreeSet::new(),
             loose_domains: BTreeSet::new(),
             path: vec!["public".into()],
@@ -276,6 +295,9 @@ impl Draft {
                 disabled: BTreeSet::new(),
                 row_triggers: BTreeSet::new(),
                 rules: Vec::new(),
+                policies: Vec::new(),
+                row_security: false,
+                row_security_forced: false,
                 constraints: Vec::new(),
                 next: 1,
             },
@@ -382,10 +404,77 @@ impl Draft {
                     relation,
                     constrained: false,
                     checks: Vec::new(),
+                    support: Vec::new(),
                 },
             );
         }
         own
+    }
+
+    /// A function of users, in place of the one with the same arguments. Its oid is given here.
+    pub(super) fn add_routine(&mut self, function: Function) {
+        let gives = (function.result != UNKNOWN_TYPE).then_some(function.result);
+        let is_aggregate = function.kind == FunctionKind::Aggregate;
+        self.add_function(
+            &function.schema,
+            &function.name,
+            gives.filter(|_| !is_aggregate),
+        );
+        let same = self
+            .routines
+            .values()
+            .find(|one| {
+                (&one.schema, &one.name) == (&function.schema, &function.name)
+                    && one
+                        .inputs()
+                        .map(|input| input.type_oid)
+                        .eq(function.inputs().map(|input| input.type_oid))
+            })
+            .map(|one| one.oid);
+        let oid = same.unwrap_or_else(|| self.oid());
+        self.routines.insert(oid, Function { oid, ..function });
+    }
+
+    /// The user function with this oid.
+    pub(super) fn routine(&self, oid: u32) -> Option<&Function> {
+        self.routines.get(&oid)
+    }
+
+    /// A user function that is about to be changed.
+    pub(super) fn routine_mut(&mut self, oid: u32) -> Option<&mut Function> {
+        self.catalog = None;
+        self.routines.get_mut(&oid)
+    }
+
+    /// An oid for a function of the server's own.
+    pub(super) fn server_function(&mut self, name: &str) -> u32 {
+        let known = self.called.iter().find(|(_, one)| ***one == *name);
+        if let Some((oid, _)) = known {
+            return *oid;
+        }
+        self.catalog = None;
+        let oid = self.oid();
+        self.called.insert(oid, name.into());
+        oid
+    }
+
+    /// Whether a user function is compiled and only computes.
+    pub(super) fn is_trusted(&self, oid: u32) -> bool {
+        self.routines.get(&oid).is_some_and(Function::is_trusted)
+    }
+
+    /// A user operator. Its oid is given here.
+    pub(super) fn add_operator(&mut self, operator: Operator) {
+        self.catalog = None;
+        let gives =
+            (operator.result != 0 && operator.result != UNKNOWN_TYPE).then_some(operator.result);
+        let key = (Arc::clone(&operator.schema), Arc::clone(&operator.name));
+        let known = self.operators.entry(key).or_insert(gives);
+        if *known != gives {
+            *known = None;
+        }
+        let oid = self.oid();
+        self.user_operators.push(Operator { oid, ..operator });
     }
 
     /// A function of users; `gives` is the type of its result.

@@ -10,7 +10,9 @@ use super::{
     server::SERVER,
 };
 use crate::{
-    catalog::{Cascade, Catalog, Content, ForeignKey, Relation, Trigger, TypeKind},
+    catalog::{
+        Cascade, Catalog, Content, ForeignKey, Relation, RowSecurity, Trigger, TypeKind, UserType,
+    },
     facts::CatalogVersion,
 };
 
@@ -19,20 +21,46 @@ impl Draft {
     pub(super) fn assemble(&self, version: CatalogVersion) -> Catalog {
         let mut relations = SERVER.relations.clone();
         relations.extend(self.tables.values().map(|table| self.finished(table)));
-        let operators = self.operators.keys().cloned().collect();
         let content = Content {
             server_version_num: SERVER.version_num,
             database: Arc::clone(&self.database),
             schemas: self.schemas.iter().cloned().collect::<HashSet<_>>(),
+            temp_schema: None,
             relations,
-            functions: self.functions.keys().cloned().collect(),
-            operators,
-            types: self.types.values().cloned().collect(),
-            user_casts: self.casts.len() as u64,
+            functions: self.routines.values().cloned().collect(),
+            called: self.called.clone(),
+            operators: self.user_operators.clone(),
+            types: self
+                .types
+                .values()
+                .map(|found| self.supported(found))
+                .collect(),
             casts: self.casts.clone(),
+            event_triggers: self
+                .event_triggers
+                .iter()
+                .filter(|(_, enabled)| *enabled)
+                .map(|(trigger, _)| trigger.clone())
+                .collect(),
             builtins: SERVER.single.clone(),
         };
         Catalog::assemble(content, version)
+    }
+
+    /// A type with those of its functions that do more than compute.
+    fn supported(&self, found: &UserType) -> UserType {
+        let mut support: Vec<u32> = found
+            .support
+            .iter()
+            .copied()
+            .filter(|oid| !self.is_trusted(*oid))
+            .collect();
+        support.sort_unstable();
+        support.dedup();
+        UserType {
+            support,
+            ..found.clone()
+        }
     }
 
     /// A relation as the catalog has it: what constraints and parents say, spelled out.
@@ -76,6 +104,13 @@ impl Draft {
             definition,
             triggers: self.triggers(table),
             rules: table.rules.clone(),
+            row_security: match (table.row_security, table.row_security_forced) {
+                (false, _) => RowSecurity::Off,
+                (true, false) => RowSecurity::Enabled,
+                (true, true) => RowSecurity::Forced,
+            },
+            policies: table.policies.clone(),
+            indexes: indexes(table),
             cascades: self.cascades(table),
             write_expressions: write_expressions.into_iter().collect(),
             foreign_keys,
@@ -121,7 +156,8 @@ impl Draft {
                     self.is_row_trigger(parent, &trigger.name)
                         && !table.disabled.contains(&trigger.name)
                 });
-                triggers.extend(passed_on);
+                triggers
+                    .extend(passed_on.map(|trigger| translated_trigger(trigger, parent, table)));
             }
         }
         triggers.sort_by(|left, right| left.name.cmp(&right.name));
@@ -169,6 +205,36 @@ impl Draft {
             }
         }
         cascades
+    }
+}
+
+/// The names of a table's indexes.
+fn indexes(table: &Table) -> Vec<Arc<str>> {
+    let is_index = |one: &&Constraint| {
+        matches!(
+            one.speaks,
+            Speaks::Unique { .. } | Speaks::Exclusion | Speaks::Index
+        )
+    };
+    let mut names: Vec<Arc<str>> = table
+        .constraints
+        .iter()
+        .filter(is_index)
+        .map(|one| one.name.as_str().into())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A parent's trigger over the columns of the same names of a child.
+fn translated_trigger(trigger: Trigger, parent: &Table, child: &Table) -> Trigger {
+    let number = |number: &i16| {
+        let column = parent.columns.iter().find(|one| one.number == *number)?;
+        Some(child.column(&column.name)?.number)
+    };
+    Trigger {
+        columns: trigger.columns.iter().filter_map(number).collect(),
+        ..trigger
     }
 }
 

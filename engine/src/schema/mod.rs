@@ -8,7 +8,9 @@
 //! | `draft`, `finish` | what has been read so far; the catalog that it comes to |
 //! | `table`, `constraint`, `alter` | tables with their columns; constraints and indexes; changes, renames, drops |
 //! | `view`, `infer` | views, and the types of their computed columns |
-//! | `types`, `routine` | types, domains; functions, operators, casts, triggers, rules |
+//! | `types`, `function` | types, domains; functions and aggregates |
+//! | `routine` | operators, casts, triggers, rules, policies |
+//! | `setting` | the search path |
 //! | `text` | stored expressions and definitions with their names qualified |
 //!
 //! Oids are made up: they agree with no server's.
@@ -17,10 +19,12 @@ mod alter;
 mod constraint;
 mod draft;
 mod finish;
+mod function;
 mod infer;
 mod problem;
 mod routine;
 mod server;
+mod setting;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -180,18 +184,24 @@ fn statement(draft: &mut Draft, node: &Node) -> Result<(), Problem> {
         NodeEnum::CreateRangeStmt(create) => types::create_range(draft, create),
         NodeEnum::CreateDomainStmt(create) => types::create_domain(draft, create),
         NodeEnum::AlterDomainStmt(alter) => types::alter_domain(draft, alter),
-        NodeEnum::CreateFunctionStmt(create) => routine::create(draft, create),
+        NodeEnum::CreateFunctionStmt(create) => function::create(draft, create),
+        NodeEnum::AlterFunctionStmt(alter) => function::alter(draft, alter),
         NodeEnum::DefineStmt(define) => routine::define(draft, define),
         NodeEnum::CreateCastStmt(create) => routine::cast(draft, create),
         NodeEnum::CreateTrigStmt(create) => routine::trigger(draft, create),
         NodeEnum::RuleStmt(rule) => routine::rule(draft, rule),
+        NodeEnum::CreatePolicyStmt(create) => routine::policy(draft, create),
+        NodeEnum::AlterPolicyStmt(alter) => routine::alter_policy(draft, alter),
+        NodeEnum::CreateEventTrigStmt(create) => routine::event_trigger(draft, create),
+        NodeEnum::AlterEventTrigStmt(alter) => routine::switch_event_trigger(draft, alter),
+        NodeEnum::CreateOpClassStmt(create) => routine::operator_class(draft, create),
         NodeEnum::CreateExtensionStmt(create) => routine::extension(create),
         NodeEnum::AlterTableStmt(alter) => alter::table(draft, alter),
         NodeEnum::RenameStmt(rename) => alter::rename(draft, rename),
         NodeEnum::AlterObjectSchemaStmt(alter) => alter::move_to(draft, alter),
         NodeEnum::DropStmt(drop) => alter::drop_objects(draft, drop),
-        NodeEnum::SelectStmt(select) => routine::select(draft, select),
-        NodeEnum::VariableSetStmt(set) => routine::set(draft, set),
+        NodeEnum::SelectStmt(select) => setting::select(draft, select),
+        NodeEnum::VariableSetStmt(set) => setting::set(draft, set),
         node if changes_nothing(node) => Ok(()),
         NodeEnum::DoStmt(_) => Err(Problem::new(
             "a DO block may do anything, so it can't stand in a schema",
@@ -224,8 +234,6 @@ fn changes_nothing(node: &NodeEnum) -> bool {
             | NodeEnum::ClusterStmt(_)
             | NodeEnum::ReindexStmt(_)
             | NodeEnum::CheckPointStmt(_)
-            | NodeEnum::CreatePolicyStmt(_)
-            | NodeEnum::AlterPolicyStmt(_)
             | NodeEnum::CreateStatsStmt(_)
             | NodeEnum::AlterStatsStmt(_)
             | NodeEnum::CreatePublicationStmt(_)
@@ -250,17 +258,13 @@ fn changes_nothing(node: &NodeEnum) -> bool {
             | NodeEnum::CreatePlangStmt(_)
             | NodeEnum::CreateTransformStmt(_)
             | NodeEnum::CreateConversionStmt(_)
-            | NodeEnum::CreateOpClassStmt(_)
             | NodeEnum::CreateOpFamilyStmt(_)
             | NodeEnum::AlterOpFamilyStmt(_)
             | NodeEnum::AlterOperatorStmt(_)
             | NodeEnum::AlterCollationStmt(_)
             | NodeEnum::AlterTsconfigurationStmt(_)
             | NodeEnum::AlterTsdictionaryStmt(_)
-            | NodeEnum::CreateEventTrigStmt(_)
-            | NodeEnum::AlterEventTrigStmt(_)
-            // A function's name is all that is known of it, an enum's values and a sequence's settings are not.
-            | NodeEnum::AlterFunctionStmt(_)
+            // An enum's values and a sequence's settings are not known.
             | NodeEnum::AlterEnumStmt(_)
             | NodeEnum::AlterSeqStmt(_)
             | NodeEnum::AlterTypeStmt(_)

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use crate::catalog::{Attribute, Relation, RelationKind, TypeKind};
+use crate::catalog::{Attribute, Relation, RelationKind, RowSecurity, TypeKind};
 
 /// The first oid that is not the server's own.
 pub(super) const FIRST_OID: u32 = 16_384;
@@ -181,6 +181,9 @@ fn relation(
         definition: None,
         triggers: Vec::new(),
         rules: Vec::new(),
+        row_security: RowSecurity::Off,
+        policies: Vec::new(),
+        indexes: Vec::new(),
         cascades: Vec::new(),
         write_expressions: Vec::new(),
         foreign_keys: Vec::new(),

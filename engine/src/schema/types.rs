@@ -10,10 +10,24 @@ use pg_query::{
 use super::{
     Problem,
     draft::{Draft, UNKNOWN_TYPE},
+    function,
     server::SERVER,
     text,
 };
-use crate::{catalog::TypeKind, sql::strings};
+use crate::{
+    catalog::{ArgumentMode, TypeKind},
+    sql::strings,
+};
+
+/// What a base type's definition calls.
+const SUPPORT: [&str; 6] = [
+    "input",
+    "output",
+    "receive",
+    "send",
+    "typmod_in",
+    "typmod_out",
+];
 
 /// The oid of the type that a name means.
 pub(super) fn find(draft: &Draft, name: &pg::TypeName) -> Result<u32, Problem> {
@@ -144,7 +158,7 @@ pub(super) fn create_range(
 ) -> Result<(), Problem> {
     let (schema, name) = place(draft, &statement.type_name)?;
     let range = new(draft, &statement.type_name, TypeKind::Range, 0)?;
-    let named = statement.params.iter().find_map(|node| match &node.node {
+    let written = statement.params.iter().find_map(|node| match &node.node {
         Some(NodeEnum::DefElem(option)) if option.defname == "multirange_type_name" => {
             match &option.arg.as_deref()?.node {
                 Some(NodeEnum::TypeName(name)) => {
@@ -155,7 +169,7 @@ pub(super) fn create_range(
         }
         _ => None,
     });
-    let multirange = named.unwrap_or_else(|| {
+    let multirange = written.unwrap_or_else(|| {
         if name.contains("range") {
             name.replacen("range", "multirange", 1)
         } else {
@@ -163,19 +177,59 @@ pub(super) fn create_range(
         }
     });
     let many = draft.add_type(&schema, &multirange, TypeKind::Multirange, 0, 0);
-    draft.add_function(&schema, &name, Some(range));
-    draft.add_function(&schema, &multirange, Some(many));
+    let subtype = function::options(&statement.params).find_map(|(option, value)| match value {
+        Some(NodeEnum::TypeName(name)) if option == "subtype" => result(draft, Some(name)),
+        _ => None,
+    });
+    let bound = or_unknown(subtype);
+    let text = or_unknown(named(draft, Some("pg_catalog"), "text"));
+    let all = or_unknown(array_of(draft, range));
+    for (name, made, inputs, mode) in [
+        (&*name, range, &[bound, bound][..], ArgumentMode::In),
+        (&name, range, &[bound, bound, text], ArgumentMode::In),
+        (&multirange, many, &[], ArgumentMode::In),
+        (&multirange, many, &[range], ArgumentMode::In),
+        (&multirange, many, &[all], ArgumentMode::Variadic),
+    ] {
+        draft.add_routine(function::maker(&schema, name, made, inputs, mode));
+    }
+    for (option, value) in function::options(&statement.params) {
+        if let (true, Some(NodeEnum::TypeName(called))) =
+            (matches!(option, "subtype_diff" | "canonical"), value)
+        {
+            let function = function::by_name(draft, &called.names, None);
+            add_support(draft, range, function);
+        }
+    }
     Ok(())
+}
+
+/// The server calls a function by itself over a type's values.
+pub(super) fn add_support(draft: &mut Draft, type_oid: u32, function: u32) {
+    if draft.routine(function).is_none() {
+        return;
+    }
+    draft.touch();
+    if let Some(found) = draft.types.get_mut(&type_oid) {
+        found.support.push(function);
+    }
 }
 
 /// A base type, or a shell of one: `CREATE TYPE name`, `CREATE TYPE name (INPUT = ...)`.
 pub(super) fn create_base(draft: &mut Draft, statement: &pg::DefineStmt) -> Result<(), Problem> {
     let (schema, name) = place(draft, &statement.defnames)?;
-    match named(draft, Some(&schema), &name) {
+    let oid = match named(draft, Some(&schema), &name) {
         // The shell that came before it.
-        Some(_) => Ok(()),
-        None => new(draft, &statement.defnames, TypeKind::Base, 0).map(drop),
+        Some(oid) => oid,
+        None => new(draft, &statement.defnames, TypeKind::Base, 0)?,
+    };
+    for (option, value) in function::options(&statement.definition) {
+        if let (true, Some(NodeEnum::TypeName(called))) = (SUPPORT.contains(&option), value) {
+            let function = function::by_name(draft, &called.names, None);
+            add_support(draft, oid, function);
+        }
     }
+    Ok(())
 }
 
 /// `CREATE DOMAIN`

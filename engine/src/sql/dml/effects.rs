@@ -101,7 +101,7 @@ impl Resolver<'_> {
         }
         for rule in &relation.rules {
             self.book.opaque(
-                &format!("{}.{rule}", relation.name),
+                &format!("{}.{}", relation.name, rule.name),
                 "a rule rewrites the statement in a way that analysis does not follow",
             );
         }

@@ -1,0 +1,344 @@
+//! Relations and what hangs on them: columns, keys, triggers, rules, policies.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::null_is_empty;
+use crate::facts::Column;
+
+/// A relation's kind: PostgreSQL's `pg_class.relkind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RelationKind {
+    /// An ordinary table.
+    #[serde(rename = "r")]
+    Table,
+    /// A partitioned table.
+    #[serde(rename = "p")]
+    Partitioned,
+    /// A view.
+    #[serde(rename = "v")]
+    View,
+    /// A materialised view.
+    #[serde(rename = "m")]
+    MaterialisedView,
+    /// A foreign table.
+    #[serde(rename = "f")]
+    Foreign,
+    /// A sequence.
+    #[serde(rename = "S")]
+    Sequence,
+    /// A composite type.
+    #[serde(rename = "c")]
+    Composite,
+}
+
+/// A column of a relation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Attribute {
+    /// Attribute number, from 1; dropped ones are left out, the numbers stay.
+    #[serde(rename = "n")]
+    pub number: i16,
+    /// Exact name.
+    #[serde(rename = "a")]
+    pub name: Arc<str>,
+    /// The type's oid.
+    #[serde(rename = "t")]
+    pub type_oid: u32,
+    /// NOT NULL.
+    #[serde(rename = "nn", default)]
+    pub not_null: bool,
+    /// A unique, foreign-key, exclusion, check or domain constraint speaks about it.
+    #[serde(rename = "c", default)]
+    pub constrained: bool,
+    /// The default's expression as the server deparses it, or the generation expression.
+    #[serde(rename = "d", default)]
+    pub default: Option<Arc<str>>,
+    /// `GENERATED ALWAYS AS (...)`.
+    #[serde(rename = "g", default)]
+    pub generated: bool,
+    /// `GENERATED ... AS IDENTITY`.
+    #[serde(rename = "i", default)]
+    pub identity: bool,
+    /// Its collation calls texts equal that differ in their bytes.
+    #[serde(rename = "x", default)]
+    pub nondeterministic: bool,
+}
+
+/// A user trigger that is enabled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// Exact name.
+    #[serde(rename = "n")]
+    pub name: Arc<str>,
+    /// `pg_trigger.tgtype`: 1 for each row, 2 before, 64 instead of; 4 insert, 8 delete, 16 update, 32 truncate.
+    #[serde(rename = "e")]
+    pub events: i16,
+    /// The function that it calls: see [`super::Catalog::called`].
+    #[serde(rename = "f", default)]
+    pub function: u32,
+    /// The columns of `UPDATE OF`; empty: any.
+    #[serde(rename = "c", default, deserialize_with = "null_is_empty")]
+    pub columns: Vec<i16>,
+    /// The transition table of old rows, by the name that the function knows it by.
+    #[serde(rename = "o", default)]
+    pub old_table: Option<Arc<str>>,
+    /// The transition table of new rows.
+    #[serde(rename = "t", default)]
+    pub new_table: Option<Arc<str>>,
+    /// Where it has a `WHEN` condition: the whole CREATE TRIGGER statement, names qualified.
+    #[serde(rename = "d", default)]
+    pub definition: Option<Arc<str>>,
+}
+
+/// When a trigger runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TriggerTiming {
+    /// Before the row or the statement.
+    Before,
+    /// After it.
+    After,
+    /// In its place.
+    InsteadOf,
+}
+
+impl Trigger {
+    /// Whether it runs for each row, not once for the statement.
+    #[must_use]
+    pub const fn is_for_each_row(&self) -> bool {
+        self.events & 1 != 0
+    }
+
+    /// When it runs.
+    #[must_use]
+    pub const fn timing(&self) -> TriggerTiming {
+        match self.events & (2 | 64) {
+            0 => TriggerTiming::After,
+            2 => TriggerTiming::Before,
+            _ => TriggerTiming::InsteadOf,
+        }
+    }
+}
+
+/// What a rule is for: `pg_rewrite.ev_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RuleEvent {
+    /// SELECT; a view's own rule is not listed.
+    #[serde(rename = "1")]
+    Select,
+    /// UPDATE.
+    #[serde(rename = "2")]
+    Update,
+    /// INSERT.
+    #[serde(rename = "3")]
+    Insert,
+    /// DELETE.
+    #[serde(rename = "4")]
+    Delete,
+}
+
+/// A rule other than a view's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Exact name.
+    #[serde(rename = "n")]
+    pub name: Arc<str>,
+    /// What it is for.
+    #[serde(rename = "e")]
+    pub event: RuleEvent,
+    /// `DO INSTEAD`, not `DO ALSO`.
+    #[serde(rename = "i")]
+    pub instead: bool,
+    /// It is not switched off.
+    #[serde(rename = "on")]
+    pub enabled: bool,
+    /// The whole CREATE RULE statement, names qualified.
+    #[serde(rename = "d")]
+    pub definition: Arc<str>,
+}
+
+/// Whether row-level security filters a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RowSecurity {
+    /// No.
+    #[default]
+    #[serde(rename = "o")]
+    Off,
+    /// For everybody but its owner and those who bypass it.
+    #[serde(rename = "e")]
+    Enabled,
+    /// For its owner too.
+    #[serde(rename = "f")]
+    Forced,
+}
+
+/// A row-level security policy: its expressions run with the rights of the statement's user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowPolicy {
+    /// Exact name.
+    #[serde(rename = "n")]
+    pub name: Arc<str>,
+    /// `pg_policy.polcmd`: `r` select, `a` insert, `w` update, `d` delete, `*` all.
+    #[serde(rename = "c")]
+    pub command: char,
+    /// It allows rows; else it takes some away.
+    #[serde(rename = "p")]
+    pub permissive: bool,
+    /// The roles that it is for; empty: everybody.
+    #[serde(rename = "r", default, deserialize_with = "null_is_empty")]
+    pub roles: Vec<Arc<str>>,
+    /// `USING`, deparsed.
+    #[serde(rename = "u", default)]
+    pub using: Option<Arc<str>>,
+    /// `WITH CHECK`, deparsed.
+    #[serde(rename = "k", default)]
+    pub check: Option<Arc<str>>,
+}
+
+/// A foreign key elsewhere that writes when this relation is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cascade {
+    /// The referencing relation.
+    #[serde(rename = "o")]
+    pub oid: u32,
+    /// `pg_constraint.confdeltype`: `c` deletes, `n` and `d` update.
+    #[serde(rename = "d")]
+    pub on_delete: char,
+    /// `pg_constraint.confupdtype`.
+    #[serde(rename = "u")]
+    pub on_update: char,
+}
+
+/// A foreign key: the referenced relation, the referencing attribute numbers, the referenced ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey(pub u32, pub Vec<i16>, pub Vec<i16>);
+
+/// The columns of a relation, one list for each property.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct Packed {
+    #[serde(rename = "n")]
+    numbers: Vec<i16>,
+    #[serde(rename = "a")]
+    names: Vec<Arc<str>>,
+    #[serde(rename = "t")]
+    types: Vec<u32>,
+    /// Attribute numbers, as in the next four.
+    #[serde(rename = "nn", default, deserialize_with = "null_is_empty")]
+    not_null: Vec<i16>,
+    #[serde(rename = "c", default, deserialize_with = "null_is_empty")]
+    constrained: Vec<i16>,
+    #[serde(rename = "g", default, deserialize_with = "null_is_empty")]
+    generated: Vec<i16>,
+    #[serde(rename = "i", default, deserialize_with = "null_is_empty")]
+    identity: Vec<i16>,
+    #[serde(rename = "x", default, deserialize_with = "null_is_empty")]
+    nondeterministic: Vec<i16>,
+    #[serde(rename = "d", default, deserialize_with = "null_is_empty")]
+    defaults: HashMap<i16, Arc<str>>,
+}
+
+impl Packed {
+    pub(super) fn attributes(self) -> Vec<Attribute> {
+        let Self {
+            numbers,
+            names,
+            types,
+            not_null,
+            constrained,
+            generated,
+            identity,
+            nondeterministic,
+            mut defaults,
+        } = self;
+        let columns = numbers.into_iter().zip(names).zip(types);
+        let attribute = |((number, name), type_oid)| Attribute {
+            number,
+            name,
+            type_oid,
+            not_null: not_null.contains(&number),
+            constrained: constrained.contains(&number),
+            default: defaults.remove(&number),
+            generated: generated.contains(&number),
+            identity: identity.contains(&number),
+            nondeterministic: nondeterministic.contains(&number),
+        };
+        columns.map(attribute).collect()
+    }
+}
+
+/// A relation of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relation {
+    /// Its oid.
+    #[serde(rename = "o")]
+    pub oid: u32,
+    /// Exact schema name.
+    #[serde(rename = "s")]
+    pub schema: Arc<str>,
+    /// Exact name.
+    #[serde(rename = "r")]
+    pub name: Arc<str>,
+    /// What sort of relation.
+    #[serde(rename = "k")]
+    pub kind: RelationKind,
+    /// Its columns, by number.
+    #[serde(rename = "a", default)]
+    pub attributes: Vec<Attribute>,
+    /// Unique keys that are immediate, whole and on plain columns: attribute numbers each.
+    #[serde(rename = "u", default, deserialize_with = "null_is_empty")]
+    pub unique_keys: Vec<BTreeSet<i16>>,
+    /// Oids of inheritance or partitioning parents.
+    #[serde(rename = "p", default, deserialize_with = "null_is_empty")]
+    pub parents: Vec<u32>,
+    /// A view's definition, names qualified.
+    #[serde(rename = "v", default)]
+    pub definition: Option<Arc<str>>,
+    /// User triggers that are enabled.
+    #[serde(rename = "tg", default, deserialize_with = "null_is_empty")]
+    pub triggers: Vec<Trigger>,
+    /// Rules other than a view's own.
+    #[serde(rename = "rl", default, deserialize_with = "null_is_empty")]
+    pub rules: Vec<Rule>,
+    /// Whether row-level security filters it.
+    #[serde(rename = "y", default, deserialize_with = "null_is_empty")]
+    pub row_security: RowSecurity,
+    /// Its row-level security policies, whether they are switched on or not.
+    #[serde(rename = "po", default, deserialize_with = "null_is_empty")]
+    pub policies: Vec<RowPolicy>,
+    /// Names of its indexes, which are in its schema.
+    #[serde(rename = "ix", default, deserialize_with = "null_is_empty")]
+    pub indexes: Vec<Arc<str>>,
+    /// Foreign keys that write elsewhere.
+    #[serde(rename = "cs", default, deserialize_with = "null_is_empty")]
+    pub cascades: Vec<Cascade>,
+    /// Expressions that every write evaluates, deparsed, where they call users' functions: checks, expressions and predicates
+    /// of indexes, keys of the partitioned tables that it belongs to (several of one key in one text, with commas).
+    #[serde(rename = "w", default, deserialize_with = "null_is_empty")]
+    pub write_expressions: Vec<Arc<str>>,
+    /// Foreign keys of this relation.
+    #[serde(rename = "f", default, deserialize_with = "null_is_empty")]
+    pub foreign_keys: Vec<ForeignKey>,
+    /// The columns as the query packs them; moved to `attributes`.
+    #[serde(rename = "q", default, skip_serializing)]
+    pub(crate) packed: Option<Packed>,
+    /// The columns as facts name them, in the order of `attributes`.
+    #[serde(skip)]
+    pub columns: Vec<Arc<Column>>,
+}
+
+impl Relation {
+    /// The column with this exact name.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&Arc<Column>> {
+        self.columns.iter().find(|column| &*column.name == name)
+    }
+
+    /// Whether it is the server's own: pg_catalog or information_schema.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        matches!(&*self.schema, "pg_catalog" | "information_schema")
+    }
+}
