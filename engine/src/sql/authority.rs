@@ -42,6 +42,16 @@ pub(crate) fn tokens(text: &str) -> Option<Vec<(Range<usize>, Token)>> {
         .collect()
 }
 
+/// Those of a text's tokens that lie within `span`, bytes of the text.
+pub(super) fn within<'t>(
+    tokens: &'t [(Range<usize>, Token)],
+    span: &Range<usize>,
+) -> &'t [(Range<usize>, Token)] {
+    let first = tokens.partition_point(|(range, _)| range.start < span.start);
+    let after = tokens.partition_point(|(range, _)| range.end <= span.end);
+    tokens.get(first..after).unwrap_or_default()
+}
+
 /// Whether a token is a constant or a comment: what evidence may have to redact.
 pub(super) fn is_literal(token: Token) -> bool {
     matches!(

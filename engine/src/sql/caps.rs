@@ -56,7 +56,7 @@ fn runs(text: &[u8]) -> Result<(), Refusal> {
         if matches!(byte, b'\'' | b'"') && quoted.is_none_or(|quote| quote == byte) {
             quoted = if quoted.is_some() { None } else { Some(byte) };
         }
-        run = if b"+-*/<>=~!@#%^&|`?".contains(&byte) {
+        run = if is_operator(byte) {
             run.saturating_add(1)
         } else {
             0
@@ -90,6 +90,29 @@ fn runs(text: &[u8]) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Whether operators are made of this byte.
+const fn is_operator(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'+' | b'-'
+            | b'*'
+            | b'/'
+            | b'<'
+            | b'>'
+            | b'='
+            | b'~'
+            | b'!'
+            | b'@'
+            | b'#'
+            | b'%'
+            | b'^'
+            | b'&'
+            | b'|'
+            | b'`'
+            | b'?'
+    )
 }
 
 #[cfg(test)]

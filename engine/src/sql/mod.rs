@@ -23,6 +23,7 @@ mod refusal;
 mod resolver;
 mod scope;
 mod session_names;
+mod shape;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -209,12 +210,9 @@ fn read(
         ));
     }
     let literals = |span: &Range<usize>| -> Vec<Range<usize>> {
-        let inside = |range: &Range<usize>| range.start >= span.start && range.end <= span.end;
-        tokens
-            .iter()
-            .filter(|(range, token)| authority::is_literal(*token) && inside(range))
-            .map(|(range, _)| range.clone())
-            .collect()
+        let literal = |(_, token): &&(Range<usize>, Token)| authority::is_literal(*token);
+        let found = authority::within(&tokens, span).iter().filter(literal);
+        found.map(|(range, _)| range.clone()).collect()
     };
     let mut statements = Vec::with_capacity(tree.stmts.len().max(1));
     // What one statement of a text names the next may use.
@@ -234,7 +232,8 @@ fn read(
         } else {
             end
         };
-        let uses = parameters(text, &tokens, &(start..end));
+        let own = authority::within(&tokens, &(start..end));
+        let uses = parameters(text, own);
         let parameters = Parameters {
             types: context.parameter_types,
             uses: &uses,
@@ -244,7 +243,8 @@ fn read(
             names: given.as_ref(),
             ..*context
         };
-        let read = facts(statement, words, &now, parameters)?;
+        let mut read = facts(statement, words, &now, parameters)?;
+        read.facts.fingerprint = shape::fingerprint(text, own).into();
         if let Some(binding) = &read.binding {
             given.to_mut().apply(binding);
         }
@@ -315,9 +315,6 @@ fn facts(
             "{unseen} in this statement"
         )));
     }
-    let fingerprint = pg_query::fingerprint(text, 0, 0)
-        .map(|fingerprint| fingerprint.hex)
-        .unwrap_or_default();
     let through_views = resolver.through_views;
     let named = std::mem::take(&mut resolver.named);
     let lookups = resolver.book.lookups();
@@ -346,7 +343,7 @@ fn facts(
             .last_key_value()
             .map_or(0, |(highest, _)| *highest),
         lookups,
-        fingerprint: fingerprint.into(),
+        fingerprint: "".into(),
         catalog_version: context.catalog.version(),
     };
     Ok(Read {
@@ -358,15 +355,9 @@ fn facts(
 }
 
 /// How often each parameter stands in a statement, by number. More than a message can bind count as the last.
-fn parameters(
-    text: &str,
-    tokens: &[(Range<usize>, Token)],
-    span: &Range<usize>,
-) -> BTreeMap<u16, usize> {
+fn parameters(text: &str, tokens: &[(Range<usize>, Token)]) -> BTreeMap<u16, usize> {
     let mut uses = BTreeMap::new();
-    for (range, _) in tokens.iter().filter(|(range, token)| {
-        *token == Token::Param && range.start >= span.start && range.end <= span.end
-    }) {
+    for (range, _) in tokens.iter().filter(|(_, token)| *token == Token::Param) {
         let digits = text
             .get(range.clone())
             .unwrap_or_default()

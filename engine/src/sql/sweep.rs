@@ -1,8 +1,12 @@
 //! The safety net: every struct of a parse tree that carries meaning must have been visited by the resolver.
 //! A total, generic walk (serde over the protobuf structs) that knows nothing of SQL, so it has no holes of its own.
 
-use std::{collections::HashSet, convert::Infallible};
+use std::{
+    convert::Infallible,
+    hash::{Hash, Hasher},
+};
 
+use rustc_hash::FxHashSet;
 use serde::ser::{self, Serialize};
 
 /// Structs that carry nothing beyond their fields, which the walk enters anyway.
@@ -40,12 +44,28 @@ const GUARDED: &[&str] = &[
 
 /// The nodes that a resolver has seen: struct name and address of the first field.
 #[derive(Debug, Default)]
-pub(super) struct Seen(HashSet<(&'static str, usize)>);
+pub(super) struct Seen(FxHashSet<Place>);
+
+/// A struct of a tree. Two structs may start at one address, one the other's first field: their names differ.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    name: &'static str,
+    address: usize,
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.address.hash(state);
+    }
+}
 
 impl Seen {
     /// Marks a node as understood.
     pub(super) fn mark(&mut self, node: &impl Visit) {
-        self.0.insert((node.name(), node.first_field()));
+        self.0.insert(Place {
+            name: node.name(),
+            address: node.first_field(),
+        });
     }
 
     /// Marks every struct of `tree`: for subtrees whose meaning is bounded by their statement as a whole.
@@ -132,15 +152,16 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn structure(&mut self, name: &'static str, first_field: usize) {
+    fn structure(&mut self, name: &'static str, address: usize) {
+        let place = Place { name, address };
         match self.purpose {
             Purpose::MarkBounded if GUARDED.contains(&name) => {}
             Purpose::Mark | Purpose::MarkBounded => {
-                self.seen.0.insert((name, first_field));
+                self.seen.0.insert(place);
             }
             Purpose::Check if self.missing.is_some() || INERT.contains(&name) => {}
             Purpose::Check => {
-                if !self.seen.0.contains(&(name, first_field)) {
+                if !self.seen.0.contains(&place) {
                     self.missing = Some(name);
                 }
             }

@@ -230,10 +230,9 @@ impl Resolver<'_> {
                 "a name for a statement that is no query",
             ));
         };
-        let span = 0..named.text.len();
         let executed = Executed {
             types,
-            uses: super::super::parameters(&named.text, &tokens, &span),
+            uses: super::super::parameters(&named.text, &tokens),
             arguments,
             values,
         };
