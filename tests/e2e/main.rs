@@ -14,6 +14,7 @@ mod crash;
 mod demo;
 mod denials;
 mod evidence;
+mod functions;
 mod masked_values;
 mod masks;
 mod obligations;

@@ -1,7 +1,7 @@
 //! Function calls and operators: what runs, what it touches, what its value is computed from. Must never call a function
 //! pure that is not known to be.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use pg_query::{
     NodeEnum,
@@ -11,11 +11,11 @@ use pg_query::{
 use super::{
     Refusal,
     book::Value,
-    functions::{self, Effect},
+    functions::{self, Bound, Effect, Overload},
     resolver::{Resolver, strings},
     scope::Scope,
 };
-use crate::facts::{Object, Operation, Use};
+use crate::facts::{Column, ColumnWrite, Object, Operation, Use};
 
 impl Resolver<'_> {
     /// A function call in an expression.
@@ -31,17 +31,13 @@ impl Resolver<'_> {
             self.since(16, "SYSTEM_USER")
                 .map_err(|refusal| refusal.at(call.location))?;
         }
-        let pure = self.function(&names).is_some();
-        if name == "set_config" {
-            self.set_config(&call.args)
-                .map_err(|refusal| refusal.at(call.location))?;
-        }
-        self.call_effects(name, &call.args)
-            .map_err(|refusal| refusal.at(call.location))?;
         let mut value = Value::default();
         for argument in &call.args {
             value.taint(&self.expression(argument, scope)?);
         }
+        let pure = self
+            .function(&names, &call.args, &value)
+            .map_err(|refusal| refusal.at(call.location))?;
         if !(pure && functions::is_total(name, &call.args)) {
             self.book.computed(&value);
         }
@@ -102,8 +98,13 @@ impl Resolver<'_> {
         }
     }
 
-    /// A function that is named. `Some`: pure, and in FROM it gives these columns.
-    pub(super) fn function(&mut self, names: &[&str]) -> Option<&'static [&'static str]> {
+    /// Notes what a call of a function does with these arguments, `value` what they are computed from. True if it is pure.
+    pub(super) fn function(
+        &mut self,
+        names: &[&str],
+        arguments: &[Node],
+        value: &Value,
+    ) -> Result<bool, Refusal> {
         let (schema, name) = match names {
             [name] => (None, *name),
             [.., schema, name] => (Some(*schema), *name),
@@ -121,37 +122,119 @@ impl Resolver<'_> {
             .cloned()
             .or_else(|| schema.map(Arc::from))
             .unwrap_or_else(|| "pg_catalog".into());
-        let effect = if users.is_none() && &*owner == "pg_catalog" {
-            functions::effect(name)
+        let effects: BTreeSet<Effect> = if users.is_some() {
+            BTreeSet::new()
         } else {
-            None
+            self.overloads(&owner, name, Some(arguments.len()))
+                .filter_map(|overload| overload.effect)
+                .collect()
         };
-        let call = Object::Function {
-            schema: owner.clone(),
-            name: name.into(),
-        };
-        match effect {
-            Some(Effect::Pure(columns)) => return Some(columns),
-            Some(Effect::Sequence) => self.book.plain(call, Operation::Call),
-            // The caller notes which setting.
-            Some(Effect::Setting) => return Some(&[]),
-            None => {
-                self.book.plain(call, Operation::Call);
-                self.book.opaque(
-                    &format!("{owner}.{name}"),
-                    "a function that is not known to be pure",
-                );
-            }
+        if effects.is_empty() {
+            let subject = format!("{owner}.{name}");
+            self.called(&owner, name);
+            self.book
+                .opaque(&subject, "a function that is not known to be pure");
         }
-        None
+        for effect in &effects {
+            self.effect(*effect, (&owner, name), arguments, value)?;
+        }
+        Ok(effects.iter().eq([&Effect::Pure]))
+    }
+
+    /// The server's own functions of a schema with this name.
+    pub(super) fn overloads(
+        &self,
+        schema: &str,
+        name: &str,
+        count: Option<usize>,
+    ) -> impl Iterator<Item = &'static Overload> + use<> {
+        let key = match schema {
+            "pg_catalog" => name.to_owned(),
+            _ => format!("{schema}.{name}"),
+        };
+        functions::overloads(&key, count, self.major())
     }
 
     /// A function called as if it were a field: `value.name`.
-    pub(super) fn functional_call(&mut self, name: &str, argument: &Value) {
-        let pure = self.function(&[name]).is_some();
+    pub(super) fn functional_call(&mut self, name: &str, argument: &Value) -> Result<(), Refusal> {
+        let unknown = [Node { node: None }];
+        let pure = self.function(&[name], &unknown, argument)?;
         if !(pure && functions::is_total(name, &[])) {
             self.book.computed(argument);
         }
+        Ok(())
+    }
+
+    /// An access to a function.
+    pub(super) fn called(&mut self, schema: &Arc<str>, name: &str) {
+        let call = Object::Function {
+            schema: schema.clone(),
+            name: name.into(),
+        };
+        self.book.plain(call, Operation::Call);
+    }
+
+    /// Notes one effect of a call.
+    fn effect(
+        &mut self,
+        effect: Effect,
+        (schema, name): (&Arc<str>, &str),
+        arguments: &[Node],
+        value: &Value,
+    ) -> Result<(), Refusal> {
+        let first = arguments.first().and_then(literal);
+        match effect {
+            Effect::Pure => return Ok(()),
+            Effect::ReadsSetting => return self.reads_setting(name, first),
+            Effect::Input if self.reads_plainly(name, arguments) => return Ok(()),
+            Effect::SetsSetting => self.set_config(arguments)?,
+            Effect::Sequences => self.sequence_touched(name, arguments),
+            Effect::Notifies => match first {
+                Some(channel) => self
+                    .book
+                    .plain(Object::Channel(channel.into()), Operation::Listen),
+                None => self
+                    .book
+                    .opaque(name, "notifies a channel whose name is computed"),
+            },
+            _ => {}
+        }
+        self.called(schema, name);
+        match effect.bound() {
+            Bound::Shows => {}
+            Bound::Keeps => self.kept(name, value),
+            Bound::Opaque(reason) => self.book.opaque(&format!("{schema}.{name}"), reason),
+        }
+        Ok(())
+    }
+
+    /// What a call leaves where others may see it is a write, though into no column.
+    fn kept(&mut self, name: &str, value: &Value) {
+        if value.sources.is_empty() {
+            return;
+        }
+        let place = Column {
+            relation_oid: 0,
+            attribute: 0,
+            schema: "pg_catalog".into(),
+            relation: name.into(),
+            name: "argument".into(),
+            type_oid: 25,
+            constrained: false,
+        };
+        self.book.used(value, Use::Output);
+        self.book.writes.push(ColumnWrite {
+            column: Arc::new(place),
+            lineage: value.lineage(),
+        });
+    }
+
+    /// Whether a type that is named by text is one of the server's own, whose input runs nothing.
+    fn reads_plainly(&self, name: &str, arguments: &[Node]) -> bool {
+        matches!(name, "pg_input_is_valid" | "pg_input_error_info")
+            && arguments.get(1).and_then(literal).is_some_and(|named| {
+                functions::is_builtin_type(named) && self.catalog.types_named(named).is_empty()
+            })
     }
 
     /// `set_config` is SET: what SET may not change, it may not either, or later statements would be misread.
@@ -170,38 +253,38 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    /// Effects that depend on arguments: settings and sequences.
-    fn call_effects(&mut self, name: &str, arguments: &[Node]) -> Result<(), Refusal> {
-        match functions::effect(name) {
-            Some(Effect::Setting) => {
-                let Some(setting) = arguments.first().and_then(literal) else {
-                    self.book
-                        .opaque(name, "reads a setting whose name is computed");
-                    return Ok(());
-                };
-                let setting: Arc<str> = setting.to_lowercase().into();
-                if setting.starts_with("provost.") {
-                    return Err(Refusal::new(
-                        "42501",
-                        "settings named provost.* are the gateway's own",
-                    ));
-                }
-                self.book.plain(Object::Setting(setting), Operation::Read);
-            }
-            Some(Effect::Sequence) if !arguments.is_empty() => match arguments
-                .first()
-                .and_then(literal)
-                .map(|name| self.sequence(name))
-            {
-                Some(Some(sequence)) => self.book.plain(sequence, Operation::Update),
-                _ => self.book.opaque(
-                    name,
-                    "touches a sequence whose name is computed or not known",
-                ),
-            },
-            Some(Effect::Pure(_) | Effect::Sequence) | None => {}
+    fn reads_setting(&mut self, name: &str, setting: Option<&str>) -> Result<(), Refusal> {
+        let Some(setting) = setting else {
+            self.book
+                .opaque(name, "reads a setting whose name is computed");
+            return Ok(());
+        };
+        let setting: Arc<str> = setting.to_lowercase().into();
+        if setting.starts_with("provost.") {
+            return Err(Refusal::new(
+                "42501",
+                "settings named provost.* are the gateway's own",
+            ));
         }
+        self.book.plain(Object::Setting(setting), Operation::Read);
         Ok(())
+    }
+
+    fn sequence_touched(&mut self, name: &str, arguments: &[Node]) {
+        let operation = match name {
+            "nextval" | "setval" => Operation::Update,
+            _ => Operation::Read,
+        };
+        let Some(first) = arguments.first() else {
+            return;
+        };
+        match literal(first).map(|name| self.sequence(name)) {
+            Some(Some(sequence)) => self.book.plain(sequence, operation),
+            _ => self.book.opaque(
+                name,
+                "touches a sequence whose name is computed or not known",
+            ),
+        }
     }
 
     fn sequence(&self, text: &str) -> Option<Object> {

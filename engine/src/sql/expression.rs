@@ -261,7 +261,9 @@ impl Resolver<'_> {
 
     /// `item.name` where `name` is no column: the server tries `name(item)`.
     fn functional(&mut self, item: &Item, name: &str) -> Result<Value, Refusal> {
-        if functions::effect(name).is_none() && self.catalog.function_schemas(name).is_empty() {
+        if self.overloads("pg_catalog", name, Some(1)).next().is_none()
+            && self.catalog.function_schemas(name).is_empty()
+        {
             let item = item.name.as_deref().unwrap_or_default();
             return Err(Refusal::unknown(
                 "42703",
@@ -269,7 +271,7 @@ impl Resolver<'_> {
             ));
         }
         let row = item.whole_row();
-        self.functional_call(name, &row);
+        self.functional_call(name, &row)?;
         Ok(row)
     }
 
@@ -366,7 +368,7 @@ impl Resolver<'_> {
                 Some(NodeEnum::String(name)) => {
                     // A field, or a function in functional notation: `('/etc/passwd'::text).pg_read_file`.
                     if self.catalog.is_function(&name.sval) {
-                        self.functional_call(&name.sval, &value);
+                        self.functional_call(&name.sval, &value)?;
                     }
                 }
                 Some(NodeEnum::AIndices(indices)) => {

@@ -256,11 +256,24 @@ impl Resolver<'_> {
                 _ => None,
             };
         }
-        let super::functions::Effect::Pure(columns) = super::functions::effect(name)? else {
-            return Some(Vec::new());
+        let schema = match names.as_slice() {
+            [schema, _] => *schema,
+            _ => "pg_catalog",
         };
+        let mut columns: Option<&[&str]> = None;
+        for overload in self.overloads(schema, name, Some(call.args.len())) {
+            // Rows of a type that the arguments give.
+            let spreads = matches!(overload.result, "record" | "anyelement" | "anycompatible");
+            if spreads && overload.columns.is_empty() {
+                return None;
+            }
+            if columns.is_some_and(|known| known != overload.columns.as_slice()) {
+                return None;
+            }
+            columns = Some(&overload.columns);
+        }
         Some(
-            columns
+            columns?
                 .iter()
                 .map(|name| Field {
                     name: (*name).into(),

@@ -161,9 +161,8 @@ pub fn literal_spans(text: &str) -> Option<Vec<Range<usize>>> {
     )
 }
 
-/// Functions of the server's own that set any setting, or run SQL that a caller gives them.
-const RUNS_SQL: [&str; 9] = [
-    "set_config",
+/// Functions of the server's own that read settings anew, or run SQL that a caller gives them.
+const RUNS_SQL: [&str; 8] = [
     "query_to_xml",
     "query_to_xmlschema",
     "query_to_xml_and_xmlschema",
