@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+pub(super) use super::sources::Origin;
+use super::sources::Sources;
 use crate::{
     catalog::{Catalog, Relation, RelationKind},
     facts::{
@@ -14,19 +16,10 @@ use crate::{
     },
 };
 
-/// One column that a value is computed from, and the access that reads it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Origin {
-    pub(super) column: Arc<Column>,
-    pub(super) how: How,
-    /// The entry to note uses in; `None` for columns that are related by inheritance only.
-    pub(super) entry: Option<usize>,
-}
-
 /// What an expression's value is computed from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Value {
-    pub(super) sources: BTreeSet<Origin>,
+    pub(super) sources: Sources,
     /// What RowDescription must show for it.
     pub(super) described: Option<(u32, i16)>,
 }
@@ -34,39 +27,32 @@ pub(super) struct Value {
 impl Value {
     /// The same columns, each as computed from.
     pub(super) fn derived(self) -> Self {
-        let sources = self.sources.into_iter().map(|origin| match origin.how {
-            How::Direct => Origin {
-                how: How::Derived,
-                ..origin
-            },
-            How::Derived | How::Safe => origin,
+        let sources = self.sources.map(|how| match how {
+            How::Direct | How::Derived => How::Derived,
+            How::Safe => How::Safe,
         });
         Self {
-            sources: sources.collect(),
+            sources,
             described: None,
         }
     }
 
     /// The same columns, each as safely summarised.
     pub(super) fn safe(self) -> Self {
-        let sources = self.sources.into_iter().map(|origin| Origin {
-            how: How::Safe,
-            ..origin
-        });
         Self {
-            sources: sources.collect(),
+            sources: self.sources.map(|_| How::Safe),
             described: None,
         }
     }
 
     /// Adds what another value is computed from, as it is.
     pub(super) fn add(&mut self, other: &Self) {
-        self.sources.extend(other.sources.iter().cloned());
+        self.sources.add(&other.sources);
     }
 
     /// Adds what another value is computed from, as derived.
     pub(super) fn taint(&mut self, other: &Self) {
-        self.sources.extend(other.clone().derived().sources);
+        self.sources.add(&other.clone().derived().sources);
     }
 
     pub(super) fn lineage(&self) -> Lineage {

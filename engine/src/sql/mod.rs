@@ -24,6 +24,7 @@ mod resolver;
 mod scope;
 mod session_names;
 mod shape;
+mod sources;
 mod sweep;
 #[cfg(test)]
 mod tests;

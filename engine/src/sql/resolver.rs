@@ -78,7 +78,7 @@ impl<'a> Resolver<'a> {
             catalog: context.catalog,
             path: effective_path(context.search_path),
             book: Book::default(),
-            seen: Seen::default(),
+            seen: Seen::with_room(text.len()),
             depth: 0,
             work: 0,
             via: None,
@@ -218,7 +218,7 @@ impl<'a> Resolver<'a> {
         relatives.extend(self.catalog.ancestors(relation.oid));
         let field = |column: &Arc<crate::facts::Column>| {
             let mut value = Value {
-                sources: [].into(),
+                sources: super::sources::Sources::default(),
                 described: Some((relation.oid, column.attribute)),
             };
             value.sources.insert(Origin {

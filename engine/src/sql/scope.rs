@@ -96,7 +96,7 @@ impl Item {
             entry: Some(base.entry),
         };
         Some(Value {
-            sources: [origin].into(),
+            sources: super::sources::Sources::one(origin),
             described: Some((relation.oid, attribute)),
         })
     }

@@ -60,6 +60,13 @@ impl Hash for Place {
 }
 
 impl Seen {
+    /// With room for the nodes of a text that is this long: about one in sixteen bytes.
+    pub(super) fn with_room(text_bytes: usize) -> Self {
+        let mut places = FxHashSet::default();
+        places.reserve(text_bytes / 16);
+        Self(places)
+    }
+
     /// Marks a node as understood.
     pub(super) fn mark(&mut self, node: &impl Visit) {
         self.0.insert(Place {
