@@ -52,6 +52,10 @@ impl Sources {
         self.0.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Origin> {
         self.0.iter()
     }
