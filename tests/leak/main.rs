@@ -1,0 +1,192 @@
+//! The canary leak test: masked columns hold values that stand nowhere else; random statements aimed at every class of
+//! bypass go through the real gateway, in every protocol; no canary may be in any byte that a client, a log or the
+//! evidence gets, and two databases that differ in masked values only must give the same bytes.
+//!
+//! `sh tests/leak.sh --queries N --seed S` runs it for long; docs/leak-test.md tells what it found.
+
+// Helpers are tests too: what clippy leaves to tests (clippy.toml) holds for all of this.
+#![cfg(test)]
+
+mod canary;
+mod evidence;
+mod generator;
+mod house;
+mod random;
+mod run;
+mod script;
+mod shrink;
+mod tables;
+mod tally;
+mod wire;
+
+// The end-to-end tests' issuer, messages and small helpers, and the same private PostgreSQL as the demo's.
+#[path = "../../src/demo/postgres/mod.rs"]
+mod postgres;
+#[expect(
+    dead_code,
+    reason = "the house of the end-to-end tests has more than is needed here"
+)]
+#[path = "../e2e/support/mod.rs"]
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    env,
+    time::{Duration, Instant},
+};
+
+use house::{House, Policy};
+use run::{Fault, Runner};
+use shrink::Shrinker;
+use tally::Tally;
+
+/// Without PROVOST_LEAK_QUERIES: what every run of the tests does.
+const QUERIES: u64 = 4_000;
+const SEED: u64 = 1;
+/// One script of so many is the analyst's.
+const ANALYST_SHARE: u64 = 4;
+/// After so many faults the rest is not worth waiting for.
+const FAULTS_MAX: usize = 20;
+/// Less of all statements than this ran, or came back masked: the generator is dull.
+const RAN_PERCENT_MIN: usize = 25;
+const MASKED_PERCENT_MIN: usize = 5;
+/// Scripts that each generator has, without masks, to show something that it must not, and how many have to: the others
+/// write statements that are refused to everybody.
+const OPEN_TRIES: u64 = 12;
+const NOTICED_MIN: usize = 28;
+
+/// What the run is asked for, by the environment (tests/leak.sh writes it).
+struct Wanted {
+    queries: u64,
+    seed: u64,
+    deadline: Option<Instant>,
+    only: Option<String>,
+}
+
+fn wanted() -> Wanted {
+    let number = |name: &str| {
+        env::var(name).ok().map(|text| {
+            text.parse::<u64>()
+                .unwrap_or_else(|error| panic!("{name}: {error}"))
+        })
+    };
+    let minutes = number("PROVOST_LEAK_MINUTES");
+    Wanted {
+        queries: number("PROVOST_LEAK_QUERIES").unwrap_or(if minutes.is_some() {
+            u64::MAX
+        } else {
+            QUERIES
+        }),
+        seed: number("PROVOST_LEAK_SEED").unwrap_or(SEED),
+        deadline: minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes)),
+        only: env::var("PROVOST_LEAK_ONLY").ok(),
+    }
+}
+
+/// A fault with all that is needed to meet it again.
+fn report(
+    seed: u64,
+    number: u64,
+    shrinker: &mut Shrinker<'_>,
+    script: &script::Script,
+    fault: &Fault,
+) -> String {
+    let small = shrinker.shrink(script, fault);
+    let small = small.map_or("it did not happen again by itself".to_owned(), |small| {
+        format!("made small:\n{}", small.told())
+    });
+    let told: String = fault.told().chars().take(3_000).collect();
+    format!(
+        "seed {seed}, script {number}, `{}`: {told}\n  of\n{}  {small}",
+        script.name,
+        script.told()
+    )
+}
+
+#[test]
+fn no_canary_leaves_the_gateway() {
+    let wanted = wanted();
+    let started = Instant::now();
+    let mut house = House::new(Policy::Masked);
+    let (mut tally, mut reports) = (Tally::default(), Vec::new());
+    {
+        let mut runners: [(Runner<'_>, Shrinker<'_>); 2] = [
+            (run::agent(&house), Shrinker::new(&house, run::agent)),
+            (run::analyst(&house), Shrinker::new(&house, run::analyst)),
+        ];
+        let mut number = 0;
+        while (tally.total().statements as u64) < wanted.queries
+            && wanted
+                .deadline
+                .is_none_or(|deadline| Instant::now() < deadline)
+            && reports.len() < FAULTS_MAX
+        {
+            let script = generator::script(wanted.seed, number, wanted.only.as_deref());
+            let (runner, shrinker) = &mut runners[usize::from(number % ANALYST_SHARE == 0)];
+            if let Some(fault) = runner.run(&script, &mut tally) {
+                let told = report(wanted.seed, number, shrinker, &script, &fault);
+                eprintln!("{told}\n");
+                reports.push(told);
+            }
+            number += 1;
+        }
+    }
+    let total = tally.total();
+    eprintln!(
+        "{}{} statements in {:?}",
+        tally.told(),
+        total.statements,
+        started.elapsed()
+    );
+    house.stop_gateway();
+    reports.extend(evidence::faults(&house));
+    assert!(
+        reports.is_empty(),
+        "{} faults:\n{}",
+        reports.len(),
+        reports.join("\n\n")
+    );
+    if wanted.only.is_none() {
+        assert!(
+            total.ran * 100 >= total.statements * RAN_PERCENT_MIN,
+            "hardly anything runs: {total:?}"
+        );
+        assert!(
+            total.masked * 100 >= total.statements * MASKED_PERCENT_MIN,
+            "hardly anything is masked: {total:?}"
+        );
+    }
+}
+
+#[test]
+fn a_policy_without_masks_is_noticed() {
+    let wanted = wanted();
+    let house = House::new(Policy::Open);
+    let (mut agent, mut tally) = (run::fresh_agent(&house), Tally::default());
+    let mut noticed = BTreeSet::new();
+    for generator in generator::GENERATORS {
+        let found = (0..OPEN_TRIES).find_map(|number| {
+            let script = generator::script(wanted.seed, number, Some(generator.name));
+            // What changes the schema is rolled back, but for what `reset` clears away.
+            let script = script::Script {
+                keeps: script.name == "create-as",
+                ..script
+            };
+            match agent.run(&script, &mut tally) {
+                Some(Fault::Leak(..)) => Some((number, "canaries")),
+                Some(Fault::Difference(..)) => Some((number, "differences")),
+                Some(Fault::Lost(_)) | None => None,
+            }
+        });
+        let told = found.map_or("nothing".to_owned(), |(number, what)| {
+            noticed.insert(generator.name);
+            format!("{what}, by script {}", number + 1)
+        });
+        eprintln!("class {:>2} {:<16} {told}", generator.class, generator.name);
+    }
+    eprintln!("{}", tally.told());
+    assert!(
+        noticed.len() >= NOTICED_MIN,
+        "only these were noticed: {noticed:?}"
+    );
+}
