@@ -359,10 +359,16 @@ impl Catalog {
     }
 
     fn reach<'a>(&'a self, oid: u32, next: impl Fn(u32) -> &'a [u32]) -> Vec<Arc<Relation>> {
+        let mut found = Vec::new();
+        if next(oid).is_empty() {
+            return found;
+        }
         let mut seen = HashSet::from([oid]);
         let mut frontier = vec![oid];
-        let mut found = Vec::new();
         for _ in 0..INHERITANCE_DEPTH_MAX {
+            if frontier.is_empty() {
+                break;
+            }
             let reached: Vec<u32> = frontier
                 .iter()
                 .flat_map(|oid| next(*oid).iter().copied())
