@@ -99,7 +99,7 @@ fn costly() -> Vec<(&'static str, String)> {
         let numbers: Vec<String> = (1..=count).map(|number| format!("${number}")).collect();
         numbers.join(", ")
     };
-    let rows = vec![format!("({})", vec!["1"; 4].join(", ")); 20_000].join(", ");
+    let rows = vec![format!("({})", ["1"; 4].join(", ")); 20_000].join(", ");
     let joins = |count: usize| {
         let items: Vec<String> = (0..count).map(|number| format!("wide w{number}")).collect();
         items.join(", ")
