@@ -7,7 +7,7 @@ use std::{
 };
 
 pub(super) use super::sources::Origin;
-use super::sources::Sources;
+use super::{scope::Field, sources::Sources};
 use crate::{
     catalog::{Catalog, Relation, RelationKind},
     facts::{
@@ -17,23 +17,22 @@ use crate::{
 };
 
 /// What an expression's value is computed from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Value {
     pub(super) sources: Sources,
     /// What RowDescription must show for it.
     pub(super) described: Option<(u32, i16)>,
+    /// The fields, where the value is a row whose fields are known one by one.
+    pub(super) row: Option<Arc<Vec<Field>>>,
 }
 
 impl Value {
     /// The same columns, each as computed from.
     pub(super) fn derived(self) -> Self {
-        let sources = self.sources.map(|how| match how {
-            How::Direct | How::Derived => How::Derived,
-            How::Safe => How::Safe,
-        });
         Self {
-            sources,
+            sources: self.sources.map(derived),
             described: None,
+            row: None,
         }
     }
 
@@ -42,17 +41,46 @@ impl Value {
         Self {
             sources: self.sources.map(|_| How::Safe),
             described: None,
+            row: None,
         }
     }
 
-    /// Adds what another value is computed from, as it is.
+    /// Adds what another value is computed from, as it is: the value is either. Rows of as many fields stay rows.
     pub(super) fn add(&mut self, other: &Self) {
         self.sources.add(&other.sources);
+        self.row = match (self.row.take(), &other.row) {
+            (Some(mine), Some(theirs)) if mine.len() == theirs.len() => {
+                let mut fields = mine.as_ref().clone();
+                for (field, other) in fields.iter_mut().zip(theirs.iter()) {
+                    field.value.add(&other.value);
+                    field.value.described = None;
+                }
+                Some(Arc::new(fields))
+            }
+            _ => None,
+        };
     }
 
     /// Adds what another value is computed from, as derived.
     pub(super) fn taint(&mut self, other: &Self) {
-        self.sources.add(&other.clone().derived().sources);
+        self.row = None;
+        self.sources.add(&other.sources.clone().map(derived));
+    }
+
+    /// One field of the row, by its name; `None` where the fields are not known or none or several have it.
+    pub(super) fn field(&self, name: &str) -> Option<Self> {
+        let mut found = self
+            .row
+            .iter()
+            .flat_map(|fields| fields.iter())
+            .filter(|field| *field.name == *name);
+        match (found.next(), found.next()) {
+            (Some(field), None) => Some(Self {
+                described: None,
+                ..field.value.clone()
+            }),
+            _ => None,
+        }
     }
 
     pub(super) fn lineage(&self) -> Lineage {
@@ -63,6 +91,14 @@ impl Value {
         Lineage {
             sources: sources.collect(),
         }
+    }
+}
+
+/// How a value computed from one that depends on a column so depends on it.
+const fn derived(how: How) -> How {
+    match how {
+        How::Direct | How::Derived => How::Derived,
+        How::Safe => How::Safe,
     }
 }
 

@@ -288,10 +288,9 @@ impl Resolver<'_> {
         self.options(&into.options, &Scope::default())?;
         let (schema, relation) = self.create(into.rel.as_ref())?;
         let rows = self.select(select, &Scope::default())?;
-        if rows.open {
-            return Err(Refusal::not_understood(
-                "a copy of columns that are not known",
-            ));
+        if rows.open.is_some() {
+            self.book
+                .opaque("copy", "a source whose columns are not known");
         }
         self.copied(
             &schema,
@@ -329,10 +328,9 @@ impl Resolver<'_> {
             return Err(Refusal::not_understood("this view"));
         };
         let rows = self.select(select, &Scope::default())?;
-        if rows.open {
-            return Err(Refusal::not_understood(
-                "a view over columns that are not known",
-            ));
+        if rows.open.is_some() {
+            self.book
+                .opaque("view", "a source whose columns are not known");
         }
         self.copied(
             &schema,

@@ -1,5 +1,7 @@
 //! Expressions: what a value is computed from. Every kind of node has an arm of its own or is refused.
 
+use std::sync::Arc;
+
 use pg_query::{
     NodeEnum,
     protobuf::{self as pg, AExprKind, Node, SqlValueFunctionOp, SubLinkType},
@@ -9,10 +11,14 @@ use super::{
     Refusal,
     book::Value,
     functions,
+    nodes::{commands, parts, planned, queries, ranges},
     resolver::{Resolver, strings},
-    scope::{Item, Meaning, Scope},
+    scope::{Field, Item, Meaning, Scope},
 };
-use crate::facts::Use;
+use crate::{catalog::TypeKind, facts::Use};
+
+/// Deepest chain of domains over domains.
+const TYPE_DEPTH_MAX: usize = 32;
 
 impl Resolver<'_> {
     /// An expression that may be absent.
@@ -96,10 +102,15 @@ impl Resolver<'_> {
                     self.book
                         .opaque("cast", "a cast might run a user-defined function");
                 }
-                let value = self.optional(cast.arg.as_deref(), scope)?.derived();
+                let mut value = self.optional(cast.arg.as_deref(), scope)?.derived();
                 if !total {
                     self.book.computed(&value);
                 }
+                let composite = cast
+                    .type_name
+                    .as_ref()
+                    .and_then(|name| self.composite_named(name));
+                value.row = composite.and_then(|oid| self.fields_of_type(oid, &value));
                 Ok(value)
             }
             NodeEnum::CollateClause(collate) => {
@@ -165,10 +176,7 @@ impl Resolver<'_> {
                 self.book.computed(&value);
                 Ok(value)
             }
-            NodeEnum::MultiAssignRef(assign) => {
-                self.seen.mark(assign.as_ref());
-                Ok(self.optional(assign.source.as_deref(), scope)?.derived())
-            }
+            NodeEnum::MultiAssignRef(assign) => self.multiple_assignment(assign, scope),
             NodeEnum::MergeSupportFunc(function) => {
                 self.since(17, "MERGE_ACTION()")?;
                 self.seen.mark(function.as_ref());
@@ -177,13 +185,32 @@ impl Resolver<'_> {
             NodeEnum::JsonIsPredicate(predicate) => {
                 self.since(16, "IS JSON")?;
                 self.seen.mark(predicate.as_ref());
-                Ok(self.optional(predicate.expr.as_deref(), scope)?.derived())
+                let value = self.optional(predicate.expr.as_deref(), scope)?.derived();
+                self.book.computed(&value);
+                Ok(value)
             }
-            NodeEnum::CurrentOfExpr(_) => Err(Refusal::not_understood("WHERE CURRENT OF")),
-            other => Err(Refusal::not_understood(&format!(
-                "{} in an expression",
-                variant_name(other)
-            ))),
+            NodeEnum::JsonValueExpr(value) => self.json_value(Some(value), scope),
+            NodeEnum::JsonObjectConstructor(object) => self.json_object(object, scope),
+            NodeEnum::JsonArrayConstructor(array) => self.json_array(array, scope),
+            NodeEnum::JsonArrayQueryConstructor(array) => self.json_array_query(array, scope),
+            NodeEnum::JsonObjectAgg(aggregate) => self.json_object_aggregate(aggregate, scope),
+            NodeEnum::JsonArrayAgg(aggregate) => self.json_array_aggregate(aggregate, scope),
+            NodeEnum::JsonFuncExpr(function) => self.json_function(function, scope),
+            NodeEnum::JsonParseExpr(parse) => self.json_parse(parse, scope),
+            NodeEnum::JsonScalarExpr(scalar) => self.json_scalar(scalar, scope),
+            NodeEnum::JsonSerializeExpr(serialize) => self.json_serialize(serialize, scope),
+            NodeEnum::CurrentOfExpr(current) => {
+                self.seen.mark(current.as_ref());
+                // The row that a cursor of this session stands on: it is found by its place.
+                let target = scope
+                    .items
+                    .first()
+                    .and_then(|item| item.field("ctid").transpose());
+                target.unwrap_or_else(|| Err(Refusal::not_understood("WHERE CURRENT OF here")))
+            }
+            queries!() | commands!() | ranges!() | parts!() | planned!() => {
+                Err(Refusal::not_understood("this construct in an expression"))
+            }
         }
     }
 
@@ -272,7 +299,7 @@ impl Resolver<'_> {
         }
         let row = item.whole_row();
         self.functional_call(name, &row)?;
-        Ok(row)
+        Ok(row.derived())
     }
 
     /// The item that `item.*` is about; `None` for a bare `*`.
@@ -328,12 +355,126 @@ impl Resolver<'_> {
         Ok(value)
     }
 
+    /// One column of `(a, b) = (...)`: what stands at its place.
+    fn multiple_assignment(
+        &mut self,
+        assign: &pg::MultiAssignRef,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Refusal> {
+        self.seen.mark(assign);
+        let place = usize::try_from(assign.colno)
+            .ok()
+            .and_then(|number| number.checked_sub(1));
+        match assign.source.as_deref().map(|node| &node.node) {
+            Some(Some(NodeEnum::RowExpr(row))) => {
+                self.seen.mark(row.as_ref());
+                let parts = self.row(&row.args, scope)?;
+                let part = parts.row.iter().zip(place);
+                let part = part.filter_map(|(fields, place)| fields.get(place)).next();
+                Ok(part.map_or(parts.clone().derived(), |field| field.value.clone()))
+            }
+            Some(Some(NodeEnum::SubLink(link))) => {
+                self.seen.mark(link.as_ref());
+                let Some(Some(NodeEnum::SelectStmt(select))) =
+                    link.subselect.as_deref().map(|node| &node.node)
+                else {
+                    return Err(Refusal::not_understood("this subquery").at(link.location));
+                };
+                let rows = self.select(select, scope)?;
+                let part = place.and_then(|place| rows.fields.get(place));
+                let mut value = match part.filter(|_| rows.open.is_none()) {
+                    Some(field) => field.value.clone().derived(),
+                    None => rows.everything(),
+                };
+                value.taint(&rows.control);
+                Ok(value)
+            }
+            _ => Ok(self.optional(assign.source.as_deref(), scope)?.derived()),
+        }
+    }
+
+    /// `ROW(...)`: its fields are f1, f2 and so on; an item's `*` among them spreads.
     fn row(&mut self, elements: &[Node], scope: &Scope<'_>) -> Result<Value, Refusal> {
         let mut value = Value::default();
+        let mut fields = Vec::with_capacity(elements.len());
         for element in elements {
-            value.taint(&self.expression(element, scope)?);
+            let part = self.expression(element, scope)?;
+            value.taint(&part);
+            let spreads = matches!(&element.node, Some(NodeEnum::ColumnRef(column))
+                if matches!(column.fields.last().map(|node| &node.node), Some(Some(NodeEnum::AStar(_)))));
+            match &part.row {
+                Some(inner) if spreads => {
+                    fields.extend(inner.iter().map(|field| field.value.clone()));
+                }
+                _ => fields.push(part),
+            }
         }
+        let named = |(index, value): (usize, Value)| Field {
+            name: format!("f{}", index.saturating_add(1)).into(),
+            value,
+        };
+        value.row = Some(Arc::new(
+            fields.into_iter().enumerate().map(named).collect(),
+        ));
         Ok(value)
+    }
+
+    /// The fields of a value that is a row: those it was made of, or those of its type.
+    pub(super) fn row_of(&self, value: &Value) -> Option<Arc<Vec<Field>>> {
+        if let Some(row) = &value.row {
+            return Some(row.clone());
+        }
+        let (relation, attribute) = value.described?;
+        let relation = self.catalog.relation(relation)?;
+        let column = relation
+            .columns
+            .iter()
+            .find(|column| column.attribute == attribute)?;
+        self.fields_of_type(column.type_oid, value)
+    }
+
+    /// The fields of a composite type, each computed from the value as a whole.
+    pub(super) fn fields_of_type(&self, type_oid: u32, value: &Value) -> Option<Arc<Vec<Field>>> {
+        let mut user_type = self.catalog.type_by_oid(type_oid)?;
+        // A domain over a composite type.
+        for _ in 0..TYPE_DEPTH_MAX {
+            if user_type.kind != TypeKind::Domain {
+                break;
+            }
+            user_type = self.catalog.type_by_oid(user_type.element)?;
+        }
+        if user_type.kind != TypeKind::Composite {
+            return None;
+        }
+        let relation = self.catalog.relation(user_type.relation)?;
+        let derived = value.clone().derived();
+        let field = |column: &Arc<crate::facts::Column>| Field {
+            name: column.name.clone(),
+            value: derived.clone(),
+        };
+        Some(Arc::new(relation.columns.iter().map(field).collect()))
+    }
+
+    /// The oid of a composite type that is named.
+    pub(super) fn composite_named(&self, name: &pg::TypeName) -> Option<u32> {
+        if !name.array_bounds.is_empty() || name.setof || name.pct_type {
+            return None;
+        }
+        let names = strings(&name.names).ok()?;
+        let (schema, base) = match names.as_slice() {
+            [base] => (None, *base),
+            [.., schema, base] => (Some(*schema), *base),
+            [] => return None,
+        };
+        let types = self.catalog.types_named(base);
+        let found = match schema {
+            Some(schema) => types.iter().find(|found| *found.schema == *schema),
+            None => self
+                .path
+                .iter()
+                .find_map(|schema| types.iter().find(|found| found.schema == *schema)),
+        };
+        found.map(|found| found.oid)
     }
 
     fn indirection(
@@ -362,10 +503,30 @@ impl Resolver<'_> {
                 None => self.functional(item, &field.sval),
             };
         }
-        let mut value = self.expression(argument, scope)?.derived();
-        for step in &indirection.indirection {
+        self.selected(indirection, scope)
+    }
+
+    /// The value that steps of selection lead to, a last `*` left out.
+    pub(super) fn selected(
+        &mut self,
+        indirection: &pg::AIndirection,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Refusal> {
+        self.seen.mark(indirection);
+        let mut value = self.optional(indirection.arg.as_deref(), scope)?;
+        let steps = match indirection.indirection.split_last() {
+            Some((last, steps)) if matches!(last.node, Some(NodeEnum::AStar(_))) => steps,
+            _ => indirection.indirection.as_slice(),
+        };
+        for step in steps {
             match &step.node {
                 Some(NodeEnum::String(name)) => {
+                    value.row = self.row_of(&value);
+                    if let Some(field) = value.field(&name.sval) {
+                        value = field;
+                        continue;
+                    }
+                    value = value.derived();
                     // A field, or a function in functional notation: `('/etc/passwd'::text).pg_read_file`.
                     if self.catalog.is_function(&name.sval) {
                         self.functional_call(&name.sval, &value)?;
@@ -373,17 +534,13 @@ impl Resolver<'_> {
                 }
                 Some(NodeEnum::AIndices(indices)) => {
                     self.seen.mark(indices.as_ref());
+                    value = value.derived();
                     value.taint(&self.optional(indices.lidx.as_deref(), scope)?);
                     value.taint(&self.optional(indices.uidx.as_deref(), scope)?);
                     // An element that is not there is null.
                     self.book.computed(&value);
                 }
-                Some(NodeEnum::AStar(_)) | None => {
-                    return Err(Refusal::not_understood(
-                        "the expansion of a composite value",
-                    ));
-                }
-                Some(other) => return Err(Refusal::not_understood(variant_name(other))),
+                _ => return Err(Refusal::not_understood("this selection")),
             }
         }
         Ok(value)
@@ -433,9 +590,19 @@ impl Resolver<'_> {
         let rows = self.select(select, scope)?;
         value.taint(&rows.control);
         if link.sub_link_type() != SubLinkType::ExistsSublink {
-            for field in &rows.fields {
-                value.taint(&field.value);
+            value.taint(&rows.everything());
+        }
+        // The one row's one column, if that is a row.
+        if let (SubLinkType::ExprSublink, [only], None) =
+            (link.sub_link_type(), rows.fields.as_slice(), &rows.open)
+            && let Some(fields) = self.row_of(&only.value)
+        {
+            let mut fields = fields.as_ref().clone();
+            for field in &mut fields {
+                field.value.described = None;
+                field.value.taint(&rows.control);
             }
+            value.row = Some(Arc::new(fields));
         }
         if matches!(
             link.sub_link_type(),
@@ -482,20 +649,4 @@ fn is_text(name: &pg::TypeName) -> bool {
             strings(&name.names).unwrap_or_default().as_slice(),
             ["text"] | ["pg_catalog", "text" | "varchar" | "bpchar"] | ["varchar"]
         )
-}
-
-/// The grammar's name of a node, for messages.
-pub(super) fn variant_name(node: &NodeEnum) -> &'static str {
-    match node {
-        NodeEnum::JsonObjectConstructor(_)
-        | NodeEnum::JsonArrayConstructor(_)
-        | NodeEnum::JsonArrayQueryConstructor(_) => "a JSON constructor",
-        NodeEnum::JsonObjectAgg(_) | NodeEnum::JsonArrayAgg(_) => "a JSON aggregate",
-        NodeEnum::JsonFuncExpr(_)
-        | NodeEnum::JsonParseExpr(_)
-        | NodeEnum::JsonScalarExpr(_)
-        | NodeEnum::JsonSerializeExpr(_) => "an SQL/JSON function",
-        NodeEnum::JsonTable(_) => "JSON_TABLE",
-        _ => "this construct",
-    }
 }

@@ -11,6 +11,7 @@ use super::{
     Refusal,
     book::{Descend, Keep, Value},
     names::column_name,
+    nodes::{commands, expressions, parts, planned, queries},
     query::rename,
     resolver::{Resolver, strings},
     scope::{Field, Item, Scope},
@@ -56,8 +57,10 @@ impl Resolver<'_> {
                 resolver.sample(sample, outer, left, control)
             }
             Some(NodeEnum::JoinExpr(join)) => resolver.join(join, outer, left, control),
-            Some(NodeEnum::JsonTable(_)) => Err(Refusal::not_understood("JSON_TABLE")),
-            _ => Err(Refusal::not_understood("this item of FROM")),
+            Some(NodeEnum::JsonTable(table)) => Ok(vec![resolver.json_table(table, outer, left)?]),
+            Some(queries!() | commands!() | expressions!() | parts!() | planned!()) | None => {
+                Err(Refusal::not_understood("this item of FROM"))
+            }
         })
     }
 
@@ -76,6 +79,7 @@ impl Resolver<'_> {
                 };
                 Item {
                     fields: fields.clone(),
+                    open: cte.open.clone(),
                     ..Item::new(Some(cte.name.clone()), Vec::new())
                 }
             }
@@ -110,10 +114,9 @@ impl Resolver<'_> {
             return Err(Refusal::not_understood("this subquery"));
         };
         let rows = self.select(select, &scope)?;
+        let open = rows.unknown();
         let mut item = Item::new(None, rows.fields);
-        if rows.open {
-            item.open = Some(item.whole_row());
-        }
+        item.open = open;
         alias(&mut item, subselect.alias.as_ref())?;
         Ok(item)
     }
@@ -166,9 +169,10 @@ impl Resolver<'_> {
                     });
                 }
                 Some(columns) => fields.extend(columns),
-                None => {
-                    open = Some(value);
-                }
+                None => match self.record_fields(call, &scope, &value)? {
+                    Some(columns) => fields.extend(columns),
+                    None => open = Some(value),
+                },
             }
         }
         if function.ordinality {
@@ -281,6 +285,37 @@ impl Resolver<'_> {
                 })
                 .collect(),
         )
+    }
+
+    /// The columns of a function whose rows are like its first argument: `json_populate_record(NULL::address, document)`.
+    fn record_fields(
+        &mut self,
+        call: &Node,
+        scope: &Scope<'_>,
+        value: &Value,
+    ) -> Result<Option<Vec<Field>>, Refusal> {
+        let Some(NodeEnum::FuncCall(call)) = &call.node else {
+            return Ok(None);
+        };
+        let names = strings(&call.funcname)?;
+        let like_first = matches!(
+            names.as_slice(),
+            [name] | ["pg_catalog", name] if matches!(*name, "json_populate_record"
+                | "jsonb_populate_record" | "json_populate_recordset" | "jsonb_populate_recordset")
+        );
+        let users = names
+            .last()
+            .is_some_and(|name| !self.catalog.function_schemas(name).is_empty());
+        let Some(first) = call.args.first().filter(|_| like_first && !users) else {
+            return Ok(None);
+        };
+        let like = self.expression(first, scope)?;
+        let fields = self.row_of(&like);
+        let field = |field: &Field| Field {
+            name: field.name.clone(),
+            value: value.clone(),
+        };
+        Ok(fields.map(|fields| fields.iter().map(field).collect()))
     }
 
     /// A type of the server's own that is no tsvector.
@@ -414,9 +449,14 @@ impl Resolver<'_> {
         let (left_fields, right_fields) = (columns(&before), columns(&after));
         let merged: Vec<&str> = if join.is_natural {
             if before.iter().chain(&after).any(|item| item.open.is_some()) {
-                return Err(Refusal::not_understood(
-                    "a natural join over columns that are not known",
-                ));
+                // Which columns they share is not known: any may decide.
+                self.book
+                    .opaque("join", "a natural join over columns that are not known");
+                for item in before.iter().chain(&after) {
+                    let row = item.whole_row();
+                    self.book.used(&row, Use::Join);
+                    control.taint(&row);
+                }
             }
             left_fields
                 .iter()

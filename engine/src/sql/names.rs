@@ -4,7 +4,8 @@
 use pg_query::{
     NodeEnum,
     protobuf::{
-        AExprKind, MinMaxOp, Node, SelectStmt, SqlValueFunctionOp as Op, SubLinkType, XmlExprOp,
+        AExprKind, JsonExprOp, MinMaxOp, Node, SelectStmt, SqlValueFunctionOp as Op, SubLinkType,
+        XmlExprOp,
     },
 };
 
@@ -79,8 +80,21 @@ fn figure(node: &Node) -> Option<Option<(String, u8)>> {
             _ => Some(None),
         },
         NodeEnum::XmlSerialize(_) => strong("xmlserialize"),
+        NodeEnum::JsonParseExpr(_) => strong("json"),
+        NodeEnum::JsonScalarExpr(_) => strong("json_scalar"),
+        NodeEnum::JsonSerializeExpr(_) => strong("json_serialize"),
         NodeEnum::JsonObjectConstructor(_) => strong("json_object"),
-        NodeEnum::JsonArrayConstructor(_) => strong("json_array"),
+        NodeEnum::JsonArrayConstructor(_) | NodeEnum::JsonArrayQueryConstructor(_) => {
+            strong("json_array")
+        }
+        NodeEnum::JsonObjectAgg(_) => strong("json_objectagg"),
+        NodeEnum::JsonArrayAgg(_) => strong("json_arrayagg"),
+        NodeEnum::JsonFuncExpr(function) => match function.op() {
+            JsonExprOp::JsonExistsOp => strong("json_exists"),
+            JsonExprOp::JsonQueryOp => strong("json_query"),
+            JsonExprOp::JsonValueOp => strong("json_value"),
+            JsonExprOp::JsonTableOp | JsonExprOp::Undefined => Some(None),
+        },
         _ => Some(None),
     }
 }

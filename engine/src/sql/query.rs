@@ -23,8 +23,24 @@ pub(super) struct Rows {
     pub(super) fields: Vec<Field>,
     /// The columns that decide which rows there are.
     pub(super) control: Value,
-    /// Some column's name or number is not known.
-    pub(super) open: bool,
+    /// Some column's name or number is not known: any may be computed from this.
+    pub(super) open: Option<Value>,
+}
+
+impl Rows {
+    /// All that the rows are computed from.
+    pub(super) fn everything(&self) -> Value {
+        let mut value = self.open.clone().unwrap_or_default().derived();
+        for field in &self.fields {
+            value.taint(&field.value);
+        }
+        value
+    }
+
+    /// What any column may be computed from, where not all are known.
+    pub(super) fn unknown(&self) -> Option<Value> {
+        self.open.as_ref().map(|_| self.everything())
+    }
 }
 
 /// Most columns of a result, as the server has it.
@@ -91,7 +107,7 @@ impl Resolver<'_> {
         Ok(Rows {
             fields,
             control,
-            open: false,
+            open: None,
         })
     }
 
@@ -99,12 +115,24 @@ impl Resolver<'_> {
         let (Some(left), Some(right)) = (select.larg.as_deref(), select.rarg.as_deref()) else {
             return Err(Refusal::not_understood("this set operation"));
         };
-        let left = self.select(left, level)?;
-        let right = self.select(right, level)?;
-        if left.open || right.open {
-            return Err(Refusal::not_understood(
-                "a set operation over columns that are not known",
-            ));
+        let mut left = self.select(left, level)?;
+        let mut right = self.select(right, level)?;
+        let mut open = None;
+        if left.open.is_some() || right.open.is_some() {
+            // Which column meets which is not known: each may be computed from all.
+            let mut everything = left.everything();
+            everything.taint(&right.everything());
+            if select.op() != SetOperation::SetopUnion || !select.all {
+                self.book.used(&everything, Use::Group);
+                left.control.taint(&everything);
+            }
+            for field in left.fields.iter_mut().chain(&mut right.fields) {
+                field.value = everything.clone();
+            }
+            let columns = left.fields.len().min(right.fields.len());
+            left.fields.truncate(columns);
+            right.fields.truncate(columns);
+            open = Some(everything);
         }
         if left.fields.len() != right.fields.len() {
             return Err(Refusal::new(
@@ -133,7 +161,10 @@ impl Resolver<'_> {
             fields.push(field);
         }
         let scope = Scope {
-            items: vec![Item::new(None, fields.clone())],
+            items: vec![Item {
+                open: open.clone(),
+                ..Item::new(None, fields.clone())
+            }],
             ..Scope::below(level)
         };
         self.order(select, &fields, &scope)?;
@@ -141,7 +172,7 @@ impl Resolver<'_> {
         Ok(Rows {
             fields,
             control,
-            open: false,
+            open,
         })
     }
 
@@ -228,7 +259,7 @@ impl Resolver<'_> {
                 (name, _) if !name.is_empty() => name.as_str().into(),
                 (_, Some(name)) => name.into(),
                 (_, None) => {
-                    rows.open = true;
+                    rows.open.get_or_insert_default();
                     UNNAMED.into()
                 }
             };
@@ -254,29 +285,18 @@ impl Resolver<'_> {
                 strings(names)?
             }
             Some(NodeEnum::AIndirection(indirection)) if is_star(&indirection.indirection) => {
-                let Some(Some(NodeEnum::ColumnRef(column))) =
-                    indirection.arg.as_deref().map(|node| &node.node)
-                else {
-                    return Err(Refusal::not_understood(
-                        "the expansion of a composite value",
-                    ));
+                let whole = whole_row_name(indirection, scope)?;
+                let Some(name) = whole else {
+                    self.spread(indirection, scope, rows)?;
+                    return Ok(true);
                 };
-                let names = strings(&column.fields)?;
-                let [only] = names.as_slice() else {
-                    return Err(Refusal::not_understood(
-                        "the expansion of a composite value",
-                    ));
-                };
-                if indirection.indirection.len() != 1
-                    || !matches!(scope.bare(only)?, super::scope::Meaning::Row(_))
-                {
-                    return Err(Refusal::not_understood(
-                        "the expansion of a composite value",
-                    ));
-                }
                 self.seen.mark(indirection.as_ref());
-                self.seen.mark(column);
-                names
+                if let Some(Some(NodeEnum::ColumnRef(column))) =
+                    indirection.arg.as_deref().map(|node| &node.node)
+                {
+                    self.seen.mark(column);
+                }
+                vec![name]
             }
             _ => return Ok(false),
         };
@@ -292,13 +312,47 @@ impl Resolver<'_> {
         }
         for item in items {
             self.work(item.fields.len())?;
-            rows.open |= item.open.is_some();
+            if let Some(open) = &item.open {
+                self.output_used(open);
+                rows.open.get_or_insert_default().add(open);
+            }
             for field in item.fields.iter() {
                 self.output_used(&field.value);
                 rows.fields.push(field.clone());
             }
         }
         Ok(true)
+    }
+
+    /// `(value).*`: the fields of a row.
+    fn spread(
+        &mut self,
+        indirection: &pg_query::protobuf::AIndirection,
+        scope: &Scope<'_>,
+        rows: &mut Rows,
+    ) -> Result<(), Refusal> {
+        let value = self.selected(indirection, scope)?;
+        match self.row_of(&value) {
+            Some(fields) => {
+                self.work(fields.len())?;
+                for field in fields.iter() {
+                    self.output_used(&field.value);
+                    rows.fields.push(Field {
+                        name: field.name.clone(),
+                        value: Value {
+                            described: None,
+                            ..field.value.clone()
+                        },
+                    });
+                }
+            }
+            None => {
+                let value = value.derived();
+                self.output_used(&value);
+                rows.open.get_or_insert_default().add(&value);
+            }
+        }
+        Ok(())
     }
 
     fn group(
@@ -457,7 +511,7 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn lock_sources(&mut self, item: &Item) {
+    pub(super) fn lock_sources(&mut self, item: &Item) {
         let value = item.whole_row();
         for origin in value.sources.iter().filter(|origin| origin.entry.is_some()) {
             let column = &origin.column;
@@ -469,6 +523,25 @@ impl Resolver<'_> {
             self.book.plain(object, Operation::Lock);
         }
     }
+}
+
+/// The item whose whole row `(name).*` expands; `None` for any other value.
+fn whole_row_name<'n>(
+    indirection: &'n pg_query::protobuf::AIndirection,
+    scope: &Scope<'_>,
+) -> Result<Option<&'n str>, Refusal> {
+    let (Some(Some(NodeEnum::ColumnRef(column))), [_]) = (
+        indirection.arg.as_deref().map(|node| &node.node),
+        indirection.indirection.as_slice(),
+    ) else {
+        return Ok(None);
+    };
+    let names = strings(&column.fields)?;
+    let [only] = names.as_slice() else {
+        return Ok(None);
+    };
+    let whole = matches!(scope.bare(only)?, super::scope::Meaning::Row(_));
+    Ok(whole.then_some(*only))
 }
 
 /// Where a bare name in GROUP BY and ORDER BY is looked up first.

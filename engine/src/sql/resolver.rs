@@ -200,6 +200,7 @@ impl<'a> Resolver<'a> {
             }
             for (field, inner) in fields.iter_mut().zip(inner) {
                 field.value.add(&inner.value);
+                field.value.row = inner.value.row;
             }
         }
         let mut item = Item::new(Some(relation.name.clone()), fields);
@@ -220,6 +221,7 @@ impl<'a> Resolver<'a> {
             let mut value = Value {
                 sources: super::sources::Sources::default(),
                 described: Some((relation.oid, column.attribute)),
+                row: None,
             };
             value.sources.insert(Origin {
                 column: column.clone(),

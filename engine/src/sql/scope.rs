@@ -98,14 +98,20 @@ impl Item {
         Some(Value {
             sources: super::sources::Sources::one(origin),
             described: Some((relation.oid, attribute)),
+            row: None,
         })
     }
 
-    /// The value of the whole row: computed from every column.
+    /// The value of the whole row: computed from every column, each of which can be taken out again.
     pub(super) fn whole_row(&self) -> Value {
         let mut value = self.open.clone().unwrap_or_default();
         for field in self.fields.iter() {
             value.taint(&field.value);
+        }
+        if self.open.is_none() {
+            value.row = Some(self.fields.clone());
+            // RowDescription shows the relation, and 0 for the column.
+            value.described = self.base.as_ref().map(|base| (base.relation.oid, 0));
         }
         value
     }
@@ -117,6 +123,8 @@ pub(super) struct Cte {
     pub(super) name: Arc<str>,
     /// `None`: its columns are not known yet, so a reference to it is refused.
     pub(super) fields: Option<Arc<Vec<Field>>>,
+    /// What columns that are not known are computed from.
+    pub(super) open: Option<Value>,
 }
 
 /// One level of names.

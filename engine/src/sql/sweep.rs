@@ -142,7 +142,9 @@ visits! {
     JsonValueExpr raw_expr, JsonObjectConstructor exprs, JsonArrayConstructor exprs, JsonKeyValue key, ExplainStmt query, DefElem defnamespace,
     CopyStmt relation, IntoClause rel, CreateTableAsStmt query, ViewStmt view, TruncateStmt relations, LockStmt relations,
     PrepareStmt name, ExecuteStmt name, DeclareCursorStmt portalname, FetchStmt direction, ClosePortalStmt portalname,
-    DeallocateStmt name,
+    DeallocateStmt name, JsonFuncExpr op, JsonArgument val, JsonBehavior btype, JsonTable context_item, JsonTableColumn coltype,
+    JsonParseExpr expr, JsonScalarExpr expr, JsonSerializeExpr expr, JsonArrayQueryConstructor query, JsonAggConstructor output,
+    JsonObjectAgg constructor, JsonArrayAgg constructor, CurrentOfExpr xpr, ReturningOption option, CallStmt funccall, DoStmt args,
 }
 
 #[derive(Clone, Copy)]

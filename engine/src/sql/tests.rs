@@ -195,6 +195,11 @@ fn bypasses_are_seen() {
 }
 
 #[test]
+fn rows_are_followed_by_field() {
+    expect_file!["testdata/rows.txt"].assert_eq(&render(include_str!("testdata/rows.sql")));
+}
+
+#[test]
 fn names_stand_for_their_statements() {
     expect_file!["testdata/names.txt"].assert_eq(&render(include_str!("testdata/names.sql")));
 }

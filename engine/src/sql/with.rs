@@ -16,6 +16,20 @@ use super::{
 };
 use crate::facts::Use;
 
+/// The columns of a common table expression, and what those that are not known are computed from.
+type Known = (Vec<Field>, Option<Value>);
+
+/// How the refusal of a name that is not known yet starts.
+pub(super) const FORWARD: &str = "a forward reference";
+
+fn known(cte: &pg::CommonTableExpr, fields: Vec<Field>, open: Option<Value>) -> Cte {
+    Cte {
+        name: cte.ctename.as_str().into(),
+        fields: Some(Arc::new(fields)),
+        open,
+    }
+}
+
 /// Most common table expressions of one list; more are refused.
 const CTES_MAX: usize = 1000;
 
@@ -41,27 +55,56 @@ impl Resolver<'_> {
             ));
         }
         if with.recursive {
-            // Every name of the list hides outer ones from the start; a reference forward is refused.
-            level.ctes.extend(ctes.iter().map(|cte| Cte {
-                name: cte.ctename.as_str().into(),
-                fields: None,
-            }));
+            self.recursive_list(&ctes, &mut level)?;
+            return Ok(level);
         }
         for cte in ctes {
-            let fields = if with.recursive {
-                self.recursive_cte(cte, &mut level)?
-            } else {
-                self.cte(cte, &level)?
-            };
-            level.ctes.push(Cte {
-                name: cte.ctename.as_str().into(),
-                fields: Some(Arc::new(fields)),
-            });
+            let (fields, open) = self.cte(cte, &level)?;
+            level.ctes.push(known(cte, fields, open));
         }
         Ok(level)
     }
 
-    fn cte(&mut self, cte: &pg::CommonTableExpr, level: &Scope<'_>) -> Result<Vec<Field>, Refusal> {
+    /// Every name of the list hides outer ones from the start, and may be used before its place in the list: the server
+    /// sorts them by what they need. So each is tried until those that it needs are known.
+    fn recursive_list(
+        &mut self,
+        ctes: &[&pg::CommonTableExpr],
+        level: &mut Scope<'_>,
+    ) -> Result<(), Refusal> {
+        level.ctes.extend(ctes.iter().map(|cte| Cte {
+            name: cte.ctename.as_str().into(),
+            fields: None,
+            open: None,
+        }));
+        let mut waiting = ctes.to_vec();
+        while !waiting.is_empty() {
+            let mut later = Vec::new();
+            let mut obstacle = None;
+            for cte in &waiting {
+                let mark = self.book.mark();
+                let (opaque, writes) = (self.book.opaque.clone(), self.book.writes.clone());
+                match self.recursive_cte(cte, level) {
+                    Ok((fields, open)) => level.ctes.push(known(cte, fields, open)),
+                    Err(refusal) if refusal.message.starts_with(FORWARD) => {
+                        self.book.rewind(mark);
+                        (self.book.opaque, self.book.writes) = (opaque, writes);
+                        later.push(*cte);
+                        obstacle = Some(refusal);
+                    }
+                    Err(refusal) => return Err(refusal),
+                }
+            }
+            if let Some(refusal) = obstacle.filter(|_| later.len() == waiting.len()) {
+                // They need each other, which the server refuses.
+                return Err(refusal);
+            }
+            waiting = later;
+        }
+        Ok(())
+    }
+
+    fn cte(&mut self, cte: &pg::CommonTableExpr, level: &Scope<'_>) -> Result<Known, Refusal> {
         self.seen.mark(cte);
         let mut cycles = Vec::new();
         if let Some(search) = &cte.search_clause {
@@ -84,13 +127,19 @@ impl Resolver<'_> {
             NodeEnum::MergeStmt(merge) => self.merge(merge, level)?,
             _ => return Err(Refusal::not_understood("this statement in WITH").at(cte.location)),
         };
-        if rows.open {
-            return Err(Refusal::not_understood(
-                "a common table expression whose columns are not known",
-            )
-            .at(cte.location));
-        }
-        let mut fields = rename(rows.fields, &strings(&cte.aliascolnames)?)?;
+        let open = rows.unknown();
+        let names = strings(&cte.aliascolnames)?;
+        let mut fields = match &open {
+            // Where columns start and end is not known: each name is computed from all of it.
+            Some(everything) if !names.is_empty() => names
+                .iter()
+                .map(|name| Field {
+                    name: (*name).into(),
+                    value: everything.clone(),
+                })
+                .collect(),
+            _ => rename(rows.fields, &names)?,
+        };
         // Rows whose values came before end the recursion.
         for field in fields.iter().filter(|field| cycles.contains(&&*field.name)) {
             self.book.used(&field.value, Use::Filter);
@@ -112,7 +161,7 @@ impl Resolver<'_> {
             fields.extend(extra(&cycle.cycle_mark_column));
             fields.extend(extra(&cycle.cycle_path_column));
         }
-        Ok(fields)
+        Ok((fields, open))
     }
 
     /// A fixed point: what flows round the recursion is tried until nothing more flows.
@@ -120,7 +169,7 @@ impl Resolver<'_> {
         &mut self,
         cte: &pg::CommonTableExpr,
         level: &mut Scope<'_>,
-    ) -> Result<Vec<Field>, Refusal> {
+    ) -> Result<Known, Refusal> {
         let Some(Some(NodeEnum::SelectStmt(select))) =
             cte.ctequery.as_deref().map(|node| &node.node)
         else {
@@ -135,12 +184,18 @@ impl Resolver<'_> {
         };
         let mark = self.book.mark();
         let (opaque, writes) = (self.book.opaque.clone(), self.book.writes.clone());
-        let Ok(start) = self
+        let start = self
             .with(select.with_clause.as_ref(), level)
-            .and_then(|inner| self.select(left, &inner))
-        else {
+            .and_then(|inner| self.select(left, &inner));
+        let start = match start {
+            Ok(start) if start.open.is_none() => start,
             // The left arm may refer to the name itself only where the server refuses it.
-            return self.cte(cte, level);
+            _ => {
+                self.book.rewind(mark);
+                self.book.opaque.clone_from(&opaque);
+                self.book.writes.clone_from(&writes);
+                return self.cte(cte, level);
+            }
         };
         let mut fields = rename(start.fields, &strings(&cte.aliascolnames)?)?;
         // Each try adds a source to some column or ends; the sources are those of the book.
@@ -150,15 +205,21 @@ impl Resolver<'_> {
             self.book.opaque.clone_from(&opaque);
             self.book.writes.clone_from(&writes);
             for field in &mut fields {
+                // The fields of a row are not followed round.
                 field.value.described = None;
+                field.value.row = None;
             }
             let own = Cte {
                 name: cte.ctename.as_str().into(),
                 fields: Some(Arc::new(fields.clone())),
+                open: None,
             };
             let mut inner = Scope::below(level);
             inner.ctes.push(own);
-            let result = self.cte(cte, &inner)?;
+            let (result, open) = self.cte(cte, &inner)?;
+            if open.is_some() {
+                return Ok((result, open));
+            }
             let before: Vec<_> = fields
                 .iter()
                 .map(|field| field.value.sources.len())
@@ -173,7 +234,7 @@ impl Resolver<'_> {
             {
                 let mut fields = fields;
                 fields.extend(result.into_iter().skip(tries.saturating_sub(2)));
-                return Ok(fields);
+                return Ok((fields, None));
             }
         }
         Err(Refusal::not_understood("this recursion").at(cte.location))

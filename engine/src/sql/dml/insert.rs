@@ -43,11 +43,15 @@ impl Resolver<'_> {
             let Some(NodeEnum::SelectStmt(select)) = &source.node else {
                 return Err(Refusal::not_understood("this INSERT"));
             };
-            let rows = self.select(select, &level)?;
-            if rows.open {
-                return Err(Refusal::not_understood(
-                    "INSERT from columns that are not known",
-                ));
+            let mut rows = self.select(select, &level)?;
+            if let Some(everything) = rows.unknown() {
+                self.book
+                    .opaque("insert", "a source whose columns are not known");
+                let every = |column: &std::sync::Arc<crate::facts::Column>| Field {
+                    name: column.name.clone(),
+                    value: everything.clone(),
+                };
+                rows.fields = columns.iter().map(every).collect();
             }
             if rows.fields.len() > columns.len() {
                 return Err(Refusal::new(

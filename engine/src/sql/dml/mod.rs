@@ -252,10 +252,7 @@ impl Resolver<'_> {
         level: &Scope<'_>,
     ) -> Result<Rows, Refusal> {
         let Some(clause) = clause else {
-            return Ok(Rows {
-                open: false,
-                ..Rows::default()
-            });
+            return Ok(Rows::default());
         };
         self.seen.mark(clause);
         if !clause.options.is_empty() {

@@ -70,7 +70,7 @@ impl Resolver<'_> {
             }
             NodeEnum::SelectStmt(select) => {
                 let found = self.select(select, &top)?;
-                if found.open {
+                if found.open.is_some() {
                     self.book.opaque("result", "the result's columns depend on a function or row that analysis does not describe");
                 }
                 Ok(rows(Kind::Select, found, true))
@@ -195,13 +195,15 @@ impl Resolver<'_> {
             Some(Some(NodeEnum::InsertStmt(insert))) => self.insert(insert, &Scope::default())?,
             Some(Some(NodeEnum::UpdateStmt(update))) => self.update(update, &Scope::default())?,
             Some(Some(NodeEnum::DeleteStmt(delete))) => self.delete(delete, &Scope::default())?,
+            Some(Some(NodeEnum::MergeStmt(merge))) => self.merge(merge, &Scope::default())?,
             Some(_) => return Err(Refusal::not_understood("COPY of this statement")),
             None => self.copy_table(copy)?,
         };
-        if rows.open {
-            return Err(Refusal::not_understood(
-                "COPY of columns that are not known",
-            ));
+        if rows.open.is_some() {
+            self.book.opaque(
+                "copy",
+                "the result's columns depend on a function or row that analysis does not describe",
+            );
         }
         Ok(Reading {
             kind: Kind::CopyTo,
@@ -451,7 +453,7 @@ fn setting_text(node: &Node) -> Option<String> {
 
 /// The result's columns as facts; `None` when they are not all known.
 pub(super) fn outputs(rows: Rows) -> Option<Vec<OutputColumn>> {
-    if rows.open {
+    if rows.open.is_some() {
         return None;
     }
     let output = |field: super::scope::Field| OutputColumn {
