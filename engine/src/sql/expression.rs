@@ -9,7 +9,7 @@ use pg_query::{
 
 use super::{
     Refusal,
-    book::Value,
+    book::{Keep, Value},
     functions,
     nodes::{commands, parts, planned, queries, ranges},
     resolver::{Resolver, strings},
@@ -587,7 +587,10 @@ impl Resolver<'_> {
         else {
             return Err(Refusal::not_understood("this subquery").at(link.location));
         };
-        let rows = self.select(select, scope)?;
+        let keep = std::mem::replace(&mut self.keep, Keep::Always);
+        let rows = self.select(select, scope);
+        self.keep = keep;
+        let rows = rows?;
         value.taint(&rows.control);
         if link.sub_link_type() != SubLinkType::ExistsSublink {
             value.taint(&rows.everything());

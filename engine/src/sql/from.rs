@@ -9,7 +9,7 @@ use pg_query::{
 
 use super::{
     Refusal,
-    book::{Descend, Keep, Value},
+    book::{Descend, Value},
     names::column_name,
     nodes::{commands, expressions, parts, planned, queries},
     query::rename,
@@ -90,7 +90,8 @@ impl Resolver<'_> {
                 } else {
                     Descend::Only
                 };
-                self.relation_item(&relation, descend, Keep::Always)?
+                let keep = self.keep;
+                self.relation_item(&relation, descend, keep)?
             }
         };
         alias(&mut item, name.alias.as_ref())?;

@@ -15,7 +15,10 @@ use super::{
     resolver::{Resolver, strings},
     scope::{Field, Item, Scope},
 };
-use crate::facts::{Object, Operation, Use};
+use crate::{
+    catalog::RelationKind,
+    facts::{Object, Operation, Use},
+};
 
 /// What a query gives.
 #[derive(Debug, Clone, Default)]
@@ -501,6 +504,9 @@ impl Resolver<'_> {
                                 oid: relation.oid,
                             };
                             self.book.plain(object, Operation::Lock);
+                            if relation.kind == RelationKind::View {
+                                self.lock_sources(item);
+                            }
                         }
                         // A subquery's relations are locked too.
                         None => self.lock_sources(item),

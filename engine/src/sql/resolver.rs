@@ -60,6 +60,8 @@ pub(super) struct Resolver<'a> {
     pub(super) binding: Option<Binding>,
     /// Some name of the session's was looked up.
     pub(super) rests_on_names: bool,
+    /// Whether relations that FROM names are accesses though nothing of them is used: not so below a view that is written.
+    pub(super) keep: Keep,
     /// The parameters of the statement behind a name, while it is read.
     pub(super) executed: Option<Executed>,
 }
@@ -75,6 +77,7 @@ impl<'a> Resolver<'a> {
             binding: None,
             rests_on_names: false,
             executed: None,
+            keep: Keep::Always,
             catalog: context.catalog,
             path: effective_path(context.search_path),
             book: Book::default(),

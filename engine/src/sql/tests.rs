@@ -200,6 +200,11 @@ fn rows_are_followed_by_field() {
 }
 
 #[test]
+fn views_are_written_through() {
+    expect_file!["testdata/views.txt"].assert_eq(&render(include_str!("testdata/views.sql")));
+}
+
+#[test]
 fn names_stand_for_their_statements() {
     expect_file!["testdata/names.txt"].assert_eq(&render(include_str!("testdata/names.sql")));
 }

@@ -124,19 +124,54 @@ impl Resolver<'_> {
         target: &Target,
         given: &[Arc<Column>],
     ) -> Result<(), Refusal> {
+        self.defaults_of(&target.relation, given)?;
+        for below in &target.below {
+            let given: Vec<Arc<Column>> = below
+                .columns
+                .iter()
+                .filter(|(name, _)| given.iter().any(|column| column.name == *name))
+                .map(|(_, column)| column.clone())
+                .collect();
+            self.defaults_of(&below.relation, &given)?;
+        }
+        Ok(())
+    }
+
+    /// The default that an assignment asks for by name.
+    pub(super) fn default_asked(
+        &mut self,
+        target: &Target,
+        column: &Arc<Column>,
+    ) -> Result<(), Refusal> {
+        let below = target.below.iter().filter_map(|below| {
+            let found = below.columns.iter().find(|(name, _)| *name == column.name);
+            found.map(|(_, column)| (below.relation.clone(), column.attribute))
+        });
+        let asked: Vec<(Arc<Relation>, i16)> = [(target.relation.clone(), column.attribute)]
+            .into_iter()
+            .chain(below)
+            .collect();
+        for (relation, number) in asked {
+            let attribute = relation
+                .attributes
+                .iter()
+                .find(|attribute| attribute.number == number && !attribute.generated);
+            if let Some(attribute) = attribute {
+                self.default_of(attribute)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn defaults_of(&mut self, relation: &Relation, given: &[Arc<Column>]) -> Result<(), Refusal> {
         let absent = |attribute: &&Attribute| {
             attribute.generated
                 || !given
                     .iter()
                     .any(|column| column.attribute == attribute.number)
         };
-        let attributes: Vec<Attribute> = target
-            .relation
-            .attributes
-            .iter()
-            .filter(absent)
-            .cloned()
-            .collect();
+        let attributes: Vec<Attribute> =
+            relation.attributes.iter().filter(absent).cloned().collect();
         for attribute in attributes
             .iter()
             .filter(|attribute| attribute.default.is_some() && !attribute.generated)

@@ -1,5 +1,7 @@
 //! INSERT and ON CONFLICT: what goes into which column, and which unique keys are asked.
 
+use std::sync::Arc;
+
 use pg_query::{
     NodeEnum,
     protobuf::{self as pg, Node},
@@ -26,10 +28,20 @@ impl Resolver<'_> {
     ) -> Result<Rows, Refusal> {
         self.seen.mark(insert);
         let level = self.with(insert.with_clause.as_ref(), outer)?;
-        let target = self.target(insert.relation.as_ref())?;
-        let entry = self.write(&target, Operation::Insert);
+        let updates = insert
+            .on_conflict_clause
+            .as_deref()
+            .is_some_and(|conflict| !conflict.target_list.is_empty());
+        let operations = if updates {
+            [Operation::Insert, Operation::Update].as_slice()
+        } else {
+            [Operation::Insert].as_slice()
+        };
+        let target = self.target(insert.relation.as_ref(), operations)?;
+        let written = self.write(&target, Operation::Insert);
         let columns = self.target_columns(&target, &insert.cols)?;
         let mut given = Vec::new();
+        let mut assigned = Vec::new();
         let mut proposed: Vec<Field> = target
             .relation
             .columns
@@ -47,7 +59,7 @@ impl Resolver<'_> {
             if let Some(everything) = rows.unknown() {
                 self.book
                     .opaque("insert", "a source whose columns are not known");
-                let every = |column: &std::sync::Arc<crate::facts::Column>| Field {
+                let every = |column: &Arc<crate::facts::Column>| Field {
                     name: column.name.clone(),
                     value: everything.clone(),
                 };
@@ -67,7 +79,8 @@ impl Resolver<'_> {
             }
             let defaults_asked = select.values_lists.iter().any(has_default);
             for (column, field) in columns.iter().zip(&rows.fields) {
-                self.column_written(entry, column, &field.value);
+                self.column_written(&target, &written, column, &field.value);
+                assigned.push((column.name.clone(), field.value.clone()));
                 if let Some(proposed) = proposed
                     .iter_mut()
                     .find(|proposed| proposed.name == column.name)
@@ -85,12 +98,13 @@ impl Resolver<'_> {
         }
         self.defaults(&target, &given)?;
         if let Some(conflict) = insert.on_conflict_clause.as_deref() {
-            self.on_conflict(conflict, &target, &level, proposed)?;
+            assigned.extend(self.on_conflict(conflict, &target, &level, proposed)?);
         }
         self.returning(
             insert.returning_clause.as_ref(),
             vec![target.item.clone()],
             &level,
+            &assigned,
         )
     }
 
@@ -101,7 +115,7 @@ impl Resolver<'_> {
         target: &Target,
         level: &Scope<'_>,
         proposed: Vec<Field>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<(Arc<str>, Value)>, Refusal> {
         self.seen.mark(conflict);
         let mut scope = Scope {
             items: vec![target.item.clone()],
@@ -156,16 +170,16 @@ impl Resolver<'_> {
             }
         }
         if conflict.target_list.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         scope.items.push(Item {
             bare: false,
             ..Item::new(Some("excluded".into()), proposed)
         });
-        let entry = self.write(target, Operation::Update);
-        self.assignments(&conflict.target_list, target, entry, &scope)?;
+        let written = self.write(target, Operation::Update);
+        let assigned = self.assignments(&conflict.target_list, target, &written, &scope)?;
         self.predicate(conflict.where_clause.as_deref(), &scope, Holds::Sometimes)?;
-        Ok(())
+        Ok(assigned)
     }
 }
 

@@ -1,5 +1,7 @@
 //! MERGE: each WHEN clause is a write of its own.
 
+use std::sync::Arc;
+
 use pg_query::{
     NodeEnum,
     protobuf::{self as pg, CmdType, MergeMatchKind},
@@ -20,7 +22,21 @@ impl Resolver<'_> {
         self.since(15, "MERGE")?;
         self.seen.mark(merge);
         let level = self.with(merge.with_clause.as_ref(), outer)?;
-        let target = self.target(merge.relation.as_ref())?;
+        let clauses = merge.merge_when_clauses.iter().filter_map(|node| {
+            let Some(NodeEnum::MergeWhenClause(when)) = &node.node else {
+                return None;
+            };
+            match when.command_type() {
+                CmdType::CmdUpdate => Some(Operation::Update),
+                CmdType::CmdDelete => Some(Operation::Delete),
+                CmdType::CmdInsert => Some(Operation::Insert),
+                _ => None,
+            }
+        });
+        // The target's rows are read to be matched, whatever is done then.
+        let mut operations: Vec<Operation> = clauses.collect();
+        operations.push(Operation::Update);
+        let target = self.target(merge.relation.as_ref(), &operations)?;
         let Some(source) = merge.source_relation.as_deref() else {
             return Err(Refusal::not_understood("this MERGE"));
         };
@@ -33,11 +49,12 @@ impl Resolver<'_> {
         scope.items.extend(items);
         let joined = self.optional(merge.join_condition.as_deref(), &scope)?;
         self.book.used(&joined, Use::Join);
+        let mut assigned = Vec::new();
         for node in &merge.merge_when_clauses {
             let Some(NodeEnum::MergeWhenClause(when)) = &node.node else {
                 return Err(Refusal::not_understood("this MERGE"));
             };
-            self.merge_when(when, &target, &scope)?;
+            assigned.extend(self.merge_when(when, &target, &scope)?);
         }
         if merge.returning_clause.is_some() {
             self.since(17, "MERGE ... RETURNING")?;
@@ -45,7 +62,7 @@ impl Resolver<'_> {
         let mut items = std::mem::take(&mut scope.items);
         // RETURNING * gives the source's columns first.
         items.rotate_left(1);
-        self.returning(merge.returning_clause.as_ref(), items, &level)
+        self.returning(merge.returning_clause.as_ref(), items, &level, &assigned)
     }
 
     fn merge_when(
@@ -53,7 +70,7 @@ impl Resolver<'_> {
         when: &pg::MergeWhenClause,
         target: &Target,
         scope: &Scope<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<(Arc<str>, Value)>, Refusal> {
         self.seen.mark(when);
         if when.match_kind() == MergeMatchKind::MergeWhenNotMatchedBySource {
             self.since(17, "WHEN NOT MATCHED BY SOURCE")?;
@@ -62,15 +79,16 @@ impl Resolver<'_> {
         self.book.used(&condition, Use::Filter);
         match when.command_type() {
             CmdType::CmdUpdate => {
-                let entry = self.write(target, Operation::Update);
-                self.assignments(&when.target_list, target, entry, scope)
+                let written = self.write(target, Operation::Update);
+                self.assignments(&when.target_list, target, &written, scope)
             }
             CmdType::CmdDelete => {
                 self.write(target, Operation::Delete);
-                Ok(())
+                Ok(Vec::new())
             }
             CmdType::CmdInsert => {
-                let entry = self.write(target, Operation::Insert);
+                let written = self.write(target, Operation::Insert);
+                let mut assigned = Vec::new();
                 let columns = self.target_columns(target, &when.target_list)?;
                 // There is no row of the target to insert from.
                 let source = Scope {
@@ -80,7 +98,8 @@ impl Resolver<'_> {
                 };
                 for (column, node) in columns.iter().zip(&when.values) {
                     let value = self.expression(node, &source)?;
-                    self.column_written(entry, column, &value);
+                    self.column_written(target, &written, column, &value);
+                    assigned.push((column.name.clone(), value));
                 }
                 if when.values.len() > columns.len() {
                     return Err(Refusal::new(
@@ -88,9 +107,10 @@ impl Resolver<'_> {
                         "INSERT has more expressions than target columns",
                     ));
                 }
-                self.defaults(target, &[])
+                self.defaults(target, &[])?;
+                Ok(assigned)
             }
-            CmdType::CmdNothing => Ok(()),
+            CmdType::CmdNothing => Ok(Vec::new()),
             _ => Err(Refusal::not_understood("this MERGE")),
         }
     }

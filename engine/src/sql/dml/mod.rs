@@ -4,12 +4,13 @@ mod copy;
 mod effects;
 mod insert;
 mod merge;
+mod view;
 
 use std::sync::Arc;
 
 use pg_query::{
     NodeEnum,
-    protobuf::{self as pg, Node},
+    protobuf::{self as pg, Node, ReturningOptionKind},
 };
 
 use super::{
@@ -32,12 +33,55 @@ pub(in crate::sql) struct Target {
     /// What is read of it; dropped where nothing is.
     pub(in crate::sql) item: Item,
     pub(in crate::sql) descend: Descend,
+    /// What is below it, where it is a view; nearest first.
+    below: Vec<Below>,
+}
+
+impl Target {
+    /// A relation that is no view.
+    pub(in crate::sql) fn plain(relation: Arc<Relation>, item: Item, descend: Descend) -> Self {
+        Self {
+            relation,
+            item,
+            descend,
+            below: Vec::new(),
+        }
+    }
+}
+
+/// A relation that is written by writing a view.
+struct Below {
+    relation: Arc<Relation>,
+    /// Columns of the view, with the column of the relation that each is.
+    columns: Vec<(Arc<str>, Arc<Column>)>,
+    /// The access that reads it through the view.
+    read: Option<usize>,
+    descend: Descend,
+    /// The view right above it, `schema.name`.
+    via: Arc<str>,
+}
+
+/// The accesses of one write: the target's, and those of what is below it.
+pub(super) struct Written {
+    entry: usize,
+    below: Vec<usize>,
+}
+
+/// Whose word a name of RETURNING is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// The server's: `old` and `new`, unless the statement uses them.
+    Everywhere,
+    /// The clause's own.
+    Here,
 }
 
 impl Resolver<'_> {
+    /// The relation that a statement writes with one of these operations.
     pub(in crate::sql) fn target(
         &mut self,
         name: Option<&pg::RangeVar>,
+        operations: &[Operation],
     ) -> Result<Target, Refusal> {
         let Some(name) = name else {
             return Err(Refusal::not_understood("a statement without a target"));
@@ -45,13 +89,11 @@ impl Resolver<'_> {
         self.seen.mark(name);
         let relation = self.relation(name)?;
         match relation.kind {
-            RelationKind::Table | RelationKind::Partitioned | RelationKind::Foreign => {}
-            RelationKind::View | RelationKind::MaterialisedView => {
-                return Err(Refusal::not_understood("writing through a view")
-                    .hint("write to the table itself")
-                    .at(name.location));
-            }
-            RelationKind::Sequence | RelationKind::Composite => {
+            RelationKind::Table
+            | RelationKind::Partitioned
+            | RelationKind::Foreign
+            | RelationKind::View => {}
+            RelationKind::Sequence | RelationKind::Composite | RelationKind::MaterialisedView => {
                 return Err(
                     Refusal::new("42809", format!("cannot change \"{}\"", relation.name))
                         .at(name.location),
@@ -63,17 +105,41 @@ impl Resolver<'_> {
         } else {
             Descend::Only
         };
-        let mut item = self.relation_item(&relation, descend, Keep::IfUsed)?;
+        let only_inserts = operations
+            .iter()
+            .all(|operation| matches!(operation, Operation::Insert | Operation::CopyFrom));
+        // What a view selects decides which rows are changed, not which are inserted.
+        let quiet = relation.kind == RelationKind::View && only_inserts;
+        let before = (self.book.set_quiet(quiet), self.keep);
+        if relation.kind == RelationKind::View {
+            self.keep = Keep::IfUsed;
+        }
+        let item = self.relation_item(&relation, descend, Keep::IfUsed);
+        self.book.set_quiet(before.0);
+        self.keep = before.1;
+        let mut item = item?;
+        let mut below = Vec::new();
+        if relation.kind == RelationKind::View {
+            for operation in operations {
+                let reached = self
+                    .below(&relation, &item, *operation)
+                    .map_err(|refusal| refusal.at(name.location))?;
+                if reached.len() > below.len() {
+                    below = reached;
+                }
+            }
+        }
         alias(&mut item, name.alias.as_ref())?;
         Ok(Target {
             relation,
             item,
             descend,
+            below,
         })
     }
 
     /// Notes a write and everything it sets off.
-    pub(in crate::sql) fn write(&mut self, target: &Target, operation: Operation) -> usize {
+    pub(in crate::sql) fn write(&mut self, target: &Target, operation: Operation) -> Written {
         let via = self.via.clone();
         // A row inserted into a plain inheritance parent stays there.
         let descend = match operation {
@@ -96,11 +162,28 @@ impl Resolver<'_> {
             self.book.follow(entry, base.entry);
         }
         self.set_off(&target.relation, operation, descend);
-        entry
+        let below = self.write_below(target, operation);
+        Written { entry, below }
     }
 
-    /// Notes one column's write.
-    pub(super) fn column_written(&mut self, entry: usize, column: &Arc<Column>, value: &Value) {
+    /// Notes one column's write, in a view's case of the columns below too.
+    pub(super) fn column_written(
+        &mut self,
+        target: &Target,
+        written: &Written,
+        column: &Arc<Column>,
+        value: &Value,
+    ) {
+        self.one_column_written(written.entry, column, value);
+        for (below, entry) in target.below.iter().zip(&written.below) {
+            let same = below.columns.iter().find(|(name, _)| *name == column.name);
+            if let Some((_, same)) = same {
+                self.one_column_written(*entry, same, value);
+            }
+        }
+    }
+
+    fn one_column_written(&mut self, entry: usize, column: &Arc<Column>, value: &Value) {
         self.referenced(entry, column);
         if self
             .catalog
@@ -178,30 +261,24 @@ impl Resolver<'_> {
         &mut self,
         targets: &[Node],
         target: &Target,
-        entry: usize,
+        written: &Written,
         scope: &Scope<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<(Arc<str>, Value)>, Refusal> {
+        let mut assigned = Vec::with_capacity(targets.len());
         for node in targets {
             let (column, assignment) = self.target_column(target, node)?;
             let value = match assignment.val.as_deref().map(|node| &node.node) {
                 Some(Some(NodeEnum::SetToDefault(default))) => {
                     self.seen.mark(default.as_ref());
-                    let attribute = target
-                        .relation
-                        .attributes
-                        .iter()
-                        .find(|attribute| attribute.number == column.attribute)
-                        .cloned();
-                    if let Some(attribute) = attribute.filter(|attribute| !attribute.generated) {
-                        self.default_of(&attribute)?;
-                    }
+                    self.default_asked(target, &column)?;
                     Value::default()
                 }
                 _ => self.optional(assignment.val.as_deref(), scope)?,
             };
-            self.column_written(entry, &column, &value);
+            self.column_written(target, written, &column, &value);
+            assigned.push((column.name.clone(), value));
         }
-        Ok(())
+        Ok(assigned)
     }
 
     pub(in crate::sql) fn update(
@@ -211,8 +288,8 @@ impl Resolver<'_> {
     ) -> Result<Rows, Refusal> {
         self.seen.mark(update);
         let level = self.with(update.with_clause.as_ref(), outer)?;
-        let target = self.target(update.relation.as_ref())?;
-        let entry = self.write(&target, Operation::Update);
+        let target = self.target(update.relation.as_ref(), &[Operation::Update])?;
+        let written = self.write(&target, Operation::Update);
         let (items, _) = self.from(&update.from_clause, &level)?;
         let mut scope = Scope {
             items: vec![target.item.clone()],
@@ -220,9 +297,9 @@ impl Resolver<'_> {
         };
         scope.items.extend(items);
         self.predicate(update.where_clause.as_deref(), &scope, Holds::Always)?;
-        self.assignments(&update.target_list, &target, entry, &scope)?;
+        let assigned = self.assignments(&update.target_list, &target, &written, &scope)?;
         let items = std::mem::take(&mut scope.items);
-        self.returning(update.returning_clause.as_ref(), items, &level)
+        self.returning(update.returning_clause.as_ref(), items, &level, &assigned)
     }
 
     pub(in crate::sql) fn delete(
@@ -232,7 +309,7 @@ impl Resolver<'_> {
     ) -> Result<Rows, Refusal> {
         self.seen.mark(delete);
         let level = self.with(delete.with_clause.as_ref(), outer)?;
-        let target = self.target(delete.relation.as_ref())?;
+        let target = self.target(delete.relation.as_ref(), &[Operation::Delete])?;
         self.write(&target, Operation::Delete);
         let (items, _) = self.from(&delete.using_clause, &level)?;
         let mut scope = Scope {
@@ -242,39 +319,55 @@ impl Resolver<'_> {
         scope.items.extend(items);
         self.predicate(delete.where_clause.as_deref(), &scope, Holds::Always)?;
         let items = std::mem::take(&mut scope.items);
-        self.returning(delete.returning_clause.as_ref(), items, &level)
+        self.returning(delete.returning_clause.as_ref(), items, &level, &[])
     }
 
     pub(super) fn returning(
         &mut self,
         clause: Option<&pg::ReturningClause>,
-        items: Vec<Item>,
+        mut items: Vec<Item>,
         level: &Scope<'_>,
+        assigned: &[(Arc<str>, Value)],
     ) -> Result<Rows, Refusal> {
         let Some(clause) = clause else {
             return Ok(Rows::default());
         };
         self.seen.mark(clause);
-        if !clause.options.is_empty() {
-            return Err(Refusal::not_understood("RETURNING WITH (...)"));
-        }
+        let names = self.version_names(clause)?;
+        let target = items.iter().position(|item| item.base.is_some());
+        let old = target.and_then(|target| items.get(target)).cloned();
+        // What was written is what is returned.
+        let new = target.and_then(|target| items.get_mut(target)).map(|item| {
+            let mut fields = item.fields.as_ref().clone();
+            for (name, value) in assigned {
+                for field in fields.iter_mut().filter(|field| field.name == *name) {
+                    field.value.add(value);
+                }
+            }
+            item.fields = Arc::new(fields);
+            item.clone()
+        });
         let mut scope = Scope {
             items,
             ..Scope::below(level)
         };
         if self.major() >= 18 {
-            let versions = ["old", "new"].map(|name| {
-                let target = scope.items.iter().find(|item| item.base.is_some()).cloned();
-                target.map(|item| Item {
-                    name: Some(name.into()),
+            for ((name, named), version) in names.into_iter().zip([old, new]) {
+                let taken = scope
+                    .items
+                    .iter()
+                    .any(|known| known.name.as_deref() == Some(&*name));
+                // A name that the clause gives is the server's to refuse where it is taken.
+                let Some(item) = version.filter(|_| named == Named::Here || !taken) else {
+                    continue;
+                };
+                scope.items.push(Item {
+                    name: Some(name),
                     schema: None,
                     bare: false,
                     ..item
-                })
-            });
-            let absent = |item: &Item| !scope.items.iter().any(|known| known.name == item.name);
-            let versions: Vec<Item> = versions.into_iter().flatten().filter(absent).collect();
-            scope.items.extend(versions);
+                });
+            }
         }
         let rows = self.targets(&clause.exprs, &scope)?;
         for Field { value, .. } in &rows.fields {
@@ -283,21 +376,80 @@ impl Resolver<'_> {
         Ok(rows)
     }
 
+    /// The names of the rows before and after.
+    fn version_names(
+        &mut self,
+        clause: &pg::ReturningClause,
+    ) -> Result<[(Arc<str>, Named); 2], Refusal> {
+        let mut names = [
+            ("old".into(), Named::Everywhere),
+            ("new".into(), Named::Everywhere),
+        ];
+        for node in &clause.options {
+            let Some(NodeEnum::ReturningOption(option)) = &node.node else {
+                return Err(Refusal::not_understood("this RETURNING"));
+            };
+            self.since(18, "RETURNING WITH (...)")?;
+            self.seen.mark(option);
+            let [old, new] = &mut names;
+            let name = match option.option() {
+                ReturningOptionKind::ReturningOptionOld => old,
+                ReturningOptionKind::ReturningOptionNew => new,
+                ReturningOptionKind::Undefined => {
+                    return Err(Refusal::not_understood("this RETURNING"));
+                }
+            };
+            *name = (option.value.as_str().into(), Named::Here);
+        }
+        Ok(names)
+    }
+
     /// TRUNCATE.
     pub(in crate::sql) fn truncate(&mut self, truncate: &pg::TruncateStmt) -> Result<(), Refusal> {
         self.seen.mark(truncate);
-        if truncate.behavior() == pg::DropBehavior::DropCascade {
-            self.book.opaque(
-                "truncate",
-                "CASCADE reaches tables that the statement does not name",
-            );
-        }
+        let mut emptied = Vec::new();
         for node in &truncate.relations {
             let Some(NodeEnum::RangeVar(name)) = &node.node else {
                 return Err(Refusal::not_understood("this TRUNCATE"));
             };
-            let target = self.target(Some(name))?;
+            let target = self.target(Some(name), &[Operation::Truncate])?;
             self.write(&target, Operation::Truncate);
+            emptied.push(target.relation.oid);
+            let descendants = self.catalog.descendants(target.relation.oid);
+            emptied.extend(descendants.iter().map(|descendant| descendant.oid));
+        }
+        if truncate.behavior() == pg::DropBehavior::DropCascade {
+            self.truncate_referencing(emptied)?;
+        }
+        Ok(())
+    }
+
+    /// CASCADE empties every table with a foreign key to one that is emptied.
+    fn truncate_referencing(&mut self, mut emptied: Vec<u32>) -> Result<(), Refusal> {
+        let mut next = 0;
+        while let Some(oid) = emptied.get(next).copied() {
+            next = next.saturating_add(1);
+            self.work(1)?;
+            let mut referencing: Vec<Arc<Relation>> = self
+                .catalog
+                .relations()
+                .filter(|relation| relation.foreign_keys.iter().any(|key| key.0 == oid))
+                .filter(|relation| !emptied.contains(&relation.oid))
+                .cloned()
+                .collect();
+            referencing.sort_by_key(|relation| relation.oid);
+            for relation in referencing {
+                if emptied.contains(&relation.oid) {
+                    continue;
+                }
+                let entry = (Descend::All, Keep::Always);
+                self.book
+                    .relation(self.catalog, &relation, Operation::Truncate, None, entry);
+                self.set_off(&relation, Operation::Truncate, Descend::All);
+                emptied.push(relation.oid);
+                let descendants = self.catalog.descendants(relation.oid);
+                emptied.extend(descendants.iter().map(|descendant| descendant.oid));
+            }
         }
         Ok(())
     }

@@ -224,11 +224,7 @@ impl Resolver<'_> {
             super::book::Keep::Always,
         )?;
         item.name = Some(relation.name.clone());
-        let target = super::dml::Target {
-            relation: relation.clone(),
-            item,
-            descend: super::book::Descend::Only,
-        };
+        let target = super::dml::Target::plain(relation.clone(), item, super::book::Descend::Only);
         let columns = self.copy_columns(&target, &copy.attlist)?;
         let entry = self.book.relation(
             self.catalog,
