@@ -21,6 +21,7 @@ mod obligations;
 mod oidc;
 mod schema;
 mod support;
+mod traffic;
 
 // The same private PostgreSQL as the demo's.
 #[path = "../../src/demo/postgres/mod.rs"]

@@ -94,8 +94,17 @@ impl Raw {
 
     /// Logged in, everything up to the first ReadyForQuery read. The second value is the cancel key's body.
     pub(crate) fn logged_in(house: &House, person: Person) -> (Self, Vec<u8>) {
+        Self::logged_in_on(house, person, TARGET)
+    }
+
+    /// Logged in on a target of its own.
+    pub(crate) fn on_target(house: &House, person: Person, target: &str) -> Self {
+        Self::logged_in_on(house, person, target).0
+    }
+
+    fn logged_in_on(house: &House, person: Person, target: &str) -> (Self, Vec<u8>) {
         let mut raw = Self::tls(house);
-        raw.send_startup(&[("user", person.id()), ("database", TARGET)]);
+        raw.send_startup(&[("user", person.id()), ("database", target)]);
         let request = raw.read();
         assert_eq!(
             (request.tag, request.body.as_slice()),
