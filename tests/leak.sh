@@ -20,4 +20,7 @@ while [ $# -gt 0 ]; do
 done
 
 set_up
+if ! command -v sqlsmith >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
+  install_missing " sqlsmith" "" ""
+fi
 cargo test --locked --workspace --test leak -- --nocapture --test-threads 1 no_canary_leaves_the_gateway

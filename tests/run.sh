@@ -34,6 +34,11 @@ cp tests/oidc/provider.mjs "$oidc/provider.mjs"
 PROVOST_TEST_OIDC=$oidc
 export PROVOST_TEST_OIDC
 
+# sqlsmith gives the leak test a share of its statements; only Debian and its like have it.
+if ! command -v sqlsmith >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
+  install_missing " sqlsmith" "" ""
+fi
+
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --locked --workspace --no-fail-fast "$@"
 else

@@ -59,5 +59,22 @@ CREATE FUNCTION opaque(integer) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN
 CREATE FUNCTION shout(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'value %', $1; RETURN $1; END $$;
 CREATE PROCEDURE wipe() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM public.scratch; END $$;
 
+-- What a server does with a value by itself: computes it, keeps it elsewhere, hands it on.
+CREATE TABLE vouchers (id integer PRIMARY KEY, card_number text, digits text GENERATED ALWAYS AS (upper(card_number)) STORED);
+INSERT INTO vouchers (id, card_number) VALUES (1, '4111-7001'), (2, '4111-7002');
+CREATE MATERIALIZED VIEW card_copies AS SELECT id, card_number AS number FROM cards;
+CREATE VIEW card_views AS SELECT id, upper(number) AS loud FROM (SELECT id, card_number AS number FROM cards) AS c;
+CREATE VIEW contact_words AS SELECT id, code || '' AS word FROM customer_contacts;
+CREATE FUNCTION first_card() RETURNS text LANGUAGE sql STABLE AS 'SELECT card_number FROM public.cards ORDER BY id LIMIT 1';
+CREATE FUNCTION card_of(integer) RETURNS text LANGUAGE sql STABLE AS 'SELECT card_number FROM public.cards WHERE id = $1';
+CREATE FUNCTION card_rows() RETURNS SETOF cards LANGUAGE sql STABLE AS 'SELECT * FROM public.cards';
+CREATE OPERATOR @# (rightarg = integer, function = card_of);
+CREATE TABLE dropped (id integer PRIMARY KEY, body text DEFAULT first_card());
+CREATE TABLE handed (id integer PRIMARY KEY, body text);
+CREATE FUNCTION hand_on() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.body := (SELECT card_number FROM public.cards WHERE id = NEW.id); RETURN NEW; END $$;
+CREATE TRIGGER hand_on BEFORE INSERT ON handed FOR EACH ROW EXECUTE FUNCTION hand_on();
+CREATE TABLE echoed (id integer PRIMARY KEY, body text);
+CREATE RULE echo AS ON INSERT TO echoed DO INSTEAD INSERT INTO public.scratch SELECT 1, card_number FROM public.cards;
+
 CREATE SEQUENCE ticket;
 ANALYZE;

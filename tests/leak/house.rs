@@ -107,6 +107,11 @@ impl House {
         self.folder.path().join(name)
     }
 
+    /// The server that `left` is on.
+    pub(crate) const fn cluster(&self) -> &Cluster {
+        &self.servers[0].cluster
+    }
+
     fn text_path(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }

@@ -15,6 +15,7 @@ mod random;
 mod run;
 mod script;
 mod shrink;
+mod smith;
 mod tables;
 mod tally;
 mod wire;
@@ -36,15 +37,17 @@ use std::{
 };
 
 use house::{House, Policy};
+use random::Random;
 use run::{Fault, Runner};
 use shrink::Shrinker;
+use smith::Smith;
 use tally::Tally;
 
 /// Without PROVOST_LEAK_QUERIES: what every run of the tests does.
 const QUERIES: u64 = 4_000;
 const SEED: u64 = 1;
-/// One script of so many is the analyst's.
-const ANALYST_SHARE: u64 = 4;
+/// Of so many scripts one is the analyst's and one is sqlsmith's.
+const SHARES: u64 = 4;
 /// After so many faults the rest is not worth waiting for.
 const FAULTS_MAX: usize = 20;
 /// Less of all statements than this ran, or came back masked: the generator is dull.
@@ -83,6 +86,18 @@ fn wanted() -> Wanted {
     }
 }
 
+/// sqlsmith's share, unless one generator alone is asked for.
+fn smith(house: &House, wanted: &Wanted) -> Option<Smith> {
+    if wanted.only.is_some() {
+        return None;
+    }
+    let smith = Smith::start(house.cluster(), wanted.seed);
+    if smith.is_none() {
+        eprintln!("sqlsmith is not installed: its share is left to our own generators");
+    }
+    smith
+}
+
 /// A fault with all that is needed to meet it again.
 fn report(
     seed: u64,
@@ -110,10 +125,16 @@ fn no_canary_leaves_the_gateway() {
     let mut house = House::new(Policy::Masked);
     let (mut tally, mut reports) = (Tally::default(), Vec::new());
     {
-        let mut runners: [(Runner<'_>, Shrinker<'_>); 2] = [
+        let mut runners: [(Runner<'_>, Shrinker<'_>); 3] = [
             (run::agent(&house), Shrinker::new(&house, run::agent)),
             (run::analyst(&house), Shrinker::new(&house, run::analyst)),
+            (
+                run::lone_agent(&house),
+                Shrinker::new(&house, run::lone_agent),
+            ),
         ];
+        let mut smith = smith(&house, &wanted);
+        let only = wanted.only.as_deref();
         let mut number = 0;
         while (tally.total().statements as u64) < wanted.queries
             && wanted
@@ -121,8 +142,12 @@ fn no_canary_leaves_the_gateway() {
                 .is_none_or(|deadline| Instant::now() < deadline)
             && reports.len() < FAULTS_MAX
         {
-            let script = generator::script(wanted.seed, number, wanted.only.as_deref());
-            let (runner, shrinker) = &mut runners[usize::from(number % ANALYST_SHARE == 0)];
+            let (script, place) = match (number % SHARES, &mut smith) {
+                (1, Some(smith)) => (smith.script(&mut Random::new(wanted.seed, number)), 2),
+                (2, _) => (generator::script(wanted.seed, number, only), 1),
+                _ => (generator::script(wanted.seed, number, only), 0),
+            };
+            let (runner, shrinker) = &mut runners[place];
             if let Some(fault) = runner.run(&script, &mut tally) {
                 let told = report(wanted.seed, number, shrinker, &script, &fault);
                 eprintln!("{told}\n");

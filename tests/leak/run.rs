@@ -210,6 +210,11 @@ pub(crate) fn fresh_agent(house: &House) -> Runner<'_> {
     }
 }
 
+/// The same principal on one side: for statements whose results depend on more than the rows.
+pub(crate) fn lone_agent(house: &House) -> Runner<'_> {
+    Runner::new(house, Person::Agent, &[Side::Left])
+}
+
 /// One whose masks tell something, and who may look values up: canaries only.
 pub(crate) fn analyst(house: &House) -> Runner<'_> {
     Runner::new(house, Person::Analyst, &[Side::Left])

@@ -183,6 +183,15 @@ fn deliver(random: &mut Random, name: &'static str, draft: Draft, keeps: bool) -
     }
 }
 
+/// A protocol for a statement that stands alone.
+pub(crate) fn any_way(random: &mut Random) -> Way {
+    if random.chance(40) {
+        Way::Simple
+    } else {
+        Way::Extended(extended(random))
+    }
+}
+
 fn extended(random: &mut Random) -> Extended {
     Extended {
         format: u8::from(random.chance(50)),
