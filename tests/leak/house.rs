@@ -116,13 +116,28 @@ impl House {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// The rows as they were at the start, on both sides.
+    /// Every row as it was at the start, on both sides.
     pub(crate) fn reset(&self) {
-        for server in &self.servers {
-            self.runtime
-                .block_on(server.direct.batch_execute(&tables::fill(server.side)))
-                .unwrap_or_else(|error| panic!("{error:?}"));
-        }
+        self.reset_after("people");
+    }
+
+    /// The same for what these statements can have written.
+    pub(crate) fn reset_after(&self, sql: &str) {
+        let tables = tables::touched(sql);
+        let fills = self
+            .servers
+            .each_ref()
+            .map(|server| tables::fill(server.side, &tables));
+        let [left, right] = &self.servers;
+        let both = async {
+            tokio::try_join!(
+                left.direct.batch_execute(&fills[0]),
+                right.direct.batch_execute(&fills[1])
+            )
+        };
+        self.runtime
+            .block_on(both)
+            .unwrap_or_else(|error| panic!("{error:?}"));
     }
 
     fn provost(arguments: &[&str]) -> String {

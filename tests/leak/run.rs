@@ -15,12 +15,14 @@ use crate::{
 const LINGERING: &[&str] = &[
     "SET", "config", "PREPARE", "DECLARE", "LISTEN", "TEMP", "NAMES", "DISCARD", "INTO", "pg_temp",
 ];
-/// After one of these the rows are made anew, also where it was rolled back: what is left of it in the pages decides the order
-/// in which later rows come, and longer values fill pages sooner.
+/// After one of these that was kept, the rows are made anew.
 const WRITES: &[&str] = &[
     "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "TRUNCATE", "CALL", "DO ", "CREATE", "ALTER",
     "REFRESH", "CLUSTER", "VACUUM",
 ];
+/// After so many they are made anew anyway: what is left in the pages of writes that were rolled back decides the order in
+/// which later rows come, and longer values fill pages sooner.
+const SCRIPTS_PER_RESET: u64 = 25;
 /// After so many scripts the sessions are opened anew.
 const SCRIPTS_PER_SESSION: u64 = 200;
 
@@ -128,8 +130,11 @@ impl<'h> Runner<'h> {
         if self.scripts == 0 {
             self.clients.clear();
         }
-        if wrote {
+        if self.scripts.is_multiple_of(SCRIPTS_PER_RESET) {
             self.house.reset();
+        } else if wrote {
+            let texts: Vec<&str> = script.steps.iter().map(|step| step.sql.as_str()).collect();
+            self.house.reset_after(&texts.join(";"));
         }
         fault
     }
@@ -156,7 +161,7 @@ impl<'h> Runner<'h> {
                 client.query("BEGIN")?;
             }
         }
-        let mut fault = None;
+        let (mut fault, mut committed) = (None, false);
         for round in rounds(script) {
             let answers = self.exchange(&round)?;
             tally.add(script.name, round.statements, &answers[0]);
@@ -164,6 +169,7 @@ impl<'h> Runner<'h> {
             *wrote |= completed
                 .into_iter()
                 .any(|tag| WRITES.iter().any(|word| tag.starts_with(word)));
+            committed |= self.clients.iter().any(|client| client.status == b'I');
             for answer in &answers {
                 fault = fault.or_else(|| self.leak(answer));
             }
@@ -183,12 +189,15 @@ impl<'h> Runner<'h> {
             .steps
             .iter()
             .any(|step| WRITES.iter().any(|word| step.sql.contains(word)));
+        *wrote &= committed;
         Ok(fault)
     }
 
     fn clean(&mut self, lingers: bool) -> io::Result<()> {
         for client in &mut self.clients {
-            client.query("ROLLBACK")?;
+            if client.status != b'I' {
+                client.query("ROLLBACK")?;
+            }
             if lingers {
                 client.query("DISCARD ALL")?;
             }

@@ -19,6 +19,8 @@ const COPY_ROWS: &[u8] = b"701\n702\n";
 
 pub(crate) struct Client {
     stream: TcpStream,
+    /// What the last ReadyForQuery said: `I`, `T` or `E`.
+    pub(crate) status: u8,
 }
 
 /// What came back for one round.
@@ -95,7 +97,10 @@ impl Client {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(READ_TIMEOUT))?;
         stream.set_nodelay(true)?;
-        let mut client = Self { stream };
+        let mut client = Self {
+            stream,
+            status: b'I',
+        };
         let body = format!("user\0{user}\0database\0{database}\0client_encoding\0UTF8\0\0");
         client
             .stream
@@ -142,7 +147,13 @@ impl Client {
     fn read_until_ready(&mut self, answer: &mut Answer, is_extended: bool) -> io::Result<()> {
         loop {
             match self.read_message(answer)? {
-                b'Z' => return Ok(()),
+                b'Z' => {
+                    let last = answer.messages.last();
+                    self.status = last
+                        .and_then(|(_, body)| body.first().copied())
+                        .unwrap_or(b'?');
+                    return Ok(());
+                }
                 b'G' => {
                     let mut rows = message(b'd', COPY_ROWS);
                     rows.extend(message(b'c', b""));

@@ -63,7 +63,7 @@ const fn holds(of: Type) -> Holds {
 
 impl<'r> Maker<'r> {
     pub(crate) fn new(random: &'r mut Random) -> Self {
-        let tame = random.chance(50);
+        let tame = random.chance(55);
         Self {
             random,
             tame,
@@ -259,6 +259,8 @@ impl<'r> Maker<'r> {
                 .collect();
             let lateral = more.starts_with("LATERAL");
             sql = match self.random.below(8) {
+                2 => format!("{sql}, {more}"),
+                choice if self.tame && choice < 4 => format!("{sql} CROSS JOIN {more}"),
                 0 if !shared.is_empty() && !lateral => {
                     let by = if self.random.chance(80) && shared.contains(&"id") {
                         "id"
@@ -268,7 +270,6 @@ impl<'r> Maker<'r> {
                     format!("{sql} JOIN {more} USING ({by})")
                 }
                 1 if !lateral => format!("{sql} NATURAL LEFT JOIN {more}"),
-                2 => format!("{sql}, {more}"),
                 3 if !lateral => format!("{sql} FULL JOIN {more} ON true"),
                 _ => {
                     let left = Self::open_int(&scope);
@@ -381,15 +382,18 @@ impl<'r> Maker<'r> {
                 }
             })
             .collect();
-        let operator = self.random.word(&[
-            "UNION ALL",
-            "UNION ALL",
+        let compared = [
             "UNION",
             "EXCEPT",
             "EXCEPT ALL",
             "INTERSECT",
             "INTERSECT ALL",
-        ]);
+        ];
+        let operator = if self.tame || self.random.chance(40) {
+            "UNION ALL"
+        } else {
+            self.random.word(&compared)
+        };
         Query {
             sql: format!("{} {operator} {}", arms[0], arms[1]),
             columns: vec![Column {
@@ -465,7 +469,7 @@ impl<'r> Maker<'r> {
             .map(|_| self.aggregate(scope))
             .collect();
         let open = Self::open_int(scope);
-        let by = match self.random.below(10) {
+        let by = match self.random.below(if self.tame { 3 } else { 10 }) {
             0 => format!(" GROUP BY {open}"),
             1 => format!(" GROUP BY ROLLUP ({open})"),
             2 => format!(" GROUP BY GROUPING SETS (({open}), ())"),
@@ -499,7 +503,8 @@ impl<'r> Maker<'r> {
     /// ORDER BY, LIMIT and locks.
     fn tail(&mut self, scope: &[Relation]) -> String {
         let open = Self::open_int(scope);
-        match self.random.below(30) {
+        let choices = if self.tame { 7 } else { 30 };
+        match self.random.below(choices) {
             0..=3 => format!(" ORDER BY {open}"),
             4 => format!(" ORDER BY {open} DESC NULLS LAST LIMIT 2"),
             5 => " LIMIT 3 OFFSET 1".to_owned(),
