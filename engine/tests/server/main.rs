@@ -1,0 +1,26 @@
+//! The server as oracle: what `engine::sql` says of a statement, against what a real PostgreSQL does with it.
+//!
+//! | part | holds |
+//! |---|---|
+//! | `wire`, `client` | PostgreSQL's messages, and a client that sees every one of them |
+//! | `tap` | between a real psql and the server: every statement, with a catalog that is true at that moment |
+//! | `regress`, `corpus` | PostgreSQL's own regression files, run as it runs them, and how many are understood |
+//! | `tree`, `claims` | the server's own trees: what a statement needs of relations and columns, against our facts |
+//! | `ratchet` | what must not get worse |
+//!
+//! It must never decide what is right by reading our own code: the server says so.
+
+// Helpers are tests too: what clippy leaves to tests (clippy.toml) holds for all of this.
+#![cfg(test)]
+
+mod claims;
+mod corpus;
+mod ratchet;
+mod regress;
+mod tap;
+mod tree;
+mod wire;
+
+// The same private PostgreSQL as the demo's.
+#[path = "../../../src/demo/postgres/mod.rs"]
+mod postgres;

@@ -1,0 +1,259 @@
+//! A tap between a real psql and the server. It sees every statement as the server gets it, reads the catalog over the same
+//! session whenever that may have changed, and asks the server for its own trees. It must never change what psql sends.
+
+use std::{
+
+    io::{self, ErrorKind},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use provost_engine::catalog::{CATALOG_QUERY, Catalog};
+
+use crate::wire::{Answer, Message, Wire, ask};
+
+/// Analysis goes deep into nested text.
+const STACK_BYTES: usize = 256 << 20;
+
+/// A text that psql sent, what was true before it, and what the server made of it.
+pub(crate) struct Observation<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) search_path: &'a [Arc<str>],
+    pub(crate) answer: &'a Answer,
+}
+
+/// Looks at a text; says whether the catalog may be another one now, beyond what the server's tags tell.
+pub(crate) type Observe = dyn Fn(&Observation<'_>) -> bool + Send + Sync;
+
+/// A folder with a socket like the server's own.
+pub(crate) struct Tap {
+    folder: tempfile::TempDir,
+    port: u16,
+    listening: Option<JoinHandle<()>>,
+}
+
+impl Tap {
+    /// Opens a tap in front of `cluster`.
+    pub(crate) fn open(cluster: &crate::postgres::Cluster, observe: Arc<Observe>) -> Self {
+        let folder = tempfile::Builder::new().prefix("provost-tap-").tempdir().unwrap();
+        let name = format!(".s.PGSQL.{}", cluster.port());
+        let listener = UnixListener::bind(folder.path().join(&name)).unwrap();
+        let server = cluster.socket_folder().join(&name);
+        let listening = thread::spawn(move || listen(&listener, &server, &observe));
+        Self {
+            folder,
+            port: cluster.port(),
+            listening: Some(listening),
+        }
+    }
+
+    /// What psql takes as host.
+    pub(crate) fn host(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Waits for every session to end.
+    pub(crate) fn close(mut self) {
+        let socket = self.folder.path().join(format!(".s.PGSQL.{}", self.port));
+        // A connection without a word ends the listener.
+        drop(UnixStream::connect(socket).unwrap());
+        if let Some(listening) = self.listening.take() {
+            listening.join().unwrap();
+        }
+    }
+}
+
+fn listen(listener: &UnixListener, server: &PathBuf, observe: &Arc<Observe>) {
+    let mut sessions = Vec::new();
+    for stream in listener.incoming() {
+        let mut client = Wire::new(stream.unwrap()).unwrap();
+        let Ok(start) = client.receive_start() else {
+            break;
+        };
+        let (server, observe) = (server.clone(), observe.clone());
+        let session = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+            let server = Wire::new(UnixStream::connect(server).unwrap()).unwrap();
+            let mut session = Session {
+                client,
+                server,
+                observe,
+                catalog: None,
+                digest: None,
+                search_path: Vec::new(),
+                status: b'I',
+            };
+            match session.run(&start) {
+                Err(error) if !is_end(&error) => panic!("{error}"),
+                Ok(()) | Err(_) => {}
+            }
+        });
+        sessions.push(session.unwrap());
+    }
+    for session in sessions {
+        session.join().unwrap();
+    }
+}
+
+/// Whether one side just went away: psql does so on `\q` and `\c`, the server when a test ends its session.
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+    )
+}
+
+struct Session {
+    client: Wire,
+    server: Wire,
+    observe: Arc<Observe>,
+    /// `None` when it may have changed.
+    catalog: Option<Arc<Catalog>>,
+    /// The last catalog with what it was made of: often a change is none that the catalog shows.
+    digest: Option<(blake3::Hash, Arc<Catalog>)>,
+    search_path: Vec<Arc<str>>,
+    status: u8,
+}
+
+impl Session {
+    fn run(&mut self, start: &Message) -> io::Result<()> {
+        self.server.send(start)?;
+        self.relay(|_| {})?;
+        loop {
+            let message = self.client.receive()?;
+            match message.tag {
+                b'Q' => self.query(&message)?,
+                // Sync and FunctionCall: the server answers up to ReadyForQuery.
+                b'S' | b'F' => {
+                    self.server.send(&message)?;
+                    self.relay(|_| {})?;
+                }
+                b'X' => return self.server.send(&message),
+                _ => self.server.send(&message)?,
+            }
+        }
+    }
+
+    fn query(&mut self, message: &Message) -> io::Result<()> {
+        // In a failed transaction the server does nothing, and nothing can be asked.
+        if self.status != b'E' {
+            self.prepare(message.text())?;
+        }
+        let was_failed = self.status == b'E';
+        self.server.send(message)?;
+        let mut answer = Answer::default();
+        self.relay(|message| answer.take(message))?;
+        let Some(catalog) = self.catalog.clone() else {
+            return Ok(());
+        };
+        let observation = Observation {
+            text: message.text(),
+            catalog: &catalog,
+            search_path: &self.search_path,
+            answer: &answer,
+        };
+        let changed = !was_failed && (self.observe)(&observation);
+        if changed || answer.statements.iter().any(|statement| changes(&statement.tag)) {
+            self.catalog = None;
+        }
+        Ok(())
+    }
+
+    /// Learns what is true now. Transaction control is passed by: it needs no catalog, and some of it must come before any
+    /// other statement.
+    fn prepare(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.catalog.is_some() && is_control(text) {
+            return Ok(());
+        }
+        let sql = "SET debug_print_rewritten = off; SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true))";
+        let answer = ask(&mut self.server, sql)?;
+        let rows = answer.statements.last().map(|statement| &statement.rows);
+        if let Some([Some(schemas)]) = rows.and_then(|rows| rows.first()).map(Vec::as_slice) {
+            self.search_path = serde_json::from_slice(schemas).unwrap();
+        }
+        if self.catalog.is_none() {
+            self.catalog = Some(self.read_catalog()?);
+        }
+        let sql = "SET debug_print_rewritten = on; SET client_min_messages = log";
+        ask(&mut self.server, sql)?;
+        Ok(())
+    }
+
+    fn read_catalog(&mut self) -> io::Result<Arc<Catalog>> {
+        // The query sets what lasts to the end of a transaction: not to the end of psql's own.
+        let inside = self.status == b'T';
+        if inside {
+            ask(&mut self.server, "SAVEPOINT provost_catalog")?;
+        }
+        let answer = ask(&mut self.server, CATALOG_QUERY)?;
+        assert_eq!(answer.error, None, "reading the catalog");
+        if inside {
+            let sql = "ROLLBACK TO SAVEPOINT provost_catalog; RELEASE SAVEPOINT provost_catalog";
+            ask(&mut self.server, sql)?;
+        }
+        let rows = answer.statements.into_iter().flat_map(|statement| statement.rows);
+        let json = rows.flatten().flatten().next().expect("one row");
+        let digest = blake3::hash(&json);
+        match &self.digest {
+            Some((known, catalog)) if *known == digest => Ok(catalog.clone()),
+            _ => {
+                let catalog = Arc::new(Catalog::from_json(&json).unwrap());
+                self.digest = Some((digest, catalog.clone()));
+                Ok(catalog)
+            }
+        }
+    }
+
+    /// Passes the server's messages on up to ReadyForQuery, and what the server asks for in between.
+    fn relay(&mut self, mut look: impl FnMut(&Message)) -> io::Result<()> {
+        loop {
+            let message = self.server.receive()?;
+            look(&message);
+            let is_tree = message.tag == b'N' && message.field(b'V').as_deref() == Some("LOG");
+            if !is_tree {
+                self.client.send(&message)?;
+            }
+            match message.tag {
+                b'Z' => {
+                    self.status = message.payload()[0];
+                    return Ok(());
+                }
+                b'G' => loop {
+                    let data = self.client.receive()?;
+                    self.server.send(&data)?;
+                    if matches!(data.tag, b'c' | b'f') {
+                        break;
+                    }
+                },
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether a text begins as transaction control does.
+fn is_control(text: &[u8]) -> bool {
+    let words = String::from_utf8_lossy(text).to_ascii_lowercase();
+    let mut words = words.split(|letter: char| !letter.is_ascii_alphabetic());
+    let mut next = || words.by_ref().find(|word| !word.is_empty()).unwrap_or_default();
+    match next() {
+        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => true,
+        "prepare" => next() == "transaction",
+        "set" => matches!(next(), "transaction" | "session"),
+        _ => false,
+    }
+}
+
+/// Whether a command of this tag may change what the catalog says.
+fn changes(tag: &str) -> bool {
+    const CHANGES_NOTHING: [&str; 31] = [
+        "", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "EXPLAIN", "FETCH", "MOVE", "SHOW", "SET", "RESET", "BEGIN",
+        "START TRANSACTION", "SAVEPOINT", "RELEASE", "COMMIT", "PREPARE", "DEALLOCATE", "DEALLOCATE ALL", "DECLARE CURSOR",
+        "CLOSE CURSOR", "CLOSE CURSOR ALL", "LISTEN", "NOTIFY", "UNLISTEN", "LOCK TABLE", "TRUNCATE TABLE", "VACUUM",
+        "ANALYZE", "CHECKPOINT",
+    ];
+    // SELECT may be SELECT INTO: the observer knows.
+    tag != "SELECT" && !CHANGES_NOTHING.contains(&tag)
+}

@@ -1,0 +1,64 @@
+#!/bin/sh
+# PostgreSQL's own regression files, of the version of the server that is installed, into target/regress. Debian's source
+# package has them; this machine's apt sources are left as they are. Run by tests/run.sh; does nothing when they are there.
+#   sh tests/regress/fetch.sh
+#   PROVOST_REGRESS_ARCHIVE=postgresql-17.6.tar.bz2 sh tests/regress/fetch.sh     from a source archive that one has
+set -eu
+cd "$(dirname "$0")/../.."
+. examples/setup.sh
+
+target=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-target}" && pwd)
+regress=$target/regress
+
+# The server that the tests start: from PATH, else the newest that Debian keeps.
+server=$(command -v postgres || ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null | sort -t/ -k5 -n | tail -n 1)
+[ -n "$server" ] || die "PostgreSQL's server was not found: run tests/run.sh, which installs it"
+version=$("$server" --version | sed 's/^[^0-9]*\([0-9.]*\).*/\1/')
+[ "$(cat "$regress/version" 2>/dev/null)" = "$version" ] && exit 0
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# source_archive: prints the path of the source package's archive.
+source_archive() {
+  command -v apt-get >/dev/null 2>&1 || return 1
+  package=postgresql-${version%%.*}
+  mkdir -p "$work/lists/partial" "$work/parts"
+  # The system's own entries, with sources: both of apt's ways of writing them.
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+    [ -f "$file" ] && sed -n 's/^deb /deb-src /p' "$file" >>"$work/sources.list"
+  done
+  touch "$work/sources.list"
+  for file in /etc/apt/sources.list.d/*.sources; do
+    [ -f "$file" ] && sed 's/^Types:.*/Types: deb-src/' "$file" >"$work/parts/$(basename "$file")"
+  done
+  set -- -q -o "Dir::Etc::SourceList=$work/sources.list" -o "Dir::Etc::SourceParts=$work/parts" \
+    -o "Dir::State::Lists=$work/lists" -o "Dir::Cache::srcpkgcache=" -o "Dir::Cache::pkgcache=" -o APT::Sandbox::User=root
+  # One source that does not answer must not hide the others.
+  apt-get "$@" update >&2 || say "not every source of packages answered"
+  installed=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null || :)
+  # The newest may be listed and gone from the mirror: the installed one first, then whatever there is of this version.
+  listed=$(apt-cache "$@" showsrc "$package" 2>/dev/null | sed -n 's/^Version: //p' | sort -u -V -r)
+  for candidate in $installed $listed; do
+    (cd "$work" && apt-get "$@" source --download-only "$package=$candidate" >&2) || continue
+    for archive in "$work"/postgresql-*.orig.tar.*; do
+      [ -f "$archive" ] && echo "$archive" && return 0
+    done
+  done
+  return 1
+}
+
+if [ -n "${PROVOST_REGRESS_ARCHIVE:-}" ]; then
+  archive=$PROVOST_REGRESS_ARCHIVE
+else
+  say "fetching PostgreSQL $version's regression files"
+  archive=$(source_archive) ||
+    die "the source package of PostgreSQL $version can't be had from the system's sources: set PROVOST_REGRESS_ARCHIVE to an archive of its source (https://www.postgresql.org/ftp/source/)"
+fi
+mkdir "$work/tree"
+tar -xf "$archive" -C "$work/tree" --strip-components=1 --wildcards '*/src/test/regress'
+rm -rf "$regress"
+mkdir -p "$regress"
+cp -R "$work/tree/src/test/regress/sql" "$work/tree/src/test/regress/data" "$work/tree/src/test/regress/parallel_schedule" "$regress"
+# Last: what is half-copied has no version.
+echo "$version" >"$regress/version"
