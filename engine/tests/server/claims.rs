@@ -5,14 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provost_engine::{
     catalog::{Catalog, Relation, RelationKind},
-    facts::{Facts, Kind, Object, Operation, Use},
+    facts::{Facts, How, Kind, Object, Operation, Source, Use},
 };
 
-use crate::tree::{Claim, Claims, DELETE, INSERT, SELECT, UPDATE};
+use crate::tree::{Claim, Claims, DELETE, INSERT, Needs, SELECT, UPDATE};
 
 /// Where the server's tree and our facts differ on purpose. Each is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Difference {
+    /// What only those columns of a view are made of that the statement does not ask for. The other way round: the server
+    /// needs all that a view names. That leaving them out is right is shown by the lineage oracle.
+    Unasked,
+    /// The server needs a whole row where only a field of it is picked: `(t).name`. The other way round, too.
+    Field,
     /// Rows of a table are rows of its parents and its partitions: we name all of them, the server the one written.
     Inheritance,
     /// Columns that a constraint, a generated column or a default of the written table reads.
@@ -26,6 +31,8 @@ pub(crate) enum Difference {
 impl Difference {
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Unasked => "unasked columns of views",
+            Self::Field => "fields of whole rows",
             Self::Inheritance => "inheritance",
             Self::Written => "written",
             Self::Inside => "inside views",
@@ -44,29 +51,90 @@ struct Ours {
     via: bool,
 }
 
-/// What is amiss: the first list is unsound, the second more than the server needs.
+/// What is amiss: the first list is unsound, the others are differences with a name.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     pub(crate) missing: Vec<String>,
-    pub(crate) beyond: BTreeMap<Difference, Vec<String>>,
+    pub(crate) different: BTreeMap<Difference, Vec<String>>,
 }
 
-pub(crate) fn compare(facts: &Facts, claims: &Claims, catalog: &Catalog) -> Comparison {
+pub(crate) fn compare(facts: &Facts, needs: &Needs, catalog: &Catalog) -> Comparison {
     let ours = ours(facts);
     let mut comparison = Comparison::default();
-    for (oid, claim) in claims {
+    let outside = needs.claims.iter().map(|claim| (claim, false));
+    for ((oid, claim), inside) in outside.chain(needs.inside.iter().map(|claim| (claim, true))) {
         let Some(relation) = catalog.relation(*oid) else {
-            // Relations that are no columns' home (a sequence of the server's own, TOAST) need no name here.
-            comparison.missing.push(format!("relation {oid}, which the catalog does not have"));
+            comparison
+                .missing
+                .push(format!("relation {oid}, which the catalog does not have"));
             continue;
         };
         let nothing = Ours::default();
         let found = ours.get(oid).unwrap_or(&nothing);
-        let missing = missing(claim, found, relation);
-        comparison.missing.extend(missing);
+        comparison
+            .missing
+            .extend(missing_rights(claim, found, relation));
+        let mut columns = missing_columns(claim, found, relation, needs.whole_rows.contains(oid));
+        if !needs.whole_rows.contains(oid) && claim.selected.contains(&0) {
+            comparison
+                .different
+                .entry(Difference::Field)
+                .or_default()
+                .push(relation.name.to_string());
+        }
+        let place = if inside {
+            comparison.different.entry(Difference::Unasked).or_default()
+        } else {
+            &mut comparison.missing
+        };
+        place.append(&mut columns);
     }
-    beyond(&ours, claims, catalog, &mut comparison.beyond, facts);
+    let mut claims = needs.claims.clone();
+    for (oid, inside) in &needs.inside {
+        let claim = claims.entry(*oid).or_default();
+        claim.rights |= inside.rights;
+        claim.selected.extend(&inside.selected);
+    }
+    beyond(&ours, &claims, catalog, &mut comparison.different, facts);
+    comparison.different.retain(|_, words| !words.is_empty());
     comparison
+}
+
+/// The server's RowDescription against the outputs: names, and where facts say where a column comes from.
+pub(crate) fn described(facts: &Facts, columns: &[(String, u32, i16)]) -> Vec<String> {
+    let Some(outputs) = facts.outputs.as_ref().filter(|_| !columns.is_empty()) else {
+        return Vec::new();
+    };
+    if outputs.len() != columns.len() {
+        return vec![format!(
+            "{} result columns, and the server has {}",
+            outputs.len(),
+            columns.len()
+        )];
+    }
+    let mut amiss = Vec::new();
+    for (output, (name, oid, number)) in outputs.iter().zip(columns) {
+        if *output.name != **name {
+            amiss.push(format!(
+                "a result column `{}` that the server calls `{name}`",
+                output.name
+            ));
+        }
+        let known = output.origin.is_none_or(|origin| origin == (*oid, *number));
+        let direct = |source: &Source| {
+            source.how == How::Direct
+                && (source.column.relation_oid, source.column.attribute) == (*oid, *number)
+        };
+        let allowed =
+            output.origin.is_some() || *oid == 0 || output.lineage.sources.iter().any(direct);
+        if !known || !allowed {
+            amiss.push(format!(
+                "result column `{name}` from {oid}.{number}, and facts say {:?}",
+                output.origin
+            ));
+        }
+    }
+    amiss
 }
 
 fn ours(facts: &Facts) -> BTreeMap<u32, Ours> {
@@ -93,14 +161,18 @@ fn ours(facts: &Facts) -> BTreeMap<u32, Ours> {
     ours
 }
 
-/// What the server needs that is not in ours.
-fn missing(claim: &Claim, found: &Ours, relation: &Relation) -> Vec<String> {
+/// Rights on the whole relation that the server needs and ours lack.
+fn missing_rights(claim: &Claim, found: &Ours, relation: &Relation) -> Vec<String> {
     let mut missing = Vec::new();
     let name = format!("{}.{}", relation.schema, relation.name);
-    let has = |operations: &[Operation]| operations.iter().any(|operation| found.operations.contains(operation));
+    let has = |operations: &[Operation]| {
+        operations
+            .iter()
+            .any(|operation| found.operations.contains(operation))
+    };
     let writes = [Operation::Update, Operation::Delete, Operation::Insert];
     let reads = has(&[Operation::Read, Operation::CopyTo]);
-    if claim.rights & SELECT != 0 && !reads && found.read.is_empty() && !has(&writes) {
+    if claim.rights & SELECT != 0 && !reads && !has(&writes) {
         missing.push(format!("read of {name}"));
     }
     if claim.rights & INSERT != 0 && !has(&[Operation::Insert, Operation::CopyFrom]) {
@@ -113,31 +185,71 @@ fn missing(claim: &Claim, found: &Ours, relation: &Relation) -> Vec<String> {
     if claim.rights & DELETE != 0 && !has(&[Operation::Delete]) {
         missing.push(format!("delete from {name}"));
     }
-    let mut columns = |what: &str, needed: &BTreeSet<i16>, found: &BTreeSet<i16>| {
+    missing
+}
+
+/// Columns that the server needs and ours lack.
+fn missing_columns(
+    claim: &Claim,
+    found: &Ours,
+    relation: &Relation,
+    whole_rows: bool,
+) -> Vec<String> {
+    let mut missing = Vec::new();
+    let name = format!("{}.{}", relation.schema, relation.name);
+    let sets = [
+        ("read", &claim.selected, &found.read),
+        ("insert", &claim.inserted, &found.inserted),
+        ("update", &claim.updated, &found.updated),
+    ];
+    for (what, needed, found) in sets {
         for number in needed {
             if *number == 0 {
-                let absent = relation.attributes.iter().filter(|attribute| !found.contains(&attribute.number));
+                let absent = relation
+                    .attributes
+                    .iter()
+                    .filter(|attribute| whole_rows && !found.contains(&attribute.number));
                 for attribute in absent {
                     missing.push(format!("{what} of {name}.{} (whole row)", attribute.name));
                 }
             } else if !found.contains(number) {
-                let column = relation.attributes.iter().find(|attribute| attribute.number == *number);
-                let column = column.map_or_else(|| format!("{number}"), |attribute| attribute.name.to_string());
-                missing.push(format!("{what} of {name}.{column}"));
+                missing.push(format!(
+                    "{what} of {name}.{}",
+                    column_name(relation, *number)
+                ));
             }
         }
-    };
-    columns("read", &claim.selected, &found.read);
-    columns("insert", &claim.inserted, &found.inserted);
-    columns("update", &claim.updated, &found.updated);
+    }
     missing
 }
 
+fn column_name(relation: &Relation, number: i16) -> String {
+    let column = relation
+        .attributes
+        .iter()
+        .find(|attribute| attribute.number == number);
+    column.map_or_else(
+        || number.to_string(),
+        |attribute| attribute.name.to_string(),
+    )
+}
+
 /// What is in ours and the server does not need.
-fn beyond(ours: &BTreeMap<u32, Ours>, claims: &Claims, catalog: &Catalog, beyond: &mut BTreeMap<Difference, Vec<String>>, facts: &Facts) {
+fn beyond(
+    ours: &BTreeMap<u32, Ours>,
+    claims: &Claims,
+    catalog: &Catalog,
+    beyond: &mut BTreeMap<Difference, Vec<String>>,
+    facts: &Facts,
+) {
     let related: BTreeSet<u32> = claims
         .keys()
-        .flat_map(|oid| catalog.ancestors(*oid).into_iter().chain(catalog.descendants(*oid)))
+        .flat_map(|oid| {
+            catalog
+                .ancestors(*oid)
+                .into_iter()
+                .chain(catalog.descendants(*oid))
+        })
         .map(|relation| relation.oid)
         .collect();
     let unexpanded = matches!(facts.kind, Kind::Explain | Kind::Other | Kind::Ddl);
@@ -163,10 +275,14 @@ fn beyond(ours: &BTreeMap<u32, Ours>, claims: &Claims, catalog: &Catalog, beyond
         }
         let whole = claim.selected.contains(&0);
         let mut extra = |what: &str, found: &BTreeSet<i16>, needed: &BTreeSet<i16>| {
-            for number in found.iter().filter(|number| **number > 0 && !needed.contains(number)) {
-                let column = relation.attributes.iter().find(|attribute| attribute.number == *number);
-                let column = column.map_or("?", |attribute| &attribute.name);
-                beyond.entry(cause).or_default().push(format!("{what} {name}.{column}"));
+            for number in found
+                .iter()
+                .filter(|number| **number > 0 && !needed.contains(number))
+            {
+                beyond
+                    .entry(cause)
+                    .or_default()
+                    .push(format!("{what} {name}.{}", column_name(relation, *number)));
             }
         };
         if !whole {

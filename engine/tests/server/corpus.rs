@@ -19,19 +19,37 @@ use crate::{
     ratchet::{self, Counts},
     regress::{self, House},
     tap::{Observation, Tap},
-    tree::{self, Claims},
+    tree::Needs,
     wire::Finished,
 };
 
 /// What CI runs: files that most others build on, and those with the most awkward queries.
 const SLICE: [&str; 22] = [
-    "test_setup", "copy", "copyselect", "copydml", "insert", "insert_conflict", "create_misc", "select", "select_into", "subselect",
-    "union", "case", "join", "aggregates", "update", "delete", "merge", "groupingsets", "window", "returning", "with",
+    "test_setup",
+    "copy",
+    "copyselect",
+    "copydml",
+    "insert",
+    "insert_conflict",
+    "create_misc",
+    "select",
+    "select_into",
+    "subselect",
+    "union",
+    "case",
+    "join",
+    "aggregates",
+    "update",
+    "delete",
+    "merge",
+    "groupingsets",
+    "window",
+    "returning",
+    "with",
     "updatable_views",
 ];
 
-/// Least share of these statements that must be understood in full.
-const GOAL: f64 = 0.97;
+/// The statements that the share of understood ones is told of.
 const GOAL_KINDS: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY"];
 
 /// What became of one statement.
@@ -80,7 +98,10 @@ fn corpus() {
         Some(only) => name == "test_setup" || only.split(',').any(|file| file == name),
         None => long || SLICE.contains(&name.as_str()),
     };
-    let files: Vec<String> = regress::schedule(&folder).into_iter().filter(chosen).collect();
+    let files: Vec<String> = regress::schedule(&folder)
+        .into_iter()
+        .filter(chosen)
+        .collect();
     let cluster = regress::cluster();
     regress::make_database(&cluster);
     let house = House::new(&folder);
@@ -93,22 +114,31 @@ fn corpus() {
     for file in &files {
         file.clone_into(&mut tally.lock().unwrap().file);
         let began = std::time::Instant::now();
-        house.run(&cluster, &tap, &folder.join("sql").join(format!("{file}.sql")));
+        house.run(
+            &cluster,
+            &tap,
+            &folder.join("sql").join(format!("{file}.sql")),
+        );
         eprintln!("{file}: {} ms", began.elapsed().as_millis());
         regress::refresh_statistics(&cluster);
     }
     tap.close();
     let tally = tally.lock().unwrap();
-    let report = folder.join(if long { "report-all.txt" } else { "report.txt" });
+    let report = regress::reports().join(if long { "corpus-all.txt" } else { "corpus.txt" });
     fs::write(&report, tally.report()).unwrap();
     eprintln!("{}the report is in {}", tally.table(), report.display());
-    assert!(tally.panics.is_empty(), "analysis panicked:\n{}", tally.panics.join("\n"));
+    assert!(
+        tally.panics.is_empty(),
+        "analysis panicked:\n{}",
+        tally.panics.join("\n")
+    );
     if only.is_some() {
         return;
     }
-    let share = tally.share();
-    ratchet::check(if long { "corpus.all" } else { "corpus.slice" }, &tally.counts);
-    assert!(share >= GOAL, "{:.2} % of {GOAL_KINDS:?} are understood", share * 100.0);
+    ratchet::check(
+        if long { "corpus.all" } else { "corpus.slice" },
+        &tally.counts,
+    );
 }
 
 /// Looks at one text.
@@ -120,7 +150,9 @@ fn observe(observation: &Observation<'_>, tally: &Mutex<Tally>) -> bool {
         witness: Witness::Record,
     };
     let analysis = catch_unwind(AssertUnwindSafe(|| analyse(observation.text, &context)));
-    let mut tally = tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut tally = tally
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let text = String::from_utf8_lossy(observation.text).into_owned();
     let statements = match &analysis {
         Ok(Ok(statements)) => statements.as_slice(),
@@ -131,7 +163,10 @@ fn observe(observation: &Observation<'_>, tally: &Mutex<Tally>) -> bool {
             Err(panic) => Outcome::Panicked(words_of(panic.as_ref())),
             Ok(Err(refusal)) => Outcome::Refused(refusal.sqlstate, refusal.message.clone()),
             Ok(Ok(statements)) => match statements.get(index) {
-                None => Outcome::Refused("missing", "fewer statements than the server found".to_owned()),
+                None => Outcome::Refused(
+                    "missing",
+                    "fewer statements than the server found".to_owned(),
+                ),
                 Some(statement) => {
                     tally.compare(&statement.facts, finished, observation.catalog, &text);
                     outcome(&statement.facts)
@@ -151,7 +186,9 @@ fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// What the server calls the command, but for what its tags hide.
 fn kind(tag: &str, text: &str) -> String {
-    let first = text.split(|letter: char| !letter.is_ascii_alphabetic()).find(|word| !word.is_empty());
+    let first = text
+        .split(|letter: char| !letter.is_ascii_alphabetic())
+        .find(|word| !word.is_empty());
     let first = first.unwrap_or_default().to_ascii_uppercase();
     match (tag, first.as_str()) {
         ("SELECT", "CREATE") => "CREATE TABLE AS".to_owned(),
@@ -200,7 +237,8 @@ impl Tally {
             Outcome::Refused(sqlstate, message) => {
                 counts.refused += 1;
                 if sqlstate.starts_with("42") || sqlstate.starts_with("3F") {
-                    self.denied_existence.push(format!("{sqlstate} {message} <- {example}"));
+                    self.denied_existence
+                        .push(format!("{sqlstate} {message} <- {example}"));
                 }
                 let key = format!("refused {}  {sqlstate} {}", group(kind), blanked(&message));
                 self.amiss.entry(key).or_default().add(message, &example);
@@ -217,28 +255,54 @@ impl Tally {
         if !facts.opaque.is_empty() || finished.trees.is_empty() {
             return;
         }
-        let mut claims = Claims::new();
-        finished.trees.iter().for_each(|tree| tree::read(tree, &mut claims));
-        let comparison = claims::compare(facts, &claims, catalog);
+        let mut needs = Needs::default();
+        finished
+            .trees
+            .iter()
+            .for_each(|tree| needs.read(tree, catalog));
+        let mut comparison = claims::compare(facts, &needs, catalog);
+        comparison
+            .missing
+            .extend(claims::described(facts, &finished.columns));
         let text: String = text.trim().chars().take(400).collect();
-        let example = |words: &[String]| format!("{}: {} <- {}", self.file, words.join(", "), text.replace('\n', " "));
+        let example = |words: &[String]| {
+            format!(
+                "{}: {} <- {}",
+                self.file,
+                words.join(", "),
+                text.replace('\n', " ")
+            )
+        };
         self.compared += 1;
         if !comparison.missing.is_empty() {
             self.unsound.push(example(&comparison.missing));
         }
-        for (cause, words) in comparison.beyond {
+        for (cause, words) in comparison.different {
             *self.beyond.entry(cause).or_default() += 1;
-            let example = format!("{}: {} <- {}", self.file, words.join(", "), text.replace('\n', " "));
+            let example = format!(
+                "{}: {} <- {}",
+                self.file,
+                words.join(", "),
+                text.replace('\n', " ")
+            );
             let examples = self.beyond_examples.entry(cause).or_default();
             if examples.len() < 60 {
                 examples.push(example);
             }
         }
-        let mut nested = Claims::new();
-        finished.nested.iter().for_each(|tree| tree::read(tree, &mut nested));
+        let mut nested = Needs::default();
+        finished
+            .nested
+            .iter()
+            .for_each(|tree| nested.read(tree, catalog));
         let missing = claims::compare(facts, &nested, catalog).missing;
         if !missing.is_empty() {
-            self.unsound_nested.push(format!("{}: {} <- {}", self.file, missing.join(", "), text.replace('\n', " ")));
+            self.unsound_nested.push(format!(
+                "{}: {} <- {}",
+                self.file,
+                missing.join(", "),
+                text.replace('\n', " ")
+            ));
         }
     }
 
@@ -254,12 +318,24 @@ impl Tally {
     }
 
     fn table(&self) -> String {
-        let mut table = format!("{:<34} {:>10} {:>7} {:>8}\n", "kind", "understood", "opaque", "refused");
+        let mut table = format!(
+            "{:<34} {:>10} {:>7} {:>8}\n",
+            "kind", "understood", "opaque", "refused"
+        );
         for (kind, counts) in &self.counts {
-            let Counts { understood, opaque, refused } = counts;
+            let Counts {
+                understood,
+                opaque,
+                refused,
+            } = counts;
             table += &format!("{kind:<34} {understood:>10} {opaque:>7} {refused:>8}\n");
         }
-        table + &format!("{:.2} % of {} understood\n", self.share() * 100.0, GOAL_KINDS.join(", "))
+        table
+            + &format!(
+                "{:.2} % of {} understood\n",
+                self.share() * 100.0,
+                GOAL_KINDS.join(", ")
+            )
     }
 
     fn report(&self) -> String {
@@ -281,17 +357,23 @@ impl Tally {
             let line: String = line.chars().take(300).collect();
             report += &format!("  {}\n", line.replace('\n', " "));
         }
-        report += &format!("\n{} statements compared with the server's trees\n", self.compared);
+        report += &format!(
+            "\n{} statements compared with the server's trees\n",
+            self.compared
+        );
         report += &format!("\n{} lack what the server needs:\n", self.unsound.len());
         for line in &self.unsound {
             report += &format!("  {line}\n");
         }
-        report += &format!("\n{} lack what their functions and triggers need:\n", self.unsound_nested.len());
+        report += &format!(
+            "\n{} lack what their functions and triggers need:\n",
+            self.unsound_nested.len()
+        );
         for line in &self.unsound_nested {
             report += &format!("  {line}\n");
         }
         for (cause, count) in &self.beyond {
-            report += &format!("\n{count} have more than the server needs ({}):\n", cause.name());
+            report += &format!("\n{count} differ by {}:\n", cause.name());
             for line in &self.beyond_examples[cause] {
                 report += &format!("  {line}\n");
             }
@@ -312,11 +394,19 @@ impl Amiss {
 
 /// Statements with the goal by name, the rest in one.
 fn group(kind: &str) -> &str {
-    if GOAL_KINDS.contains(&kind) { "query" } else { "other" }
+    if GOAL_KINDS.contains(&kind) {
+        "query"
+    } else {
+        "other"
+    }
 }
 
 /// Words with names left out.
 fn blanked(words: &str) -> String {
     let words = words.split('`').step_by(2).collect::<Vec<_>>().join("`…`");
-    words.split('"').step_by(2).collect::<Vec<_>>().join("\"…\"")
+    words
+        .split('"')
+        .step_by(2)
+        .collect::<Vec<_>>()
+        .join("\"…\"")
 }

@@ -6,6 +6,9 @@
 //! | `tap` | between a real psql and the server: every statement, with a catalog that is true at that moment |
 //! | `regress`, `corpus` | PostgreSQL's own regression files, run as it runs them, and how many are understood |
 //! | `tree`, `claims` | the server's own trees: what a statement needs of relations and columns, against our facts |
+//! | `zoo`, `generate` | a small database and random statements about it |
+//! | `random` | the server's trees and RowDescription, for random statements |
+//! | `lineage` | base values change: what then changes in a result must be explained by its facts |
 //! | `ratchet` | what must not get worse |
 //!
 //! It must never decide what is right by reading our own code: the server says so.
@@ -15,11 +18,20 @@
 
 mod claims;
 mod corpus;
+mod generate;
+mod lineage;
+mod random;
 mod ratchet;
 mod regress;
 mod tap;
 mod tree;
 mod wire;
+mod zoo;
+
+// The same source of choices as the decision graph's oracle.
+#[expect(dead_code, reason = "the other oracle uses the rest")]
+#[path = "../oracle/choices.rs"]
+mod choices;
 
 // The same private PostgreSQL as the demo's.
 #[path = "../../../src/demo/postgres/mod.rs"]

@@ -25,7 +25,9 @@ fn path() -> PathBuf {
 
 fn read() -> Lines {
     let text = fs::read_to_string(path()).unwrap_or_default();
-    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
     lines
         .map(|line| {
             let fields: Vec<&str> = line.split('|').map(str::trim).collect();
@@ -47,7 +49,11 @@ fn write(lines: &Lines) {
         # section | kind | understood | opaque | refused\n"
         .to_owned();
     for ((section, kind), counts) in lines {
-        let Counts { understood, opaque, refused } = counts;
+        let Counts {
+            understood,
+            opaque,
+            refused,
+        } = counts;
         text += &format!("{section} | {kind} | {understood} | {opaque} | {refused}\n");
     }
     fs::write(path(), text).unwrap();
@@ -58,16 +64,27 @@ pub(crate) fn check(section: &str, seen: &BTreeMap<String, Counts>) {
     let mut lines = read();
     if env::var_os("PROVOST_RATCHET").is_some_and(|value| value == "write") {
         lines.retain(|(of, _), _| of != section);
-        lines.extend(seen.iter().map(|(kind, counts)| ((section.to_owned(), kind.clone()), *counts)));
+        lines.extend(
+            seen.iter()
+                .map(|(kind, counts)| ((section.to_owned(), kind.clone()), *counts)),
+        );
         write(&lines);
         return;
     }
-    let known: BTreeMap<&String, &Counts> =
-        lines.iter().filter(|((of, _), _)| of == section).map(|((_, kind), counts)| (kind, counts)).collect();
-    assert!(!known.is_empty(), "the ratchet has no section `{section}`: run again with PROVOST_RATCHET=write");
+    let known: BTreeMap<&String, &Counts> = lines
+        .iter()
+        .filter(|((of, _), _)| of == section)
+        .map(|((_, kind), counts)| (kind, counts))
+        .collect();
+    assert!(
+        !known.is_empty(),
+        "the ratchet has no section `{section}`: run again with PROVOST_RATCHET=write"
+    );
     let mut worse = Vec::new();
     for (kind, counts) in seen {
-        let before = known.get(kind).map_or_else(Counts::default, |counts| **counts);
+        let before = known
+            .get(kind)
+            .map_or_else(Counts::default, |counts| **counts);
         let amiss = |counts: Counts| counts.opaque + counts.refused;
         if amiss(*counts) > amiss(before) || counts.refused > before.refused {
             worse.push(format!("{kind}: {before:?} before, {counts:?} now"));
@@ -76,7 +93,10 @@ pub(crate) fn check(section: &str, seen: &BTreeMap<String, Counts>) {
     for (kind, before) in known {
         let understood = seen.get(kind).map_or(0, |counts| counts.understood);
         if understood < before.understood {
-            worse.push(format!("{kind}: {} understood before, {understood} now", before.understood));
+            worse.push(format!(
+                "{kind}: {} understood before, {understood} now",
+                before.understood
+            ));
         }
     }
     assert!(

@@ -15,13 +15,25 @@ use crate::{
 /// The database that the files run in.
 pub(crate) const DATABASE: &str = "regression";
 
-/// The folder that `tests/regress/fetch.sh` filled.
-pub(crate) fn folder() -> PathBuf {
+/// Where reports go.
+pub(crate) fn reports() -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("target"),
+        || {
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .parent()
+                .unwrap()
+                .join("target")
+        },
         PathBuf::from,
     );
-    let folder = target.join("regress");
+    let folder = target.join("server-reports");
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// The folder that `tests/regress/fetch.sh` filled.
+pub(crate) fn folder() -> PathBuf {
+    let folder = reports().parent().unwrap().join("regress");
     assert!(
         folder.join("parallel_schedule").is_file(),
         "PostgreSQL's regression files are not in `{}`: run `sh tests/regress/fetch.sh`",
@@ -44,7 +56,9 @@ pub(crate) fn cluster() -> Cluster {
     let rules = cluster.socket_folder().join("data/pg_hba.conf");
     fs::write(rules, "local all all trust\n").unwrap();
     // The reload is a signal; one more connection by password is as good as any.
-    cluster.execute("postgres", "SELECT pg_reload_conf()").unwrap();
+    cluster
+        .execute("postgres", "SELECT pg_reload_conf()")
+        .unwrap();
     cluster
 }
 
@@ -68,14 +82,21 @@ pub(crate) fn make_database(cluster: &Cluster) {
 pub(crate) fn refresh_statistics(cluster: &Cluster) {
     let names = "pg_class, pg_attribute, pg_attrdef, pg_constraint, pg_depend, pg_index, pg_inherits, pg_namespace, pg_proc, \
         pg_rewrite, pg_trigger, pg_type";
-    cluster.execute(DATABASE, &format!("VACUUM (ANALYZE) {names}")).unwrap();
+    cluster
+        .execute(DATABASE, &format!("VACUUM (ANALYZE) {names}"))
+        .unwrap();
 }
 
 /// The names of the files, in the schedule's order.
 pub(crate) fn schedule(folder: &Path) -> Vec<String> {
     let schedule = fs::read_to_string(folder.join("parallel_schedule")).unwrap();
-    let tests = schedule.lines().filter_map(|line| line.strip_prefix("test:"));
-    tests.flat_map(str::split_whitespace).map(str::to_owned).collect()
+    let tests = schedule
+        .lines()
+        .filter_map(|line| line.strip_prefix("test:"));
+    tests
+        .flat_map(str::split_whitespace)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Where the files lie that the server itself reads and writes.
@@ -86,7 +107,10 @@ pub(crate) struct House {
 impl House {
     /// A copy that another user, the server, may read.
     pub(crate) fn new(source: &Path) -> Self {
-        let folder = tempfile::Builder::new().prefix("provost-regress-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("provost-regress-")
+            .tempdir()
+            .unwrap();
         for (name, mode) in [("", 0o755), ("data", 0o755), ("results", 0o777)] {
             let path = folder.path().join(name);
             fs::create_dir_all(&path).unwrap();
@@ -111,7 +135,12 @@ impl House {
         let status = Command::new(psql)
             .args(["-X", "-a", "-q", "-d", DATABASE])
             .args(["-v", "HIDE_TABLEAM=on", "-v", "HIDE_TOAST_COMPRESSION=on"])
-            .args(["-U", crate::postgres::SUPERUSER, "-p", &cluster.port().to_string()])
+            .args([
+                "-U",
+                crate::postgres::SUPERUSER,
+                "-p",
+                &cluster.port().to_string(),
+            ])
             .arg("-h")
             .arg(tap.host())
             .env("PGTZ", "PST8PDT")
@@ -129,6 +158,9 @@ impl House {
             .status()
             .unwrap();
         // 3 would be an error that stops it, 2 a connection that the server cut: both happen in some files.
-        assert!(status.code().is_some_and(|code| code <= 3), "{file:?}: {status}");
+        assert!(
+            status.code().is_some_and(|code| code <= 3),
+            "{file:?}: {status}"
+        );
     }
 }

@@ -2,10 +2,9 @@
 //! session whenever that may have changed, and asks the server for its own trees. It must never change what psql sends.
 
 use std::{
-
     io::{self, ErrorKind},
     os::unix::net::{UnixListener, UnixStream},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -38,7 +37,10 @@ pub(crate) struct Tap {
 impl Tap {
     /// Opens a tap in front of `cluster`.
     pub(crate) fn open(cluster: &crate::postgres::Cluster, observe: Arc<Observe>) -> Self {
-        let folder = tempfile::Builder::new().prefix("provost-tap-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("provost-tap-")
+            .tempdir()
+            .unwrap();
         let name = format!(".s.PGSQL.{}", cluster.port());
         let listener = UnixListener::bind(folder.path().join(&name)).unwrap();
         let server = cluster.socket_folder().join(&name);
@@ -66,30 +68,32 @@ impl Tap {
     }
 }
 
-fn listen(listener: &UnixListener, server: &PathBuf, observe: &Arc<Observe>) {
+fn listen(listener: &UnixListener, server: &Path, observe: &Arc<Observe>) {
     let mut sessions = Vec::new();
     for stream in listener.incoming() {
         let mut client = Wire::new(stream.unwrap()).unwrap();
         let Ok(start) = client.receive_start() else {
             break;
         };
-        let (server, observe) = (server.clone(), observe.clone());
-        let session = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
-            let server = Wire::new(UnixStream::connect(server).unwrap()).unwrap();
-            let mut session = Session {
-                client,
-                server,
-                observe,
-                catalog: None,
-                digest: None,
-                search_path: Vec::new(),
-                status: b'I',
-            };
-            match session.run(&start) {
-                Err(error) if !is_end(&error) => panic!("{error}"),
-                Ok(()) | Err(_) => {}
-            }
-        });
+        let (server, observe) = (server.to_owned(), observe.clone());
+        let session = thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                let server = Wire::new(UnixStream::connect(server).unwrap()).unwrap();
+                let mut session = Session {
+                    client,
+                    server,
+                    observe,
+                    catalog: None,
+                    digest: None,
+                    search_path: Vec::new(),
+                    status: b'I',
+                };
+                match session.run(&start) {
+                    Err(error) if !is_end(&error) => panic!("{error}"),
+                    Ok(()) | Err(_) => {}
+                }
+            });
         sessions.push(session.unwrap());
     }
     for session in sessions {
@@ -155,7 +159,12 @@ impl Session {
             answer: &answer,
         };
         let changed = !was_failed && (self.observe)(&observation);
-        if changed || answer.statements.iter().any(|statement| changes(&statement.tag)) {
+        if changed
+            || answer
+                .statements
+                .iter()
+                .any(|statement| changes(&statement.tag))
+        {
             self.catalog = None;
         }
         Ok(())
@@ -176,7 +185,7 @@ impl Session {
         if self.catalog.is_none() {
             self.catalog = Some(self.read_catalog()?);
         }
-        let sql = "SET debug_print_rewritten = on; SET client_min_messages = log";
+        let sql = "SET debug_print_rewritten = on; SET debug_pretty_print = off; SET client_min_messages = log";
         ask(&mut self.server, sql)?;
         Ok(())
     }
@@ -193,7 +202,10 @@ impl Session {
             let sql = "ROLLBACK TO SAVEPOINT provost_catalog; RELEASE SAVEPOINT provost_catalog";
             ask(&mut self.server, sql)?;
         }
-        let rows = answer.statements.into_iter().flat_map(|statement| statement.rows);
+        let rows = answer
+            .statements
+            .into_iter()
+            .flat_map(|statement| statement.rows);
         let json = rows.flatten().flatten().next().expect("one row");
         let digest = blake3::hash(&json);
         match &self.digest {
@@ -237,9 +249,16 @@ impl Session {
 fn is_control(text: &[u8]) -> bool {
     let words = String::from_utf8_lossy(text).to_ascii_lowercase();
     let mut words = words.split(|letter: char| !letter.is_ascii_alphabetic());
-    let mut next = || words.by_ref().find(|word| !word.is_empty()).unwrap_or_default();
+    let mut next = || {
+        words
+            .by_ref()
+            .find(|word| !word.is_empty())
+            .unwrap_or_default()
+    };
     match next() {
-        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => true,
+        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
+            true
+        }
         "prepare" => next() == "transaction",
         "set" => matches!(next(), "transaction" | "session"),
         _ => false,
@@ -249,10 +268,37 @@ fn is_control(text: &[u8]) -> bool {
 /// Whether a command of this tag may change what the catalog says.
 fn changes(tag: &str) -> bool {
     const CHANGES_NOTHING: [&str; 31] = [
-        "", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "EXPLAIN", "FETCH", "MOVE", "SHOW", "SET", "RESET", "BEGIN",
-        "START TRANSACTION", "SAVEPOINT", "RELEASE", "COMMIT", "PREPARE", "DEALLOCATE", "DEALLOCATE ALL", "DECLARE CURSOR",
-        "CLOSE CURSOR", "CLOSE CURSOR ALL", "LISTEN", "NOTIFY", "UNLISTEN", "LOCK TABLE", "TRUNCATE TABLE", "VACUUM",
-        "ANALYZE", "CHECKPOINT",
+        "",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "MERGE",
+        "COPY",
+        "EXPLAIN",
+        "FETCH",
+        "MOVE",
+        "SHOW",
+        "SET",
+        "RESET",
+        "BEGIN",
+        "START TRANSACTION",
+        "SAVEPOINT",
+        "RELEASE",
+        "COMMIT",
+        "PREPARE",
+        "DEALLOCATE",
+        "DEALLOCATE ALL",
+        "DECLARE CURSOR",
+        "CLOSE CURSOR",
+        "CLOSE CURSOR ALL",
+        "LISTEN",
+        "NOTIFY",
+        "UNLISTEN",
+        "LOCK TABLE",
+        "TRUNCATE TABLE",
+        "VACUUM",
+        "ANALYZE",
+        "CHECKPOINT",
     ];
     // SELECT may be SELECT INTO: the observer knows.
     tag != "SELECT" && !CHANGES_NOTHING.contains(&tag)

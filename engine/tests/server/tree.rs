@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use provost_engine::catalog::Catalog;
+
 /// `pg_class` and everything else that the server itself brings has an oid below this.
 pub(crate) const FIRST_USER_OID: u32 = 16_384;
 
@@ -68,81 +70,215 @@ impl Node {
         }
     }
 
-    /// Whether this is the text of a view that is the server's own: it is taken as a relation, not looked into.
-    fn is_system_view(&self) -> bool {
-        if self.name != "RTE" || self.number("rtekind") != Some(1) {
-            return false;
+    /// The view that this entry stands for: its oid, and its own entry where the view's text has it.
+    fn view(&self) -> Option<(u32, Option<&Item>)> {
+        if self.name != "RANGETBLENTRY" || self.number("rtekind") != Some(1) {
+            return None;
         }
         // From PostgreSQL 16 on, the entry keeps the view's oid; before, the view's text has it in its first entry, `old`.
-        let own = self.number("relid").filter(|oid| *oid != 0);
-        let oid = own.or_else(|| {
-            let [Item::Node(query)] = self.field("subquery") else {
-                return None;
-            };
-            let [Item::List(entries)] = query.field("rtable") else {
-                return None;
-            };
-            let Some(Item::Node(first)) = entries.first() else {
-                return None;
-            };
-            let [Item::Node(alias)] = first.field("alias") else {
-                return None;
-            };
-            let is_old = matches!(alias.field("aliasname"), [Item::Word(name)] if name == "old");
-            first.number("relid").filter(|_| is_old)
-        });
-        oid.is_some_and(|oid| oid < FIRST_USER_OID)
+        if let Some(oid) = self.number("relid").filter(|oid| *oid != 0) {
+            return Some((oid, None));
+        }
+        let [Item::Node(query)] = self.field("subquery") else {
+            return None;
+        };
+        let [Item::List(entries)] = query.field("rtable") else {
+            return None;
+        };
+        let first = entries.first()?;
+        let Item::Node(node) = first else {
+            return None;
+        };
+        let [Item::Node(alias)] = node.field("alias") else {
+            return None;
+        };
+        let is_old = matches!(alias.field("aliasname"), [Item::Word(name)] if name == "old");
+        let oid = node.number("relid").filter(|oid| is_old && *oid != 0)?;
+        Some((oid, Some(first)))
     }
 }
 
-/// Adds what a tree needs to `claims`.
-///
-/// # Panics
-/// When the text is no tree.
-pub(crate) fn read(text: &str, claims: &mut Claims) {
-    let mut reader = Reader { rest: text };
-    while let Some(item) = reader.item() {
-        collect(&item, claims);
-    }
-    assert!(reader.rest.trim().is_empty(), "not all of the tree was read: {:.200}", reader.rest);
+/// What a statement needs.
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    pub(crate) claims: Claims,
+    /// Inside of views that have columns which nobody asked for: what only those are made of may be left out.
+    pub(crate) inside: Claims,
+    /// Relations whose whole rows are used otherwise than to pick a field: `t::text`, not `(t).name`.
+    pub(crate) whole_rows: BTreeSet<u32>,
 }
 
-fn collect(item: &Item, claims: &mut Claims) {
-    match item {
-        Item::Word(_) => {}
-        Item::List(items) => items.iter().for_each(|item| collect(item, claims)),
-        Item::Node(node) => {
-            if let (Some(oid), Some(rights)) = (node.number("relid"), node.number("requiredPerms"))
-                && oid != 0
-                && rights != 0
-            {
-                let claim = claims.entry(oid).or_default();
-                claim.rights |= rights;
-                claim.selected.extend(node.columns("selectedCols"));
-                claim.inserted.extend(node.columns("insertedCols"));
-                claim.updated.extend(node.columns("updatedCols"));
-            }
-            if node.is_system_view() {
-                // Before 16 its own entry is the first of its text.
-                system_view(node, claims);
+impl Needs {
+    /// Adds what a tree needs.
+    ///
+    /// # Panics
+    /// When the text is no tree.
+    pub(crate) fn read(&mut self, text: &str, catalog: &Catalog) {
+        let mut reader = Reader { rest: text };
+        while let Some(item) = reader.item() {
+            find_whole_rows(&item, &mut Vec::new(), &mut self.whole_rows);
+            self.collect(&item, catalog, false);
+        }
+        assert!(
+            reader.rest.trim().is_empty(),
+            "not all of the tree was read: {:.200}",
+            reader.rest
+        );
+    }
+
+    fn collect(&mut self, item: &Item, catalog: &Catalog, inside: bool) {
+        let node = match item {
+            Item::Word(_) => return,
+            Item::List(items) => {
+                items
+                    .iter()
+                    .for_each(|item| self.collect(item, catalog, inside));
                 return;
             }
-            for (_, items) in &node.fields {
-                items.iter().for_each(|item| collect(item, claims));
+            Item::Node(node) => node,
+        };
+        if let (Some(oid), Some(rights)) = (node.number("relid"), node.number("requiredPerms"))
+            && oid != 0
+            && rights != 0
+            && !is_excluded(node)
+        {
+            let claims = if inside {
+                &mut self.inside
+            } else {
+                &mut self.claims
+            };
+            let claim = claims.entry(oid).or_default();
+            claim.rights |= rights;
+            claim.selected.extend(node.columns("selectedCols"));
+            claim.inserted.extend(node.columns("insertedCols"));
+            claim.updated.extend(node.columns("updatedCols"));
+        }
+        let mut inside = inside;
+        if let Some((oid, own)) = node.view() {
+            own.into_iter()
+                .for_each(|own| self.collect(own, catalog, inside));
+            // The server's own views are taken as relations, not looked into.
+            if oid < FIRST_USER_OID {
+                return;
             }
+            inside |= own.is_none_or(|own| !self.asks_for_all(own, oid, catalog));
+        }
+        for (_, items) in &node.fields {
+            items
+                .iter()
+                .for_each(|item| self.collect(item, catalog, inside));
+        }
+    }
+
+    /// Whether a view's own entry asks for every column that it has.
+    fn asks_for_all(&self, own: &Item, oid: u32, catalog: &Catalog) -> bool {
+        let (Item::Node(own), Some(view)) = (own, catalog.relation(oid)) else {
+            return false;
+        };
+        let selected = own.columns("selectedCols");
+        self.whole_rows.contains(&oid)
+            || view
+                .attributes
+                .iter()
+                .all(|attribute| selected.contains(&attribute.number))
+    }
+}
+
+/// Finds the relations of whole rows that are used as such. `queries` are those around, the nearest last.
+fn find_whole_rows<'a>(item: &'a Item, queries: &mut Vec<&'a Node>, found: &mut BTreeSet<u32>) {
+    let node = match item {
+        Item::Word(_) => return,
+        Item::List(items) => {
+            items
+                .iter()
+                .for_each(|item| find_whole_rows(item, queries, found));
+            return;
+        }
+        Item::Node(node) => node,
+    };
+    if is_whole_row(node) {
+        let levels = node.number("varlevelsup").unwrap_or(0) as usize;
+        let query = queries
+            .len()
+            .checked_sub(levels + 1)
+            .and_then(|place| queries.get(place));
+        let entries = match query.map(|query| query.field("rtable")) {
+            Some([Item::List(entries)]) => entries.as_slice(),
+            _ => &[],
+        };
+        let place = node.number("varno").unwrap_or(0) as usize;
+        mark(entries, place, found);
+    }
+    let is_query = node.name == "QUERY";
+    if is_query {
+        queries.push(node);
+    }
+    // A field of a whole row is that field.
+    let is_field = |item: &Item| {
+        node.name == "FIELDSELECT" && matches!(item, Item::Node(arg) if is_whole_row(arg))
+    };
+    for (_, items) in &node.fields {
+        items
+            .iter()
+            .filter(|item| !is_field(item))
+            .for_each(|item| find_whole_rows(item, queries, found));
+    }
+    if is_query {
+        queries.pop();
+    }
+}
+
+/// Marks the relation at a place of a range table, or of a join those that are joined.
+fn mark(entries: &[Item], place: usize, found: &mut BTreeSet<u32>) {
+    let Some(Item::Node(entry)) = place.checked_sub(1).and_then(|place| entries.get(place)) else {
+        return;
+    };
+    if entry.number("rtekind") == Some(2) {
+        let mut joined = BTreeSet::new();
+        entry
+            .field("joinaliasvars")
+            .iter()
+            .for_each(|item| places(item, &mut joined));
+        // What is joined stands before the join.
+        joined
+            .into_iter()
+            .filter(|joined| *joined < place)
+            .for_each(|joined| mark(entries, joined, found));
+        return;
+    }
+    found.extend(
+        entry
+            .view()
+            .map(|(oid, _)| oid)
+            .or_else(|| entry.number("relid")),
+    );
+}
+
+/// The places that variables refer to.
+fn places(item: &Item, found: &mut BTreeSet<usize>) {
+    match item {
+        Item::Word(_) => {}
+        Item::List(items) => items.iter().for_each(|item| places(item, found)),
+        Item::Node(node) => {
+            if node.name == "VAR" {
+                found.extend(node.number("varno").map(|place| place as usize));
+            }
+            node.fields
+                .iter()
+                .flat_map(|(_, items)| items)
+                .for_each(|item| places(item, found));
         }
     }
 }
 
-/// What is needed of a view of the server's own: of itself only.
-fn system_view(node: &Node, claims: &mut Claims) {
-    if let [Item::Node(query)] = node.field("subquery")
-        && let [Item::List(entries)] = query.field("rtable")
-        && let Some(first @ Item::Node(entry)) = entries.first()
-        && entry.number("rtekind") == Some(0)
-    {
-        collect(first, claims);
-    }
+/// Whether an entry stands for `excluded` of ON CONFLICT: the values given, not the table's. The server asks for the right to
+/// read the table all the same.
+fn is_excluded(node: &Node) -> bool {
+    matches!(node.field("relkind"), [Item::Word(kind)] if kind == "c")
+}
+
+fn is_whole_row(node: &Node) -> bool {
+    node.name == "VAR" && matches!(node.field("varattno"), [Item::Word(number)] if number == "0")
 }
 
 struct Reader<'a> {
@@ -225,15 +361,22 @@ impl<'a> Reader<'a> {
 
 #[test]
 fn entries_are_found_wherever_they_are() {
-    let text = r#"({QUERY :commandType 1 :utilityStmt <> :rtable ({RTE :alias {ALIAS :aliasname a\ b :colnames <>} :rtekind 0
-        :relid 16400 :requiredPerms 2 :selectedCols (b 7 8 10) :insertedCols (b) :updatedCols (b)} {RTE :rtekind 1 :relid 0 :subquery
-        {QUERY :rtable ({RTE :alias {ALIAS :aliasname old :colnames <>} :rtekind 0 :relid 12000 :requiredPerms 2 :selectedCols (b 9)}
-        {RTE :rtekind 0 :relid 1259 :requiredPerms 2 :selectedCols (b 9)})} :requiredPerms 0}) :jointree {CONST :constvalue 4 [ 1 0 ]}})"#;
-    let mut claims = Claims::new();
-    read(text, &mut claims);
-    let found: Vec<(u32, u32, Vec<i16>)> = claims
+    let text = r#"({QUERY :commandType 1 :utilityStmt <> :rtable ({RANGETBLENTRY :alias {ALIAS :aliasname a\ b :colnames <>} :rtekind 0
+        :relid 16400 :requiredPerms 2 :selectedCols (b 7 8 10) :insertedCols (b) :updatedCols (b)} {RANGETBLENTRY :rtekind 1 :relid 0 :subquery
+        {QUERY :rtable ({RANGETBLENTRY :alias {ALIAS :aliasname old :colnames <>} :rtekind 0 :relid 12000 :requiredPerms 2 :selectedCols (b 9)}
+        {RANGETBLENTRY :rtekind 0 :relid 1259 :requiredPerms 2 :selectedCols (b 9)})} :requiredPerms 0}) :jointree {CONST :constvalue 4 [ 1 0 ]}
+        :targetList ({FIELDSELECT :arg {VAR :varno 1 :varattno 0} :fieldnum 1})})"#;
+    let catalog = provost_engine::schema::read("", "empty").unwrap();
+    let mut needs = Needs::default();
+    needs.read(text, &catalog);
+    let found: Vec<(u32, u32, Vec<i16>)> = needs
+        .claims
         .iter()
         .map(|(oid, claim)| (*oid, claim.rights, claim.selected.iter().copied().collect()))
         .collect();
-    assert_eq!(found, [(12_000, SELECT, vec![2]), (16_400, SELECT, vec![0, 1, 3])]);
+    assert_eq!(
+        found,
+        [(12_000, SELECT, vec![2]), (16_400, SELECT, vec![0, 1, 3])]
+    );
+    assert!(needs.whole_rows.is_empty());
 }

@@ -67,6 +67,20 @@ impl Message {
             .next()
     }
 
+    /// The columns of a RowDescription.
+    fn description(&self) -> Vec<(String, u32, i16)> {
+        let mut rest = &self.payload()[2..];
+        let mut columns = Vec::new();
+        while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+            let name = String::from_utf8_lossy(&rest[..end]).into_owned();
+            let oid = u32::from_be_bytes(*rest[end + 1..].first_chunk().expect("an oid"));
+            let number = i16::from_be_bytes(*rest[end + 5..].first_chunk().expect("a number"));
+            columns.push((name, oid, number));
+            rest = &rest[end + 19..];
+        }
+        columns
+    }
+
     /// The columns of a DataRow.
     pub(crate) fn row(&self) -> Vec<Option<Vec<u8>>> {
         let mut rest = &self.payload()[2..];
@@ -139,6 +153,8 @@ pub(crate) struct Finished {
     pub(crate) trees: Vec<String>,
     /// The trees of what its functions and triggers ran, where the server had not planned that before.
     pub(crate) nested: Vec<String>,
+    /// Its RowDescription: names, relation oids, attribute numbers.
+    pub(crate) columns: Vec<(String, u32, i16)>,
     /// Its rows, where they are kept.
     pub(crate) rows: Vec<Vec<Option<Vec<u8>>>>,
 }
@@ -149,7 +165,11 @@ impl Answer {
         match message.tag {
             b'C' | b'I' => {
                 let words = String::from_utf8_lossy(message.text()).into_owned();
-                let words = if message.tag == b'C' { words } else { String::new() };
+                let words = if message.tag == b'C' {
+                    words
+                } else {
+                    String::new()
+                };
                 let tag = words.trim_end_matches(|byte: char| byte.is_ascii_digit() || byte == ' ');
                 let mut finished = std::mem::take(&mut self.unfinished);
                 finished.tag = tag.to_owned();
@@ -161,9 +181,14 @@ impl Answer {
             }
             b'N' if message.field(b'M').as_deref() == Some("rewritten parse tree:") => {
                 let nested = message.field(b'W').is_some();
-                let trees = if nested { &mut self.unfinished.nested } else { &mut self.unfinished.trees };
+                let trees = if nested {
+                    &mut self.unfinished.nested
+                } else {
+                    &mut self.unfinished.trees
+                };
                 trees.extend(message.field(b'D'));
             }
+            b'T' => self.unfinished.columns = message.description(),
             b'Z' => self.status = message.payload()[0],
             _ => {}
         }

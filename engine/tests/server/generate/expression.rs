@@ -13,9 +13,18 @@ impl Generator<'_> {
     /// A column in sight: mostly of the nearest level. A constant where there is none of the type.
     pub(super) fn column(&mut self, of: Type) -> String {
         let levels = self.scopes.len();
-        let outer = levels > 1 && self.choices.once_in(5);
-        let nearest = levels.checked_sub(1).unwrap_or_default();
-        let level = if outer { nearest - 1 } else { nearest };
+        let outer = levels > 1 && self.choices.once_in(6);
+        let nearest = levels.saturating_sub(1);
+        let column = self.column_at(if outer { nearest - 1 } else { nearest }, of);
+        column.unwrap_or_else(|| self.constant(of))
+    }
+
+    /// A column of the nearest level.
+    pub(super) fn known_column(&mut self, of: Type) -> Option<String> {
+        self.column_at(self.scopes.len().saturating_sub(1), of)
+    }
+
+    fn column_at(&mut self, level: usize, of: Type) -> Option<String> {
         let bounds = self.scopes.get(level).cloned().unwrap_or_default();
         let all: Vec<(Option<String>, String)> = bounds
             .iter()
@@ -25,17 +34,22 @@ impl Generator<'_> {
             })
             .collect();
         if all.is_empty() {
-            return self.constant(of);
+            return None;
         }
         let (alias, name) = self.choices.pick(&all);
         let Some(alias) = alias else {
-            return name;
+            return Some(name);
         };
-        let alone = bounds.iter().flat_map(|bound| &bound.columns).filter(|(column, _)| *column == name).count() == 1;
+        let alone = bounds
+            .iter()
+            .flat_map(|bound| &bound.columns)
+            .filter(|(column, _)| *column == name)
+            .count()
+            == 1;
         if alone && self.choices.once_in(4) {
-            return name;
+            return Some(name);
         }
-        format!("{alias}.{name}")
+        Some(format!("{alias}.{name}"))
     }
 
     /// A value of a type.
@@ -49,7 +63,10 @@ impl Generator<'_> {
             7 => {
                 let (left, right) = (self.value(of), self.value(of));
                 match of {
-                    Type::Int => format!("({left} {} {right})", self.choices.pick(&["+", "-", "*", "/", "%"])),
+                    Type::Int => format!(
+                        "({left} {} {right})",
+                        self.choices.pick(&["+", "-", "*", "/", "%"])
+                    ),
                     Type::Text => format!("({left} || {right})"),
                 }
             }
@@ -58,8 +75,12 @@ impl Generator<'_> {
                 format!("CASE WHEN {when} THEN {then} ELSE {other} END")
             }
             9 => {
-                let (left, right) = (self.value(of), self.value(of));
-                format!("{}({left}, {right})", self.choices.pick(&["coalesce", "nullif", "greatest", "least"]))
+                let (left, right) = (self.typed_value(of), self.value(of));
+                format!(
+                    "{}({left}, {right})",
+                    self.choices
+                        .pick(&["coalesce", "nullif", "greatest", "least"])
+                )
             }
             10 | 11 => self.scalar(of),
             12 => self.whole_row(of),
@@ -72,10 +93,20 @@ impl Generator<'_> {
                 Type::Text => format!("upper({})", self.value(Type::Text)),
             },
             _ => {
-                let (left, right) = (self.value(of), self.value(of));
+                let (left, right) = (self.typed_value(of), self.value(of));
                 let index = self.choices.pick(&["1", "2"]);
                 format!("(ARRAY[{left}, {right}])[{index}]")
             }
+        }
+    }
+
+    /// A value whose type the server can tell: a bare text literal has none yet.
+    fn typed_value(&mut self, of: Type) -> String {
+        let value = self.value(of);
+        if value.starts_with('\'') {
+            format!("{value}::text")
+        } else {
+            value
         }
     }
 
@@ -94,7 +125,11 @@ impl Generator<'_> {
     /// Something made of a whole row.
     fn whole_row(&mut self, of: Type) -> String {
         let bounds = self.scopes.last().cloned().unwrap_or_default();
-        let aliases: Vec<_> = bounds.into_iter().filter(|bound| bound.alias.is_some()).collect();
+        // What has one column may be a function, whose row is that value.
+        let aliases: Vec<_> = bounds
+            .into_iter()
+            .filter(|bound| bound.alias.is_some() && bound.columns.len() > 1)
+            .collect();
         if aliases.is_empty() {
             return self.constant(of);
         }
@@ -107,8 +142,14 @@ impl Generator<'_> {
                 _ => format!("ROW({alias}.*)::text"),
             },
             Type::Int => {
-                let column = bound.columns.iter().find(|(_, column)| *column == Type::Int);
-                column.map_or_else(|| format!("length({alias}::text)"), |(name, _)| format!("({alias}).{name}"))
+                let column = bound
+                    .columns
+                    .iter()
+                    .find(|(_, column)| *column == Type::Int);
+                column.map_or_else(
+                    || format!("length({alias}::text)"),
+                    |(name, _)| format!("({alias}).{name}"),
+                )
             }
         }
     }
@@ -122,9 +163,17 @@ impl Generator<'_> {
         match self.choices.below(13) {
             0..=4 => {
                 let (left, right) = (self.value(of), self.value(of));
-                format!("{left} {} {right}", self.choices.pick(&["=", "<>", "<", ">=", "IS DISTINCT FROM"]))
+                format!(
+                    "{left} {} {right}",
+                    self.choices
+                        .pick(&["=", "<>", "<", ">=", "IS DISTINCT FROM"])
+                )
             }
-            5 => format!("{} IS {}NULL", self.value(of), self.choices.pick(&["", "NOT "])),
+            5 => format!(
+                "{} IS {}NULL",
+                self.value(of),
+                self.choices.pick(&["", "NOT "])
+            ),
             6 => format!("({} AND {})", self.predicate(), self.predicate()),
             7 => format!("({} OR {})", self.predicate(), self.predicate()),
             8 => format!("NOT ({})", self.predicate()),
@@ -158,9 +207,17 @@ impl Generator<'_> {
             (Type::Int, 1) => format!("count({})", self.value(any)),
             (Type::Int, 2) => format!("count(DISTINCT {})", self.value(any)),
             (Type::Int, 3) => format!("sum({})", self.value(Type::Int)),
-            (Type::Text, 0 | 1) => format!("string_agg({}, ',' ORDER BY {})", self.value(Type::Text), self.value(any)),
-            (Type::Text, 2) => format!("json_agg({})", self.value(any)),
-            (_, choice) => format!("{}({})", if choice % 2 == 0 { "max" } else { "min" }, self.value(of)),
+            (Type::Text, 0 | 1) => format!(
+                "string_agg({}, ',' ORDER BY {})",
+                self.value(Type::Text),
+                self.value(any)
+            ),
+            (Type::Text, 2) => format!("json_agg({})", self.typed_value(any)),
+            (_, choice) => format!(
+                "{}({})",
+                if choice % 2 == 0 { "max" } else { "min" },
+                self.typed_value(of)
+            ),
         };
         if self.choices.once_in(5) {
             call += &format!(" FILTER (WHERE {})", self.predicate());
@@ -178,10 +235,14 @@ impl Generator<'_> {
             (Type::Int, 0) => "row_number()".to_owned(),
             (Type::Int, 1) => "rank()".to_owned(),
             (Type::Int, 2) => format!("sum({})", self.value(Type::Int)),
-            (_, 3) => format!("lag({})", self.value(of)),
-            _ => format!("first_value({})", self.value(of)),
+            (_, 3) => format!("lag({})", self.typed_value(of)),
+            _ => format!("first_value({})", self.typed_value(of)),
         };
-        let partition = if self.choices.once_in(2) { format!("PARTITION BY {} ", self.value(part)) } else { String::new() };
+        let partition = if self.choices.once_in(2) {
+            format!("PARTITION BY {} ", self.value(part))
+        } else {
+            String::new()
+        };
         let over = format!("{call} OVER ({partition}ORDER BY {})", self.value(order));
         match of {
             Type::Int => format!("({over})::int"),

@@ -44,7 +44,17 @@ impl Generator<'_> {
 
     fn relation(&mut self) -> String {
         let table = self.any_table();
-        let only = if self.choices.once_in(12) && !self.common.iter().any(|common| common.name == table.name) { "ONLY " } else { "" };
+        let stored = self
+            .tables
+            .iter()
+            .take(crate::zoo::TABLES)
+            .any(|stored| stored.name == table.name)
+            && !self.common.iter().any(|common| common.name == table.name);
+        let only = if stored && self.choices.once_in(12) {
+            "ONLY "
+        } else {
+            ""
+        };
         if self.choices.once_in(6) {
             // By its own name, which may be hidden by a WITH; then the columns are wrong, and the server says so.
             let alias = table.name.rsplit('.').next().unwrap_or_default().to_owned();
@@ -52,9 +62,17 @@ impl Generator<'_> {
             return format!("{only}{}", table.name);
         }
         // Now and then by the name of another table.
-        let alias = if self.choices.once_in(10) { self.choices.pick(&["people", "orders"]).to_owned() } else { self.name("t") };
+        let alias = if self.choices.once_in(10) {
+            self.choices.pick(&["people", "orders"]).to_owned()
+        } else {
+            self.name("t")
+        };
         let (list, columns) = self.column_list(table.columns);
-        let sample = if self.choices.once_in(30) { " TABLESAMPLE SYSTEM (100)" } else { "" };
+        let sample = if stored && self.choices.once_in(20) {
+            " TABLESAMPLE SYSTEM (100)"
+        } else {
+            ""
+        };
         let sql = format!("{only}{} AS {alias}{list}{sample}", table.name);
         self.see(Some(alias), columns);
         sql
@@ -64,7 +82,13 @@ impl Generator<'_> {
         let alias = self.name("s");
         if self.choices.once_in(6) {
             let rows: Vec<String> = (0..=self.choices.below(2))
-                .map(|_| format!("({}, {})", self.value_before(Type::Int), self.value_before(Type::Text)))
+                .map(|_| {
+                    format!(
+                        "({}, {})",
+                        self.value_before(Type::Int),
+                        self.value_before(Type::Text)
+                    )
+                })
                 .collect();
             let columns = vec![("v1".to_owned(), Type::Int), ("v2".to_owned(), Type::Text)];
             let sql = format!("LATERAL (VALUES {}) AS {alias} (v1, v2)", rows.join(", "));
@@ -77,14 +101,21 @@ impl Generator<'_> {
         let (sql, columns) = self.query(None);
         self.scopes.extend(hidden);
         let (list, columns) = self.column_list(columns);
-        let sql = format!("{}({sql}) AS {alias}{list}", if lateral { "LATERAL " } else { "" });
+        let sql = format!(
+            "{}({sql}) AS {alias}{list}",
+            if lateral { "LATERAL " } else { "" }
+        );
         self.see(Some(alias), columns);
         sql
     }
 
     /// A value of what stands before in the same FROM.
     fn value_before(&mut self, of: Type) -> String {
-        if self.choices.once_in(2) { self.column(of) } else { self.value(of) }
+        if self.choices.once_in(2) {
+            self.column(of)
+        } else {
+            self.value(of)
+        }
     }
 
     fn series(&mut self) -> String {
@@ -105,7 +136,9 @@ impl Generator<'_> {
         let known = self.scopes.last().map_or(0, Vec::len);
         let left = self.item();
         let middle = self.scopes.last().map_or(0, Vec::len);
-        let sort = self.choices.pick(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN"]);
+        let sort =
+            self.choices
+                .pick(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN"]);
         let right = self.relation();
         let mut sql = if sort == "CROSS JOIN" {
             format!("({left} CROSS JOIN {right})")
@@ -115,7 +148,11 @@ impl Generator<'_> {
         // With an alias of its own, nothing inside is in sight by its name.
         let bounds = self.scopes.last().cloned().unwrap_or_default();
         let mut columns: Vec<(String, Type)> = Vec::new();
-        for (name, of) in bounds[known.min(bounds.len())..].iter().rev().flat_map(|bound| bound.columns.clone()) {
+        for (name, of) in bounds[known.min(bounds.len())..]
+            .iter()
+            .rev()
+            .flat_map(|bound| bound.columns.clone())
+        {
             if !columns.iter().any(|(known, _)| *known == name) {
                 columns.push((name, of));
             }
@@ -132,11 +169,27 @@ impl Generator<'_> {
     }
 
     /// NATURAL, USING, or ON with a predicate over both sides.
-    fn condition(&mut self, left: &str, sort: &str, right: &str, known: usize, middle: usize) -> String {
+    fn condition(
+        &mut self,
+        left: &str,
+        sort: &str,
+        right: &str,
+        known: usize,
+        middle: usize,
+    ) -> String {
         let bounds = self.scopes.last().cloned().unwrap_or_default();
-        let of_left: Vec<(String, Type)> = bounds[known..middle].iter().flat_map(|bound| bound.columns.clone()).collect();
-        let of_right: Vec<(String, Type)> = bounds[middle..].iter().flat_map(|bound| bound.columns.clone()).collect();
-        let shared: Vec<(String, Type)> = of_left.into_iter().filter(|column| of_right.contains(column)).collect();
+        let of_left: Vec<(String, Type)> = bounds[known..middle]
+            .iter()
+            .flat_map(|bound| bound.columns.clone())
+            .collect();
+        let of_right: Vec<(String, Type)> = bounds[middle..]
+            .iter()
+            .flat_map(|bound| bound.columns.clone())
+            .collect();
+        let shared: Vec<(String, Type)> = of_left
+            .into_iter()
+            .filter(|column| of_right.contains(column))
+            .collect();
         if !shared.is_empty() && self.choices.once_in(2) {
             if self.choices.once_in(3) {
                 self.see(None, shared);
@@ -160,9 +213,19 @@ impl Generator<'_> {
         let on = if sort == "FULL JOIN" {
             let of = self.typed();
             let sides = [&level[known..middle], &level[middle..]].map(|side| {
-                let columns = side.iter().flat_map(|bound| bound.columns.iter().map(|column| (bound.alias.clone(), column)));
-                let found = columns.into_iter().find(|(alias, column)| alias.is_some() && column.1 == of);
-                found.map_or_else(|| "1".to_owned(), |(alias, column)| format!("{}.{}", alias.unwrap_or_default(), column.0))
+                let columns = side.iter().flat_map(|bound| {
+                    bound
+                        .columns
+                        .iter()
+                        .map(|column| (bound.alias.clone(), column))
+                });
+                let found = columns
+                    .into_iter()
+                    .find(|(alias, column)| alias.is_some() && column.1 == of);
+                found.map_or_else(
+                    || "1".to_owned(),
+                    |(alias, column)| format!("{}.{}", alias.unwrap_or_default(), column.0),
+                )
             });
             format!("{} = {}", sides[0], sides[1])
         } else {

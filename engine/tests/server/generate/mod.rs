@@ -41,24 +41,30 @@ pub(crate) struct Generator<'a> {
     fuel: u32,
 }
 
-/// How large a statement may get, in expressions and relations.
-const FUEL: u32 = 60;
+/// How large a statement may get, in expressions and relations: mostly small, for the server refuses most of what is large.
+const FUELS: [u32; 4] = [5, 8, 14, 30];
 
 impl<'a> Generator<'a> {
     pub(crate) fn new(choices: &'a mut Choices, tables: &'a [Table]) -> Self {
+        let fuel = choices.pick(&FUELS);
         Self {
             choices,
             tables,
             common: Vec::new(),
             scopes: Vec::new(),
             names: 0,
-            fuel: FUEL,
+            fuel,
         }
     }
 
     /// A SELECT.
     pub(crate) fn read(&mut self) -> String {
         self.query(None).0
+    }
+
+    /// Whether the next statement is to write.
+    pub(crate) fn writes(&mut self) -> bool {
+        self.choices.once_in(3)
     }
 
     fn burn(&mut self) -> bool {
@@ -83,12 +89,18 @@ impl<'a> Generator<'a> {
     /// A query with columns of these types, or of any.
     fn query(&mut self, types: Option<&[Type]>) -> (String, Vec<(String, Type)>) {
         let known = self.common.len();
-        let with = if self.choices.once_in(5) { self.with() } else { String::new() };
+        let with = if self.choices.once_in(5) {
+            self.with()
+        } else {
+            String::new()
+        };
         let (mut sql, columns) = self.select(types);
         let types: Vec<Type> = columns.iter().map(|(_, of)| *of).collect();
         let mut is_set = false;
         while self.choices.once_in(6) && self.burn() {
-            let word = self.choices.pick(&["UNION ALL", "UNION", "INTERSECT", "EXCEPT", "EXCEPT ALL"]);
+            let word =
+                self.choices
+                    .pick(&["UNION ALL", "UNION", "INTERSECT", "EXCEPT", "EXCEPT ALL"]);
             let (right, _) = self.select(Some(&types));
             sql = if self.choices.once_in(3) {
                 format!("({sql}) {word} ({right})")
@@ -97,10 +109,16 @@ impl<'a> Generator<'a> {
             };
             is_set = true;
         }
-        if self.choices.once_in(3) {
+        if !sql.starts_with("SELECT DISTINCT ON") && self.choices.once_in(3) {
             let place = self.choices.below(u32::try_from(columns.len()).unwrap()) + 1;
-            let order = self.choices.pick(&["", " DESC", " DESC NULLS LAST", " NULLS FIRST"]);
-            let by = if self.choices.once_in(2) { place.to_string() } else { columns[place as usize - 1].0.clone() };
+            let order = self
+                .choices
+                .pick(&["", " DESC", " DESC NULLS LAST", " NULLS FIRST"]);
+            let by = if self.choices.once_in(2) {
+                place.to_string()
+            } else {
+                columns[place as usize - 1].0.clone()
+            };
             sql = format!("{sql} ORDER BY {by}{order}");
             if self.choices.once_in(2) {
                 sql += &format!(" LIMIT {}", self.choices.below(4) + 1);
@@ -121,7 +139,9 @@ impl<'a> Generator<'a> {
         for _ in 0..=self.choices.below(2) {
             // One in six hides a table of the zoo.
             let name = if self.choices.once_in(6) {
-                self.choices.pick(&["people", "orders", "adults", "events"]).to_owned()
+                self.choices
+                    .pick(&["people", "orders", "adults", "events"])
+                    .to_owned()
             } else {
                 self.name("w")
             };
@@ -131,19 +151,34 @@ impl<'a> Generator<'a> {
             }
             // What stands in WITH sees nothing of the query around it but its own outer scopes.
             let (sql, columns) = self.query(None);
-            let hint = self.choices.pick(&["", "", "MATERIALIZED ", "NOT MATERIALIZED "]);
+            let hint = self
+                .choices
+                .pick(&["", "", "MATERIALIZED ", "NOT MATERIALIZED "]);
             let (list, columns) = self.column_list(columns);
             parts.push(format!("{name}{list} AS {hint}({sql})"));
             self.common.push(Table { name, columns });
         }
-        format!("WITH {}{} ", if recursive { "RECURSIVE " } else { "" }, parts.join(", "))
+        format!(
+            "WITH {}{} ",
+            if recursive { "RECURSIVE " } else { "" },
+            parts.join(", ")
+        )
     }
 
     fn recursive(&mut self, name: &str) -> String {
         let (seed, columns) = self.select(Some(&[Type::Int, Type::Text]));
-        let columns = vec![("depth".to_owned(), columns[0].1), ("word".to_owned(), columns[1].1)];
+        let columns = vec![
+            ("depth".to_owned(), columns[0].1),
+            ("word".to_owned(), columns[1].1),
+        ];
         let table = self.any_table();
-        let [number, text] = [Type::Int, Type::Text].map(|of| table.columns.iter().find(|(_, column)| *column == of).cloned());
+        let [number, text] = [Type::Int, Type::Text].map(|of| {
+            table
+                .columns
+                .iter()
+                .find(|(_, column)| *column == of)
+                .cloned()
+        });
         let text = text.map_or_else(|| "r.word".to_owned(), |(name, _)| format!("t.{name}"));
         let number = number.map_or_else(|| "1".to_owned(), |(name, _)| format!("t.{name}"));
         let sql = format!(
@@ -166,7 +201,11 @@ impl<'a> Generator<'a> {
         for column in columns.iter_mut().take(count as usize) {
             column.0 = self.name("n");
         }
-        let names: Vec<&str> = columns.iter().take(count as usize).map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = columns
+            .iter()
+            .take(count as usize)
+            .map(|(name, _)| name.as_str())
+            .collect();
         (format!(" ({})", names.join(", ")), columns)
     }
 
@@ -180,7 +219,11 @@ impl<'a> Generator<'a> {
         let from = self.from();
         let mut sql = "SELECT ".to_owned();
         let mut columns = Vec::new();
-        let filter = if self.choices.once_in(2) { format!(" WHERE {}", self.predicate()) } else { String::new() };
+        let filter = if self.choices.once_in(2) {
+            format!(" WHERE {}", self.predicate())
+        } else {
+            String::new()
+        };
         if self.choices.once_in(4) {
             self.grouped(&wanted, &mut sql, &mut columns, &from, &filter);
         } else {
@@ -188,19 +231,25 @@ impl<'a> Generator<'a> {
                 sql += "DISTINCT ";
             } else if self.choices.once_in(10) {
                 let of = self.typed();
-                let by = self.column(of);
-                sql += &format!("DISTINCT ON ({by}) ");
+                if let Some(by) = self.known_column(of) {
+                    sql += &format!("DISTINCT ON ({by}) ");
+                }
             }
             let mut targets = Vec::new();
-            if types.is_none() && self.choices.once_in(8) {
-                if let Some((star, of)) = self.star() {
-                    targets.push(star);
-                    columns.extend(of);
-                }
+            if types.is_none()
+                && self.choices.once_in(8)
+                && let Some((star, of)) = self.star()
+            {
+                targets.push(star);
+                columns.extend(of);
             }
             for of in wanted {
                 let name = self.name("c");
-                let value = if self.choices.once_in(8) { self.window(of) } else { self.value(of) };
+                let value = if self.choices.once_in(8) {
+                    self.window(of)
+                } else {
+                    self.value(of)
+                };
                 targets.push(format!("{value} AS {name}"));
                 columns.push((name, of));
             }
@@ -213,16 +262,29 @@ impl<'a> Generator<'a> {
     /// `*` or `alias.*` of this level, where the columns' names differ.
     fn star(&mut self) -> Option<(String, Vec<(String, Type)>)> {
         let bounds = self.scopes.last()?.clone();
-        let bounds: Vec<Bound> = bounds.into_iter().filter(|bound| bound.alias.is_some()).collect();
+        let bounds: Vec<Bound> = bounds
+            .into_iter()
+            .filter(|bound| bound.alias.is_some())
+            .collect();
+        if bounds.is_empty() {
+            return None;
+        }
         let bound = self.choices.pick(&bounds);
         Some((format!("{}.*", bound.alias?), bound.columns))
     }
 
-    fn grouped(&mut self, wanted: &[Type], sql: &mut String, columns: &mut Vec<(String, Type)>, from: &str, filter: &str) {
+    fn grouped(
+        &mut self,
+        wanted: &[Type],
+        sql: &mut String,
+        columns: &mut Vec<(String, Type)>,
+        from: &str,
+        filter: &str,
+    ) {
         let mut keys: Vec<(String, Type)> = Vec::new();
         for _ in 0..self.choices.below(3) {
             let of = self.typed();
-            keys.push((self.column(of), of));
+            keys.extend(self.known_column(of).map(|name| (name, of)));
         }
         let mut targets = Vec::new();
         for of in wanted {

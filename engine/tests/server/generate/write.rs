@@ -7,7 +7,11 @@ impl Generator<'_> {
     pub(crate) fn write(&mut self) -> String {
         if self.choices.once_in(4) {
             let known = self.common.len();
-            let with = if self.choices.once_in(3) { self.with() } else { "WITH ".to_owned() };
+            let with = if self.choices.once_in(3) {
+                self.with()
+            } else {
+                "WITH ".to_owned()
+            };
             let comma = if with.len() > 5 { ", " } else { "" };
             let name = self.name("w");
             let (sql, columns) = self.change(true);
@@ -15,12 +19,23 @@ impl Generator<'_> {
                 name: name.clone(),
                 columns,
             });
-            let body = if self.choices.once_in(3) { self.change(false).0 } else { self.select(None).0 };
+            let body = if self.choices.once_in(3) {
+                self.change(false).0
+            } else {
+                self.select(None).0
+            };
             self.common.truncate(known);
-            return format!("{}{comma}{name} AS ({sql}) {body}", with.trim_end_matches(' ').to_owned() + " ");
+            return format!(
+                "{}{comma}{name} AS ({sql}) {body}",
+                with.trim_end_matches(' ').to_owned() + " "
+            );
         }
         let known = self.common.len();
-        let with = if self.choices.once_in(6) { self.with() } else { String::new() };
+        let with = if self.choices.once_in(6) {
+            self.with()
+        } else {
+            String::new()
+        };
         let returning = self.choices.once_in(2);
         let sql = with + &self.change(returning).0;
         self.common.truncate(known);
@@ -29,7 +44,12 @@ impl Generator<'_> {
 
     /// A table that can be written; the zoo's first are.
     fn target(&mut self) -> Table {
-        let tables: Vec<Table> = self.tables.iter().take(crate::zoo::TABLES).cloned().collect();
+        let tables: Vec<Table> = self
+            .tables
+            .iter()
+            .take(crate::zoo::TABLES)
+            .cloned()
+            .collect();
         self.choices.pick(&tables)
     }
 
@@ -74,7 +94,12 @@ impl Generator<'_> {
 
     /// Columns that may be written, in a random subset.
     fn written(&mut self, table: &Table) -> Vec<(String, Type)> {
-        let mut columns: Vec<(String, Type)> = table.columns.iter().filter(|(name, _)| name != "total").cloned().collect();
+        let mut columns: Vec<(String, Type)> = table
+            .columns
+            .iter()
+            .filter(|(name, _)| name != "total")
+            .cloned()
+            .collect();
         while columns.len() > 1 && self.choices.once_in(2) {
             let place = self.choices.below(u32::try_from(columns.len()).unwrap());
             columns.remove(place as usize);
@@ -93,15 +118,29 @@ impl Generator<'_> {
             self.scopes.push(Vec::new());
             let values: Vec<String> = types
                 .iter()
-                .map(|of| if self.choices.once_in(5) { "DEFAULT".to_owned() } else { self.value(*of) })
+                .map(|of| {
+                    if self.choices.once_in(5) {
+                        "DEFAULT".to_owned()
+                    } else {
+                        self.value(*of)
+                    }
+                })
                 .collect();
             self.scopes.pop();
             format!("VALUES ({})", values.join(", "))
         };
         self.scopes.extend(hidden);
         self.bind(table, alias);
-        let conflict = if table.name == "orders" && self.choices.once_in(2) { self.conflict(alias) } else { String::new() };
-        format!("INSERT INTO {} AS {alias} ({}) {source}{conflict}", table.name, names.join(", "))
+        let conflict = if table.name == "orders" && self.choices.once_in(2) {
+            self.conflict(alias)
+        } else {
+            String::new()
+        };
+        format!(
+            "INSERT INTO {} AS {alias} ({}) {source}{conflict}",
+            table.name,
+            names.join(", ")
+        )
     }
 
     fn conflict(&mut self, alias: &str) -> String {
@@ -109,8 +148,14 @@ impl Generator<'_> {
             return " ON CONFLICT DO NOTHING".to_owned();
         }
         let (value, filter) = (self.value(Type::Int), self.predicate());
-        let value = if self.choices.once_in(2) { "excluded.amount".to_owned() } else { value };
-        format!(" ON CONFLICT (id) DO UPDATE SET amount = {value}, note = {alias}.note WHERE {filter}")
+        let value = if self.choices.once_in(2) {
+            "excluded.amount".to_owned()
+        } else {
+            value
+        };
+        format!(
+            " ON CONFLICT (id) DO UPDATE SET amount = {value}, note = {alias}.note WHERE {filter}"
+        )
     }
 
     fn assignments(&mut self, table: &Table) -> String {
@@ -121,23 +166,45 @@ impl Generator<'_> {
             let (sql, _) = self.query(Some(&types));
             return format!("({}) = ({sql} LIMIT 1)", names.join(", "));
         }
-        let parts: Vec<String> = columns.iter().map(|(name, of)| format!("{name} = {}", self.value(*of))).collect();
+        let parts: Vec<String> = columns
+            .iter()
+            .map(|(name, of)| format!("{name} = {}", self.value(*of)))
+            .collect();
         parts.join(", ")
     }
 
     fn update(&mut self, table: &Table, alias: &str) -> String {
         self.bind(table, alias);
         let set = self.assignments(table);
-        let from = if self.choices.once_in(2) { self.from() } else { String::new() };
-        let filter = if self.choices.once_in(2) { format!(" WHERE {}", self.predicate()) } else { String::new() };
+        let from = if self.choices.once_in(2) {
+            self.from()
+        } else {
+            String::new()
+        };
+        let filter = if self.choices.once_in(2) {
+            format!(" WHERE {}", self.predicate())
+        } else {
+            String::new()
+        };
         let only = if self.choices.once_in(8) { "ONLY " } else { "" };
-        format!("UPDATE {only}{} AS {alias} SET {set}{from}{filter}", table.name)
+        format!(
+            "UPDATE {only}{} AS {alias} SET {set}{from}{filter}",
+            table.name
+        )
     }
 
     fn delete(&mut self, table: &Table, alias: &str) -> String {
         self.bind(table, alias);
-        let using = if self.choices.once_in(2) { self.from().replacen(" FROM ", " USING ", 1) } else { String::new() };
-        let filter = if self.choices.once_in(2) { format!(" WHERE {}", self.predicate()) } else { String::new() };
+        let using = if self.choices.once_in(2) {
+            self.from().replacen(" FROM ", " USING ", 1)
+        } else {
+            String::new()
+        };
+        let filter = if self.choices.once_in(2) {
+            format!(" WHERE {}", self.predicate())
+        } else {
+            String::new()
+        };
         format!("DELETE FROM {} AS {alias}{using}{filter}", table.name)
     }
 
@@ -157,7 +224,11 @@ impl Generator<'_> {
             1 => "DO NOTHING".to_owned(),
             _ => format!("UPDATE SET {}", self.assignments(table)),
         };
-        let condition = if self.choices.once_in(3) { format!(" AND {}", self.predicate()) } else { String::new() };
+        let condition = if self.choices.once_in(3) {
+            format!(" AND {}", self.predicate())
+        } else {
+            String::new()
+        };
         // A new row is made of the source alone.
         let level = self.scopes.pop().unwrap_or_default();
         self.scopes.push(level[1..].to_vec());

@@ -1,0 +1,314 @@
+//! Lineage before an oracle of its own: the data. Values of base columns are changed; what changes in a query's result must
+//! be explained by its facts. It must never compare what a plan could change by itself.
+
+use std::{collections::BTreeSet, fs};
+
+use provost_engine::facts::{Facts, Use};
+
+use crate::{
+    choices::Choices,
+    generate::Generator,
+    random::{deep, number, shrink, understood},
+    regress,
+    wire::Answer,
+    zoo::{Base, Data, Zoo, random_data, tables},
+};
+
+/// How many queries CI runs.
+const QUERIES: u64 = 600;
+/// After so many failures the rest is not worth the time.
+const FAILURES_MAX: usize = 40;
+/// How often the columns that must not matter get other values, for each query.
+const CHANGES: usize = 3;
+
+/// Base columns, by relation oid and attribute number.
+type Columns = BTreeSet<(u32, i16)>;
+
+/// What facts claim of base columns.
+struct Claimed {
+    /// Used in any way.
+    used: Columns,
+    /// Used so that other rows may come, or none.
+    shaping: Columns,
+    /// In the lineage of each output.
+    outputs: Vec<Columns>,
+}
+
+impl Claimed {
+    fn of(facts: &Facts) -> Self {
+        let mut used = Columns::new();
+        let mut shaping = Columns::new();
+        for each in facts.accesses.iter().flat_map(|access| &access.columns) {
+            let column = (each.column.relation_oid, each.column.attribute);
+            used.insert(column);
+            match each.used {
+                Use::Filter | Use::Join | Use::Group | Use::Sort | Use::Compute => {
+                    shaping.insert(column);
+                }
+                Use::Output | Use::Write | Use::Returning => {}
+            }
+        }
+        let outputs = facts.outputs.iter().flatten().map(|output| {
+            let sources = output.lineage.sources.iter();
+            sources
+                .map(|source| (source.column.relation_oid, source.column.attribute))
+                .collect()
+        });
+        Self {
+            used,
+            shaping,
+            outputs: outputs.collect(),
+        }
+    }
+}
+
+/// Claims of lineage, and those that were seen to be true.
+#[derive(Default)]
+struct Precision {
+    queries: u64,
+    claimed: u64,
+    seen: u64,
+}
+
+fn query(choices: &mut Choices) -> String {
+    let tables = tables();
+    Generator::new(choices, &tables).read()
+}
+
+/// One result column, in the order of rows.
+fn column(answer: &Answer, place: usize) -> Vec<Option<Vec<u8>>> {
+    let rows = answer
+        .statements
+        .iter()
+        .flat_map(|statement| &statement.rows);
+    rows.map(|row| row[place].clone()).collect()
+}
+
+/// The columns that a result hides nothing of: changed, they must change nothing.
+fn failure(
+    zoo: &mut Zoo,
+    data: &Data,
+    sql: &str,
+    facts: &Facts,
+    plain: &Answer,
+    choices: &mut Choices,
+) -> Option<String> {
+    let claimed = Claimed::of(facts);
+    let key = |base: &Base| (base.relation_oid, base.attribute);
+    let pick = |zoo: &Zoo, holds: &dyn Fn(&(u32, i16)) -> bool| -> Vec<Base> {
+        zoo.bases
+            .iter()
+            .filter(|base| holds(&key(base)))
+            .cloned()
+            .collect()
+    };
+    let unused = pick(zoo, &|column| !claimed.used.contains(column));
+    for _ in 0..CHANGES {
+        let Some(answer) = zoo.with(data, &unused, sql, choices) else {
+            continue;
+        };
+        if !same(plain, &answer) {
+            return Some(blame(
+                zoo,
+                data,
+                sql,
+                &unused,
+                choices,
+                |answer| !same(plain, answer),
+                "the result",
+            ));
+        }
+    }
+    let mut tried: BTreeSet<Vec<Base>> = BTreeSet::new();
+    for (place, lineage) in claimed.outputs.iter().enumerate() {
+        let others = pick(zoo, &|column| {
+            !lineage.contains(column) && !claimed.shaping.contains(column)
+        });
+        if others.is_empty() || tried.contains(&others) {
+            continue;
+        }
+        for _ in 0..CHANGES {
+            let Some(answer) = zoo.with(data, &others, sql, choices) else {
+                continue;
+            };
+            let differs = |answer: &Answer| {
+                answer.error.is_some() != plain.error.is_some()
+                    || (answer.error.is_none() && column(plain, place) != column(answer, place))
+            };
+            if differs(&answer) {
+                let what = format!("output {}", place + 1);
+                return Some(blame(zoo, data, sql, &others, choices, differs, &what));
+            }
+        }
+        tried.insert(others);
+    }
+    None
+}
+
+fn same(left: &Answer, right: &Answer) -> bool {
+    let rows = |answer: &Answer| -> Vec<Vec<Option<Vec<u8>>>> {
+        answer
+            .statements
+            .iter()
+            .flat_map(|statement| statement.rows.clone())
+            .collect()
+    };
+    let sqlstate = |answer: &Answer| answer.error.as_ref().map(|(sqlstate, _)| sqlstate.clone());
+    rows(left) == rows(right) && sqlstate(left) == sqlstate(right)
+}
+
+/// Which single column did it.
+fn blame(
+    zoo: &mut Zoo,
+    data: &Data,
+    sql: &str,
+    suspects: &[Base],
+    choices: &mut Choices,
+    differs: impl Fn(&Answer) -> bool,
+    what: &str,
+) -> String {
+    let mut guilty = Vec::new();
+    for base in suspects {
+        let one = std::slice::from_ref(base);
+        let did = (0..6).any(|_| {
+            zoo.with(data, one, sql, choices)
+                .is_some_and(|answer| differs(&answer))
+        });
+        if did {
+            guilty.push(base.label());
+        }
+    }
+    format!(
+        "{what} changes with {}, which its facts do not say",
+        guilty.join(", ")
+    )
+}
+
+/// How many claims are seen to be true, by changing one column at a time.
+fn measure(
+    zoo: &mut Zoo,
+    data: &Data,
+    sql: &str,
+    facts: &Facts,
+    plain: &Answer,
+    choices: &mut Choices,
+    precision: &mut Precision,
+) {
+    let claimed = Claimed::of(facts);
+    precision.queries += 1;
+    for base in zoo.bases.clone() {
+        let key = (base.relation_oid, base.attribute);
+        let places: Vec<usize> = (0..claimed.outputs.len())
+            .filter(|place| claimed.outputs[*place].contains(&key))
+            .collect();
+        if places.is_empty() {
+            continue;
+        }
+        let mut seen = BTreeSet::new();
+        for _ in 0..CHANGES {
+            if let Some(answer) = zoo
+                .with(data, std::slice::from_ref(&base), sql, choices)
+                .filter(|answer| answer.error.is_none())
+            {
+                seen.extend(
+                    places
+                        .iter()
+                        .filter(|place| column(plain, **place) != column(&answer, **place))
+                        .copied(),
+                );
+            }
+        }
+        precision.claimed += places.len() as u64;
+        precision.seen += seen.len() as u64;
+    }
+}
+
+/// A query's failure, if it has one; made again from choices.
+fn attempt(zoo: &mut Zoo, data: &Data, made: &[u32], seed: u64) -> Option<(String, String)> {
+    let sql = query(&mut Choices::replaying(made.to_vec()));
+    let plain = zoo.client.query(&sql);
+    if plain.error.as_ref().is_some_and(|(sqlstate, _)| {
+        sqlstate.starts_with("42") || sqlstate.starts_with("0A") || sqlstate == "57014"
+    }) {
+        return None;
+    }
+    let facts = understood(zoo, &sql).ok()?;
+    let why = failure(zoo, data, &sql, &facts, &plain, &mut Choices::seeded(seed))?;
+    Some((why, sql))
+}
+
+#[test]
+fn lineage() {
+    deep(|| {
+        let mut zoo = Zoo::open();
+        let seed = number("PROVOST_RANDOM_SEED", 1);
+        let queries = number("PROVOST_LINEAGE_QUERIES", QUERIES);
+        let mut failures = Vec::new();
+        let mut precision = Precision::default();
+        let mut checked = 0_u64;
+        let mut data = Data::new();
+        for index in 0..queries {
+            let seed = seed.wrapping_add(index);
+            let mut choices = Choices::seeded(seed ^ 0x5eed);
+            if index % 100 == 0 {
+                data = random_data(&zoo.bases, &mut choices);
+                let stores: Vec<usize> = data.keys().copied().collect();
+                let loaded = zoo.load(&data, stores);
+                assert_eq!(loaded.error, None);
+            }
+            let mut made = Choices::seeded(seed.wrapping_add(1_000_000));
+            let sql = query(&mut made);
+            let made = made.made();
+            let plain = zoo.client.query(&sql);
+            let Ok(facts) = understood(&zoo, &sql) else {
+                continue;
+            };
+            if plain
+                .error
+                .as_ref()
+                .is_some_and(|(sqlstate, _)| sqlstate.starts_with("42") || sqlstate == "57014")
+            {
+                continue;
+            }
+            checked += 1;
+            if attempt(&mut zoo, &data, &made, seed).is_some() {
+                let small = shrink(made, |made| attempt(&mut zoo, &data, &made, seed).is_some());
+                if let Some((why, sql)) = attempt(&mut zoo, &data, &small, seed) {
+                    failures.push(format!("seed {seed}: {why}\n    {sql}"));
+                }
+            } else if index % 5 == 0 && plain.error.is_none() {
+                measure(
+                    &mut zoo,
+                    &data,
+                    &sql,
+                    &facts,
+                    &plain,
+                    &mut choices,
+                    &mut precision,
+                );
+            }
+            if failures.len() >= FAILURES_MAX {
+                break;
+            }
+        }
+        let figures = format!(
+            "{checked} queries checked; of {} claims of lineage in {} queries {} were seen to be true\n",
+            precision.claimed, precision.queries, precision.seen
+        );
+        fs::write(
+            regress::reports().join("lineage.txt"),
+            format!("{figures}{}", failures.join("\n")),
+        )
+        .unwrap();
+        eprint!("{figures}");
+        assert!(
+            failures.is_empty(),
+            "facts do not explain what changes:\n{}",
+            failures.join("\n")
+        );
+        assert!(
+            checked * 3 > queries,
+            "too few queries are understood: {checked} of {queries}"
+        );
+    });
+}
