@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::Arc,
 };
 
@@ -181,6 +182,18 @@ impl Book {
         let known = self.entries.iter().any(|entry| entry.access == access);
         if !known {
             self.push(access, None, Keep::Always);
+        }
+    }
+
+    /// Locks on every relation that these entries read.
+    pub(super) fn lock(&mut self, entries: Range<usize>) {
+        let read = self.entries.get(entries).unwrap_or_default().iter();
+        let objects: Vec<Object> = read
+            .filter(|entry| entry.access.operation == Operation::Read && entry.relation.is_some())
+            .map(|entry| entry.access.object.clone())
+            .collect();
+        for object in objects {
+            self.plain(object, Operation::Lock);
         }
     }
 

@@ -42,10 +42,17 @@ impl Resolver<'_> {
         left: &[Item],
         control: &mut Value,
     ) -> Result<Vec<Item>, Refusal> {
+        let mark = self.book.mark();
         self.nested(|resolver| match &node.node {
-            Some(NodeEnum::RangeVar(name)) => Ok(vec![resolver.range_variable(name, outer)?]),
+            Some(NodeEnum::RangeVar(name)) => {
+                let item = resolver.range_variable(name, outer)?;
+                let entries = mark..resolver.book.mark();
+                Ok(vec![Item { entries, ..item }])
+            }
             Some(NodeEnum::RangeSubselect(subselect)) => {
-                Ok(vec![resolver.subselect(subselect, outer, left)?])
+                let item = resolver.subselect(subselect, outer, left)?;
+                let entries = mark..resolver.book.mark();
+                Ok(vec![Item { entries, ..item }])
             }
             Some(NodeEnum::RangeFunction(function)) => {
                 Ok(vec![resolver.range_function(function, outer, left)?])

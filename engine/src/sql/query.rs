@@ -16,7 +16,6 @@ use super::{
     scope::{Field, Item, Scope},
 };
 use crate::{
-    catalog::RelationKind,
     facts::{Object, Operation, Use},
 };
 
@@ -495,39 +494,12 @@ impl Resolver<'_> {
                         .as_deref()
                         .is_some_and(|name| named.contains(&name))
                 {
-                    match &item.base {
-                        Some(base) => {
-                            let relation = &base.relation;
-                            let object = Object::Relation {
-                                schema: relation.schema.clone(),
-                                name: relation.name.clone(),
-                                oid: relation.oid,
-                            };
-                            self.book.plain(object, Operation::Lock);
-                            if relation.kind == RelationKind::View {
-                                self.lock_sources(item);
-                            }
-                        }
-                        // A subquery's relations are locked too.
-                        None => self.lock_sources(item),
-                    }
+                    // What a view or a subquery reads is locked too.
+                    self.book.lock(item.entries.clone());
                 }
             }
         }
         Ok(())
-    }
-
-    pub(super) fn lock_sources(&mut self, item: &Item) {
-        let value = item.whole_row();
-        for origin in value.sources.iter().filter(|origin| origin.entry.is_some()) {
-            let column = &origin.column;
-            let object = Object::Relation {
-                schema: column.schema.clone(),
-                name: column.relation.clone(),
-                oid: column.relation_oid,
-            };
-            self.book.plain(object, Operation::Lock);
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What names mean at a place in a statement: range items, common table expressions, and the levels around.
 //! Follows PostgreSQL's own order of levels; a name that could mean two things is refused, never chosen.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::{Refusal, book::Value};
 use crate::{
@@ -38,6 +38,8 @@ pub(super) struct Item {
     pub(super) named: bool,
     /// The shape is not known: any name might be a column, computed from this.
     pub(super) open: Option<Value>,
+    /// The entries that the book got while it was read: what locking it locks.
+    pub(super) entries: Range<usize>,
 }
 
 impl Item {
@@ -50,6 +52,7 @@ impl Item {
             bare: true,
             named: true,
             open: None,
+            entries: 0..0,
         }
     }
 

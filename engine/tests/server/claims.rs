@@ -125,8 +125,16 @@ pub(crate) fn described(facts: &Facts, columns: &[(String, u32, i16)]) -> Vec<St
             source.how == How::Direct
                 && (source.column.relation_oid, source.column.attribute) == (*oid, *number)
         };
-        let allowed =
-            output.origin.is_some() || *oid == 0 || output.lineage.sources.iter().any(direct);
+        // A whole row is described as its relation, without a column.
+        let of_relation = |source: &Source| source.column.relation_oid == *oid;
+        let mut sources = output.lineage.sources.iter();
+        let allowed = output.origin.is_some()
+            || *oid == 0
+            || if *number == 0 {
+                sources.any(of_relation)
+            } else {
+                sources.any(direct)
+            };
         if !known || !allowed {
             amiss.push(format!(
                 "result column `{name}` from {oid}.{number}, and facts say {:?}",

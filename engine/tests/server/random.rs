@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, env, fs};
 
 use provost_engine::{
     facts::Facts,
-    sql::{Context, Witness, analyse},
+    sql::{Context, NO_NAMES, Witness, analyse},
 };
 
 use crate::{
@@ -61,6 +61,7 @@ pub(crate) fn understood(zoo: &Zoo, sql: &str) -> Result<Facts, String> {
         search_path: &zoo.search_path,
         parameter_types: &[],
         witness: Witness::Record,
+        names: &NO_NAMES,
     };
     let statements = analyse(sql.as_bytes(), &context)
         .map_err(|refusal| format!("{} {}", refusal.sqlstate, refusal.message))?;

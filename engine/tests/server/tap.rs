@@ -2,6 +2,7 @@
 //! session whenever that may have changed, and asks the server for its own trees. It must never change what psql sends.
 
 use std::{
+    collections::BTreeSet,
     io::{self, ErrorKind},
     os::unix::net::{UnixListener, UnixStream},
     path::Path,
@@ -9,7 +10,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use provost_engine::catalog::{CATALOG_QUERY, Catalog};
+use provost_engine::{
+    catalog::{CATALOG_QUERY, Catalog},
+    sql::{Binding, Hold, SessionNames},
+};
 
 use crate::wire::{Answer, Message, Wire, ask};
 
@@ -21,11 +25,21 @@ pub(crate) struct Observation<'a> {
     pub(crate) text: &'a [u8],
     pub(crate) catalog: &'a Catalog,
     pub(crate) search_path: &'a [Arc<str>],
+    pub(crate) names: &'a SessionNames,
     pub(crate) answer: &'a Answer,
 }
 
-/// Looks at a text; says whether the catalog may be another one now, beyond what the server's tags tell.
-pub(crate) type Observe = dyn Fn(&Observation<'_>) -> bool + Send + Sync;
+/// What an observer makes of a text.
+#[derive(Default)]
+pub(crate) struct Aftermath {
+    /// The catalog may be another one now, beyond what the server's tags tell.
+    pub(crate) catalog_changed: bool,
+    /// What its completed statements did to the session's names.
+    pub(crate) bindings: Vec<Binding>,
+}
+
+/// Looks at a text.
+pub(crate) type Observe = dyn Fn(&Observation<'_>) -> Aftermath + Send + Sync;
 
 /// A folder with a socket like the server's own.
 pub(crate) struct Tap {
@@ -87,6 +101,8 @@ fn listen(listener: &UnixListener, server: &Path, observe: &Arc<Observe>) {
                     catalog: None,
                     digest: None,
                     search_path: Vec::new(),
+                    names: SessionNames::default(),
+                    held: BTreeSet::new(),
                     status: b'I',
                 };
                 match session.run(&start) {
@@ -118,6 +134,9 @@ struct Session {
     /// The last catalog with what it was made of: often a change is none that the catalog shows.
     digest: Option<(blake3::Hash, Arc<Catalog>)>,
     search_path: Vec<Arc<str>>,
+    names: SessionNames,
+    /// Cursors that outlive their transaction.
+    held: BTreeSet<Arc<str>>,
     status: u8,
 }
 
@@ -156,15 +175,31 @@ impl Session {
             text: message.text(),
             catalog: &catalog,
             search_path: &self.search_path,
+            names: &self.names,
             answer: &answer,
         };
-        let changed = !was_failed && (self.observe)(&observation);
-        if changed
-            || answer
-                .statements
-                .iter()
-                .any(|statement| changes(&statement.tag))
-        {
+        let aftermath = if was_failed {
+            Aftermath::default()
+        } else {
+            (self.observe)(&observation)
+        };
+        for binding in &aftermath.bindings {
+            if let Binding::Declare {
+                name,
+                hold: Hold::Session,
+                ..
+            } = binding
+            {
+                self.held.insert(name.clone());
+            }
+            self.names.apply(binding);
+        }
+        if self.status == b'I' {
+            let held = &self.held;
+            self.names.cursors.retain(|name, _| held.contains(name));
+        }
+        let mut tags = answer.statements.iter().map(|statement| &statement.tag);
+        if aftermath.catalog_changed || tags.any(|tag| changes(tag)) {
             self.catalog = None;
         }
         Ok(())

@@ -180,11 +180,13 @@ impl Answer {
                 self.error.get_or_insert_with(|| (field(b'C'), field(b'M')));
             }
             b'N' if message.field(b'M').as_deref() == Some("rewritten parse tree:") => {
-                let nested = message.field(b'W').is_some();
-                let trees = if nested {
-                    &mut self.unfinished.nested
-                } else {
+                let context = message.field(b'W').unwrap_or_default();
+                let trees = if context.is_empty() {
                     &mut self.unfinished.trees
+                } else if is_key_check(&context) {
+                    return;
+                } else {
+                    &mut self.unfinished.nested
                 };
                 trees.extend(message.field(b'D'));
             }
@@ -193,6 +195,16 @@ impl Answer {
             _ => {}
         }
     }
+}
+
+/// Whether a statement is one of the server's own that check a foreign key: a write into constrained columns is that much.
+fn is_key_check(context: &str) -> bool {
+    [
+        "SQL statement \"SELECT 1 FROM ONLY ",
+        "SQL statement \"SELECT fk.",
+    ]
+    .iter()
+    .any(|start| context.starts_with(start))
 }
 
 /// A client's connection to the server.
