@@ -1,5 +1,6 @@
 #!/bin/sh
-# Every test: set-up, Python clients and an S3 server in target/python, an OIDC provider in target/oidc, then cargo nextest (or cargo test). Arguments go to the test runner:
+# Every test: set-up, Python clients and an S3 server in target/python, an OIDC provider in target/oidc, PostgreSQL's regression
+# files in target/regress, then cargo nextest (or cargo test). Arguments go to the test runner:
 #   sh tests/run.sh              all
 #   sh tests/run.sh masks        those with `masks` in their names
 set -eu
@@ -38,6 +39,9 @@ export PROVOST_TEST_OIDC
 if ! command -v sqlsmith >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
   install_missing " sqlsmith" "" ""
 fi
+
+# PostgreSQL's own regression files, for the oracle of SQL analysis.
+sh tests/regress/fetch.sh
 
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --locked --workspace --no-fail-fast "$@"

@@ -56,7 +56,10 @@ else
     die "the source package of PostgreSQL $version can't be had from the system's sources: set PROVOST_REGRESS_ARCHIVE to an archive of its source (https://www.postgresql.org/ftp/source/)"
 fi
 mkdir "$work/tree"
-tar -xf "$archive" -C "$work/tree" --strip-components=1 --wildcards '*/src/test/regress'
+# GNU's tar takes patterns only when told so; the others always do.
+wildcards=$(tar --version 2>/dev/null | grep -q GNU && echo --wildcards || :)
+# shellcheck disable=SC2086 # none, or one word
+tar -xf "$archive" -C "$work/tree" --strip-components=1 $wildcards '*/src/test/regress'
 rm -rf "$regress"
 mkdir -p "$regress"
 cp -R "$work/tree/src/test/regress/sql" "$work/tree/src/test/regress/data" "$work/tree/src/test/regress/parallel_schedule" "$regress"
