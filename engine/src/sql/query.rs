@@ -15,9 +15,7 @@ use super::{
     resolver::{Resolver, strings},
     scope::{Field, Item, Scope},
 };
-use crate::{
-    facts::{Object, Operation, Use},
-};
+use crate::facts::Use;
 
 /// What a query gives.
 #[derive(Debug, Clone, Default)]

@@ -61,6 +61,12 @@ pub(crate) struct Comparison {
 pub(crate) fn compare(facts: &Facts, needs: &Needs, catalog: &Catalog) -> Comparison {
     let ours = ours(facts);
     let mut comparison = Comparison::default();
+    // A view that is written is replaced by its table, with every column that the view names.
+    let writes_view = needs.claims.iter().any(|(oid, claim)| {
+        let relation = catalog.relation(*oid);
+        let is_view = relation.is_some_and(|relation| relation.kind == RelationKind::View);
+        is_view && claim.rights & (INSERT | UPDATE | DELETE) != 0
+    });
     let outside = needs.claims.iter().map(|claim| (claim, false));
     for ((oid, claim), inside) in outside.chain(needs.inside.iter().map(|claim| (claim, true))) {
         let Some(relation) = catalog.relation(*oid) else {
@@ -74,7 +80,7 @@ pub(crate) fn compare(facts: &Facts, needs: &Needs, catalog: &Catalog) -> Compar
         comparison
             .missing
             .extend(missing_rights(claim, found, relation));
-        let mut columns = missing_columns(claim, found, relation, needs.whole_rows.contains(oid));
+        let columns = missing_columns(claim, found, relation, needs.whole_rows.contains(oid));
         if !needs.whole_rows.contains(oid) && claim.selected.contains(&0) {
             comparison
                 .different
@@ -82,12 +88,16 @@ pub(crate) fn compare(facts: &Facts, needs: &Needs, catalog: &Catalog) -> Compar
                 .or_default()
                 .push(relation.name.to_string());
         }
-        let place = if inside {
-            comparison.different.entry(Difference::Unasked).or_default()
-        } else {
-            &mut comparison.missing
-        };
-        place.append(&mut columns);
+        let through_view = writes_view && found.via;
+        for words in columns {
+            let unasked = inside || (through_view && words.starts_with("read "));
+            let place = if unasked {
+                comparison.different.entry(Difference::Unasked).or_default()
+            } else {
+                &mut comparison.missing
+            };
+            place.push(words);
+        }
     }
     let mut claims = needs.claims.clone();
     for (oid, inside) in &needs.inside {
