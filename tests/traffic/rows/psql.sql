@@ -1,0 +1,1 @@
+INSERT INTO thing (name, secret, weight) VALUES ('a', 'canary-secret', 1);
