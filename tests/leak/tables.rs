@@ -225,12 +225,31 @@ fn numbered() -> impl Iterator<Item = (&'static Table, usize, u64)> {
     })
 }
 
-/// Every canary of a side.
+/// Values of the last row of `people` that the client guesses: numbers and kinds. Nobody looks for them in what comes back, since
+/// the client writes them itself; that a guess was right shows as a difference between the sides.
+const GUESSED: &[(&str, Kind, u64)] = &[
+    ("{text}", Kind::Text, 204),
+    ("{int}", Kind::Int, 207),
+    ("{uuid}", Kind::Uuid, 210),
+    ("{date}", Kind::Date, 211),
+];
+
+/// Puts right guesses of the left side's values into a text.
+pub(crate) fn with_guesses(template: &str) -> String {
+    GUESSED
+        .iter()
+        .fold(template.to_owned(), |text, (mark, kind, number)| {
+            text.replace(mark, &canary(*kind, *number, Side::Left).literal)
+        })
+}
+
+/// Every canary of a side, but for the guessed ones.
 pub(crate) fn canaries(side: Side) -> Vec<Canary> {
     numbered()
         .flat_map(|(table, _, number)| {
             let columns = table.columns.iter().zip(number..);
             columns
+                .filter(|(_, number)| GUESSED.iter().all(|(.., guessed)| guessed != number))
                 .filter_map(move |((_, holds), number)| match holds {
                     Secret(kind) => secret(*kind, number, side),
                     OpenText | OpenInt | OpenDate => None,

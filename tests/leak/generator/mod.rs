@@ -86,6 +86,7 @@ pub(crate) const GENERATORS: &[Generator] = &[
     generator("function", 4, 40, reading::function),
     generator("predicate", 7, 40, reading::predicate),
     generator("oracle", 7, 30, reading::oracle),
+    generator("guess", 7, 60, writing::guess),
     generator("parameter", 7, 25, reading::parameter),
     generator("view", 6, 25, reading::view),
     generator("copy-to", 6, 30, reading::copy_to),

@@ -1,6 +1,7 @@
 //! Statements that write, and what a masked value could be written to.
 
 use super::{Draft, Maker};
+use crate::tables;
 
 /// Where to look for what was stolen.
 fn look(maker: &mut Maker<'_>) -> String {
@@ -216,6 +217,73 @@ pub(super) fn violation(maker: &mut Maker<'_>) -> Draft {
     ]);
     let statements = [first.to_owned(), shape.replace("{c}", column)];
     Draft::of(statements.into_iter().filter(|sql| !sql.is_empty()))
+}
+
+/// A value that is right on one side and wrong on the other: nothing may tell which.
+pub(super) fn guess(maker: &mut Maker<'_>) -> Draft {
+    let shape = maker.random.word(&[
+        "SELECT id FROM people WHERE secret_text = {text}",
+        "SELECT count(*) FROM people WHERE secret_int = {int}",
+        "SELECT secret_uuid = {uuid} FROM people",
+        "SELECT secret_text IN ('a', {text}) FROM people",
+        "SELECT {text} = ANY (ARRAY[secret_text]) FROM people",
+        "SELECT {text} IN (SELECT secret_text FROM people)",
+        "SELECT EXISTS (SELECT 1 FROM people WHERE secret_date = {date})",
+        "SELECT nullif(secret_text, {text}) FROM people",
+        "SELECT nullif(secret_int, {int}) IS NULL FROM people",
+        "SELECT coalesce(nullif(secret_text, {text}), name) FROM people",
+        "SELECT CASE secret_text WHEN {text} THEN name END FROM people",
+        "SELECT array_position(ARRAY[secret_text], {text}) FROM people",
+        "SELECT strpos(secret_text, {text}) FROM people",
+        "SELECT replace(secret_text, {text}, '') FROM people",
+        "SELECT secret_text LIKE {text} FROM people",
+        "SELECT secret_int BETWEEN {int} AND {int} FROM people",
+        "SELECT 1 / (secret_int - {int}) FROM people",
+        "SELECT id / (CASE WHEN secret_text = {text} THEN 0 ELSE 1 END) FROM people",
+        "SELECT secret_text FROM people INTERSECT SELECT {text}",
+        "SELECT {text} EXCEPT SELECT secret_text FROM people",
+        "SELECT {text} UNION SELECT secret_text FROM people",
+        "SELECT v.id FROM (VALUES (1, {text})) AS v (id, w) JOIN people ON secret_text = v.w",
+        "SELECT v.id FROM (VALUES (1, {text})) AS v (id, secret_text) JOIN people USING (secret_text)",
+        "SELECT count(*) FROM people NATURAL JOIN (SELECT {text}::text AS secret_text) AS s",
+        "SELECT max(id) FILTER (WHERE secret_text = {text}) FROM people",
+        "SELECT bool_or(secret_text = {text}) FROM people",
+        "SELECT id FROM people GROUP BY id HAVING max(secret_text) = {text}",
+        "SELECT row_number() OVER (ORDER BY secret_text = {text}), id FROM people",
+        "SELECT name FROM people LIMIT (SELECT count(*) FROM people WHERE secret_text = {text})",
+        "SELECT ROW(secret_text, id) = ROW({text}, id) FROM people",
+        "SELECT (p).secret_text = {text} FROM people AS p",
+        "SELECT to_jsonb(p) @> jsonb_build_object('secret_text', {text}::text) FROM people AS p",
+        "INSERT INTO people (id, name, secret_text) VALUES (90, 'x', {text})",
+        "INSERT INTO people (id, name, secret_text) VALUES (90, 'x', {text}) ON CONFLICT DO NOTHING RETURNING id",
+        "INSERT INTO people (id, name, secret_text) VALUES (90, 'x', {text}) ON CONFLICT (secret_text) DO UPDATE SET name = 'y' RETURNING name",
+        "INSERT INTO people (id, name, secret_text) SELECT 90, 'x', {text}",
+        "UPDATE people SET secret_text = {text} WHERE id = 2",
+        "UPDATE people SET secret_int = {int} WHERE id = 2 RETURNING id",
+        "UPDATE people SET city = 'x' WHERE secret_text = {text} RETURNING id",
+        "UPDATE people SET city = CASE WHEN secret_uuid = {uuid} THEN 'x' ELSE 'y' END RETURNING city",
+        "INSERT INTO links (id, secret_ref, label) VALUES (90, {text}, 'x') RETURNING id",
+        "UPDATE links SET secret_ref = {text} WHERE id = 1 RETURNING id",
+        "DELETE FROM accounts WHERE owner_id IN (SELECT id FROM people WHERE secret_text = {text}) RETURNING id",
+        "DELETE FROM people WHERE secret_date = {date} RETURNING id",
+        "MERGE INTO counters AS c USING people AS p ON p.id = c.id AND p.secret_text = {text} WHEN MATCHED THEN UPDATE SET hits = 7",
+        "MERGE INTO people AS p USING (VALUES ({text})) AS v (w) ON p.secret_text = v.w WHEN MATCHED THEN UPDATE SET city = 'x' WHEN NOT MATCHED THEN DO NOTHING",
+        "INSERT INTO inbox (any_flag) SELECT secret_text = {text} FROM people RETURNING any_flag",
+        "EXPLAIN SELECT id FROM people WHERE secret_text = {text}",
+        "SELECT id FROM people_view WHERE code = {text}",
+        "SELECT id FROM people_copy WHERE code = {text}",
+        "SELECT id FROM people WHERE shouted = upper({text})",
+        "COPY (SELECT id FROM people WHERE secret_text = {text}) TO STDOUT",
+        "SELECT lag(id) OVER (PARTITION BY secret_text = {text} ORDER BY id) FROM people",
+        "SELECT DISTINCT secret_text = {text} FROM people",
+        "SELECT generate_series(1, CASE WHEN secret_text = {text} THEN 2 ELSE 1 END) FROM people",
+        "SELECT secret_text COLLATE \"C\" = {text}, secret_text || '' = {text}, NOT secret_text <> {text} FROM people",
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < (SELECT count(*) FROM people WHERE secret_text = {text}) + 1) SELECT * FROM r",
+    ]);
+    Draft::of([
+        tables::with_guesses(shape),
+        "SELECT count(*), sum(hits) FROM counters".to_owned(),
+    ])
 }
 
 pub(super) fn conflict(maker: &mut Maker<'_>) -> Draft {
