@@ -55,7 +55,7 @@ const RAN_PERCENT_MIN: usize = 20;
 const MASKED_PERCENT_MIN: usize = 4;
 /// Scripts that each generator has, without masks, to show something that it must not, and how many have to: the others
 /// write statements that are refused to everybody.
-const OPEN_TRIES: u64 = 12;
+const OPEN_TRIES: u64 = 20;
 const NOTICED_MIN: usize = 28;
 
 /// What the run is asked for, by the environment (tests/leak.sh writes it).

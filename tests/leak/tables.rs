@@ -302,11 +302,19 @@ pub(crate) fn touched(sql: &str) -> Vec<&'static str> {
         .collect()
 }
 
+/// Takes away what a script may have made.
+const CLEAR_LOOT: &str = "DO $$ DECLARE loot record; BEGIN
+        FOR loot IN SELECT oid::regclass AS name, relkind AS kind FROM pg_class
+            WHERE relname LIKE 'loot%' AND relkind IN ('r', 'v', 'm') AND relpersistence <> 't' LOOP
+            EXECUTE format('DROP %s IF EXISTS %s CASCADE',
+                CASE loot.kind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END, loot.name);
+        END LOOP; END $$; DROP FUNCTION IF EXISTS loot_fn();";
+
 /// Empties tables and fills them again; the same rows each time.
 pub(crate) fn fill(side: Side, tables: &[&str]) -> String {
     let mut sql = format!(
         "SET search_path = public;
-        DROP TABLE IF EXISTS loot, loot_2 CASCADE; DROP VIEW IF EXISTS loot_view; DROP FUNCTION IF EXISTS loot_fn();
+        {CLEAR_LOOT}
         TRUNCATE {} RESTART IDENTITY CASCADE;\n",
         tables.join(", ")
     );

@@ -124,7 +124,14 @@ pub(super) fn returning(maker: &mut Maker<'_>) -> Draft {
 
 pub(super) fn merge(maker: &mut Maker<'_>) -> Draft {
     let (column, _) = maker.secret_column();
-    let look = look(maker);
+    let look = maker
+        .random
+        .word(&[
+            "SELECT * FROM counters",
+            "SELECT city FROM people",
+            "SELECT any_text FROM inbox",
+        ])
+        .to_owned();
     let shape = maker.random.word(&[
         "MERGE INTO counters AS c USING people AS p ON p.id = c.id WHEN MATCHED THEN UPDATE SET label = p.{c}::text",
         "MERGE INTO inbox AS i USING people AS p ON p.id = i.id WHEN NOT MATCHED THEN INSERT (any_text) VALUES (p.{c}::text)",
@@ -287,7 +294,10 @@ pub(super) fn guess(maker: &mut Maker<'_>) -> Draft {
 }
 
 pub(super) fn conflict(maker: &mut Maker<'_>) -> Draft {
-    let look = look(maker);
+    let look = maker
+        .random
+        .word(&["SELECT * FROM counters", "SELECT city FROM people"])
+        .to_owned();
     Draft::of([
         maker
             .random
