@@ -315,3 +315,11 @@ fn composite(
     }
     Ok(())
 }
+
+/// The oid of a type of pg_catalog that PostgreSQL 15 has and users name: the same in every major.
+pub(crate) fn server_type(name: &str) -> Option<u32> {
+    match server::SERVER.type_oid(name) {
+        0 => None,
+        oid => Some(oid),
+    }
+}

@@ -84,6 +84,32 @@ impl Value {
         }
     }
 
+    /// Without one column.
+    pub(super) fn without(&self, column: &Column) -> Self {
+        let mut value = Self::default();
+        for origin in self
+            .sources
+            .iter()
+            .filter(|origin| *origin.column != *column)
+        {
+            value.sources.insert(origin.clone());
+        }
+        value
+    }
+
+    /// The columns of a lineage, as of no access.
+    pub(super) fn from_lineage(lineage: &Lineage) -> Self {
+        let mut value = Self::default();
+        for source in &lineage.sources {
+            value.sources.insert(Origin {
+                column: source.column.clone(),
+                how: source.how,
+                entry: None,
+            });
+        }
+        value
+    }
+
     pub(super) fn lineage(&self) -> Lineage {
         let sources = self.sources.iter().map(|origin| Source {
             column: origin.column.clone(),
@@ -129,6 +155,8 @@ pub(super) struct Book {
     looked_up: BTreeMap<Arc<Column>, usize>,
     pub(super) opaque: BTreeSet<Opaque>,
     pub(super) writes: Vec<ColumnWrite>,
+    /// How often anything was noted that is more than computing. Never taken back.
+    effects: usize,
 }
 
 /// Whether an access stays when no column of it is used.
@@ -162,14 +190,26 @@ impl Book {
     }
 
     pub(super) fn opaque(&mut self, subject: &str, reason: &str) {
+        self.touched();
         self.opaque.insert(Opaque {
             subject: subject.into(),
             reason: reason.into(),
         });
     }
 
+    /// How often anything was noted: equal numbers mean that nothing happened between.
+    pub(super) fn effects(&self) -> usize {
+        self.effects
+    }
+
+    /// Notes that something happens which no access tells.
+    pub(super) fn touched(&mut self) {
+        self.effects = self.effects.saturating_add(1);
+    }
+
     /// An access to something that is no relation of the catalog.
     pub(super) fn plain(&mut self, object: Object, operation: Operation) {
+        self.touched();
         let access = Access {
             object,
             operation,
@@ -372,6 +412,7 @@ impl Book {
     }
 
     fn push(&mut self, access: Access, relation: Option<Arc<Relation>>, keep: Keep) -> usize {
+        self.touched();
         let entry = Entry {
             access,
             relation,

@@ -13,9 +13,53 @@ use super::{
     book::Value,
     functions::{self, Bound, Effect, Overload},
     resolver::{Resolver, strings},
-    scope::Scope,
+    routine::Arguments,
+    scope::{Field, Scope},
 };
 use crate::facts::{Column, ColumnWrite, Object, Operation, Use};
+
+/// The columns that a call gives in FROM, as far as users' functions say it.
+#[derive(Debug, Clone)]
+pub(super) enum Columns {
+    /// No user's function is meant.
+    Unlisted,
+    /// These; none is one of the function's own name.
+    Known(Vec<Field>),
+    /// What they are depends on what is not known.
+    Unknown,
+}
+
+impl Columns {
+    /// What two functions give of which either may be meant.
+    fn or(self, fields: Option<Vec<Field>>) -> Self {
+        match (self, fields) {
+            (Self::Unlisted, Some(fields)) => Self::Known(fields),
+            (Self::Known(mut known), Some(fields))
+                if known.len() == fields.len()
+                    && known
+                        .iter()
+                        .zip(&fields)
+                        .all(|(one, other)| one.name == other.name) =>
+            {
+                for (one, other) in known.iter_mut().zip(&fields) {
+                    one.value.taint(&other.value);
+                }
+                Self::Known(known)
+            }
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What a call does.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// Nothing but compute.
+    pub(super) pure: bool,
+    /// What users' functions give.
+    pub(super) value: Value,
+    pub(super) columns: Columns,
+}
 
 impl Resolver<'_> {
     /// A function call in an expression.
@@ -24,6 +68,15 @@ impl Resolver<'_> {
         call: &pg::FuncCall,
         scope: &Scope<'_>,
     ) -> Result<Value, Refusal> {
+        Ok(self.call_rows(call, scope)?.0)
+    }
+
+    /// A function call, with the columns that it gives in FROM.
+    pub(super) fn call_rows(
+        &mut self,
+        call: &pg::FuncCall,
+        scope: &Scope<'_>,
+    ) -> Result<(Value, Columns), Refusal> {
         self.seen.mark(call);
         let names = strings(&call.funcname)?;
         let name = names.last().copied().unwrap_or_default();
@@ -31,17 +84,24 @@ impl Resolver<'_> {
             self.since(16, "SYSTEM_USER")
                 .map_err(|refusal| refusal.at(call.location))?;
         }
-        let mut value = Value::default();
+        let mut values = Vec::with_capacity(call.args.len());
         for argument in &call.args {
-            value.taint(&self.expression(argument, scope)?);
+            values.push(self.expression(argument, scope)?);
         }
-        let pure = self
-            .function(&names, &call.args, &value)
+        let arguments = Arguments {
+            nodes: &call.args,
+            values: &values,
+            variadic: call.func_variadic,
+        };
+        let mut value = arguments.all();
+        let outcome = self
+            .function(&names, &arguments)
             .map_err(|refusal| refusal.at(call.location))?;
-        if !(pure && functions::is_total(name, &call.args)) {
+        let of_users = !matches!(outcome.columns, Columns::Unlisted);
+        if !(outcome.pure && !of_users && functions::is_total(name, &call.args)) {
             self.book.computed(&value);
         }
-        let users = !self.catalog.function_schemas(name).is_empty();
+        value.taint(&outcome.value);
         for sort in &call.agg_order {
             let sorted = self.sort_key(sort, scope)?;
             self.book.used(&sorted, Use::Sort);
@@ -53,7 +113,7 @@ impl Resolver<'_> {
             value.taint(&filter);
         }
         if name == "count"
-            && !users
+            && !of_users
             && matches!(names.as_slice(), ["count"] | ["pg_catalog", "count"])
         {
             value = value.safe();
@@ -64,81 +124,87 @@ impl Resolver<'_> {
         if let Some(window) = call.over.as_deref() {
             value.taint(&self.window(window, scope)?);
         }
-        Ok(value)
+        Ok((value, outcome.columns))
     }
 
-    /// An operator that is named.
-    pub(super) fn operator(&mut self, name: &[Node]) -> Result<(), Refusal> {
+    /// An operator that is named, over these operands: what it gives besides them.
+    pub(super) fn operator(&mut self, name: &[Node], operands: &[Value]) -> Result<Value, Refusal> {
         match strings(name)?.as_slice() {
-            [operator] => self.bare_operator(operator),
-            ["pg_catalog", _] => {}
-            [.., operator] => {
-                self.book.opaque(
-                    operator,
-                    "a user-defined operator runs a function that analysis does not follow",
-                );
-            }
-            [] => {}
-        }
-        Ok(())
-    }
-
-    /// An operator without schema.
-    pub(super) fn bare_operator(&mut self, operator: &str) {
-        if self
-            .catalog
-            .operator_schemas(operator)
-            .iter()
-            .any(|schema| self.path.contains(schema))
-        {
-            self.book.opaque(
-                operator,
-                "a user-defined operator of this name is in the search path",
-            );
+            [] | ["pg_catalog", _] => Ok(Value::default()),
+            [operator] => self.user_operators(None, operator, operands),
+            [.., schema, operator] => self.user_operators(Some(schema), operator, operands),
         }
     }
 
-    /// Notes what a call of a function does with these arguments, `value` what they are computed from. True if it is pure.
+    /// Notes what a call of a function does with these arguments: every function that could be meant, the server's own and
+    /// users'.
     pub(super) fn function(
         &mut self,
         names: &[&str],
-        arguments: &[Node],
-        value: &Value,
-    ) -> Result<bool, Refusal> {
+        arguments: &Arguments<'_>,
+    ) -> Result<Outcome, Refusal> {
         let (schema, name) = match names {
             [name] => (None, *name),
             [.., schema, name] => (Some(*schema), *name),
             [] => (None, ""),
         };
-        let users = self
-            .catalog
-            .function_schemas(name)
+        let users = self.candidates(schema, name, arguments);
+        let owner: Arc<str> = schema.unwrap_or("pg_catalog").into();
+        let servers: Vec<&Overload> = self
+            .overloads(&owner, name, Some(arguments.values.len()))
+            .collect();
+        let (users, of_server) = self.chosen(users, &servers, arguments);
+        let effects: BTreeSet<Option<Effect>> = servers
             .iter()
-            .find(|found| match schema {
-                Some(schema) => ***found == *schema,
-                None => self.path.contains(found),
-            });
-        let owner: Arc<str> = users
-            .cloned()
-            .or_else(|| schema.map(Arc::from))
-            .unwrap_or_else(|| "pg_catalog".into());
-        let effects: BTreeSet<Effect> = if users.is_some() {
-            BTreeSet::new()
-        } else {
-            self.overloads(&owner, name, Some(arguments.len()))
-                .filter_map(|overload| overload.effect)
-                .collect()
+            .filter(|_| of_server)
+            .map(|overload| overload.effect)
+            .collect();
+        let mut outcome = Outcome {
+            pure: true,
+            value: Value::default(),
+            columns: Columns::Unlisted,
         };
-        if effects.is_empty() {
+        if effects.contains(&None) || (effects.is_empty() && users.is_empty()) {
             let subject = format!("{owner}.{name}");
             self.called(&owner, name);
-            self.book
-                .opaque(&subject, "a function that is not known to be pure");
+            self.book.opaque(&subject, "a function that is not known");
+            outcome.pure = false;
         }
-        for effect in &effects {
-            self.effect(*effect, (&owner, name), arguments, value)?;
+        for effect in effects.iter().flatten() {
+            outcome.pure &= *effect == Effect::Pure;
+            self.effect(*effect, (&owner, name), arguments.nodes, &arguments.all())?;
         }
-        Ok(effects.iter().eq([&Effect::Pure]))
+        for function in &users {
+            let before = self.book.effects();
+            let given = self.run_with(function, arguments)?;
+            outcome.pure &= self.book.effects() == before;
+            outcome.value.taint(&given.value);
+            outcome.columns = outcome.columns.or(given.fields);
+        }
+        if !users.is_empty() && !effects.is_empty() {
+            outcome.columns = Columns::Unknown;
+        }
+        Ok(outcome)
+    }
+
+    /// A function called as if it were a field: `value.name`. What it gives.
+    pub(super) fn functional_call(
+        &mut self,
+        name: &str,
+        argument: &Value,
+    ) -> Result<Value, Refusal> {
+        let values = [argument.clone()];
+        let arguments = Arguments {
+            nodes: &[Node { node: None }],
+            values: &values,
+            variadic: false,
+        };
+        let outcome = self.function(&[name], &arguments)?;
+        let of_users = !matches!(outcome.columns, Columns::Unlisted);
+        if !(outcome.pure && !of_users && functions::is_total(name, &[])) {
+            self.book.computed(argument);
+        }
+        Ok(outcome.value)
     }
 
     /// The server's own functions of a schema with this name.
@@ -155,16 +221,6 @@ impl Resolver<'_> {
         functions::overloads(&key, count, self.major())
     }
 
-    /// A function called as if it were a field: `value.name`.
-    pub(super) fn functional_call(&mut self, name: &str, argument: &Value) -> Result<(), Refusal> {
-        let unknown = [Node { node: None }];
-        let pure = self.function(&[name], &unknown, argument)?;
-        if !(pure && functions::is_total(name, &[])) {
-            self.book.computed(argument);
-        }
-        Ok(())
-    }
-
     /// An access to a function.
     pub(super) fn called(&mut self, schema: &Arc<str>, name: &str) {
         let call = Object::Function {
@@ -175,7 +231,7 @@ impl Resolver<'_> {
     }
 
     /// Notes one effect of a call.
-    fn effect(
+    pub(super) fn effect(
         &mut self,
         effect: Effect,
         (schema, name): (&Arc<str>, &str),
@@ -349,8 +405,9 @@ impl Resolver<'_> {
             return self.expression(node, scope);
         };
         self.seen.mark(sort.as_ref());
-        self.operator(&sort.use_op)?;
-        self.optional(sort.node.as_deref(), scope)
+        let value = self.optional(sort.node.as_deref(), scope)?;
+        self.operator(&sort.use_op, &[value.clone(), value.clone()])?;
+        Ok(value)
     }
 }
 

@@ -94,15 +94,15 @@ impl Resolver<'_> {
                     self.type_name(name)?;
                     total = is_text(name);
                 }
-                let constant = cast
-                    .arg
-                    .as_deref()
-                    .is_none_or(super::predicate::is_constant);
-                if !constant && self.catalog.has_user_casts() {
-                    self.book
-                        .opaque("cast", "a cast might run a user-defined function");
-                }
                 let mut value = self.optional(cast.arg.as_deref(), scope)?.derived();
+                if let Some(name) = cast
+                    .type_name
+                    .as_ref()
+                    .filter(|_| self.catalog.has_user_casts())
+                {
+                    let targets = self.user_types(name);
+                    value.taint(&self.user_casts(&value, Some(&targets))?);
+                }
                 if !total {
                     self.book.computed(&value);
                 }
@@ -262,7 +262,8 @@ impl Resolver<'_> {
                 .map_err(at),
         }?;
         // Looking a name up walks the items and their fields.
-        self.user_cast_from(&value);
+        // A value of a type that a cast starts from may be cast wherever it goes, without being asked.
+        self.user_casts(&value, None)?;
         let looked_through: usize = scope.items.iter().map(|item| item.fields.len()).sum();
         self.work(
             looked_through
@@ -270,20 +271,6 @@ impl Resolver<'_> {
                 .saturating_add(value.sources.len()),
         )?;
         Ok(value)
-    }
-
-    /// A value of a type that a user-defined cast starts from may be cast wherever it goes, without being asked.
-    fn user_cast_from(&mut self, value: &Value) {
-        let casts = self.catalog.user_casts();
-        let cast = value.sources.iter().any(|origin| {
-            casts
-                .iter()
-                .any(|(from, _)| *from == origin.column.type_oid)
-        });
-        if cast {
-            self.book
-                .opaque("cast", "a cast might run a user-defined function");
-        }
     }
 
     /// `item.name` where `name` is no column: the server tries `name(item)`.
@@ -298,8 +285,9 @@ impl Resolver<'_> {
             ));
         }
         let row = item.whole_row();
-        self.functional_call(name, &row)?;
-        Ok(row.derived())
+        let mut value = row.clone().derived();
+        value.taint(&self.functional_call(name, &row)?);
+        Ok(value)
     }
 
     /// The item that `item.*` is about; `None` for a bare `*`.
@@ -333,22 +321,33 @@ impl Resolver<'_> {
 
     fn operation(&mut self, expression: &pg::AExpr, scope: &Scope<'_>) -> Result<Value, Refusal> {
         self.seen.mark(expression);
+        let mut compared: &[&str] = &[];
         match expression.kind() {
             AExprKind::AexprBetween
             | AExprKind::AexprNotBetween
             | AExprKind::AexprBetweenSym
             | AExprKind::AexprNotBetweenSym => {
-                for operator in ["<", "<=", ">", ">="] {
-                    self.bare_operator(operator);
-                }
+                compared = &["<", "<=", ">", ">="];
             }
             AExprKind::Undefined => {
                 return Err(Refusal::not_understood("this operator").at(expression.location));
             }
-            _ => self.operator(&expression.name)?,
+            _ => {}
         }
-        let mut value = self.optional(expression.lexpr.as_deref(), scope)?.derived();
-        value.taint(&self.optional(expression.rexpr.as_deref(), scope)?);
+        let left = self.optional(expression.lexpr.as_deref(), scope)?.derived();
+        let right = self.optional(expression.rexpr.as_deref(), scope)?.derived();
+        let mut value = left.clone();
+        value.taint(&right);
+        let operands = match (&expression.lexpr, &expression.rexpr) {
+            (Some(_), Some(_)) => vec![left, right],
+            _ => vec![value.clone()],
+        };
+        if compared.is_empty() {
+            value.taint(&self.operator(&expression.name, &operands)?);
+        }
+        for operator in compared {
+            value.taint(&self.user_operators(None, operator, &operands)?);
+        }
         if !is_total(expression, &value) {
             self.book.computed(&value);
         }
@@ -529,7 +528,8 @@ impl Resolver<'_> {
                     value = value.derived();
                     // A field, or a function in functional notation: `('/etc/passwd'::text).pg_read_file`.
                     if self.catalog.is_function(&name.sval) {
-                        self.functional_call(&name.sval, &value)?;
+                        let given = self.functional_call(&name.sval, &value)?;
+                        value.taint(&given);
                     }
                 }
                 Some(NodeEnum::AIndices(indices)) => {
@@ -550,8 +550,9 @@ impl Resolver<'_> {
         self.seen.mark(case);
         let mut control = Value::default();
         let mut value = Value::default();
+        let mut compares = false;
         if let Some(argument) = case.arg.as_deref() {
-            self.bare_operator("=");
+            compares = true;
             control.taint(&self.expression(argument, scope)?);
         }
         for when in &case.args {
@@ -563,6 +564,10 @@ impl Resolver<'_> {
             value.taint(&self.optional(when.result.as_deref(), scope)?);
         }
         value.taint(&self.optional(case.defresult.as_deref(), scope)?);
+        if compares {
+            let operands = [control.clone(), control.clone()];
+            control.taint(&self.user_operators(None, "=", &operands)?);
+        }
         self.book.used(&control, Use::Filter);
         value.add(&control);
         Ok(value)
@@ -572,11 +577,10 @@ impl Resolver<'_> {
         self.seen.mark(link);
         let mut value = self.optional(link.testexpr.as_deref(), scope)?.derived();
         match link.sub_link_type() {
-            SubLinkType::AnySublink if link.oper_name.is_empty() => self.bare_operator("="),
-            SubLinkType::AnySublink | SubLinkType::AllSublink | SubLinkType::RowcompareSublink => {
-                self.operator(&link.oper_name)?
-            }
-            SubLinkType::ExistsSublink
+            SubLinkType::AnySublink
+            | SubLinkType::AllSublink
+            | SubLinkType::RowcompareSublink
+            | SubLinkType::ExistsSublink
             | SubLinkType::ExprSublink
             | SubLinkType::ArraySublink
             | SubLinkType::MultiexprSublink => {}
@@ -611,6 +615,13 @@ impl Resolver<'_> {
             link.sub_link_type(),
             SubLinkType::AnySublink | SubLinkType::AllSublink | SubLinkType::RowcompareSublink
         ) {
+            let operands = [value.clone(), value.clone()];
+            let compared = if link.oper_name.is_empty() {
+                self.user_operators(None, "=", &operands)?
+            } else {
+                self.operator(&link.oper_name, &operands)?
+            };
+            value.taint(&compared);
             // `x IN (SELECT ...)` is true, false or null.
             self.book.computed(&value);
         }

@@ -10,6 +10,7 @@ use pg_query::{
 use super::{
     Refusal,
     book::{Descend, Value},
+    call::Columns,
     names::column_name,
     nodes::{commands, expressions, parts, planned, queries},
     query::rename,
@@ -150,7 +151,13 @@ impl Resolver<'_> {
             let [call, definitions @ ..] = pair.items.as_slice() else {
                 return Err(Refusal::not_understood("this function in FROM"));
             };
-            let value = self.expression(call, &scope)?.derived();
+            let (value, of_users) = match &call.node {
+                Some(NodeEnum::FuncCall(function)) => {
+                    self.nested(|resolver| resolver.call_rows(function, &scope))?
+                }
+                _ => (self.expression(call, &scope)?, Columns::Unlisted),
+            };
+            let value = value.derived();
             let name: Arc<str> = column_name(call).unwrap_or_default().into();
             named.get_or_insert_with(|| name.clone());
             let inner: Vec<&Node> = definitions.iter().flat_map(list_items).collect();
@@ -163,7 +170,13 @@ impl Resolver<'_> {
                 fields.extend(self.column_definitions(&definitions, &value)?);
                 continue;
             }
-            match self.function_columns(call, &value) {
+            let is_users = !matches!(of_users, Columns::Unlisted);
+            let columns = match of_users {
+                Columns::Unlisted => self.function_columns(call, &value),
+                Columns::Known(fields) => Some(fields),
+                Columns::Unknown => None,
+            };
+            match columns {
                 Some(columns) if columns.is_empty() => {
                     // A function with one column: it takes the alias's name where there is one.
                     let single = function
@@ -177,6 +190,7 @@ impl Resolver<'_> {
                     });
                 }
                 Some(columns) => fields.extend(columns),
+                None if is_users => open = Some(value),
                 None => match self.record_fields(call, &scope, &value)? {
                     Some(columns) => fields.extend(columns),
                     None => open = Some(value),
@@ -225,7 +239,6 @@ impl Resolver<'_> {
         };
         let names = strings(&call.funcname).ok()?;
         let name = *names.last()?;
-        let users = !self.catalog.function_schemas(name).is_empty();
         let composite = matches!(
             name,
             "json_populate_record"
@@ -234,7 +247,7 @@ impl Resolver<'_> {
                 | "jsonb_populate_recordset"
                 | "json_to_record"
         );
-        if users || composite {
+        if composite {
             return None;
         }
         if name == "unnest" {
@@ -564,7 +577,7 @@ impl Resolver<'_> {
             let mut value = only(left, name)?;
             value.add(&only(right, name)?);
             value.described = None;
-            self.bare_operator("=");
+            self.user_operators(None, "=", &[value.clone(), value.clone()])?;
             self.book.used(&value, Use::Join);
             control.taint(&value);
             fields.push(Field {

@@ -23,6 +23,7 @@ mod predicate;
 mod query;
 mod refusal;
 mod resolver;
+mod routine;
 mod scope;
 mod session_names;
 mod shape;
@@ -180,16 +181,21 @@ const RUNS_SQL: [&str; 8] = [
 /// so names without a schema are refused from then on (an empty path knows `pg_catalog` alone).
 #[must_use]
 pub fn may_change_search_path(facts: &Facts) -> bool {
-    let calls = facts
+    // A body that analysis followed changes no path: where it tries to, it is opaque.
+    let mut calls = facts
         .accesses
         .iter()
         .filter(|access| access.operation == Operation::Call);
-    facts.kind == Kind::Call
-        || calls.into_iter().any(|access| match &access.object {
+    let unfollowed = facts.opaque.iter().any(|opaque| {
+        let bounded = ["copy", "witness", "truncate", "result"];
+        !opaque.subject.starts_with("pg_catalog.") && !bounded.contains(&&*opaque.subject)
+    });
+    unfollowed
+        || calls.any(|access| match &access.object {
             Object::Function { schema, name } => {
-                &**schema != "pg_catalog" || RUNS_SQL.contains(&&**name)
+                &**schema == "pg_catalog" && RUNS_SQL.contains(&&**name)
             }
-            _ => true,
+            _ => false,
         })
 }
 
@@ -311,7 +317,15 @@ fn facts(
     let mut resolver = Resolver::new(context, parameters, text);
     resolver.top = top_predicate(node).map(std::ptr::from_ref);
     resolver.limit = literal_limit(node);
-    let reading = resolver.statement(node)?;
+    let mut reading = resolver.statement(node)?;
+    resolver.sets_session(reading.session_effect);
+    let changes_schema = matches!(reading.kind, Kind::Ddl | Kind::Grant)
+        || resolver.session_effect == SessionEffect::Catalog;
+    if changes_schema {
+        resolver.run_event_triggers()?;
+    }
+    resolver.run_set_off()?;
+    reading.session_effect = resolver.session_effect;
     if let Some(unseen) = resolver.seen.missing(statement) {
         return Err(Refusal::not_understood(&format!(
             "{unseen} in this statement"

@@ -393,11 +393,11 @@ impl Resolver<'_> {
                 return Err(Refusal::not_understood("this ORDER BY"));
             };
             self.seen.mark(sort.as_ref());
-            self.operator(&sort.use_op)?;
             let Some(key) = sort.node.as_deref() else {
                 return Err(Refusal::not_understood("this ORDER BY"));
             };
             let value = self.positioned(key, fields, scope, Prefer::Output)?;
+            self.operator(&sort.use_op, &[value.clone(), value.clone()])?;
             self.book.used(&value, Use::Sort);
         }
         Ok(())

@@ -12,6 +12,7 @@ use super::{
     Context, Refusal,
     book::{Book, Descend, Keep, Origin, Value},
     equality::Parameters,
+    routine::{Active, Pending},
     scope::{Base, Field, Item, Scope},
     session_names::{Binding, SessionNames},
     sweep::Seen,
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Relation, RelationKind},
-    facts::{How, Operation},
+    facts::{How, Operation, SessionEffect},
 };
 
 /// Deepest nesting of nodes that is followed; deeper is refused.
@@ -64,6 +65,16 @@ pub(super) struct Resolver<'a> {
     pub(super) keep: Keep,
     /// The parameters of the statement behind a name, while it is read.
     pub(super) executed: Option<Executed>,
+    /// The path that bodies of functions are read with when they have none of their own: the session's.
+    pub(super) runtime_path: Vec<Arc<str>>,
+    /// The functions that are being read, outermost first.
+    pub(super) active: Vec<Active>,
+    /// Writes whose triggers and rules are still to be read.
+    pub(super) pending: BTreeSet<Pending>,
+    /// Row-level security that was read: relation and command.
+    pub(super) policies_read: BTreeSet<(u32, char)>,
+    /// What statements inside bodies do to the session.
+    pub(super) session_effect: SessionEffect,
 }
 
 impl<'a> Resolver<'a> {
@@ -78,6 +89,11 @@ impl<'a> Resolver<'a> {
             rests_on_names: false,
             executed: None,
             keep: Keep::Always,
+            runtime_path: effective_path(context.search_path),
+            active: Vec::new(),
+            pending: BTreeSet::new(),
+            policies_read: BTreeSet::new(),
+            session_effect: SessionEffect::None,
             catalog: context.catalog,
             path: effective_path(context.search_path),
             book: Book::default(),
@@ -185,6 +201,7 @@ impl<'a> Resolver<'a> {
             via.as_ref(),
             (descend, keep),
         );
+        self.row_policies(relation, 'r')?;
         let mut fields = self.base_fields(relation, entry);
         if matches!(
             relation.kind,
@@ -345,7 +362,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Parses a text of the catalog and reads its one statement with pg_catalog alone in the path.
-    fn stored<T>(
+    pub(super) fn stored<T>(
         &mut self,
         text: &str,
         read: impl FnOnce(&mut Self, &NodeEnum) -> Result<T, Refusal>,

@@ -144,7 +144,7 @@ visits! {
     PrepareStmt name, ExecuteStmt name, DeclareCursorStmt portalname, FetchStmt direction, ClosePortalStmt portalname,
     DeallocateStmt name, JsonFuncExpr op, JsonArgument val, JsonBehavior btype, JsonTable context_item, JsonTableColumn coltype,
     JsonParseExpr expr, JsonScalarExpr expr, JsonSerializeExpr expr, JsonArrayQueryConstructor query, JsonAggConstructor output,
-    JsonObjectAgg constructor, JsonArrayAgg constructor, CurrentOfExpr xpr, ReturningOption option, CallStmt funccall, DoStmt args,
+    JsonObjectAgg constructor, JsonArrayAgg constructor, CurrentOfExpr xpr, ReturningOption option, CallStmt funccall, DoStmt args, ReturnStmt returnval,
 }
 
 #[derive(Clone, Copy)]

@@ -14,15 +14,28 @@ use crate::facts::{Access, Constant, Equality, How, Lineage, Object};
 static CATALOG: LazyLock<Catalog> =
     LazyLock::new(|| Catalog::from_json(include_bytes!("testdata/shop.json")).unwrap());
 
+/// Users' functions of many kinds (`testdata/calls.json`, made as the shop is over `testdata/calls-schema.sql`, without the
+/// server's own relations).
+static CALLS: LazyLock<Catalog> =
+    LazyLock::new(|| Catalog::from_json(include_bytes!("testdata/calls.json")).unwrap());
+
 /// Analyses on a thread with the stack that the gateway gives.
 fn read_deep(text: &[u8], witness: Witness) -> Result<Vec<Statement>, Refusal> {
+    read_deep_on(&CATALOG, text, witness)
+}
+
+fn read_deep_on(
+    catalog: &Catalog,
+    text: &[u8],
+    witness: Witness,
+) -> Result<Vec<Statement>, Refusal> {
     std::thread::scope(|scope| {
         let work = || {
             let path: Vec<Arc<str>> = vec!["public".into()];
             analyse(
                 text,
                 &Context {
-                    catalog: &CATALOG,
+                    catalog,
                     search_path: &path,
                     parameter_types: &[],
                     witness,
@@ -207,6 +220,18 @@ fn views_are_written_through() {
 #[test]
 fn names_stand_for_their_statements() {
     expect_file!["testdata/names.txt"].assert_eq(&render(include_str!("testdata/names.sql")));
+}
+
+/// What users' functions, operators, casts, triggers, rules and policies do, and what leaks through their bodies.
+#[test]
+fn calls_do_what_their_bodies_do() {
+    let text: String = statements(include_str!("testdata/calls.sql"))
+        .map(|sql| {
+            let read = read_deep_on(&CALLS, sql.as_bytes(), Witness::Deny);
+            format!("=== {sql}\n{}\n", describe(&read))
+        })
+        .collect();
+    expect_file!["testdata/calls.txt"].assert_eq(&text);
 }
 
 #[test]

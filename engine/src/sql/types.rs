@@ -52,36 +52,49 @@ impl Resolver<'_> {
             );
         }
         for user_type in found {
-            self.user_type(&user_type);
+            self.user_type(&user_type)?;
         }
         Ok(())
     }
 
-    fn user_type(&mut self, user_type: &Arc<UserType>) {
+    /// The users' types that a name could mean; empty: one of the server's own.
+    pub(super) fn user_types(&self, name: &TypeName) -> Vec<u32> {
+        let names = strings(&name.names).unwrap_or_default();
+        let (schema, base) = match names.as_slice() {
+            [base] => (None, *base),
+            [.., schema, base] => (Some(*schema), *base),
+            [] => return Vec::new(),
+        };
+        let in_reach = |found: &&Arc<UserType>| match schema {
+            Some(schema) => *found.schema == *schema,
+            None => self.path.contains(&found.schema),
+        };
+        let named = self.catalog.types_named(base).iter().filter(in_reach);
+        named.map(|found| found.oid).collect()
+    }
+
+    fn user_type(&mut self, user_type: &Arc<UserType>) -> Result<(), Refusal> {
         let element = self.catalog.type_by_oid(user_type.element).cloned();
         match user_type.kind {
             TypeKind::Enum | TypeKind::Composite => {}
-            TypeKind::Domain if !user_type.constrained => self.each_element(element),
-            TypeKind::Array => self.each_element(element),
+            TypeKind::Domain if !user_type.constrained => self.each_element(element)?,
+            TypeKind::Array => self.each_element(element)?,
             TypeKind::Domain => {
-                self.domain_checks(user_type);
-                self.each_element(element);
+                self.domain_checks(user_type)?;
+                self.each_element(element)?;
             }
             TypeKind::Base | TypeKind::Pseudo | TypeKind::Range | TypeKind::Multirange => {
-                self.book.opaque(
-                    &user_type.name,
-                    "a type whose input and casts run code that is not the server's own",
-                );
+                // Only those are listed that do more than compute.
+                for function in &user_type.support {
+                    self.run_by_oid(*function, &user_type.name, &[])?;
+                }
             }
         }
-        if self.catalog.has_user_casts() {
-            self.book
-                .opaque(&user_type.name, "a cast might run a user-defined function");
-        }
+        Ok(())
     }
 
     /// Notes the functions that a domain's checks call; a domain whose checks can't be read is opaque.
-    fn domain_checks(&mut self, domain: &UserType) {
+    fn domain_checks(&mut self, domain: &UserType) -> Result<(), Refusal> {
         let value = Item::new(
             None,
             vec![Field {
@@ -94,24 +107,21 @@ impl Resolver<'_> {
             ..Scope::default()
         };
         for check in &domain.checks {
-            if self.stored_expression(check, &scope).is_err() {
-                self.book.opaque(
-                    &domain.name,
-                    "a domain whose constraints run expressions of their own",
-                );
-            }
+            let result = self.stored_expression(check, &scope).map(drop);
+            self.or_opaque(result, &domain.name, "a domain's check")?;
         }
+        Ok(())
     }
 
     /// What assigning to a type evaluates.
-    pub(super) fn type_checks(&mut self, type_oid: u32) {
+    pub(super) fn type_checks(&mut self, type_oid: u32) -> Result<(), Refusal> {
         let Some(user_type) = self.catalog.type_by_oid(type_oid).cloned() else {
-            return;
+            return Ok(());
         };
         match user_type.kind {
             TypeKind::Domain => {
-                self.domain_checks(&user_type);
-                self.type_checks(user_type.element);
+                self.domain_checks(&user_type)?;
+                self.type_checks(user_type.element)
             }
             TypeKind::Array => self.type_checks(user_type.element),
             TypeKind::Base
@@ -119,14 +129,15 @@ impl Resolver<'_> {
             | TypeKind::Enum
             | TypeKind::Pseudo
             | TypeKind::Range
-            | TypeKind::Multirange => {}
+            | TypeKind::Multirange => Ok(()),
         }
     }
 
-    fn each_element(&mut self, element: Option<Arc<UserType>>) {
+    fn each_element(&mut self, element: Option<Arc<UserType>>) -> Result<(), Refusal> {
         // An element type is older than its array and a base older than its domain: this ends.
-        if let Some(element) = element {
-            self.user_type(&element);
+        match element {
+            Some(element) => self.user_type(&element),
+            None => Ok(()),
         }
     }
 }

@@ -58,10 +58,10 @@ impl Resolver<'_> {
     /// COPY ... FROM STDIN.
     pub(in crate::sql) fn copy_in(&mut self, copy: &pg::CopyStmt) -> Result<(), Refusal> {
         let target = self.target(copy.relation.as_ref(), &[Operation::CopyFrom])?;
-        let written = self.write(&target, Operation::CopyFrom);
+        let written = self.write(&target, Operation::CopyFrom)?;
         let columns = self.copy_columns(&target, &copy.attlist)?;
         for column in &columns {
-            self.column_written(&target, &written, column, &Value::default());
+            self.column_written(&target, &written, column, &Value::default())?;
         }
         self.defaults(&target, &columns)?;
         let scope = Scope {

@@ -6,9 +6,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     super::{
         Refusal,
-        book::{Descend, Keep},
+        book::{Descend, Keep, Value},
         resolver::Resolver,
-        scope::Scope,
+        scope::{Field, Item, Scope},
     },
     Target,
 };
@@ -24,18 +24,18 @@ impl Resolver<'_> {
         relation: &Arc<Relation>,
         operation: Operation,
         descend: Descend,
-    ) {
+    ) -> Result<(), Refusal> {
         let mut written = vec![relation.clone()];
         if descend == Descend::All {
             written.extend(self.catalog.descendants(relation.oid));
         }
         for relation in &written {
-            self.triggers(relation, operation);
+            self.sets_off(relation, operation);
             if matches!(
                 operation,
                 Operation::Insert | Operation::Update | Operation::CopyFrom
             ) {
-                self.write_expressions(relation);
+                self.write_expressions(relation)?;
             }
         }
         let mut seen: BTreeSet<(u32, Operation)> = written
@@ -74,48 +74,35 @@ impl Resolver<'_> {
                         via.as_ref(),
                         (Descend::All, Keep::Always),
                     );
-                    self.triggers(&reached, caused);
+                    self.sets_off(&reached, caused);
                     open.push((reached, caused));
                 }
             }
         }
-    }
-
-    pub(super) fn triggers(&mut self, relation: &Relation, operation: Operation) {
-        let event = match operation {
-            Operation::Insert | Operation::CopyFrom => 4,
-            Operation::Delete => 8,
-            Operation::Update => 16,
-            Operation::Truncate => 32,
-            _ => 0,
-        };
-        for trigger in relation
-            .triggers
-            .iter()
-            .filter(|trigger| trigger.events & event != 0)
-        {
-            self.book.opaque(
-                &format!("{}.{}", relation.name, trigger.name),
-                "a trigger runs a function that analysis does not follow",
-            );
-        }
-        for rule in &relation.rules {
-            self.book.opaque(
-                &format!("{}.{}", relation.name, rule.name),
-                "a rule rewrites the statement in a way that analysis does not follow",
-            );
-        }
+        Ok(())
     }
 
     /// Checks, expressions and predicates of indexes that writing a row evaluates, where they call functions of users.
-    pub(super) fn write_expressions(&mut self, relation: &Arc<Relation>) {
+    pub(super) fn write_expressions(&mut self, relation: &Arc<Relation>) -> Result<(), Refusal> {
+        if relation.write_expressions.is_empty() {
+            return Ok(());
+        }
+        // The row is the client's own: what its columns hold is a use that is noted where they are written.
+        let fields = relation.columns.iter().map(|column| Field {
+            name: column.name.clone(),
+            value: Value::default(),
+        });
+        let scope = Scope {
+            items: vec![Item::new(Some(relation.name.clone()), fields.collect())],
+            ..Scope::default()
+        };
         for expression in &relation.write_expressions {
             let subject = format!("{}: {expression}", relation.name);
-            self.book.opaque(
-                &subject,
-                "a check or an index runs a function that analysis does not follow",
-            );
+            // Keys of partitioned tables come several in one text.
+            let result = self.stored_expression(expression, &scope).map(drop);
+            self.or_opaque(result, &subject, "a check or an index")?;
         }
+        Ok(())
     }
 
     /// Defaults of columns that the statement leaves out, and expressions of generated ones.

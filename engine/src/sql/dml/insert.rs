@@ -38,7 +38,7 @@ impl Resolver<'_> {
             [Operation::Insert].as_slice()
         };
         let target = self.target(insert.relation.as_ref(), operations)?;
-        let written = self.write(&target, Operation::Insert);
+        let written = self.write(&target, Operation::Insert)?;
         let columns = self.target_columns(&target, &insert.cols)?;
         let mut given = Vec::new();
         let mut assigned = Vec::new();
@@ -79,7 +79,7 @@ impl Resolver<'_> {
             }
             let defaults_asked = select.values_lists.iter().any(has_default);
             for (column, field) in columns.iter().zip(&rows.fields) {
-                self.column_written(&target, &written, column, &field.value);
+                self.column_written(&target, &written, column, &field.value)?;
                 assigned.push((column.name.clone(), field.value.clone()));
                 if let Some(proposed) = proposed
                     .iter_mut()
@@ -176,7 +176,7 @@ impl Resolver<'_> {
             bare: false,
             ..Item::new(Some("excluded".into()), proposed)
         });
-        let written = self.write(target, Operation::Update);
+        let written = self.write(target, Operation::Update)?;
         let assigned = self.assignments(&conflict.target_list, target, &written, &scope)?;
         self.predicate(conflict.where_clause.as_deref(), &scope, Holds::Sometimes)?;
         Ok(assigned)

@@ -79,15 +79,15 @@ impl Resolver<'_> {
         self.book.used(&condition, Use::Filter);
         match when.command_type() {
             CmdType::CmdUpdate => {
-                let written = self.write(target, Operation::Update);
+                let written = self.write(target, Operation::Update)?;
                 self.assignments(&when.target_list, target, &written, scope)
             }
             CmdType::CmdDelete => {
-                self.write(target, Operation::Delete);
+                self.write(target, Operation::Delete)?;
                 Ok(Vec::new())
             }
             CmdType::CmdInsert => {
-                let written = self.write(target, Operation::Insert);
+                let written = self.write(target, Operation::Insert)?;
                 let mut assigned = Vec::new();
                 let columns = self.target_columns(target, &when.target_list)?;
                 // There is no row of the target to insert from.
@@ -98,7 +98,7 @@ impl Resolver<'_> {
                 };
                 for (column, node) in columns.iter().zip(&when.values) {
                     let value = self.expression(node, &source)?;
-                    self.column_written(target, &written, column, &value);
+                    self.column_written(target, &written, column, &value)?;
                     assigned.push((column.name.clone(), value));
                 }
                 if when.values.len() > columns.len() {

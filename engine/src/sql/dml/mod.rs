@@ -139,7 +139,11 @@ impl Resolver<'_> {
     }
 
     /// Notes a write and everything it sets off.
-    pub(in crate::sql) fn write(&mut self, target: &Target, operation: Operation) -> Written {
+    pub(in crate::sql) fn write(
+        &mut self,
+        target: &Target,
+        operation: Operation,
+    ) -> Result<Written, Refusal> {
         let via = self.via.clone();
         // A row inserted into a plain inheritance parent stays there.
         let descend = match operation {
@@ -161,9 +165,15 @@ impl Resolver<'_> {
         {
             self.book.follow(entry, base.entry);
         }
-        self.set_off(&target.relation, operation, descend);
-        let below = self.write_below(target, operation);
-        Written { entry, below }
+        let command = match operation {
+            Operation::Update => 'w',
+            Operation::Delete => 'd',
+            _ => 'a',
+        };
+        self.row_policies(&target.relation, command)?;
+        self.set_off(&target.relation, operation, descend)?;
+        let below = self.write_below(target, operation)?;
+        Ok(Written { entry, below })
     }
 
     /// Notes one column's write, in a view's case of the columns below too.
@@ -173,34 +183,33 @@ impl Resolver<'_> {
         written: &Written,
         column: &Arc<Column>,
         value: &Value,
-    ) {
-        self.one_column_written(written.entry, column, value);
+    ) -> Result<(), Refusal> {
+        self.one_column_written(written.entry, column, value)?;
         for (below, entry) in target.below.iter().zip(&written.below) {
             let same = below.columns.iter().find(|(name, _)| *name == column.name);
             if let Some((_, same)) = same {
-                self.one_column_written(*entry, same, value);
+                self.one_column_written(*entry, same, value)?;
             }
         }
+        Ok(())
     }
 
-    fn one_column_written(&mut self, entry: usize, column: &Arc<Column>, value: &Value) {
+    fn one_column_written(
+        &mut self,
+        entry: usize,
+        column: &Arc<Column>,
+        value: &Value,
+    ) -> Result<(), Refusal> {
         self.referenced(entry, column);
-        if self
-            .catalog
-            .user_casts()
-            .iter()
-            .any(|(_, to)| *to == column.type_oid)
-        {
-            self.book
-                .opaque("cast", "a cast might run a user-defined function");
-        }
-        self.type_checks(column.type_oid);
+        self.user_casts(value, Some(&[column.type_oid]))?;
+        self.type_checks(column.type_oid)?;
         self.book.column_used(entry, column, Use::Write);
         self.book.used(value, Use::Output);
         self.book.writes.push(ColumnWrite {
             column: column.clone(),
             lineage: value.lineage(),
         });
+        Ok(())
     }
 
     pub(super) fn target_columns(
@@ -275,7 +284,7 @@ impl Resolver<'_> {
                 }
                 _ => self.optional(assignment.val.as_deref(), scope)?,
             };
-            self.column_written(target, written, &column, &value);
+            self.column_written(target, written, &column, &value)?;
             assigned.push((column.name.clone(), value));
         }
         Ok(assigned)
@@ -289,7 +298,7 @@ impl Resolver<'_> {
         self.seen.mark(update);
         let level = self.with(update.with_clause.as_ref(), outer)?;
         let target = self.target(update.relation.as_ref(), &[Operation::Update])?;
-        let written = self.write(&target, Operation::Update);
+        let written = self.write(&target, Operation::Update)?;
         let (items, _) = self.from(&update.from_clause, &level)?;
         let mut scope = Scope {
             items: vec![target.item.clone()],
@@ -310,7 +319,7 @@ impl Resolver<'_> {
         self.seen.mark(delete);
         let level = self.with(delete.with_clause.as_ref(), outer)?;
         let target = self.target(delete.relation.as_ref(), &[Operation::Delete])?;
-        self.write(&target, Operation::Delete);
+        self.write(&target, Operation::Delete)?;
         let (items, _) = self.from(&delete.using_clause, &level)?;
         let mut scope = Scope {
             items: vec![target.item.clone()],
@@ -413,7 +422,7 @@ impl Resolver<'_> {
                 return Err(Refusal::not_understood("this TRUNCATE"));
             };
             let target = self.target(Some(name), &[Operation::Truncate])?;
-            self.write(&target, Operation::Truncate);
+            self.write(&target, Operation::Truncate)?;
             emptied.push(target.relation.oid);
             let descendants = self.catalog.descendants(target.relation.oid);
             emptied.extend(descendants.iter().map(|descendant| descendant.oid));
@@ -445,7 +454,7 @@ impl Resolver<'_> {
                 let entry = (Descend::All, Keep::Always);
                 self.book
                     .relation(self.catalog, &relation, Operation::Truncate, None, entry);
-                self.set_off(&relation, Operation::Truncate, Descend::All);
+                self.set_off(&relation, Operation::Truncate, Descend::All)?;
                 emptied.push(relation.oid);
                 let descendants = self.catalog.descendants(relation.oid);
                 emptied.extend(descendants.iter().map(|descendant| descendant.oid));

@@ -143,7 +143,11 @@ impl Resolver<'_> {
     }
 
     /// Notes a write of what is below a view.
-    pub(super) fn write_below(&mut self, target: &Target, operation: Operation) -> Vec<usize> {
+    pub(super) fn write_below(
+        &mut self,
+        target: &Target,
+        operation: Operation,
+    ) -> Result<Vec<usize>, Refusal> {
         let mut entries = Vec::with_capacity(target.below.len());
         for below in &target.below {
             let plain_parent = below.relation.kind != RelationKind::Partitioned;
@@ -161,13 +165,13 @@ impl Resolver<'_> {
             if let (Some(read), Operation::Update | Operation::Delete) = (below.read, operation) {
                 self.book.follow(entry, read);
             }
-            self.set_off(&below.relation, operation, descend);
+            self.set_off(&below.relation, operation, descend)?;
             entries.push(entry);
         }
         if !target.below.is_empty() {
             self.through_views = true;
         }
-        entries
+        Ok(entries)
     }
 }
 

@@ -157,6 +157,8 @@ static TOTAL: LazyLock<HashMap<&'static str, Rest>> = LazyLock::new(|| {
 
 static TYPES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| of_section("types"));
 
+static TRIGGERS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| of_section("triggers"));
+
 fn of_section(wanted: &'static str) -> HashSet<&'static str> {
     words()
         .filter(|(section, _)| *section == wanted)
@@ -247,4 +249,9 @@ pub(super) fn rest_of(name: &str) -> Option<Rest> {
 /// Whether pg_catalog has a type of this name (arrays with their leading `_` too).
 pub(in crate::sql) fn is_builtin_type(name: &str) -> bool {
     TYPES.contains(name.strip_prefix('_').unwrap_or(name))
+}
+
+/// Whether a trigger function touches nothing but the row that is written.
+pub(in crate::sql) fn is_row_trigger(name: &str) -> bool {
+    TRIGGERS.contains(name)
 }

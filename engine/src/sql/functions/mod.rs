@@ -12,7 +12,7 @@ use pg_query::{
     protobuf::{Node, a_const::Val},
 };
 
-pub(super) use self::judgement::{Bound, Effect, is_builtin_type};
+pub(super) use self::judgement::{Bound, Effect, is_builtin_type, is_row_trigger};
 use self::judgement::{Rest, judge, rest_of};
 use super::predicate::is_constant;
 

@@ -158,13 +158,14 @@ impl Resolver<'_> {
             NodeEnum::ExecuteStmt(execute) => self.execute(execute),
             NodeEnum::DeclareCursorStmt(declare) => self.declare(declare),
             NodeEnum::FetchStmt(fetch) => self.fetch(fetch),
-            NodeEnum::DoStmt(_) => {
-                Err(Refusal::not_understood("DO")
-                    .hint("send the statements of the block one by one"))
+            NodeEnum::DoStmt(block) => {
+                self.do_block(block)?;
+                Ok(Reading::new(Kind::Call))
             }
-            NodeEnum::CallStmt(_) => {
-                Err(Refusal::not_understood("CALL")
-                    .hint("send the procedure's statements one by one"))
+            NodeEnum::CallStmt(call) => {
+                let found = self.procedure(call, &top)?;
+                let returns = !found.fields.is_empty();
+                Ok(rows(Kind::Call, found, returns))
             }
             _ => self.definition(node),
         }

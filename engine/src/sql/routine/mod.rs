@@ -1,0 +1,678 @@
+//! Users' functions: which of them a call could mean, and what running one does. Bodies in SQL and PL/pgSQL are read with
+//! the call's arguments as values; what can't be read is opaque, never taken for harmless.
+
+mod body;
+mod plpgsql;
+mod program;
+mod set_off;
+mod variables;
+
+use std::sync::Arc;
+
+use pg_query::{NodeEnum, protobuf::Node};
+
+pub(super) use self::set_off::Pending;
+use super::{
+    Refusal,
+    book::Value,
+    functions::{Bound, Effect},
+    query::Rows,
+    resolver::{Resolver, effective_path},
+    scope::{Field, Scope},
+};
+use crate::catalog::{
+    Argument, ArgumentMode, Body, Called, Function, FunctionKind, Language, TypeKind, Volatility,
+};
+
+/// Deepest chain of functions that call each other; deeper is opaque.
+const CALL_DEPTH_MAX: usize = 16;
+/// How often a body is read until nothing more flows round its recursion or its variables; more is opaque.
+const TRIES_MAX: usize = 12;
+
+/// What a call is given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arguments<'n> {
+    /// The expressions, where there are any: named ones are told by them.
+    pub(super) nodes: &'n [Node],
+    /// What each is computed from.
+    pub(super) values: &'n [Value],
+    /// The last one is an array of all that are left.
+    pub(super) variadic: bool,
+}
+
+impl Arguments<'_> {
+    /// Everything that the arguments are computed from.
+    pub(super) fn all(&self) -> Value {
+        union(self.values)
+    }
+
+    fn name(&self, index: usize) -> Option<&str> {
+        match self.nodes.get(index).map(|node| &node.node) {
+            Some(Some(NodeEnum::NamedArgExpr(argument))) => Some(&argument.name),
+            _ => None,
+        }
+    }
+}
+
+/// What a call gives.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Given {
+    /// What all of it is computed from.
+    pub(super) value: Value,
+    /// Its columns in FROM: none is one of the function's own name; `None`: not known.
+    pub(super) fields: Option<Vec<Field>>,
+}
+
+/// A function that is being read.
+#[derive(Debug)]
+pub(super) struct Active {
+    oid: u32,
+    arguments: Vec<Value>,
+    given: Vec<Value>,
+    /// A call of itself took what it gives so far.
+    was_read: bool,
+    /// Something grew that was used before.
+    grown: bool,
+}
+
+/// What several values are computed from.
+fn union(values: &[Value]) -> Value {
+    values.iter().fold(Value::default(), |mut all, value| {
+        all.taint(value);
+        all
+    })
+}
+
+impl Resolver<'_> {
+    /// The users' functions and procedures that a call could mean: each that takes these arguments.
+    pub(super) fn candidates(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        arguments: &Arguments<'_>,
+    ) -> Vec<Arc<Function>> {
+        let in_reach = |function: &&Arc<Function>| match schema {
+            Some("pg_temp") => self.catalog.temp_schema() == Some(&function.schema),
+            Some(schema) => *function.schema == *schema,
+            // Functions are never looked up in the temporary schema without its name.
+            None => self.path.contains(&function.schema),
+        };
+        let found: Vec<Arc<Function>> = self
+            .catalog
+            .functions_named(name)
+            .iter()
+            .filter(in_reach)
+            .filter(|function| takes(function, arguments))
+            .cloned()
+            .collect();
+        match schema {
+            None if !found.is_empty() => self.visible(found, name, arguments),
+            _ => found,
+        }
+    }
+
+    /// Of functions with the same arguments, the first in the path is the only one that a bare name reaches.
+    fn visible(
+        &self,
+        mut found: Vec<Arc<Function>>,
+        name: &str,
+        arguments: &Arguments<'_>,
+    ) -> Vec<Arc<Function>> {
+        let place = |schema: &str| self.path.iter().position(|known| **known == *schema);
+        found.sort_by_key(|function| place(&function.schema));
+        let has_names = (0..arguments.values.len()).any(|index| arguments.name(index).is_some());
+        if has_names {
+            return found;
+        }
+        let servers: Vec<Vec<Option<u32>>> = self
+            .overloads("pg_catalog", name, None)
+            .map(|one| {
+                one.arguments
+                    .iter()
+                    .map(|name| crate::schema::server_type(name))
+                    .collect()
+            })
+            .collect();
+        let server_place = place("pg_catalog");
+        let mut kept: Vec<Arc<Function>> = Vec::new();
+        for function in found {
+            let types: Vec<Option<u32>> = function
+                .inputs()
+                .map(|input| Some(input.type_oid))
+                .collect();
+            let hidden_by_server = servers.contains(&types)
+                && server_place.is_some_and(|server| Some(server) < place(&function.schema));
+            let hidden = kept.iter().any(|one| {
+                one.inputs()
+                    .map(|input| Some(input.type_oid))
+                    .eq(types.iter().copied())
+            });
+            if !hidden_by_server && !hidden {
+                kept.push(function);
+            }
+        }
+        kept
+    }
+
+    /// The candidates that a call means where its arguments' types are plainly known: a function that takes exactly those is
+    /// chosen. True: one of the server's own is.
+    pub(super) fn chosen(
+        &self,
+        users: Vec<Arc<Function>>,
+        server: &[&'static super::functions::Overload],
+        arguments: &Arguments<'_>,
+    ) -> (Vec<Arc<Function>>, bool) {
+        let types: Option<Vec<u32>> = (0..arguments.values.len())
+            .map(|index| self.argument_type(arguments, index))
+            .collect();
+        let Some(types) = types.filter(|types| !types.is_empty() && !arguments.variadic) else {
+            return (users, true);
+        };
+        let exact: Vec<Arc<Function>> = users
+            .iter()
+            .filter(|function| {
+                function
+                    .inputs()
+                    .map(|input| input.type_oid)
+                    .eq(types.iter().copied())
+            })
+            .cloned()
+            .collect();
+        let exact_of_server = server.iter().any(|one| {
+            one.arguments
+                .iter()
+                .map(|name| crate::schema::server_type(name))
+                .eq(types.iter().map(|oid| Some(*oid)))
+        });
+        match (exact.is_empty(), exact_of_server) {
+            (true, true) => (Vec::new(), true),
+            (false, false) => (exact, false),
+            (false, true) => (exact, true),
+            (true, false) => (users, true),
+        }
+    }
+
+    /// The type of an argument, where it is plain.
+    fn argument_type(&self, arguments: &Arguments<'_>, index: usize) -> Option<u32> {
+        use pg_query::protobuf::a_const::Val;
+        let value = arguments.values.get(index)?;
+        match arguments.nodes.get(index)?.node.as_ref()? {
+            NodeEnum::AConst(constant) => match constant.val.as_ref()? {
+                Val::Ival(_) => Some(23),
+                Val::Boolval(_) => Some(16),
+                _ => None,
+            },
+            NodeEnum::ColumnRef(_) => {
+                let described = value.described?;
+                value
+                    .sources
+                    .iter()
+                    .map(|origin| &origin.column)
+                    .find(|column| (column.relation_oid, column.attribute) == described)
+                    .map(|column| column.type_oid)
+            }
+            NodeEnum::TypeCast(cast) => {
+                let name = cast.type_name.as_ref()?;
+                let is_plain = name.array_bounds.is_empty() && !name.setof && !name.pct_type;
+                let names = super::resolver::strings(&name.names).ok()?;
+                match names.as_slice() {
+                    [base] if is_plain && self.catalog.types_named(base).is_empty() => {
+                        crate::schema::server_type(base)
+                    }
+                    ["pg_catalog", base] if is_plain => crate::schema::server_type(base),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Runs a user function with a call's arguments.
+    pub(super) fn run_with(
+        &mut self,
+        function: &Arc<Function>,
+        arguments: &Arguments<'_>,
+    ) -> Result<Given, Refusal> {
+        let inputs: Vec<&Argument> = function.inputs().collect();
+        let mut values = vec![Value::default(); inputs.len()];
+        let mut passed = vec![false; inputs.len()];
+        for (index, value) in arguments.values.iter().enumerate() {
+            let place = match arguments.name(index) {
+                Some(name) => inputs
+                    .iter()
+                    .position(|input| input.name.as_deref() == Some(name)),
+                None => Some(index.min(inputs.len().saturating_sub(1))),
+            };
+            let place = place.unwrap_or(0);
+            if let (Some(bound), Some(is_passed)) = (values.get_mut(place), passed.get_mut(place)) {
+                bound.taint(value);
+                *is_passed = true;
+            }
+        }
+        for ((input, value), _) in inputs
+            .iter()
+            .zip(&mut values)
+            .zip(&passed)
+            .filter(|(_, passed)| !**passed)
+        {
+            if let Some(default) = &input.default {
+                let default = self.stored_expression(default, &Scope::default());
+                match self.or_opaque(default, &named(function), "a default of an argument")? {
+                    Some(default) => value.taint(&default),
+                    None => {}
+                }
+            }
+        }
+        self.run(function, values)
+    }
+
+    /// Runs what an operator, a cast, a trigger or an aggregate calls.
+    pub(super) fn run_by_oid(
+        &mut self,
+        oid: u32,
+        subject: &str,
+        values: &[Value],
+    ) -> Result<Value, Refusal> {
+        match self.catalog.called(oid) {
+            Some(Called::Users(function)) => {
+                let function = function.clone();
+                let arguments = Arguments {
+                    nodes: &[],
+                    values,
+                    variadic: false,
+                };
+                Ok(self.run_with(&function, &arguments)?.value)
+            }
+            Some(Called::Server(name)) => {
+                let name = name.clone();
+                self.server_function(&name, values)?;
+                Ok(union(values))
+            }
+            None => {
+                self.book
+                    .opaque(subject, "calls a function that is not known");
+                Ok(union(values))
+            }
+        }
+    }
+
+    /// A function of the server's own that something in the catalog calls.
+    fn server_function(&mut self, name: &Arc<str>, values: &[Value]) -> Result<(), Refusal> {
+        let schema: Arc<str> = "pg_catalog".into();
+        let mut effects: Vec<Effect> = self
+            .overloads(&schema, name, None)
+            .map(|overload| overload.effect.unwrap_or(Effect::Internal))
+            .collect();
+        effects.dedup();
+        if effects.is_empty() {
+            self.book.opaque(name, "a function that is not known");
+        }
+        for effect in effects {
+            // The server's own code calls it here, as it is made for.
+            if effect != Effect::Internal {
+                self.effect(effect, (&schema, name), &[], &union(values))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a user function, one value for each argument that a caller passes.
+    pub(super) fn run(
+        &mut self,
+        function: &Arc<Function>,
+        values: Vec<Value>,
+    ) -> Result<Given, Refusal> {
+        let before = self.book.effects();
+        let arguments = union(&values);
+        if let Some(given) = self.of_extension(function, &arguments)? {
+            return Ok(given);
+        }
+        let given = match (&function.body, &function.language) {
+            (Body::Aggregate(parts), _) => {
+                let mut all = arguments.clone();
+                for part in parts {
+                    let state = [all.clone(), arguments.clone()];
+                    all.taint(&self.run_part(*part, function, &state)?);
+                }
+                vec![all]
+            }
+            (Body::Text(_) | Body::Standard(_), Language::Sql | Language::PlPgSql) => {
+                self.followed(function, values)?
+            }
+            (_, Language::Internal | Language::C)
+                if function.volatility == Volatility::Immutable =>
+            {
+                vec![arguments.clone()]
+            }
+            (_, Language::Internal | Language::C) => {
+                self.book.opaque(
+                    &named(function),
+                    "a compiled function that may do more than compute",
+                );
+                vec![arguments.clone()]
+            }
+            (_, language) => {
+                let language: Arc<str> = language.clone().into();
+                let reason = format!("its body is in {language}, which analysis does not follow");
+                self.book.opaque(&named(function), &reason);
+                vec![arguments.clone()]
+            }
+        };
+        if self.book.effects() != before || function.kind == FunctionKind::Procedure {
+            self.called(&function.schema, &function.name);
+        }
+        Ok(self.shaped(function, &given, &arguments))
+    }
+
+    /// A part of an aggregate: it takes the state and the arguments.
+    fn run_part(
+        &mut self,
+        oid: u32,
+        aggregate: &Function,
+        state: &[Value],
+    ) -> Result<Value, Refusal> {
+        match self.catalog.called(oid) {
+            Some(Called::Users(function)) => {
+                let function = function.clone();
+                let values = vec![union(state); function.inputs().count()];
+                Ok(self.run(&function, values)?.value)
+            }
+            _ => self.run_by_oid(oid, &named(aggregate), state),
+        }
+    }
+
+    /// A function that the list knows as an extension's.
+    fn of_extension(
+        &mut self,
+        function: &Function,
+        arguments: &Value,
+    ) -> Result<Option<Given>, Refusal> {
+        let Some(extension) = &function.extension else {
+            return Ok(None);
+        };
+        let key = format!("{extension}:{}", function.name);
+        let count = function.inputs().count();
+        let known: Vec<_> = super::functions::overloads(&key, Some(count), self.major()).collect();
+        let effects: Vec<Effect> = known
+            .iter()
+            .filter_map(|overload| overload.effect)
+            .collect();
+        if effects.is_empty() || effects.len() != known.len() {
+            return Ok(None);
+        }
+        for effect in effects {
+            if effect.bound() == Bound::Shows && effect == Effect::Pure {
+                continue;
+            }
+            self.effect(effect, (&function.schema, &function.name), &[], arguments)?;
+        }
+        Ok(Some(self.shaped(function, &[arguments.clone()], arguments)))
+    }
+
+    /// Reads a body until nothing more flows: what each column of its result is computed from.
+    fn followed(
+        &mut self,
+        function: &Arc<Function>,
+        values: Vec<Value>,
+    ) -> Result<Vec<Value>, Refusal> {
+        if let Some(active) = self.active.iter_mut().find(|one| one.oid == function.oid) {
+            for (known, value) in active.arguments.iter_mut().zip(&values) {
+                let before = known.sources.len();
+                known.taint(value);
+                active.grown |= known.sources.len() != before;
+            }
+            active.was_read = true;
+            return Ok(active.given.clone());
+        }
+        if self.active.len() >= CALL_DEPTH_MAX {
+            let reason = format!("functions call each other more than {CALL_DEPTH_MAX} deep");
+            self.book.opaque(&named(function), &reason);
+            return Ok(values);
+        }
+        let Some(path) = own_path(function) else {
+            self.book
+                .opaque(&named(function), "its search_path depends on who runs it");
+            return Ok(values);
+        };
+        self.through_views = true;
+        self.active.push(Active {
+            oid: function.oid,
+            arguments: values.clone(),
+            given: Vec::new(),
+            was_read: false,
+            grown: false,
+        });
+        let result = self.in_function(function, path, Self::settled);
+        self.active.pop();
+        match self.or_opaque(result, &named(function), "its body")? {
+            Some(given) => Ok(given),
+            None => Ok(values),
+        }
+    }
+
+    fn settled(&mut self, function: &Arc<Function>) -> Result<Vec<Value>, Refusal> {
+        let mark = self.book.mark();
+        let (opaque, writes) = (self.book.opaque.clone(), self.book.writes.clone());
+        for _ in 0..TRIES_MAX {
+            let arguments = self
+                .active
+                .last()
+                .map(|active| active.arguments.clone())
+                .unwrap_or_default();
+            let rows = match &function.language {
+                Language::PlPgSql => self.plpgsql_body(function, &arguments)?,
+                _ => self.sql_body(function, &arguments)?,
+            };
+            let Some(active) = self.active.last_mut() else {
+                return Ok(rows);
+            };
+            let before = active.given.iter().map(|value| &value.sources);
+            let is_new = active.was_read && !before.eq(rows.iter().map(|value| &value.sources));
+            active.given = rows;
+            if !is_new && !active.grown {
+                return Ok(active.given.clone());
+            }
+            active.grown = false;
+            self.book.rewind(mark);
+            self.book.opaque.clone_from(&opaque);
+            self.book.writes.clone_from(&writes);
+        }
+        Err(Refusal::not_understood("its recursion"))
+    }
+
+    /// Runs `read` with names and limits as they are inside a function.
+    pub(super) fn in_function<T>(
+        &mut self,
+        function: &Arc<Function>,
+        path: Option<Vec<Arc<str>>>,
+        read: impl FnOnce(&mut Self, &Arc<Function>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let runtime = path.unwrap_or_else(|| self.runtime_path.clone());
+        let inner = match &function.body {
+            Body::Standard(_) => vec!["pg_catalog".into()],
+            _ => runtime.clone(),
+        };
+        let runtime = std::mem::replace(&mut self.runtime_path, runtime);
+        let path = std::mem::replace(&mut self.path, inner);
+        let via = self.via.replace(named(function).into());
+        let (executed, top, limit) = (self.executed.take(), self.top.take(), self.limit.take());
+        let seen = std::mem::take(&mut self.seen);
+        self.views.push(function.oid);
+        let result = self.nested(|resolver| read(resolver, function));
+        self.views.pop();
+        self.seen = seen;
+        (self.executed, self.top, self.limit) = (executed, top, limit);
+        self.via = via;
+        self.path = path;
+        self.runtime_path = runtime;
+        result
+    }
+
+    /// What is refused inside something that the catalog stores makes the statement opaque, but for the limits.
+    pub(super) fn or_opaque<T>(
+        &mut self,
+        result: Result<T, Refusal>,
+        subject: &str,
+        what: &str,
+    ) -> Result<Option<T>, Refusal> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(refusal) if refusal.sqlstate == "54001" => Err(refusal),
+            Err(refusal) => {
+                let reason = format!("{what} can't be followed: {}", refusal.message);
+                self.book.opaque(subject, &reason);
+                Ok(None)
+            }
+        }
+    }
+
+    /// What a function gives, by the columns of its result.
+    fn shaped(&self, function: &Function, columns: &[Value], arguments: &Value) -> Given {
+        let mut value = union(columns);
+        value.taint(arguments);
+        let names = self.result_columns(function);
+        let fields = names.map(|names| {
+            let fits = names.len() == columns.len();
+            let field = |(index, name): (usize, Arc<str>)| {
+                let own = columns.get(index).filter(|_| fits).unwrap_or(&value);
+                let mut own = own.clone().derived();
+                own.taint(arguments);
+                Field { name, value: own }
+            };
+            names.into_iter().enumerate().map(field).collect()
+        });
+        Given { value, fields }
+    }
+
+    /// The names of a result's columns: none is one column of the function's own name; `None`: not known.
+    fn result_columns(&self, function: &Function) -> Option<Vec<Arc<str>>> {
+        let outputs: Vec<Arc<str>> = function
+            .arguments
+            .iter()
+            .filter(|argument| {
+                matches!(
+                    argument.mode,
+                    ArgumentMode::Out | ArgumentMode::InOut | ArgumentMode::Table
+                )
+            })
+            .enumerate()
+            .map(|(index, argument)| match &argument.name {
+                Some(name) => name.clone(),
+                None => format!("column{}", index.saturating_add(1)).into(),
+            })
+            .collect();
+        if !outputs.is_empty() {
+            return Some(outputs);
+        }
+        if let Some(user_type) = self.catalog.type_by_oid(function.result) {
+            return match user_type.kind {
+                TypeKind::Composite => {
+                    let relation = self.catalog.relation(user_type.relation)?;
+                    Some(
+                        relation
+                            .columns
+                            .iter()
+                            .map(|one| one.name.clone())
+                            .collect(),
+                    )
+                }
+                TypeKind::Domain | TypeKind::Pseudo => None,
+                TypeKind::Base
+                | TypeKind::Enum
+                | TypeKind::Range
+                | TypeKind::Multirange
+                | TypeKind::Array => Some(Vec::new()),
+            };
+        }
+        is_plain_result(function.result).then(Vec::new)
+    }
+}
+
+/// Whether a type of the server's own is one column in FROM.
+///
+/// # Source
+/// PostgreSQL, `src/include/catalog/pg_type.dat`: rows of four catalogs, `record`, and what an argument's type decides.
+const fn is_plain_result(type_oid: u32) -> bool {
+    type_oid < 10_000
+        && !matches!(
+            type_oid,
+            0 | 71 | 75 | 81 | 83 | 2249 | 2276 | 2283 | 5077 | 5079
+        )
+}
+
+/// Whether a function takes these arguments, as far as their number and names tell.
+fn takes(function: &Function, arguments: &Arguments<'_>) -> bool {
+    let inputs: Vec<&Argument> = function.inputs().collect();
+    let count = arguments.values.len();
+    let is_variadic = inputs
+        .last()
+        .is_some_and(|last| last.mode == ArgumentMode::Variadic);
+    let known_names = (0..count).all(|index| {
+        arguments.name(index).is_none_or(|name| {
+            inputs
+                .iter()
+                .any(|input| input.name.as_deref() == Some(name))
+        })
+    });
+    if !known_names {
+        return false;
+    }
+    if function.kind == FunctionKind::Procedure && count == function.arguments.len() {
+        return true;
+    }
+    let left_out = function
+        .defaults_count()
+        .saturating_add(usize::from(is_variadic && !arguments.variadic));
+    if count > inputs.len() {
+        return is_variadic && !arguments.variadic;
+    }
+    count.saturating_add(left_out) >= inputs.len()
+}
+
+/// `schema.name`.
+pub(super) fn named(function: &Function) -> String {
+    format!("{}.{}", function.schema, function.name)
+}
+
+/// The path that a function sets for itself: `Some(None)` for none, `None` where it depends on who runs it.
+#[expect(
+    clippy::option_option,
+    reason = "no path of its own and one that can't be known are different things"
+)]
+fn own_path(function: &Function) -> Option<Option<Vec<Arc<str>>>> {
+    let set = function
+        .settings
+        .iter()
+        .find_map(|setting| setting.strip_prefix("search_path="));
+    let Some(set) = set else {
+        return Some(None);
+    };
+    let mut path: Vec<Arc<str>> = Vec::new();
+    for word in set.split(',') {
+        let word = word.trim();
+        let schema = match word
+            .strip_prefix('"')
+            .and_then(|word| word.strip_suffix('"'))
+        {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => word.to_lowercase(),
+        };
+        if schema == "$user" {
+            return None;
+        }
+        if !schema.is_empty() {
+            path.push(schema.into());
+        }
+    }
+    Some(Some(effective_path(&path)))
+}
+
+/// What rows are computed from, column by column, each with what decides which rows there are.
+fn columns_of(rows: &Rows) -> Vec<Value> {
+    let column = |field: &Field| {
+        let mut value = field.value.clone().derived();
+        value.taint(&rows.control);
+        value
+    };
+    rows.fields.iter().map(column).collect()
+}

@@ -1,0 +1,916 @@
+//! The statements of a PL/pgSQL body, over its variables. Every statement has an arm of its own or is refused.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use pg_query::{NodeEnum, protobuf::a_const::Val};
+use serde_json::Value as Json;
+
+use super::{
+    super::{
+        Refusal,
+        book::Value,
+        query::Rows,
+        resolver::Resolver,
+        scope::{Cte, Field},
+    },
+    plpgsql::{Names, Outcome, as_variable},
+    variables::{Variable, scope},
+};
+use crate::facts::Use;
+
+/// Something that a body can assign to.
+#[derive(Debug)]
+pub(super) enum Datum {
+    /// A variable; a cursor with its query.
+    Variable {
+        name: Arc<str>,
+        default: Option<String>,
+        query: Option<String>,
+        arguments: Option<usize>,
+    },
+    /// A field of another.
+    Field {
+        parent: usize,
+        name: Arc<str>,
+    },
+    /// Several at once.
+    Row(Vec<usize>),
+    Unknown,
+}
+
+impl Datum {
+    pub(super) fn read(json: &Json) -> Self {
+        let number = |json: &Json, key: &str| {
+            json.get(key)
+                .and_then(Json::as_u64)
+                .and_then(|number| usize::try_from(number).ok())
+        };
+        if let Some(variable) = json.get("PLpgSQL_var").or_else(|| json.get("PLpgSQL_rec")) {
+            return Self::Variable {
+                name: word(variable, "refname").into(),
+                default: query(variable, "default_val").map(|(text, _)| text.to_owned()),
+                query: query(variable, "cursor_explicit_expr").map(|(text, _)| text.to_owned()),
+                arguments: number(variable, "cursor_explicit_argrow"),
+            };
+        }
+        if let Some(field) = json.get("PLpgSQL_recfield") {
+            return Self::Field {
+                parent: number(field, "recparentno").unwrap_or(0),
+                name: word(field, "fieldname").into(),
+            };
+        }
+        match json.get("PLpgSQL_row").and_then(|row| row.get("fields")) {
+            Some(fields) => Self::Row(
+                list(fields)
+                    .map(|field| number(field, "varno").unwrap_or(0))
+                    .collect(),
+            ),
+            None => Self::Unknown,
+        }
+    }
+}
+
+/// A body that is being read.
+#[derive(Debug)]
+pub(super) struct Program<'p> {
+    tables: Vec<Cte>,
+    /// Cursors that some OPEN gives a query.
+    opened: BTreeSet<usize>,
+    /// What some assignment names: a cursor among them may be another's.
+    assigned: BTreeSet<usize>,
+    /// Names that the caller gave.
+    passed: BTreeSet<Arc<str>>,
+    datums: Vec<Datum>,
+    variables: BTreeMap<Arc<str>, Variable>,
+    labels: Vec<Arc<str>>,
+    outputs: Vec<Arc<str>>,
+    lines: Vec<&'p str>,
+    /// Every condition of the body.
+    control: Value,
+    /// Everything that was ever computed: what an error's text may hold.
+    everything: Value,
+    given: Vec<Value>,
+    /// What may stand in any column of the result.
+    given_anywhere: Value,
+    /// Fields that the body assigns to NEW.
+    new: BTreeMap<Arc<str>, Value>,
+    grown: bool,
+    /// The size of control, everything and given at the start of a try.
+    size: usize,
+}
+
+impl<'p> Program<'p> {
+    pub(super) fn new(datums: Vec<Datum>, names: Names, text: &'p str, action: &Json) -> Self {
+        let mut variables = names.variables;
+        let passed = variables.keys().cloned().collect();
+        let mut opened = BTreeSet::new();
+        opened_in(action, &mut opened);
+        for datum in &datums {
+            if let Datum::Variable { name, .. } = datum {
+                variables.entry(name.clone()).or_default();
+            }
+        }
+        Self {
+            datums,
+            variables,
+            labels: names.labels,
+            outputs: names.outputs,
+            tables: names.tables,
+            opened,
+            assigned: BTreeSet::new(),
+            passed,
+            lines: text.split('\n').collect(),
+            control: Value::default(),
+            everything: Value::default(),
+            given: Vec::new(),
+            given_anywhere: Value::default(),
+            new: BTreeMap::new(),
+            grown: false,
+            size: 0,
+        }
+    }
+
+    /// Begins a try.
+    pub(super) fn start(&mut self) {
+        self.grown = false;
+        self.size = self.size();
+    }
+
+    /// Whether the try found more than it started with.
+    pub(super) fn has_grown(&self) -> bool {
+        self.grown || self.size != self.size()
+    }
+
+    fn size(&self) -> usize {
+        let given: usize = self.given.iter().map(|value| value.sources.len()).sum();
+        given
+            .saturating_add(self.control.sources.len())
+            .saturating_add(self.everything.sources.len())
+            .saturating_add(self.given_anywhere.sources.len())
+    }
+
+    pub(super) fn outcome(mut self) -> Outcome {
+        for (index, name) in std::mem::take(&mut self.outputs).iter().enumerate() {
+            let value = self.variables.get(name).map(|one| one.value.clone());
+            self.give(index, &value.unwrap_or_default());
+        }
+        if self.given.is_empty() {
+            self.given.push(Value::default());
+        }
+        for value in &mut self.given {
+            value.taint(&self.given_anywhere);
+            value.taint(&self.control);
+        }
+        for value in self.new.values_mut() {
+            value.taint(&self.control);
+        }
+        Outcome {
+            given: self.given,
+            new: self.new,
+        }
+    }
+
+    /// The whole body once: defaults of variables, then every statement.
+    pub(super) fn run(
+        &mut self,
+        resolver: &mut Resolver<'_>,
+        action: &Json,
+    ) -> Result<(), Refusal> {
+        for index in 0..self.datums.len() {
+            if let Some(Datum::Variable {
+                default: Some(default),
+                ..
+            }) = self.datums.get(index)
+            {
+                let text = format!("SELECT {default}");
+                let rows = self.text(resolver, &text)?;
+                self.assign(index, &rows);
+            }
+        }
+        self.statement(resolver, action)
+    }
+
+    fn statements(
+        &mut self,
+        resolver: &mut Resolver<'_>,
+        json: Option<&Json>,
+    ) -> Result<(), Refusal> {
+        for one in json.into_iter().flat_map(list) {
+            resolver.nested(|resolver| self.statement(resolver, one))?;
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, resolver: &mut Resolver<'_>, json: &Json) -> Result<(), Refusal> {
+        let Some((kind, statement)) = json.as_object().and_then(|object| object.iter().next())
+        else {
+            return Err(Refusal::not_understood("this statement"));
+        };
+        let label = word(statement, "label");
+        let is_loop = statement.get("body").is_some();
+        if is_loop && !label.is_empty() && !self.labels.iter().any(|known| **known == *label) {
+            self.labels.push(label.into());
+            self.grown = true;
+        }
+        match kind.as_str() {
+            "PLpgSQL_stmt_block" => self.block(resolver, statement),
+            "PLpgSQL_stmt_assign" => self.assignment(resolver, statement),
+            "PLpgSQL_stmt_if" => {
+                self.condition(resolver, statement, "cond")?;
+                self.statements(resolver, statement.get("then_body"))?;
+                for one in part(statement, "elsif_list") {
+                    let one = one.get("PLpgSQL_if_elsif").unwrap_or(one);
+                    self.condition(resolver, one, "cond")?;
+                    self.statements(resolver, one.get("stmts"))?;
+                }
+                self.statements(resolver, statement.get("else_body"))
+            }
+            "PLpgSQL_stmt_case" => self.case(resolver, statement),
+            "PLpgSQL_stmt_loop" => self.statements(resolver, statement.get("body")),
+            "PLpgSQL_stmt_while" => {
+                self.condition(resolver, statement, "cond")?;
+                self.statements(resolver, statement.get("body"))
+            }
+            "PLpgSQL_stmt_fori" => self.counted(resolver, statement),
+            "PLpgSQL_stmt_fors" | "PLpgSQL_stmt_dynfors" => {
+                let rows = self.rows_of(resolver, statement)?;
+                self.loop_over(resolver, statement, &rows)
+            }
+            "PLpgSQL_stmt_forc" => {
+                let rows = self.opened(resolver, statement)?;
+                self.loop_over(resolver, statement, &rows)
+            }
+            "PLpgSQL_stmt_foreach_a" => {
+                let rows = self.expression(resolver, statement, "expr")?;
+                self.assign(index(statement, "varno"), &rows);
+                self.statements(resolver, statement.get("body"))
+            }
+            "PLpgSQL_stmt_exit" => {
+                if statement.get("cond").is_some() {
+                    self.condition(resolver, statement, "cond")?;
+                }
+                Ok(())
+            }
+            "PLpgSQL_stmt_return" | "PLpgSQL_stmt_return_next" => {
+                self.returned(resolver, statement)
+            }
+            "PLpgSQL_stmt_return_query" => {
+                let rows = self.rows_of(resolver, statement)?;
+                self.give_rows(&rows);
+                Ok(())
+            }
+            "PLpgSQL_stmt_raise" => self.raise(resolver, statement),
+            "PLpgSQL_stmt_assert" => {
+                self.condition(resolver, statement, "cond")?;
+                if statement.get("message").is_some() {
+                    let rows = self.expression(resolver, statement, "message")?;
+                    self.told(resolver, &rows);
+                }
+                Ok(())
+            }
+            "PLpgSQL_stmt_execsql" => {
+                let rows = self.expression(resolver, statement, "sqlstmt")?;
+                self.into(statement, &rows);
+                Ok(())
+            }
+            "PLpgSQL_stmt_dynexecute" => {
+                let rows = self.rows_of(resolver, statement)?;
+                self.into(statement, &rows);
+                Ok(())
+            }
+            "PLpgSQL_stmt_perform" => self.expression(resolver, statement, "expr").map(drop),
+            "PLpgSQL_stmt_call" => self.call(resolver, statement),
+            "PLpgSQL_stmt_getdiag" => {
+                for one in part(statement, "diag_items") {
+                    let one = one.get("PLpgSQL_diag_item").unwrap_or(one);
+                    let everything = self.everything_as_rows();
+                    self.assign(index(one, "target"), &everything);
+                }
+                Ok(())
+            }
+            "PLpgSQL_stmt_open" => self.open(resolver, statement),
+            "PLpgSQL_stmt_fetch" => self.fetch(resolver, statement),
+            "PLpgSQL_stmt_close" => Ok(()),
+            "PLpgSQL_stmt_commit" | "PLpgSQL_stmt_rollback" => {
+                resolver.ends_transaction();
+                Ok(())
+            }
+            other => Err(Refusal::not_understood(other)),
+        }
+    }
+
+    fn block(&mut self, resolver: &mut Resolver<'_>, block: &Json) -> Result<(), Refusal> {
+        self.statements(resolver, block.get("body"))?;
+        let handlers = block
+            .get("exceptions")
+            .map(|block| block.get("PLpgSQL_exception_block").unwrap_or(block));
+        for handler in handlers
+            .into_iter()
+            .flat_map(|block| part(block, "exc_list"))
+        {
+            let handler = handler.get("PLpgSQL_exception").unwrap_or(handler);
+            // Whether there was an error, and what its text says, depends on everything.
+            let everything = self.everything.clone();
+            self.control.taint(&everything);
+            for name in ["sqlerrm", "sqlstate"] {
+                if let Some(variable) = self.variables.get_mut(name) {
+                    self.grown |= variable.add(&everything);
+                }
+            }
+            self.statements(resolver, handler.get("action"))?;
+        }
+        Ok(())
+    }
+
+    /// `target := expression`, in one text.
+    fn assignment(&mut self, resolver: &mut Resolver<'_>, statement: &Json) -> Result<(), Refusal> {
+        let Some((text, _)) = query(statement, "expr") else {
+            return Err(Refusal::not_understood("this assignment"));
+        };
+        let Some((target, value)) = split_assignment(text) else {
+            return Err(Refusal::not_understood("this assignment"));
+        };
+        let rows = self.text(resolver, &format!("SELECT {value}"))?;
+        if target.contains('[') {
+            // Its subscripts are expressions too.
+            let places = self.text(resolver, &format!("SELECT {target}"))?;
+            let places = self.noted(&places);
+            self.control.taint(&places);
+        }
+        self.assigned.insert(index(statement, "varno"));
+        self.assign(index(statement, "varno"), &rows);
+        Ok(())
+    }
+
+    fn case(&mut self, resolver: &mut Resolver<'_>, statement: &Json) -> Result<(), Refusal> {
+        if statement.get("t_expr").is_some() {
+            let rows = self.expression(resolver, statement, "t_expr")?;
+            self.assign(index(statement, "t_varno"), &rows);
+        }
+        for one in part(statement, "case_when_list") {
+            let one = one.get("PLpgSQL_case_when").unwrap_or(one);
+            self.condition(resolver, one, "expr")?;
+            self.statements(resolver, one.get("stmts"))?;
+        }
+        self.statements(resolver, statement.get("else_stmts"))
+    }
+
+    fn counted(&mut self, resolver: &mut Resolver<'_>, statement: &Json) -> Result<(), Refusal> {
+        for bound in ["lower", "upper", "step"] {
+            if statement.get(bound).is_some() {
+                let rows = self.condition(resolver, statement, bound)?;
+                let name = statement
+                    .get("var")
+                    .and_then(|one| one.get("PLpgSQL_var"))
+                    .map_or("", |variable| word(variable, "refname"));
+                self.assign_name(name, &rows);
+            }
+        }
+        self.statements(resolver, statement.get("body"))
+    }
+
+    fn loop_over(
+        &mut self,
+        resolver: &mut Resolver<'_>,
+        statement: &Json,
+        rows: &Rows,
+    ) -> Result<(), Refusal> {
+        // How often the loop runs depends on what decides which rows there are.
+        self.control.taint(&rows.control);
+        self.assign_target(statement.get("var"), rows);
+        self.statements(resolver, statement.get("body"))
+    }
+
+    fn returned(&mut self, resolver: &mut Resolver<'_>, statement: &Json) -> Result<(), Refusal> {
+        if statement.get("expr").is_some() {
+            let rows = self.expression(resolver, statement, "expr")?;
+            self.give_rows(&rows);
+            self.replaces_new(&Self::as_one(&rows));
+            return Ok(());
+        }
+        // The end of a body without RETURN has no line; with OUT arguments those are the result.
+        if !self.outputs.is_empty() || statement.get("lineno").is_none() {
+            return Ok(());
+        }
+        // The compiler does not tell which variable is returned: the line does, or else it may be any.
+        let named = index_of(statement, "lineno")
+            .and_then(|line| self.lines.get(line.checked_sub(1)?))
+            .and_then(|line| returned_name(line));
+        let value = match named.as_deref().and_then(|name| self.variables.get(name)) {
+            Some(variable) => variable.value.clone(),
+            None => self
+                .variables
+                .values()
+                .fold(Value::default(), |mut all, one| {
+                    all.taint(&one.value);
+                    all
+                }),
+        };
+        self.given_anywhere.taint(&value);
+        if !matches!(named.as_deref(), Some("new" | "old")) {
+            self.replaces_new(&value);
+        }
+        Ok(())
+    }
+
+    /// A row that a trigger gives in the place of NEW.
+    fn replaces_new(&mut self, value: &Value) {
+        if self.passed.contains("new") && !value.sources.is_empty() {
+            self.new.entry("*".into()).or_default().taint(value);
+        }
+    }
+
+    /// Texts of RAISE go to the client as they are.
+    fn raise(&mut self, resolver: &mut Resolver<'_>, statement: &Json) -> Result<(), Refusal> {
+        for one in part(statement, "params") {
+            let rows = self.expression_of(resolver, one)?;
+            self.told(resolver, &rows);
+        }
+        for one in part(statement, "options") {
+            let one = one.get("PLpgSQL_raise_option").unwrap_or(one);
+            let rows = self.expression(resolver, one, "expr")?;
+            self.told(resolver, &rows);
+        }
+        resolver.book.touched();
+        Ok(())
+    }
+
+    fn told(&mut self, resolver: &mut Resolver<'_>, rows: &Rows) {
+        let value = self.noted(rows);
+        resolver.book.computed(&value);
+    }
+
+    fn call(&mut self, resolver: &mut Resolver<'_>, statement: &Json) -> Result<(), Refusal> {
+        let rows = self.expression(resolver, statement, "expr")?;
+        // OUT arguments come back into variables that the call names: any of them may.
+        let names: Vec<Arc<str>> = self.variables.keys().cloned().collect();
+        if !rows.fields.is_empty() {
+            let text = query(statement, "expr")
+                .map_or("", |(text, _)| text)
+                .to_lowercase();
+            for name in names {
+                if text.contains(&*name.to_lowercase()) {
+                    let everything = Self::as_one(&rows);
+                    self.assign_value(&name, &everything);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, resolver: &mut Resolver<'_>, statement: &Json) -> Result<(), Refusal> {
+        let rows = if statement.get("query").is_some() || statement.get("dynquery").is_some() {
+            self.rows_of(resolver, statement)?
+        } else {
+            self.opened(resolver, statement)?
+        };
+        self.assign(index(statement, "curvar"), &rows);
+        Ok(())
+    }
+
+    /// The rows of a cursor that is declared with its query.
+    fn opened(&mut self, resolver: &mut Resolver<'_>, statement: &Json) -> Result<Rows, Refusal> {
+        let cursor = index(statement, "curvar");
+        let Some(Datum::Variable {
+            query: Some(text),
+            arguments,
+            ..
+        }) = self.datums.get(cursor)
+        else {
+            return Err(Refusal::not_understood("a cursor without a query"));
+        };
+        let (text, arguments) = (text.clone(), *arguments);
+        if statement.get("argquery").is_some() {
+            let rows = self.expression(resolver, statement, "argquery")?;
+            if let Some(arguments) = arguments {
+                self.assign(arguments, &rows);
+            }
+        }
+        self.text(resolver, &text)
+    }
+
+    fn fetch(&mut self, resolver: &mut Resolver<'_>, statement: &Json) -> Result<(), Refusal> {
+        let cursor = index(statement, "curvar");
+        let name = match self.datums.get(cursor) {
+            Some(Datum::Variable { name, query, .. }) => {
+                if query.is_none() && !self.is_opened(cursor) {
+                    resolver
+                        .book
+                        .opaque(name, "reads a cursor that the body did not open");
+                }
+                name.clone()
+            }
+            _ => return Err(Refusal::not_understood("this cursor")),
+        };
+        let cursor = self.variables.get(&name).cloned().unwrap_or_default();
+        let mut rows = self.everything_as_rows();
+        rows.fields.clear();
+        rows.control = cursor.value.clone();
+        for (name, value) in &cursor.fields {
+            rows.fields.push(Field {
+                name: name.clone(),
+                value: value.clone(),
+            });
+        }
+        // Fields come in the order of names here, so every variable takes all of them.
+        let all = Rows {
+            fields: Vec::new(),
+            control: cursor.value,
+            open: None,
+        };
+        match statement.get("target") {
+            Some(target) if target.get("PLpgSQL_rec").is_some() => {
+                self.assign_target(Some(target), &rows);
+            }
+            Some(target) => self.assign_target(Some(target), &all),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Whether some OPEN of the body gives the cursor a query.
+    fn is_opened(&self, cursor: usize) -> bool {
+        let is_own = match self.datums.get(cursor) {
+            Some(Datum::Variable { name, default, .. }) => {
+                default.is_none() && !self.passed.contains(name)
+            }
+            _ => false,
+        };
+        is_own && self.opened.contains(&cursor) && !self.assigned.contains(&cursor)
+    }
+
+    /// The rows of a query that is written in the body, or of one that it puts together.
+    fn rows_of(&mut self, resolver: &mut Resolver<'_>, statement: &Json) -> Result<Rows, Refusal> {
+        let is_dynamic = statement.get("dynquery").is_some()
+            || statement.get("params").is_some()
+            || query(statement, "query").is_some_and(|(_, mode)| mode == 2);
+        let key = if statement.get("dynquery").is_some() {
+            "dynquery"
+        } else {
+            "query"
+        };
+        if !is_dynamic {
+            return self.expression(resolver, statement, key);
+        }
+        let mut parameters = BTreeMap::new();
+        for (number, one) in part(statement, "params").enumerate() {
+            let rows = self.expression_of(resolver, one)?;
+            let name: Arc<str> = format!("${}", number.saturating_add(1)).into();
+            parameters.insert(name, Variable::of(self.noted(&rows)));
+        }
+        let Some((text, _)) = query(statement, key) else {
+            return Err(Refusal::not_understood("this EXECUTE"));
+        };
+        let Some(literal) = literal_text(text) else {
+            self.expression(resolver, statement, key)?;
+            let subject = resolver.via.clone().unwrap_or_else(|| "do".into());
+            resolver
+                .book
+                .opaque(&subject, "runs SQL that it puts together (EXECUTE)");
+            return Ok(self.everything_as_rows());
+        };
+        let rows = resolver.statements(&literal, &scope(&parameters, &[], &[]))?;
+        self.noted(&rows);
+        Ok(rows)
+    }
+
+    fn into(&mut self, statement: &Json, rows: &Rows) {
+        if let Some(found) = self.variables.get_mut("found") {
+            self.grown |= found.add(&rows.control);
+        }
+        self.assign_target(statement.get("target"), rows);
+    }
+
+    /// A condition: it decides what happens, and so colours everything.
+    fn condition(
+        &mut self,
+        resolver: &mut Resolver<'_>,
+        statement: &Json,
+        key: &str,
+    ) -> Result<Rows, Refusal> {
+        let rows = self.expression(resolver, statement, key)?;
+        let value = self.noted(&rows);
+        resolver.book.used(&value, Use::Filter);
+        self.control.taint(&value);
+        Ok(rows)
+    }
+
+    fn expression(
+        &mut self,
+        resolver: &mut Resolver<'_>,
+        statement: &Json,
+        key: &str,
+    ) -> Result<Rows, Refusal> {
+        match statement.get(key) {
+            Some(one) => self.expression_of(resolver, one),
+            None => Err(Refusal::not_understood("this statement")),
+        }
+    }
+
+    fn expression_of(&mut self, resolver: &mut Resolver<'_>, json: &Json) -> Result<Rows, Refusal> {
+        let inner = json.get("PLpgSQL_expr").unwrap_or(json);
+        let text = word(inner, "query");
+        match inner.get("parseMode").and_then(Json::as_u64) {
+            None | Some(0) => self.text(resolver, text),
+            Some(2) => self.text(resolver, &format!("SELECT {text}")),
+            Some(_) => Err(Refusal::not_understood("this expression")),
+        }
+    }
+
+    fn text(&mut self, resolver: &mut Resolver<'_>, text: &str) -> Result<Rows, Refusal> {
+        let rows =
+            resolver.statements(text, &scope(&self.variables, &self.labels, &self.tables))?;
+        self.noted(&rows);
+        Ok(rows)
+    }
+
+    /// Everything in rows, noted as computed.
+    fn noted(&mut self, rows: &Rows) -> Value {
+        let value = Self::as_one(rows);
+        self.everything.taint(&value);
+        value
+    }
+
+    fn as_one(rows: &Rows) -> Value {
+        let mut value = rows.control.clone().derived();
+        for field in &rows.fields {
+            value.taint(&field.value);
+        }
+        value
+    }
+
+    fn everything_as_rows(&self) -> Rows {
+        Rows {
+            fields: Vec::new(),
+            control: self.everything.clone(),
+            open: None,
+        }
+    }
+
+    fn give_rows(&mut self, rows: &Rows) {
+        self.given_anywhere.taint(&rows.control);
+        for (index, field) in rows.fields.iter().enumerate() {
+            self.give(index, &field.value);
+        }
+    }
+
+    fn give(&mut self, index: usize, value: &Value) {
+        while self.given.len() <= index {
+            self.given.push(Value::default());
+        }
+        if let Some(given) = self.given.get_mut(index) {
+            given.taint(value);
+        }
+    }
+
+    fn assign_target(&mut self, target: Option<&Json>, rows: &Rows) {
+        let Some(target) = target else { return };
+        if let Some(row) = target.get("PLpgSQL_row") {
+            let places: Vec<usize> = row
+                .get("fields")
+                .into_iter()
+                .flat_map(list)
+                .map(|field| index(field, "varno"))
+                .collect();
+            self.assign_row(&places, rows);
+        } else if let Some(one) = target
+            .get("PLpgSQL_rec")
+            .or_else(|| target.get("PLpgSQL_var"))
+        {
+            self.assign_name(word(one, "refname"), rows);
+        }
+    }
+
+    fn assign(&mut self, place: usize, rows: &Rows) {
+        match self.datums.get(place) {
+            Some(Datum::Variable { name, .. }) => {
+                let name = name.clone();
+                self.assign_name(&name, rows);
+            }
+            Some(Datum::Field { parent, name }) => {
+                let (parent, field) = (*parent, name.clone());
+                let Some(Datum::Variable { name, .. }) = self.datums.get(parent) else {
+                    return;
+                };
+                let name = name.clone();
+                let mut value = Self::as_one(rows);
+                value.taint(&self.control);
+                if *name == *"new" {
+                    self.new.entry(field.clone()).or_default().taint(&value);
+                }
+                if let Some(variable) = self.variables.get_mut(&name) {
+                    self.grown |= variable.add_field(&field, &value);
+                }
+            }
+            Some(Datum::Row(places)) => {
+                let places = places.clone();
+                self.assign_row(&places, rows);
+            }
+            Some(Datum::Unknown) | None => {}
+        }
+    }
+
+    fn assign_row(&mut self, places: &[usize], rows: &Rows) {
+        if let [only] = places {
+            // A variable of a row's type is told as a list of one.
+            self.assign(*only, rows);
+            return;
+        }
+        let fits = places.len() == rows.fields.len();
+        for (position, place) in places.iter().enumerate() {
+            let one = match rows.fields.get(position).filter(|_| fits) {
+                Some(field) => Rows {
+                    fields: vec![field.clone()],
+                    control: rows.control.clone(),
+                    open: None,
+                },
+                None => Rows {
+                    fields: Vec::new(),
+                    control: Self::as_one(rows),
+                    open: None,
+                },
+            };
+            self.assign(*place, &one);
+        }
+    }
+
+    /// A row into a variable: its fields by name too.
+    fn assign_name(&mut self, name: &str, rows: &Rows) {
+        let assigned = as_variable(&rows.fields, &rows.control);
+        for (field, value) in &assigned.fields {
+            if let Some(variable) = self.variables.get_mut(name) {
+                self.grown |= variable.add_field(field, value);
+            }
+        }
+        let mut value = assigned.value;
+        value.taint(&self.control);
+        self.assign_value(name, &value);
+        if name == "new" {
+            self.replaces_new(&value);
+        }
+    }
+
+    fn assign_value(&mut self, name: &str, value: &Value) {
+        if let Some(variable) = self.variables.get_mut(name) {
+            self.grown |= variable.add(value);
+        }
+    }
+}
+
+/// The cursors that OPEN names, anywhere in a tree.
+fn opened_in(json: &Json, found: &mut BTreeSet<usize>) {
+    match json {
+        Json::Object(object) => {
+            for (key, value) in object {
+                if key == "PLpgSQL_stmt_open" {
+                    found.insert(index(value, "curvar"));
+                }
+                opened_in(value, found);
+            }
+        }
+        Json::Array(values) => values.iter().for_each(|value| opened_in(value, found)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+fn list(json: &Json) -> impl Iterator<Item = &Json> {
+    json.as_array().into_iter().flatten()
+}
+
+fn part<'j>(json: &'j Json, key: &str) -> impl Iterator<Item = &'j Json> + use<'j> {
+    json.get(key).into_iter().flat_map(list)
+}
+
+fn word<'j>(json: &'j Json, key: &str) -> &'j str {
+    json.get(key).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// The number of a datum: the compiler leaves out what is 0.
+fn index(json: &Json, key: &str) -> usize {
+    index_of(json, key).unwrap_or(0)
+}
+
+fn index_of(json: &Json, key: &str) -> Option<usize> {
+    json.get(key)?
+        .as_u64()
+        .and_then(|number| usize::try_from(number).ok())
+}
+
+/// The text of an expression and how it is parsed: 0 a statement, 2 an expression, 3 and more an assignment.
+fn query<'j>(json: &'j Json, key: &str) -> Option<(&'j str, u64)> {
+    let expression = json.get(key)?;
+    let expression = expression.get("PLpgSQL_expr").unwrap_or(expression);
+    let mode = expression
+        .get("parseMode")
+        .and_then(Json::as_u64)
+        .unwrap_or(0);
+    Some((expression.get("query")?.as_str()?, mode))
+}
+
+/// The two sides of `target := value`.
+fn split_assignment(text: &str) -> Option<(&str, &str)> {
+    use pg_query::protobuf::Token;
+    let mut depth = 0_usize;
+    for (range, token) in super::super::authority::tokens(text)? {
+        match token {
+            Token::Ascii91 | Token::Ascii40 => depth = depth.saturating_add(1),
+            Token::Ascii93 | Token::Ascii41 => depth = depth.saturating_sub(1),
+            Token::ColonEquals | Token::Ascii61 if depth == 0 => {
+                return Some((text.get(..range.start)?, text.get(range.end..)?));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The text that an expression is, where it is nothing but a literal.
+fn literal_text(expression: &str) -> Option<String> {
+    let tree = super::super::authority::parse(&format!("SELECT {expression}")).ok()?;
+    let [statement] = tree.stmts.as_slice() else {
+        return None;
+    };
+    let Some(NodeEnum::SelectStmt(select)) = &statement.stmt.as_ref()?.node else {
+        return None;
+    };
+    let [target] = select.target_list.as_slice() else {
+        return None;
+    };
+    let is_bare = select.from_clause.is_empty()
+        && select.where_clause.is_none()
+        && select.larg.is_none()
+        && select.with_clause.is_none();
+    match &target.node {
+        Some(NodeEnum::ResTarget(target)) if is_bare => match &target.val.as_deref()?.node {
+            Some(NodeEnum::AConst(constant)) => match constant.val.as_ref()? {
+                Val::Sval(text) => Some(text.sval.clone()),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The variable in `RETURN x;`, where the line holds one RETURN and nothing between it and the name.
+fn returned_name(line: &str) -> Option<String> {
+    let lower = line.to_lowercase();
+    let (_, rest) = lower.split_once("return")?;
+    if lower.matches("return").count() != 1 {
+        return None;
+    }
+    let rest = rest.trim_start();
+    let rest = rest.strip_prefix("next").unwrap_or(rest).trim_start();
+    let end = rest.find(';')?;
+    let name = rest.get(..end)?.trim();
+    let is_plain = !name.is_empty()
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
+    is_plain.then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn returned_variables_are_told_by_their_line() {
+        for (line, expected) in [
+            ("  RETURN v;", Some("v")),
+            ("  RETURN NEXT r;", Some("r")),
+            ("RETURN", None),
+            ("/* RETURN a; */ RETURN", None),
+            ("RETURN a.b;", None),
+            ("return -- a;", None),
+            ("RETURN;", None),
+        ] {
+            assert_eq!(returned_name(line).as_deref(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn assignments_are_split_where_they_are() {
+        assert_eq!(split_assignment("v := a = b"), Some(("v ", " a = b")));
+        assert_eq!(
+            split_assignment("arr[f(x := 1)] = 4"),
+            Some(("arr[f(x := 1)] ", " 4"))
+        );
+        assert_eq!(split_assignment("v"), None);
+    }
+
+    #[test]
+    fn only_literals_are_literals() {
+        assert_eq!(literal_text("'SELECT 1'").as_deref(), Some("SELECT 1"));
+        assert_eq!(literal_text("'SELECT ' || x"), None);
+        assert_eq!(
+            literal_text("$$DELETE FROM a$$").as_deref(),
+            Some("DELETE FROM a")
+        );
+        assert_eq!(literal_text("'a' UNION SELECT 'b'"), None);
+        assert_eq!(literal_text("format('a')"), None);
+    }
+}

@@ -1,0 +1,482 @@
+//! What runs without being called: triggers, rules, row-level security, event triggers, operators and casts of users. Each
+//! is read as far as its function's body is; what can't be read is opaque.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use pg_query::NodeEnum;
+
+use super::{
+    super::{
+        Refusal,
+        book::{Descend, Keep, Value},
+        functions,
+        query::Rows,
+        resolver::Resolver,
+        scope::{Cte, Field, Item, Scope},
+    },
+    named, own_path,
+    plpgsql::{Outcome, as_variable},
+    union,
+    variables::Variable,
+};
+use crate::{
+    catalog::{
+        Called, CastContext, Function, Language, Operator, Relation, RowPolicy, RowSecurity, Rule,
+        RuleEvent, Trigger,
+    },
+    facts::{Column, ColumnWrite, Operation, Use},
+};
+
+/// Most writes of one statement whose triggers and rules are read; more are opaque.
+const SET_OFF_MAX: usize = 64;
+
+/// A write whose triggers and rules are to be read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::sql) struct Pending {
+    relation: u32,
+    operation: Operation,
+}
+
+impl Resolver<'_> {
+    /// Notes that a relation is written: triggers and rules are read when it is known what goes into its columns.
+    pub(in crate::sql) fn sets_off(&mut self, relation: &Relation, operation: Operation) {
+        let is_quiet = relation.triggers.is_empty() && relation.rules.is_empty();
+        if !is_quiet {
+            self.pending.insert(Pending {
+                relation: relation.oid,
+                operation,
+            });
+        }
+    }
+
+    /// Reads every trigger and rule that the statement sets off, and those that they set off.
+    pub(in crate::sql) fn run_set_off(&mut self) -> Result<(), Refusal> {
+        let mut done: std::collections::BTreeSet<Pending> = std::collections::BTreeSet::new();
+        while let Some(pending) = self.pending.pop_first() {
+            let Some(relation) = self.catalog.relation(pending.relation).cloned() else {
+                continue;
+            };
+            if done.contains(&pending) {
+                continue;
+            }
+            if done.len() >= SET_OFF_MAX {
+                self.book.opaque(
+                    &relation.name,
+                    "triggers and rules set off more writes than are followed",
+                );
+                self.pending.clear();
+                return Ok(());
+            }
+            done.insert(pending.clone());
+            self.triggers(&relation, pending.operation)?;
+            self.rules(&relation, pending.operation)?;
+        }
+        Ok(())
+    }
+
+    fn triggers(&mut self, relation: &Arc<Relation>, operation: Operation) -> Result<(), Refusal> {
+        let event = match operation {
+            Operation::Insert | Operation::CopyFrom => 4,
+            Operation::Delete => 8,
+            Operation::Update => 16,
+            Operation::Truncate => 32,
+            _ => 0,
+        };
+        for trigger in relation
+            .triggers
+            .iter()
+            .filter(|trigger| trigger.events & event != 0)
+        {
+            let subject = format!("{}.{}", relation.name, trigger.name);
+            let result = self.trigger(relation, operation, trigger, &subject);
+            self.or_opaque(result, &subject, "a trigger")?;
+        }
+        Ok(())
+    }
+
+    fn trigger(
+        &mut self,
+        relation: &Arc<Relation>,
+        operation: Operation,
+        trigger: &Trigger,
+        subject: &str,
+    ) -> Result<(), Refusal> {
+        let function = match self.catalog.called(trigger.function) {
+            Some(Called::Users(function)) => function.clone(),
+            Some(Called::Server(name)) if functions::is_row_trigger(name) => return Ok(()),
+            Some(Called::Server(_)) | None => {
+                self.book.opaque(
+                    subject,
+                    "a trigger runs a function that analysis does not follow",
+                );
+                return Ok(());
+            }
+        };
+        if let Some(extension) = &function.extension
+            && functions::is_row_trigger(&format!("{extension}:{}", function.name))
+        {
+            return Ok(());
+        }
+        if function.language != Language::PlPgSql {
+            self.book.opaque(
+                subject,
+                "a trigger runs a function that analysis does not follow",
+            );
+            return Ok(());
+        }
+        let Some(path) = own_path(&function) else {
+            self.book
+                .opaque(subject, "its search_path depends on who runs it");
+            return Ok(());
+        };
+        if self.active.len() >= super::CALL_DEPTH_MAX {
+            self.book
+                .opaque(subject, "triggers set off each other too deep");
+            return Ok(());
+        }
+        self.through_views = true;
+        let before = self.book.effects();
+        let outcome = self.in_function(&function, path, |resolver, function| {
+            resolver.trigger_function(function, relation, operation, trigger)
+        })?;
+        if self.book.effects() != before {
+            self.called(&function.schema, &function.name);
+        }
+        self.row_changed(relation, operation, &outcome);
+        Ok(())
+    }
+
+    fn trigger_function(
+        &mut self,
+        function: &Arc<Function>,
+        relation: &Arc<Relation>,
+        operation: Operation,
+        trigger: &Trigger,
+    ) -> Result<Outcome, Refusal> {
+        let (old, new) = self.rows_of_trigger(relation, operation)?;
+        let no_control = Value::default();
+        if let Some(definition) = &trigger.definition {
+            self.trigger_condition(definition, &old, &new)?;
+        }
+        let tables = [(&trigger.old_table, &old), (&trigger.new_table, &new)];
+        let tables = tables.into_iter().filter_map(|(name, fields)| {
+            Some(Cte {
+                name: name.clone()?,
+                fields: Some(Arc::new(fields.clone())),
+                open: None,
+            })
+        });
+        let tables: Vec<Cte> = tables.collect();
+        let closed = |fields: &[Field]| Variable {
+            is_closed: true,
+            ..as_variable(fields, &no_control)
+        };
+        let variables =
+            BTreeMap::from([("old".into(), closed(&old)), ("new".into(), closed(&new))]);
+        self.trigger_body(function, variables, tables)
+    }
+
+    /// The old and the new row of a write, as a trigger sees them.
+    fn rows_of_trigger(
+        &mut self,
+        relation: &Arc<Relation>,
+        operation: Operation,
+    ) -> Result<(Vec<Field>, Vec<Field>), Refusal> {
+        let blank = || -> Vec<Field> {
+            let blank = |column: &Arc<Column>| Field {
+                name: column.name.clone(),
+                value: Value::default(),
+            };
+            relation.columns.iter().map(blank).collect()
+        };
+        let old = match operation {
+            Operation::Update | Operation::Delete => {
+                let item = self.relation_item(relation, Descend::Only, Keep::IfUsed)?;
+                item.fields.as_ref().clone()
+            }
+            _ => blank(),
+        };
+        let mut new = match operation {
+            Operation::Update => old.clone(),
+            _ => blank(),
+        };
+        for (field, column) in new.iter_mut().zip(&relation.columns) {
+            for write in &self.book.writes {
+                if write.column.relation_oid == relation.oid
+                    && write.column.attribute == column.attribute
+                {
+                    field.value.taint(&Value::from_lineage(&write.lineage));
+                }
+            }
+        }
+        Ok((old, new))
+    }
+
+    /// What a trigger puts into the row that is written.
+    fn row_changed(&mut self, relation: &Arc<Relation>, operation: Operation, outcome: &Outcome) {
+        let changes = matches!(
+            operation,
+            Operation::Insert | Operation::Update | Operation::CopyFrom
+        );
+        if outcome.new.is_empty() || !changes {
+            return;
+        }
+        let via = self.via.clone();
+        let limits = (Descend::Only, Keep::Always);
+        let entry = self
+            .book
+            .relation(self.catalog, relation, operation, via.as_ref(), limits);
+        for column in &relation.columns {
+            let mut value = outcome.new.get(&column.name).cloned();
+            if let Some(anywhere) = outcome.new.get("*") {
+                value.get_or_insert_default().taint(anywhere);
+            }
+            let Some(value) = value else { continue };
+            // A value of the column itself stays where its class is.
+            let value = value.without(column);
+            self.book.column_used(entry, column, Use::Write);
+            self.book.used(&value, Use::Output);
+            self.book.writes.push(ColumnWrite {
+                column: column.clone(),
+                lineage: value.lineage(),
+            });
+        }
+    }
+
+    /// WHEN of a trigger.
+    fn trigger_condition(
+        &mut self,
+        definition: &str,
+        old: &[Field],
+        new: &[Field],
+    ) -> Result<(), Refusal> {
+        let scope = rows_scope(old, new);
+        self.stored(definition, |resolver, node| {
+            let NodeEnum::CreateTrigStmt(created) = node else {
+                return Err(Refusal::not_understood("this trigger"));
+            };
+            resolver.seen.mark_bounded(created.as_ref());
+            if let Some(relation) = &created.relation {
+                resolver.seen.mark(relation);
+            }
+            let value = resolver.optional(created.when_clause.as_deref(), &scope)?;
+            resolver.book.used(&value, Use::Filter);
+            Ok(())
+        })
+    }
+
+    fn rules(&mut self, relation: &Arc<Relation>, operation: Operation) -> Result<(), Refusal> {
+        let event = match operation {
+            Operation::Insert => RuleEvent::Insert,
+            Operation::Update => RuleEvent::Update,
+            Operation::Delete => RuleEvent::Delete,
+            _ => return Ok(()),
+        };
+        let rules = relation.rules.iter().filter(|rule| {
+            rule.enabled && (rule.event == event || rule.event == RuleEvent::Select)
+        });
+        for rule in rules {
+            let subject = format!("{}.{}", relation.name, rule.name);
+            self.through_views = true;
+            let via = self
+                .via
+                .replace(format!("{}.{subject}", relation.schema).into());
+            self.views.push(relation.oid);
+            let result = self.rule(relation, operation, rule);
+            self.views.pop();
+            self.via = via;
+            self.or_opaque(result, &subject, "a rule")?;
+        }
+        Ok(())
+    }
+
+    fn rule(
+        &mut self,
+        relation: &Arc<Relation>,
+        operation: Operation,
+        rule: &Rule,
+    ) -> Result<(), Refusal> {
+        let (old, new) = self.rows_of_trigger(relation, operation)?;
+        let scope = rows_scope(&old, &new);
+        self.stored(&rule.definition, |resolver, node| {
+            let NodeEnum::RuleStmt(rule) = node else {
+                return Err(Refusal::not_understood("this rule"));
+            };
+            resolver.seen.mark_bounded(rule.as_ref());
+            if let Some(relation) = &rule.relation {
+                resolver.seen.mark(relation);
+            }
+            let value = resolver.optional(rule.where_clause.as_deref(), &scope)?;
+            resolver.book.used(&value, Use::Filter);
+            for action in rule.actions.iter().filter_map(|node| node.node.as_ref()) {
+                let _rows: Rows = resolver.body_statement(action, &scope)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Row-level security of a relation: its policies' expressions run for every row.
+    pub(in crate::sql) fn row_policies(
+        &mut self,
+        relation: &Arc<Relation>,
+        command: char,
+    ) -> Result<(), Refusal> {
+        if relation.row_security == RowSecurity::Off
+            || !self.policies_read.insert((relation.oid, command))
+        {
+            return Ok(());
+        }
+        // What a policy looks at is no use that the client chose: its accesses count, its columns' uses don't.
+        let fields = relation.columns.iter().map(|column| Field {
+            name: column.name.clone(),
+            value: Value::default(),
+        });
+        let scope = Scope {
+            items: vec![Item::new(Some(relation.name.clone()), fields.collect())],
+            ..Scope::default()
+        };
+        let applies = |policy: &&RowPolicy| policy.command == command || policy.command == '*';
+        for policy in relation.policies.iter().filter(applies) {
+            let subject = format!("{}.{}", relation.name, policy.name);
+            let via = self
+                .via
+                .replace(format!("{}.{subject}", relation.schema).into());
+            self.views.push(relation.oid);
+            let quiet = self.book.set_quiet(true);
+            let expressions = [&policy.using, &policy.check];
+            let mut result = Ok(());
+            for expression in expressions.into_iter().flatten() {
+                result = result.and_then(|()| self.stored_expression(expression, &scope).map(drop));
+            }
+            self.book.set_quiet(quiet);
+            self.views.pop();
+            self.via = via;
+            self.or_opaque(result, &subject, "a row-level security policy")?;
+        }
+        Ok(())
+    }
+
+    /// Event triggers that a schema change sets off.
+    pub(in crate::sql) fn run_event_triggers(&mut self) -> Result<(), Refusal> {
+        for trigger in self.catalog.event_triggers() {
+            if &*trigger.event == "login" {
+                continue;
+            }
+            let function = match self.catalog.called(trigger.function) {
+                Some(Called::Users(function)) if function.language == Language::PlPgSql => {
+                    function.clone()
+                }
+                _ => {
+                    self.book.opaque(
+                        &trigger.name,
+                        "an event trigger runs a function that analysis does not follow",
+                    );
+                    continue;
+                }
+            };
+            let crate::catalog::Body::Text(text) = &function.body else {
+                continue;
+            };
+            let Some(path) = own_path(&function) else {
+                self.book
+                    .opaque(&trigger.name, "its search_path depends on who runs it");
+                continue;
+            };
+            let result =
+                self.in_function(&function, path, |resolver, _| resolver.block_alone(text));
+            self.or_opaque(result, &named(&function), "an event trigger")?;
+            self.called(&function.schema, &function.name);
+        }
+        Ok(())
+    }
+
+    /// Operators of users that a name with these operands could mean: what they give besides the operands.
+    pub(in crate::sql) fn user_operators(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+        operands: &[Value],
+    ) -> Result<Value, Refusal> {
+        let mut value = Value::default();
+        let named = self.catalog.operators_named(name);
+        if named.is_empty() {
+            return Ok(value);
+        }
+        let in_reach = |operator: &&Arc<Operator>| {
+            !operator.trusted
+                && match schema {
+                    Some(schema) => *operator.schema == *schema,
+                    None => self.path.contains(&operator.schema),
+                }
+        };
+        let found: Vec<Arc<Operator>> = named.iter().filter(in_reach).cloned().collect();
+        for operator in found {
+            let count = if operator.left == 0 { 1 } else { 2 };
+            let values = match operands.len() {
+                known if known == count => operands.to_vec(),
+                _ => vec![union(operands); count],
+            };
+            value.taint(&self.run_by_oid(operator.function, name, &values)?);
+            for estimator in operator.estimators.iter().filter(|oid| **oid != 0) {
+                self.run_by_oid(*estimator, name, &[])?;
+            }
+        }
+        Ok(value)
+    }
+
+    /// Casts of users that a value may go through: to one of these types, or on its own where `targets` is `None`.
+    pub(in crate::sql) fn user_casts(
+        &mut self,
+        value: &Value,
+        targets: Option<&[u32]>,
+    ) -> Result<Value, Refusal> {
+        let mut given = Value::default();
+        if !self.catalog.has_user_casts() {
+            return Ok(given);
+        }
+        let casts: Vec<_> = self
+            .catalog
+            .casts()
+            .iter()
+            .filter(|cast| !cast.trusted)
+            .filter(|cast| match targets {
+                // A type of the server's own has an oid below those of users.
+                Some(targets) => {
+                    targets.contains(&cast.target)
+                        || (targets.is_empty() && cast.target < FIRST_USER_OID)
+                }
+                None => {
+                    cast.context != CastContext::Explicit
+                        && value
+                            .sources
+                            .iter()
+                            .any(|origin| origin.column.type_oid == cast.source)
+                }
+            })
+            .copied()
+            .collect();
+        for cast in casts {
+            let argument = [value.clone()];
+            given.taint(&self.run_by_oid(cast.function, "cast", &argument)?);
+        }
+        Ok(given)
+    }
+}
+
+/// The first oid that is not the server's own.
+///
+/// # Source
+/// PostgreSQL, `FirstNormalObjectId` in `src/include/access/transam.h`.
+pub(in crate::sql) const FIRST_USER_OID: u32 = 16_384;
+
+/// `old` and `new` as rows with names.
+fn rows_scope(old: &[Field], new: &[Field]) -> Scope<'static> {
+    let item = |name: &str, fields: &[Field]| Item {
+        bare: false,
+        ..Item::new(Some(name.into()), fields.to_vec())
+    };
+    Scope {
+        items: vec![item("old", old), item("new", new)],
+        ..Scope::default()
+    }
+}

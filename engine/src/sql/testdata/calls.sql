@@ -1,0 +1,127 @@
+SELECT add(id, 2) FROM customers
+;;
+SELECT ssn_of(1), public.ssn_of(id), early.ssn_of(3) FROM customers
+;;
+SELECT standard(7)
+;;
+SELECT i, n FROM atomic(3)
+;;
+SELECT * FROM several()
+;;
+SELECT (several()).s
+;;
+SELECT id, email FROM whole() AS w
+;;
+SELECT second FROM pairs()
+;;
+SELECT b FROM loose() AS t(a text, b text)
+;;
+SELECT * FROM ssn_of(4) AS s
+;;
+SELECT over_loaded(ssn) FROM customers
+;;
+SELECT looks_pure(1)
+;;
+SELECT looks_pure(1, 'y')
+;;
+SELECT looks_pure(a => id) FROM customers
+;;
+SELECT variable_many('a', ssn, name) FROM customers
+;;
+SELECT variable_many(VARIADIC ARRAY[ssn]) FROM customers
+;;
+SELECT upper(name), pg_catalog.upper(name) FROM customers
+;;
+SELECT polymorphic(ssn) FROM customers
+;;
+SELECT own_path(), whose_path()
+;;
+SELECT shadowed('x')
+;;
+SELECT peers()
+;;
+SELECT session_wide()
+;;
+SELECT fact(5), fact(id) FROM customers
+;;
+SELECT leak_by_variable(1)
+;;
+SELECT leak_by_branch(1)
+;;
+SELECT leak_by_error(1)
+;;
+SELECT leak_by_notice()
+;;
+SELECT * FROM leak_by_cursor()
+;;
+SELECT gives_cursor()
+;;
+SELECT reads_cursor('x')
+;;
+SELECT dynamic('customers')
+;;
+SELECT literal_dynamic(4)
+;;
+SELECT s FROM rows_out(4)
+;;
+SELECT own_pure(id) FROM customers
+;;
+SELECT conflicting(1)
+;;
+CALL archive(1, NULL)
+;;
+CALL plain_note('x')
+;;
+CALL calls_other('y')
+;;
+CALL nothing_of_the_kind()
+;;
+SELECT 1.5 === name FROM customers
+;;
+SELECT 1 FROM orders WHERE total === note
+;;
+SELECT (name::pair).second FROM customers
+;;
+SELECT total_length(ssn) FROM customers
+;;
+UPDATE customers SET name = 'x' WHERE id = 1
+;;
+INSERT INTO customers (id, name) VALUES (1, 'a')
+;;
+INSERT INTO orders (id, note) VALUES (1, 'a')
+;;
+INSERT INTO checked (id, word) VALUES (1, 'a')
+;;
+SELECT 'a'::worded
+;;
+SELECT id FROM guarded
+;;
+INSERT INTO ruled VALUES (1, 'a')
+;;
+DO $$ DECLARE v text; BEGIN SELECT ssn INTO v FROM customers; INSERT INTO log (what) VALUES (v); END $$
+;;
+DO $$ BEGIN EXECUTE 'DROP TABLE customers'; END $$
+;;
+DO $$ BEGIN PERFORM pg_sleep(1); COMMIT; END $$
+;;
+DO LANGUAGE plperl $$ x $$
+;;
+DO $$ BEGIN not sql at all; END $$
+;;
+SELECT crypt(ssn, 'x'), gen_salt('bf') FROM customers
+;;
+SELECT * FROM dblink('a', 'b') AS t(a int)
+;;
+SELECT * FROM crosstab('SELECT 1') AS t(a int)
+;;
+SELECT id FROM customers WHERE email = 'a@b'
+;;
+SELECT name::citext, lower(email) FROM customers
+;;
+SELECT pg_advisory_lock(id), pg_notify('c', ssn), set_config('my.x', ssn, false), lo_from_bytea(0, ssn::bytea) FROM customers
+;;
+SELECT pg_cancel_backend(1), txid_current(), setseed(0.5), pg_stat_reset()
+;;
+SELECT pg_input_is_valid('1', 'int4'), ts_rewrite('a'::tsquery, 'SELECT a, b FROM c')
+;;
+SELECT information_schema._pg_truetypid(a, t) FROM pg_attribute a, pg_type t
