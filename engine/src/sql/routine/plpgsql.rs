@@ -14,7 +14,8 @@ use super::{
         scope::{Cte, Field},
     },
     TRIES_MAX,
-    program::{Datum, Program},
+    program::Program,
+    reading::Datum,
     variables::{Variable, of_arguments},
 };
 use crate::catalog::{Argument, ArgumentMode, Body, Function, TypeKind};
