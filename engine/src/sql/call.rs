@@ -150,9 +150,12 @@ impl Resolver<'_> {
         };
         let users = self.candidates(schema, name, arguments);
         let owner: Arc<str> = schema.unwrap_or("pg_catalog").into();
-        let servers: Vec<&Overload> = self
-            .overloads(&owner, name, Some(arguments.values.len()))
-            .collect();
+        // In FROM, `unnest(a, b)` is one call for each.
+        let count = match (&*owner, name) {
+            ("pg_catalog", "unnest") => arguments.values.len().min(1),
+            _ => arguments.values.len(),
+        };
+        let servers: Vec<&Overload> = self.overloads(&owner, name, Some(count)).collect();
         let (users, of_server) = self.chosen(users, &servers, arguments);
         let effects: BTreeSet<Option<Effect>> = servers
             .iter()

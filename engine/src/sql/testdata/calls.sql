@@ -125,3 +125,5 @@ SELECT pg_cancel_backend(1), txid_current(), setseed(0.5), pg_stat_reset()
 SELECT pg_input_is_valid('1', 'int4'), ts_rewrite('a'::tsquery, 'SELECT a, b FROM c')
 ;;
 SELECT information_schema._pg_truetypid(a, t) FROM pg_attribute a, pg_type t
+;;
+SELECT * FROM unnest(ARRAY[1], '{a,b}'::text[]) AS u(a, b)
