@@ -92,6 +92,11 @@ impl Resolver<'_> {
             nodes: &call.args,
             values: &values,
             variadic: call.func_variadic,
+            ordered: if call.agg_within_group {
+                call.agg_order.len()
+            } else {
+                0
+            },
         };
         let mut value = arguments.all();
         let outcome = self
@@ -152,8 +157,8 @@ impl Resolver<'_> {
         let owner: Arc<str> = schema.unwrap_or("pg_catalog").into();
         // In FROM, `unnest(a, b)` is one call for each.
         let count = match (&*owner, name) {
-            ("pg_catalog", "unnest") => arguments.values.len().min(1),
-            _ => arguments.values.len(),
+            ("pg_catalog", "unnest") => arguments.count().min(1),
+            _ => arguments.count(),
         };
         let servers: Vec<&Overload> = self.overloads(&owner, name, Some(count)).collect();
         let (users, of_server) = self.chosen(users, &servers, arguments);
@@ -201,6 +206,7 @@ impl Resolver<'_> {
             nodes: &[Node { node: None }],
             values: &values,
             variadic: false,
+            ordered: 0,
         };
         let outcome = self.function(&[name], &arguments)?;
         let of_users = !matches!(outcome.columns, Columns::Unlisted);

@@ -94,7 +94,9 @@ impl Resolver<'_> {
         let types: Option<Vec<u32>> = (0..arguments.values.len())
             .map(|index| self.argument_type(arguments, index))
             .collect();
-        let Some(types) = types.filter(|types| !types.is_empty() && !arguments.variadic) else {
+        let Some(types) = types
+            .filter(|types| !types.is_empty() && !arguments.variadic && arguments.ordered == 0)
+        else {
             return (users, true);
         };
         let exact: Vec<Arc<Function>> = users
@@ -159,11 +161,11 @@ impl Resolver<'_> {
 /// Whether a function takes these arguments, as far as their number and names tell.
 fn takes(function: &Function, arguments: &Arguments<'_>) -> bool {
     let inputs: Vec<&Argument> = function.inputs().collect();
-    let count = arguments.values.len();
+    let count = arguments.count();
     let is_variadic = inputs
         .last()
         .is_some_and(|last| last.mode == ArgumentMode::Variadic);
-    let known_names = (0..count).all(|index| {
+    let known_names = (0..arguments.values.len()).all(|index| {
         arguments.name(index).is_none_or(|name| {
             inputs
                 .iter()

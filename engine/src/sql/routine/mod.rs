@@ -40,12 +40,19 @@ pub(super) struct Arguments<'n> {
     pub(super) values: &'n [Value],
     /// The last one is an array of all that are left.
     pub(super) variadic: bool,
+    /// How many more come by `WITHIN GROUP (ORDER BY ...)`.
+    pub(super) ordered: usize,
 }
 
 impl Arguments<'_> {
     /// Everything that the arguments are computed from.
     pub(super) fn all(&self) -> Value {
         union(self.values)
+    }
+
+    /// How many arguments the function has to take.
+    pub(super) fn count(&self) -> usize {
+        self.values.len().saturating_add(self.ordered)
     }
 
     fn name(&self, index: usize) -> Option<&str> {
@@ -140,6 +147,7 @@ impl Resolver<'_> {
                     nodes: &[],
                     values,
                     variadic: false,
+                    ordered: 0,
                 };
                 Ok(self.run_with(&function, &arguments)?.value)
             }

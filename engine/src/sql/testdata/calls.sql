@@ -127,3 +127,5 @@ SELECT pg_input_is_valid('1', 'int4'), ts_rewrite('a'::tsquery, 'SELECT a, b FRO
 SELECT information_schema._pg_truetypid(a, t) FROM pg_attribute a, pg_type t
 ;;
 SELECT * FROM unnest(ARRAY[1], '{a,b}'::text[]) AS u(a, b)
+;;
+SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY total), mode() WITHIN GROUP (ORDER BY note), rank(1, 'a') WITHIN GROUP (ORDER BY id, note) FROM orders
