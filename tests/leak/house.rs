@@ -118,16 +118,19 @@ impl House {
 
     /// Every row as it was at the start, on both sides.
     pub(crate) fn reset(&self) {
-        self.reset_after("people");
+        self.fill(&tables::every_table().collect::<Vec<_>>());
     }
 
     /// The same for what these statements can have written.
     pub(crate) fn reset_after(&self, sql: &str) {
-        let tables = tables::touched(sql);
+        self.fill(&tables::touched(sql));
+    }
+
+    fn fill(&self, tables: &[&str]) {
         let fills = self
             .servers
             .each_ref()
-            .map(|server| tables::fill(server.side, &tables));
+            .map(|server| tables::fill(server.side, tables));
         let [left, right] = &self.servers;
         let both = async {
             tokio::try_join!(

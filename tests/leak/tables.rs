@@ -290,16 +290,23 @@ pub(crate) fn touched(sql: &str) -> Vec<&'static str> {
     let sql = sql.to_lowercase();
     // Cascades, rules and triggers write beside what is named; whatever is not plain SQL may write anything.
     let anything = WIDE.iter().any(|word| sql.contains(word));
-    let filled = TABLES
-        .iter()
-        .filter(|table| table.rows > 0)
-        .map(|table| table.name);
-    filled
-        .chain(SINKS.iter().copied())
+    let names = every_table();
+    let of_people = ["people", "accounts", "links"];
+    let people = anything || sql.contains("people");
+    names
         .filter(|name| {
-            anything || *name == "inbox" || sql.contains(name.rsplit('.').next().unwrap_or(name))
+            anything
+                || *name == "inbox"
+                || (people && of_people.contains(name))
+                || sql.contains(name.rsplit('.').next().unwrap_or(name))
         })
         .collect()
+}
+
+/// All that have rows.
+pub(crate) fn every_table() -> impl Iterator<Item = &'static str> {
+    let filled = TABLES.iter().filter(|table| table.rows > 0);
+    filled.map(|table| table.name).chain(SINKS.iter().copied())
 }
 
 /// Takes away what a script may have made.
