@@ -207,6 +207,14 @@ impl Book {
         self.effects = self.effects.saturating_add(1);
     }
 
+    /// Whether an object other than a relation is made whose name starts so: a type or a function of a schema.
+    pub(super) fn creates_in(&self, schema: &str) -> bool {
+        self.entries.iter().any(|entry| {
+            entry.access.operation == Operation::Create
+                && matches!(&entry.access.object, Object::Other { name, .. } if name.starts_with(schema))
+        })
+    }
+
     /// An access to something that is no relation of the catalog.
     pub(super) fn plain(&mut self, object: Object, operation: Operation) {
         self.touched();

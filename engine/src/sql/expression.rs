@@ -11,7 +11,7 @@ use super::{
     Refusal,
     book::{Keep, Value},
     functions,
-    nodes::{commands, parts, planned, queries, ranges},
+    nodes::{parts, planned, queries, ranges, schema_commands, server_commands, session_commands},
     resolver::{Resolver, strings},
     scope::{Field, Item, Meaning, Scope},
 };
@@ -208,9 +208,13 @@ impl Resolver<'_> {
                     .and_then(|item| item.field("ctid").transpose());
                 target.unwrap_or_else(|| Err(Refusal::not_understood("WHERE CURRENT OF here")))
             }
-            queries!() | commands!() | ranges!() | parts!() | planned!() => {
-                Err(Refusal::not_understood("this construct in an expression"))
-            }
+            queries!()
+            | session_commands!()
+            | schema_commands!()
+            | server_commands!()
+            | ranges!()
+            | parts!()
+            | planned!() => Err(Refusal::not_understood("this construct in an expression")),
         }
     }
 

@@ -12,12 +12,14 @@ use super::{
     book::{Descend, Value},
     call::Columns,
     names::column_name,
-    nodes::{commands, expressions, parts, planned, queries},
+    nodes::{
+        expressions, parts, planned, queries, schema_commands, server_commands, session_commands,
+    },
     query::rename,
     resolver::{Resolver, strings},
     scope::{Field, Item, Scope},
 };
-use crate::facts::Use;
+use crate::{catalog::TypeKind, facts::Use};
 
 impl Resolver<'_> {
     /// The items of a FROM list, and the columns that ON conditions are about.
@@ -66,9 +68,16 @@ impl Resolver<'_> {
             }
             Some(NodeEnum::JoinExpr(join)) => resolver.join(join, outer, left, control),
             Some(NodeEnum::JsonTable(table)) => Ok(vec![resolver.json_table(table, outer, left)?]),
-            Some(queries!() | commands!() | expressions!() | parts!() | planned!()) | None => {
-                Err(Refusal::not_understood("this item of FROM"))
-            }
+            Some(
+                queries!()
+                | session_commands!()
+                | schema_commands!()
+                | server_commands!()
+                | expressions!()
+                | parts!()
+                | planned!(),
+            )
+            | None => Err(Refusal::not_understood("this item of FROM")),
         })
     }
 
@@ -142,7 +151,7 @@ impl Resolver<'_> {
             ..Scope::below(outer)
         };
         let mut fields = Vec::new();
-        let mut open = None;
+        let mut open: Option<Value> = None;
         let mut named = None;
         for node in &function.functions {
             let Some(NodeEnum::List(pair)) = &node.node else {
@@ -151,6 +160,11 @@ impl Resolver<'_> {
             let [call, definitions @ ..] = pair.items.as_slice() else {
                 return Err(Refusal::not_understood("this function in FROM"));
             };
+            if let Some(unnest) = self.is_unnest_of_several(call) {
+                named.get_or_insert_with(|| "unnest".into());
+                fields.extend(self.unnest_each(unnest, &scope, &mut open)?);
+                continue;
+            }
             let (value, of_users) = match &call.node {
                 Some(NodeEnum::FuncCall(function)) => {
                     self.nested(|resolver| resolver.call_rows(function, &scope))?
@@ -190,10 +204,10 @@ impl Resolver<'_> {
                     });
                 }
                 Some(columns) => fields.extend(columns),
-                None if is_users => open = Some(value),
+                None if is_users => open.get_or_insert_default().add(&value),
                 None => match self.record_fields(call, &scope, &value)? {
                     Some(columns) => fields.extend(columns),
-                    None => open = Some(value),
+                    None => open.get_or_insert_default().add(&value),
                 },
             }
         }
@@ -251,35 +265,7 @@ impl Resolver<'_> {
             return None;
         }
         if name == "unnest" {
-            if call.args.len() > 1 {
-                return Some(
-                    call.args
-                        .iter()
-                        .map(|_| Field {
-                            name: name.into(),
-                            value: value.clone(),
-                        })
-                        .collect(),
-                );
-            }
-            // Elements that are rows spread into columns; of a tsvector, three.
-            return match call.args.first().map(|node| &node.node) {
-                Some(Some(
-                    NodeEnum::TypeCast(_)
-                    | NodeEnum::AArrayExpr(_)
-                    | NodeEnum::ParamRef(_)
-                    | NodeEnum::AConst(_),
-                )) => Some(Vec::new()),
-                Some(Some(NodeEnum::ColumnRef(_)))
-                    if value
-                        .sources
-                        .iter()
-                        .all(|origin| self.is_builtin(origin.column.type_oid)) =>
-                {
-                    Some(Vec::new())
-                }
-                _ => None,
-            };
+            return self.element_fields(call.args.first()?, value);
         }
         let schema = match names.as_slice() {
             [schema, _] => *schema,
@@ -337,6 +323,106 @@ impl Resolver<'_> {
             value: value.clone(),
         };
         Ok(fields.map(|fields| fields.iter().map(field).collect()))
+    }
+
+    /// The columns that an array's elements give: none means one of the function's own name, as of plain values; rows
+    /// spread; of a tsvector there are three. `None`: not known.
+    fn element_fields(&mut self, array: &Node, value: &Value) -> Option<Vec<Field>> {
+        let each = |fields: Arc<Vec<Field>>| {
+            let field = |field: &Field| Field {
+                name: field.name.clone(),
+                value: value.clone(),
+            };
+            fields.iter().map(field).collect()
+        };
+        match array.node.as_ref()? {
+            NodeEnum::ParamRef(_) | NodeEnum::AConst(_) => Some(Vec::new()),
+            NodeEnum::TypeCast(cast) => {
+                let name = cast.type_name.as_ref()?;
+                let element = pg::TypeName {
+                    array_bounds: Vec::new(),
+                    ..name.clone()
+                };
+                match self.composite_named(&element) {
+                    None => Some(Vec::new()),
+                    Some(oid) => match self.catalog.type_by_oid(oid)?.kind {
+                        TypeKind::Composite => self.fields_of_type(oid, value).map(each),
+                        TypeKind::Enum | TypeKind::Base | TypeKind::Range => Some(Vec::new()),
+                        TypeKind::Domain
+                        | TypeKind::Array
+                        | TypeKind::Pseudo
+                        | TypeKind::Multirange => None,
+                    },
+                }
+            }
+            NodeEnum::AArrayExpr(elements) => {
+                let rows = elements
+                    .elements
+                    .iter()
+                    .any(|element| !super::predicate::is_constant(element));
+                let plain = value
+                    .sources
+                    .iter()
+                    .all(|origin| self.is_builtin(origin.column.type_oid));
+                (!rows || plain).then(Vec::new)
+            }
+            NodeEnum::ColumnRef(_) => {
+                let plain = value
+                    .sources
+                    .iter()
+                    .all(|origin| self.is_builtin(origin.column.type_oid));
+                plain.then(Vec::new)
+            }
+            NodeEnum::FuncCall(call) => {
+                let names = strings(&call.funcname).ok()?;
+                let ([name] | ["pg_catalog", name]) = names.as_slice() else {
+                    return None;
+                };
+                let users = !self.catalog.function_schemas(name).is_empty();
+                let mut results = self
+                    .overloads("pg_catalog", name, Some(call.args.len()))
+                    .map(|overload| overload.result)
+                    .peekable();
+                let plain = results.peek().is_some()
+                    && results.all(|result| result.ends_with("[]") && !result.starts_with("any"));
+                (plain && !users).then(Vec::new)
+            }
+            _ => None,
+        }
+    }
+
+    /// `unnest(a, b)` in FROM is two functions side by side.
+    fn unnest_each(
+        &mut self,
+        call: &pg::FuncCall,
+        scope: &Scope<'_>,
+        open: &mut Option<Value>,
+    ) -> Result<Vec<Field>, Refusal> {
+        self.seen.mark(call);
+        let mut fields = Vec::new();
+        for array in &call.args {
+            let value = self.expression(array, scope)?.derived();
+            self.book.computed(&value);
+            match self.element_fields(array, &value) {
+                Some(columns) if columns.is_empty() => fields.push(Field {
+                    name: "unnest".into(),
+                    value,
+                }),
+                Some(columns) => fields.extend(columns),
+                None => open.get_or_insert_default().add(&value),
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Whether a function in FROM is `unnest` of several arrays.
+    fn is_unnest_of_several<'n>(&self, call: &'n Node) -> Option<&'n pg::FuncCall> {
+        let Some(NodeEnum::FuncCall(call)) = &call.node else {
+            return None;
+        };
+        let names = strings(&call.funcname).ok()?;
+        let own = self.catalog.function_schemas("unnest").is_empty();
+        (names == ["unnest"] && call.args.len() > 1 && own).then_some(call)
     }
 
     /// A type of the server's own that is no tsvector.

@@ -56,7 +56,7 @@ pub(crate) use self::{
 use self::{equality::Parameters, resolver::Resolver};
 pub use self::{
     refusal::Refusal,
-    session_names::{Binding, Hold, NO_NAMES, Named, SessionNames},
+    session_names::{Binding, Hold, NO_NAMES, Named, SessionNames, Temporary},
 };
 use crate::{
     catalog::Catalog,

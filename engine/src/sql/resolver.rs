@@ -63,6 +63,8 @@ pub(super) struct Resolver<'a> {
     pub(super) rests_on_names: bool,
     /// Whether relations that FROM names are accesses though nothing of them is used: not so below a view that is written.
     pub(super) keep: Keep,
+    /// The schema that CREATE SCHEMA is making, for the objects that it is made with.
+    pub(super) new_schema: Option<Arc<str>>,
     /// The parameters of the statement behind a name, while it is read.
     pub(super) executed: Option<Executed>,
     /// The path that bodies of functions are read with when they have none of their own: the session's.
@@ -94,6 +96,7 @@ impl<'a> Resolver<'a> {
             pending: BTreeSet::new(),
             policies_read: BTreeSet::new(),
             session_effect: SessionEffect::None,
+            new_schema: None,
             catalog: context.catalog,
             path: effective_path(context.search_path),
             book: Book::default(),

@@ -26,12 +26,25 @@ pub struct SessionNames {
     pub prepared: BTreeMap<Arc<str>, Named>,
     /// Open cursors and portals, by exact name.
     pub cursors: BTreeMap<Arc<str>, Named>,
+    /// Whether the catalog that the session is analysed against has its temporary objects.
+    pub temporary: Temporary,
+}
+
+/// Whether temporary objects are followed: they hide others of the same name, from their session only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Temporary {
+    /// They are not, so none may be made.
+    #[default]
+    Refused,
+    /// Whoever made the catalog takes them up, in a schema that is searched first.
+    Followed,
 }
 
 /// A session without names.
 pub static NO_NAMES: SessionNames = SessionNames {
     prepared: BTreeMap::new(),
     cursors: BTreeMap::new(),
+    temporary: Temporary::Refused,
 };
 
 /// What a statement does to the names of its session, once the server has completed it.

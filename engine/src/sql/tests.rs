@@ -19,6 +19,13 @@ static CATALOG: LazyLock<Catalog> =
 static CALLS: LazyLock<Catalog> =
     LazyLock::new(|| Catalog::from_json(include_bytes!("testdata/calls.json")).unwrap());
 
+/// A session whose temporary objects are followed.
+static FOLLOWED: SessionNames = SessionNames {
+    prepared: BTreeMap::new(),
+    cursors: BTreeMap::new(),
+    temporary: Temporary::Followed,
+};
+
 /// Analyses on a thread with the stack that the gateway gives.
 fn read_deep(text: &[u8], witness: Witness) -> Result<Vec<Statement>, Refusal> {
     read_deep_on(&CATALOG, text, witness)
@@ -39,7 +46,7 @@ fn read_deep_on(
                     search_path: &path,
                     parameter_types: &[],
                     witness,
-                    names: &NO_NAMES,
+                    names: &FOLLOWED,
                 },
             )
         };
@@ -215,6 +222,12 @@ fn rows_are_followed_by_field() {
 #[test]
 fn views_are_written_through() {
     expect_file!["testdata/views.txt"].assert_eq(&render(include_str!("testdata/views.sql")));
+}
+
+#[test]
+fn definitions_say_what_they_touch() {
+    expect_file!["testdata/definitions.txt"]
+        .assert_eq(&render(include_str!("testdata/definitions.sql")));
 }
 
 #[test]

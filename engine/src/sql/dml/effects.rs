@@ -83,7 +83,10 @@ impl Resolver<'_> {
     }
 
     /// Checks, expressions and predicates of indexes that writing a row evaluates, where they call functions of users.
-    pub(super) fn write_expressions(&mut self, relation: &Arc<Relation>) -> Result<(), Refusal> {
+    pub(in crate::sql) fn write_expressions(
+        &mut self,
+        relation: &Arc<Relation>,
+    ) -> Result<(), Refusal> {
         if relation.write_expressions.is_empty() {
             return Ok(());
         }

@@ -1,6 +1,8 @@
 //! Every statement that is no query: transaction control, settings, COPY, EXPLAIN, schema changes. A statement without an
 //! arm of its own is refused.
 
+mod explain;
+mod maintain;
 mod prepared;
 
 use std::sync::Arc;
@@ -13,10 +15,10 @@ use pg_query::{
 pub(super) use self::prepared::{Arguments, Executed};
 use super::{
     Refusal,
-    book::Value,
+    nodes::{expressions, parts, planned, ranges, schema_commands, server_commands},
     query::Rows,
     resolver::Resolver,
-    scope::{Item, Scope},
+    scope::Scope,
 };
 use crate::facts::{Kind, Object, Operation, OutputColumn, SessionEffect};
 
@@ -149,7 +151,7 @@ impl Resolver<'_> {
             NodeEnum::LockStmt(lock) => {
                 self.seen.mark(lock);
                 for node in &lock.relations {
-                    self.named_relation(node, Operation::Lock)?;
+                    self.lock_relation(node)?;
                 }
                 Ok(Reading::new(Kind::Lock))
             }
@@ -167,7 +169,20 @@ impl Resolver<'_> {
                 let returns = !found.fields.is_empty();
                 Ok(rows(Kind::Call, found, returns))
             }
-            _ => self.definition(node),
+            NodeEnum::ReindexStmt(reindex) => self.reindex(reindex),
+            NodeEnum::ClusterStmt(cluster) => self.cluster(cluster),
+            NodeEnum::CheckPointStmt(_) => {
+                self.database_maintained();
+                Ok(Reading::new(Kind::Maintain))
+            }
+            NodeEnum::LoadStmt(load) => {
+                self.seen.mark_all(load);
+                Ok(self.load(load))
+            }
+            schema_commands!() | server_commands!() => self.definition(node),
+            expressions!() | ranges!() | parts!() | planned!() => {
+                Err(Refusal::not_understood("this kind of statement"))
+            }
         }
     }
 
@@ -248,27 +263,6 @@ impl Resolver<'_> {
         Ok(rows)
     }
 
-    fn explain(&mut self, explain: &pg::ExplainStmt) -> Result<Reading, Refusal> {
-        self.seen.mark(explain);
-        self.options(&explain.options, &Scope::default())?;
-        let Some(Some(inner)) = explain.query.as_deref().map(|node| &node.node) else {
-            return Err(Refusal::not_understood("this EXPLAIN"));
-        };
-        let inner = match inner {
-            NodeEnum::SelectStmt(_)
-            | NodeEnum::InsertStmt(_)
-            | NodeEnum::UpdateStmt(_)
-            | NodeEnum::DeleteStmt(_)
-            | NodeEnum::MergeStmt(_) => self.statement(inner)?,
-            _ => return Err(Refusal::not_understood("EXPLAIN of this statement")),
-        };
-        Ok(Reading {
-            kind: Kind::Explain,
-            outputs: None,
-            session_effect: inner.session_effect,
-        })
-    }
-
     fn transaction(&mut self, transaction: &pg::TransactionStmt) -> Result<Reading, Refusal> {
         self.seen.mark_all(transaction);
         let kind = match transaction.kind() {
@@ -283,7 +277,7 @@ impl Resolver<'_> {
             TransactionStmtKind::TransStmtPrepare
             | TransactionStmtKind::TransStmtCommitPrepared
             | TransactionStmtKind::TransStmtRollbackPrepared => {
-                return Err(Refusal::not_understood("two-phase commit"));
+                return Ok(self.two_phase(transaction));
             }
             TransactionStmtKind::Undefined => {
                 return Err(Refusal::not_understood("this statement"));
@@ -312,47 +306,6 @@ impl Resolver<'_> {
         Ok(Reading::new(Kind::Set))
     }
 
-    fn vacuum(&mut self, vacuum: &pg::VacuumStmt) -> Result<Reading, Refusal> {
-        for node in &vacuum.rels {
-            let Some(NodeEnum::VacuumRelation(relation)) = &node.node else {
-                return Err(Refusal::not_understood("this VACUUM"));
-            };
-            let Some(name) = &relation.relation else {
-                return Err(Refusal::not_understood("this VACUUM"));
-            };
-            self.seen.mark(name);
-            let relation = self.relation(name)?;
-            self.book
-                .plain(Self::object(&relation), Operation::Maintain);
-        }
-        if vacuum.rels.is_empty() {
-            self.book.plain(
-                Object::Other {
-                    sort: "database".into(),
-                    name: self.catalog.database().clone(),
-                },
-                Operation::Maintain,
-            );
-        }
-        self.seen.mark_bounded(vacuum);
-        Ok(Reading::new(Kind::Maintain))
-    }
-
-    /// An access to a relation that a statement names.
-    pub(super) fn named_relation(
-        &mut self,
-        node: &Node,
-        operation: Operation,
-    ) -> Result<(), Refusal> {
-        let Some(NodeEnum::RangeVar(name)) = &node.node else {
-            return Err(Refusal::not_understood("this object"));
-        };
-        self.seen.mark(name);
-        let relation = self.relation(name)?;
-        self.book.plain(Self::object(&relation), operation);
-        Ok(())
-    }
-
     /// Options in parentheses: constants only.
     pub(super) fn options(&mut self, options: &[Node], scope: &Scope<'_>) -> Result<(), Refusal> {
         for node in options {
@@ -379,18 +332,6 @@ impl Resolver<'_> {
             }
         }
         Ok(())
-    }
-
-    /// A scope in which every column is known to be a column and nothing more: for expressions of schema changes.
-    pub(super) fn any_column() -> Scope<'static> {
-        let item = Item {
-            open: Some(Value::default()),
-            ..Item::new(None, Vec::new())
-        };
-        Scope {
-            items: vec![item],
-            ..Scope::default()
-        }
     }
 }
 
@@ -425,7 +366,7 @@ pub(super) fn refuse_setting(name: &str, value: Option<&str>) -> Result<(), Refu
 }
 
 /// Settings of the gateway itself.
-fn refuse_own(name: &str) -> Result<(), Refusal> {
+pub(super) fn refuse_own(name: &str) -> Result<(), Refusal> {
     if name.starts_with("provost.") {
         return Err(Refusal::new(
             "42501",
