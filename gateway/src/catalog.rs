@@ -239,7 +239,7 @@ async fn read(upstream: &Upstream, server: &mut Option<Server>) -> Result<Vec<u8
 }
 
 /// Reads the JSON on a thread that may take its time: a large catalog must not hold up sessions.
-async fn parse(json: Vec<u8>) -> Result<(Catalog, Vec<u8>), Error> {
+pub(crate) async fn parse(json: Vec<u8>) -> Result<(Catalog, Vec<u8>), Error> {
     let parsed =
         spawn_blocking(move || Catalog::from_json(&json).map(|catalog| (catalog, json))).await;
     Ok(parsed.map_err(|_| Error::Stopping)??)

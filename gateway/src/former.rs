@@ -43,6 +43,17 @@ impl FormerNames {
         Self(names)
     }
 
+    /// With what `other` knows too.
+    pub(crate) fn with(mut self, other: &Self) -> Self {
+        for (key, names) in &other.0 {
+            self.0
+                .entry(*key)
+                .or_default()
+                .extend(names.iter().cloned());
+        }
+        self
+    }
+
     /// Whether one of a column's earlier names is classed and its present one is not.
     pub(crate) fn hides(&self, column: &Column, is_classed: impl Fn(&Column) -> bool) -> bool {
         self.0

@@ -7,10 +7,12 @@ use std::{future::Future, sync::Arc};
 
 use provost_engine::{
     facts::{Kind, SessionEffect},
+    sql::{Binding, Named},
     verdict::{Limits, OutputMask, Recording},
 };
 use provost_evidence::record::Outcome;
 
+pub use crate::look::{Look, Restore, Unseen};
 use crate::permit::Permit;
 
 /// Names a decided statement in evidence: its number in the session, from 1.
@@ -26,6 +28,17 @@ pub struct ExpectedColumn {
     pub sources: Vec<(u32, i16)>,
 }
 
+/// What a statement may do to what only its session sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touch {
+    /// Nothing.
+    Nothing,
+    /// It may move the search path, or make or drop temporary objects.
+    Moves,
+    /// It ends a transaction or a part of one, and may take back what was done in it.
+    Returns,
+}
+
 /// What the session must do with a permitted statement's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enforcement {
@@ -33,6 +46,8 @@ pub struct Enforcement {
     pub kind: Kind,
     /// What it does to the session's own state.
     pub session_effect: SessionEffect,
+    /// What it may do to what only the session sees.
+    pub touch: Touch,
     /// Any mask can bind this principal: rebuild server text (ruling 1), cross-check descriptions (ruling 4).
     pub mask_bound: bool,
     /// The result's columns, in order. `None`: no rows are expected, or rows whose shape policy does not speak of
@@ -46,6 +61,10 @@ pub struct Enforcement {
     pub limits: Limits,
     /// How fully the result is recorded.
     pub recording: Recording,
+    /// What it does to the session's names, once the server has completed it.
+    pub binding: Option<Binding>,
+    /// The cursors that it reads on from, by name.
+    pub cursors: Vec<Arc<str>>,
 }
 
 /// A statement that may run.
@@ -83,11 +102,15 @@ pub struct Fatal {
     pub message: String,
 }
 
-/// Refused, or fatal.
+/// Refused, not yet, or fatal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
     /// The statement is refused (already logged); the session lives.
     Refused(Refused),
+    /// The session's own connection must be asked first, once nothing is unanswered; then the judge is asked again.
+    Look(Look),
+    /// The judge must know the session's names first ([`Judge::names`]), once nothing is unanswered; then it is asked again.
+    Names,
     /// The session ends.
     Fatal(Fatal),
 }
@@ -116,6 +139,15 @@ pub struct End {
     pub values_masked: Vec<(u32, u64)>,
     /// BLAKE3 of the DataRow and CopyData messages as the client got them, where the result is recorded by digest.
     pub result_digest: Option<[u8; 32]>,
+}
+
+/// What a session has given names to, as the server has it.
+#[derive(Debug)]
+pub struct Given<P, B> {
+    /// Prepared statements.
+    pub statements: Vec<(Arc<[u8]>, P)>,
+    /// Portals and cursors.
+    pub portals: Vec<(Arc<[u8]>, P, B)>,
 }
 
 /// Analyses, decides and logs.
@@ -169,6 +201,25 @@ pub trait Judge {
     /// What [`Judge::execute_again`] is to know of a Bind's values.
     fn bound(&self, parameters: Parameters<'_>) -> Self::Bound;
 
+    /// The session's prepared statements and portals, for the frame that is judged next ([`Stop::Names`]).
+    fn names(&mut self, names: Given<Self::Prepared, Self::Bound>);
+
+    /// What a Bind of a statement that SQL prepared is judged by, and an Execute of a cursor that it declared.
+    fn named(&self, named: &Named) -> (Self::Prepared, Self::Bound);
+
+    /// A statement that was permitted is being sent to be executed.
+    fn touched(&mut self, touch: Touch);
+
+    /// The answer to the question of a [`Stop::Look`].
+    ///
+    /// # Errors
+    /// [`Fatal`] when the session can't go on.
+    fn looked(
+        &mut self,
+        look: Look,
+        answer: Result<Vec<u8>, Unseen>,
+    ) -> impl Future<Output = Result<(), Fatal>>;
+
     /// Whether the policy or the catalog changed since `permitted` was decided: judge again before its Execute.
     fn is_stale(&self, permitted: &Permitted) -> bool;
 
@@ -194,7 +245,7 @@ pub trait Judge {
     ///
     /// Called at the statement's completion (a simple Query's: at its ReadyForQuery, after [`Judge::transaction_status`]),
     /// and once more when the session is next out of a transaction. While the status is `T` after such a call, the change
-    /// is not committed: no other connection sees it, and statements can't be analysed rightly until the transaction ends.
+    /// is not committed: no other connection sees it, and the judge asks to look at this one ([`Stop::Look`]).
     ///
     /// # Errors
     /// [`Fatal`] when the session can't go on.

@@ -21,6 +21,7 @@
 //! | [`session`] | a session's names, pipeline and results, without I/O |
 //! | `scrub` | server text rebuilt without values |
 //! | [`judge`] | the seam between session and decision |
+//! | `look` | what is asked of a session's own connection |
 //! | `judgement` | the judge: analysis, decision, log |
 //! | [`record`] | decisions as evidence records, literals redacted |
 //! | [`permit`] | the right to forward |
@@ -37,6 +38,7 @@ mod former;
 pub mod identity;
 pub mod judge;
 mod judgement;
+mod look;
 pub mod permit;
 pub mod policy;
 pub mod protocol;

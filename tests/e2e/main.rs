@@ -19,6 +19,7 @@ mod masked_values;
 mod masks;
 mod obligations;
 mod oidc;
+mod own_view;
 mod schema;
 mod support;
 mod traffic;

@@ -24,6 +24,18 @@ with psycopg.connect() as connection:
         assert cursor.fetchone() == (100,)
     connection.rollback()
 
+    # In parts, by a cursor that SQL declares.
+    with connection.cursor("parts") as cursor:
+        cursor.itersize = 2
+        cursor.execute("SELECT id, ssn FROM customers ORDER BY id")
+        rows = cursor.fetchall()
+        assert [row[0] for row in rows] == [1, 2, 3] and rows[0][1].endswith("0001"), rows
+        assert not any(row[1].startswith("90") for row in rows), rows
+    with connection.cursor("parts", binary=True) as cursor:
+        cursor.execute("SELECT ssn FROM customers ORDER BY id")
+        assert "901-77" not in cursor.fetchone()[0]
+    connection.rollback()
+
     # Binary results.
     with connection.cursor(binary=True) as cursor:
         cursor.execute("SELECT ssn, id FROM customers WHERE id = 1")

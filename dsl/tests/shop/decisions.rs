@@ -120,8 +120,7 @@ fn the_built_in_pack() {
             Object::Setting("search_path".into()),
             Operation::Session,
             expect![[r#"
-            deny by []
-              session on setting search_path is not allowed by any rule
+            allow by [baseline-search-path]
         "#]],
         ),
         (

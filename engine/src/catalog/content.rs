@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cast, EventTrigger, Function, Operator, Relation, UserType};
+use super::{Cast, EventTrigger, Function, Operator, Relation, TEMP_SCHEMA, UserType};
 
 /// What a catalog holds, as [`super::CATALOG_QUERY`] gives it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,4 +30,26 @@ pub(crate) struct Content {
     pub(crate) event_triggers: Vec<EventTrigger>,
     /// Functions of pg_catalog that one argument is enough for.
     pub(crate) builtins: HashSet<Arc<str>>,
+}
+
+impl Content {
+    /// Gives the temporary schema the name that statements and policies have for it. Its functions and operators keep the
+    /// exact one: the server never finds them without a schema.
+    pub(super) fn name_temporary(&mut self) {
+        let Some(own) = self.temp_schema.clone() else {
+            return;
+        };
+        let temporary: Arc<str> = TEMP_SCHEMA.into();
+        if self.schemas.remove(&own) {
+            self.schemas.insert(Arc::clone(&temporary));
+        }
+        let schemas = self
+            .relations
+            .iter_mut()
+            .map(|relation| &mut relation.schema);
+        let types = self.types.iter_mut().map(|user_type| &mut user_type.schema);
+        for schema in schemas.chain(types).filter(|schema| ***schema == *own) {
+            schema.clone_from(&temporary);
+        }
+    }
 }

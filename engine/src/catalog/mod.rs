@@ -32,6 +32,9 @@ use crate::facts::{CatalogVersion, Column};
 /// switches off compilation, which costs seconds; the second sets `search_path`, so that definitions come out qualified.
 pub const CATALOG_QUERY: &str = include_str!("catalog.sql");
 
+/// The schema of a session's own temporary objects, whatever the server calls it.
+pub const TEMP_SCHEMA: &str = "pg_temp";
+
 /// How deep inheritance is followed; deeper descendants are reached through their parents' accesses only.
 const INHERITANCE_DEPTH_MAX: usize = 64;
 
@@ -101,7 +104,8 @@ impl Catalog {
     }
 
     /// A catalog with this content.
-    pub(crate) fn assemble(content: Content, version: CatalogVersion) -> Self {
+    pub(crate) fn assemble(mut content: Content, version: CatalogVersion) -> Self {
+        content.name_temporary();
         let mut catalog = Self {
             version,
             server_version_num: content.server_version_num,
@@ -205,20 +209,21 @@ impl Catalog {
     /// Whether a schema of this exact name is known.
     #[must_use]
     pub fn has_schema(&self, name: &str) -> bool {
-        self.schemas.contains(self.real_schema(name))
+        self.schemas.contains(self.known_schema(name))
     }
 
     /// The temporary schema of the session that read this catalog, by its exact name (`pg_temp_3`), where it has one. Only
-    /// then are temporary relations, functions and types in here, and only that session's own.
+    /// then are temporary relations and types in here, and only that session's own; their schema is [`TEMP_SCHEMA`].
+    /// Temporary functions and operators keep the exact name: no path finds them.
     #[must_use]
     pub fn temp_schema(&self) -> Option<&Arc<str>> {
         self.temp_schema.as_ref()
     }
 
-    /// The temporary schema's own name for `pg_temp`, any other name for itself.
-    fn real_schema<'n>(&'n self, name: &'n str) -> &'n str {
+    /// `pg_temp` for the temporary schema's exact name, any other name for itself.
+    fn known_schema<'n>(&self, name: &'n str) -> &'n str {
         match &self.temp_schema {
-            Some(own) if name == "pg_temp" => own,
+            Some(own) if *name == **own => TEMP_SCHEMA,
             _ => name,
         }
     }
@@ -232,7 +237,7 @@ impl Catalog {
     /// The relation with these exact names.
     #[must_use]
     pub fn relation_named(&self, schema: &str, name: &str) -> Option<&Arc<Relation>> {
-        self.by_name.get(self.real_schema(schema))?.get(name)
+        self.by_name.get(self.known_schema(schema))?.get(name)
     }
 
     /// Every relation, in no order.

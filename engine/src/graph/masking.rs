@@ -13,6 +13,7 @@ use super::{
     rule::Probing,
 };
 use crate::{
+    catalog::TEMP_SCHEMA,
     facts::{
         Access, Column, Facts, How, Kind, Lineage, Object, Operation, OutputColumn, SessionEffect,
         Use,
@@ -158,8 +159,8 @@ impl<'a> Binding<'a> {
         let changes_schema = facts.kind == Kind::Ddl
             || facts.session_effect == SessionEffect::Catalog
             || does(&[Operation::Create, Operation::Alter, Operation::Drop]);
-        if changes_schema {
-            // Source: ruling 3. Which schema changes move no value is not told apart yet.
+        if changes_schema && !changes_only_temporary(facts) {
+            // Source: ruling 3. Which other schema changes move no value is not told apart yet.
             let message = "masks bind this principal, and a schema change can move masked values out of their class";
             self.refuse(findings, message, Some(UNMASKED_PRINCIPAL));
         }
@@ -463,4 +464,20 @@ fn intersection(left: &Bits, right: &Bits) -> Option<Bits> {
     let mut common = left.clone();
     common.keep_only(right);
     (!common.is_empty()).then_some(common)
+}
+/// Whether a schema change is of temporary relations alone: nothing of another relation gets a new place or name. What is
+/// copied into them is a write like any other.
+fn changes_only_temporary(facts: &Facts) -> bool {
+    let is_temporary = |object: &Object| matches!(object, Object::Relation { schema, .. } if **schema == *TEMP_SCHEMA);
+    let mut changes = facts
+        .accesses
+        .iter()
+        .filter(|access| {
+            matches!(
+                access.operation,
+                Operation::Create | Operation::Alter | Operation::Drop | Operation::Grant
+            )
+        })
+        .peekable();
+    changes.peek().is_some() && changes.all(|access| is_temporary(&access.object))
 }

@@ -313,6 +313,7 @@ impl Resolver<'_> {
         };
         let setting = setting.to_lowercase();
         super::utility::refuse_setting(&setting, arguments.get(1).and_then(literal))?;
+        self.refuse_inside(&setting)?;
         self.book
             .plain(Object::Setting(setting.into()), Operation::Session);
         Ok(())

@@ -104,8 +104,8 @@ pub struct Statement {
     pub literals: Vec<Range<usize>>,
     /// What it does to the names of its session, once the server has completed it.
     pub binding: Option<Binding>,
-    /// The facts rest on the session's own names: for no other session, and not for this one later.
-    pub rests_on_names: bool,
+    /// Names of the session's own that the facts rest on: for no other session, and not for this one later.
+    pub rests_on: BTreeSet<Arc<str>>,
 }
 
 /// Reads `text` (the raw bytes of a Query or Parse, without the trailing NUL) and says what it would do.
@@ -150,6 +150,38 @@ pub fn analyse(text: &[u8], context: &Context<'_>) -> Result<Vec<Statement>, Ref
     Ok(statements)
 }
 
+/// The statement within a PREPARE or DECLARE, and how many types PREPARE names; `None` for any other text.
+#[must_use]
+pub fn named_statement(text: &str) -> Option<(&str, usize)> {
+    caps::check(text.as_bytes()).ok()?;
+    let tokens = authority::tokens(text)?;
+    let mut words = tokens
+        .into_iter()
+        .filter(|(_, token)| !matches!(token, Token::SqlComment | Token::CComment));
+    let (opening, end) = match words.next()?.1 {
+        Token::Prepare => (Token::Prepare, Token::As),
+        Token::Declare => (Token::Declare, Token::For),
+        _ => return None,
+    };
+    let (mut depth, mut types) = (0_usize, 0_usize);
+    for (range, token) in words {
+        match token {
+            Token::Ascii40 => {
+                types = types.max(usize::from(depth == 0));
+                depth = depth.saturating_add(1);
+            }
+            Token::Ascii41 => depth = depth.saturating_sub(1),
+            Token::Ascii44 if depth == 1 => types = types.saturating_add(1),
+            token if token == end && depth == 0 => {
+                let types = if opening == Token::Prepare { types } else { 0 };
+                return Some((text.get(range.end..)?, types));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The literal constants and comments of a text that can't be analysed, by its tokens alone; `None` when even that fails.
 #[must_use]
 pub fn literal_spans(text: &str) -> Option<Vec<Range<usize>>> {
@@ -177,8 +209,8 @@ const RUNS_SQL: [&str; 8] = [
     "pg_reload_conf",
 ];
 
-/// Whether a statement can change the search path by a function that it calls. The server does not tell when that happens,
-/// so names without a schema are refused from then on (an empty path knows `pg_catalog` alone).
+/// Whether a statement can change the search path by a function that it calls. The server does not tell when that happens:
+/// whoever keeps the session must ask it for its path before it reads the next statement.
 #[must_use]
 pub fn may_change_search_path(facts: &Facts) -> bool {
     // A body that analysis followed changes no path: where it tries to, it is opaque.
@@ -265,7 +297,7 @@ fn read(
             literals,
             span: start..end,
             binding: read.binding,
-            rests_on_names: read.rests_on_names,
+            rests_on: read.rests_on,
         });
     }
     if statements.is_empty() {
@@ -289,7 +321,7 @@ fn read(
             span: 0..text.len(),
             literals: literals(&(0..text.len())),
             binding: None,
-            rests_on_names: false,
+            rests_on: BTreeSet::new(),
         });
     }
     schema_change_alone(&statements)?;
@@ -302,7 +334,7 @@ struct Read {
     /// Names of relations that it writes itself.
     named: BTreeSet<String>,
     binding: Option<Binding>,
-    rests_on_names: bool,
+    rests_on: BTreeSet<Arc<str>>,
 }
 
 fn facts(
@@ -334,8 +366,21 @@ fn facts(
     let through_views = resolver.through_views;
     let named = std::mem::take(&mut resolver.named);
     let lookups = resolver.book.lookups();
-    let (binding, rests_on_names) = (resolver.binding.take(), resolver.rests_on_names);
-    let (accesses, writes, opaque) = resolver.book.finish();
+    let binding = resolver.binding.take();
+    let rests_on = std::mem::take(&mut resolver.rests_on);
+    let (accesses, writes, mut opaque) = resolver.book.finish();
+    let moves_path = |access: &Access| {
+        access.operation == Operation::Session
+            && matches!(&access.object, Object::Setting(name) if **name == *"search_path")
+    };
+    // A query that moves the path: functions that it calls may run by the new one.
+    if through_views && reading.kind != Kind::Set && accesses.iter().any(moves_path) {
+        opaque.insert(crate::facts::Opaque {
+            subject: "search_path".into(),
+            reason: "the statement moves the search path that functions which it calls are read by"
+                .into(),
+        });
+    }
     // A LIMIT on what a WITH clause changed bounds what is shown, not what is changed.
     let changes = |access: &Access| {
         let operation = access.operation;
@@ -366,7 +411,7 @@ fn facts(
         facts,
         named,
         binding,
-        rests_on_names,
+        rests_on,
     })
 }
 

@@ -59,8 +59,8 @@ pub(super) struct Resolver<'a> {
     pub(super) names: &'a SessionNames,
     /// What the statement does to them.
     pub(super) binding: Option<Binding>,
-    /// Some name of the session's was looked up.
-    pub(super) rests_on_names: bool,
+    /// Names of the session's that were looked up.
+    pub(super) rests_on: BTreeSet<Arc<str>>,
     /// Whether relations that FROM names are accesses though nothing of them is used: not so below a view that is written.
     pub(super) keep: Keep,
     /// The schema that CREATE SCHEMA is making, for the objects that it is made with.
@@ -88,7 +88,7 @@ impl<'a> Resolver<'a> {
             text,
             names: context.names,
             binding: None,
-            rests_on_names: false,
+            rests_on: BTreeSet::new(),
             executed: None,
             keep: Keep::Always,
             runtime_path: effective_path(context.search_path),

@@ -15,9 +15,11 @@ use std::{
 use provost_engine::{
     catalog::Catalog,
     facts::CatalogVersion,
-    sql::{self, Binding, Context, Refusal, Statement, Witness},
+    sql::{self, Context, Refusal, SessionNames, Statement, Witness},
 };
 use tokio::sync::{mpsc, oneshot};
+
+use super::names::NO_NAMES;
 
 /// Stack of every thread that parses, in bytes: the parsers recurse with the text's nesting.
 pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
@@ -47,6 +49,8 @@ pub(crate) struct Question {
     pub(crate) catalog: Arc<Catalog>,
     /// What a disagreeing witness does.
     pub(crate) witness: Witness,
+    /// What the session has given names to, where that was asked for.
+    pub(crate) names: Option<Arc<SessionNames>>,
 }
 
 /// The statements of a text.
@@ -60,38 +64,13 @@ impl Question {
             search_path: &self.search_path,
             parameter_types: &self.types,
             witness: self.witness,
-            names: &sql::NO_NAMES,
+            names: self.names.as_deref().unwrap_or(&NO_NAMES),
         };
         // The engine is pure: a panic leaves nothing of it behind.
         catch_unwind(AssertUnwindSafe(|| sql::analyse(&self.text, &context)))
             .unwrap_or_else(|_| Err(internal_error()))
-            .and_then(without_new_names)
             .map(Arc::from)
     }
-}
-
-/// Names that SQL gives would have to be kept with those of the protocol: until they are, none is given.
-fn without_new_names(statements: Vec<Statement>) -> Result<Vec<Statement>, Refusal> {
-    let gives = |statement: &Statement| {
-        matches!(
-            statement.binding,
-            Some(Binding::Prepare(..) | Binding::Declare { .. })
-        )
-    };
-    if statements.iter().any(gives) {
-        return Err(Refusal {
-            sqlstate: "0A000",
-            message: "PREPARE and DECLARE as SQL are not yet followed".to_owned(),
-            detail: None,
-            hint: Some(
-                "use the protocol's prepared statements and its row limit: every driver does"
-                    .to_owned(),
-            ),
-            position: None,
-            unknown_name: false,
-        });
-    }
-    Ok(statements)
 }
 
 /// What a panic in analysis becomes.
@@ -228,7 +207,13 @@ pub(crate) async fn analyse(
     } else {
         workers.ask(question).await?
     };
-    cache.borrow_mut().keep(key, &analysed);
+    // What rests on a session's names holds for that session, and now.
+    if analysed
+        .iter()
+        .all(|statement| statement.rests_on.is_empty())
+    {
+        cache.borrow_mut().keep(key, &analysed);
+    }
     Ok(analysed)
 }
 

@@ -7,6 +7,7 @@ use provost_engine::{
 };
 use provost_evidence::Durability;
 
+use super::view;
 use crate::{
     judge::{Enforcement, ExpectedColumn, Refused},
     settings::Durable,
@@ -17,6 +18,7 @@ pub(super) fn enforcement(facts: &Facts, decision: Decision) -> Enforcement {
     Enforcement {
         kind: facts.kind,
         session_effect: facts.session_effect,
+        touch: view::touch(facts),
         mask_bound: decision.mask_bound,
         columns: facts
             .outputs
@@ -25,6 +27,8 @@ pub(super) fn enforcement(facts: &Facts, decision: Decision) -> Enforcement {
         masks: decision.masks,
         limits: decision.limits,
         recording: decision.recording,
+        binding: None,
+        cursors: Vec::new(),
     }
 }
 

@@ -6,15 +6,18 @@ mod analysis;
 mod answer;
 mod logging;
 mod memory;
+mod names;
 mod obligations;
 mod obstacle;
+mod reading;
 mod seam;
 pub(crate) mod setting;
 mod values;
+mod view;
 
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
@@ -24,29 +27,34 @@ use std::{
 
 use jiff::Timestamp;
 use provost_engine::{
-    facts::{CatalogVersion, Facts, Kind, SessionEffect},
+    facts::{CatalogVersion, Facts, Kind},
     graph::{Policy, SessionView},
     principal::{Circumstances, Dear, Session},
-    sql::{self, Refusal, Statement, Witness},
+    sql::{Refusal, Statement, Witness},
     verdict::{Decision, Needs, Reason, Verdict},
 };
 use provost_evidence::{
     Durability, Log, Receipt,
     record::{Outcome, Phase, Record},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use self::analysis::{Cache, STACK_BYTES};
 use self::{
-    analysis::{Analysed, Question, Workers, analyse},
+    analysis::Workers,
     memory::{Lookup, Memory},
+    names::NamesGiven,
     obligations::{hold_is_refused, unenforced},
     obstacle::Ground,
     values::Values,
+    view::{OWN_CATALOGS_MAX, View},
 };
 use crate::{
     catalog::Keeper,
-    judge::{End, Fatal, Judge as _, Parameters, Permitted, Refused, StatementSeq, Stop},
+    judge::{
+        End, Enforcement, Fatal, Judge as _, Parameters, Permitted, Refused, StatementSeq, Stop,
+        Touch,
+    },
     permit::Permit,
     policy::PolicyHandle,
     record::{EvidenceKey, SessionId},
@@ -82,6 +90,8 @@ pub(crate) struct Bench {
     pub(crate) statement_bytes_max: usize,
     /// See [`crate::settings::Settings`].
     pub(crate) catalog_age_max: Duration,
+    /// Room for catalogs of sessions' own.
+    own_catalogs: Arc<Semaphore>,
     /// The log failed: the gateway must stop (P6).
     pub(crate) failed: Notify,
 }
@@ -111,6 +121,7 @@ impl Bench {
             durable: settings.durable,
             statement_bytes_max: settings.limits.statement_bytes_max,
             catalog_age_max: Duration::from_millis(settings.catalog_age_max_ms),
+            own_catalogs: Arc::new(Semaphore::new(OWN_CATALOGS_MAX)),
             failed: Notify::new(),
         })
     }
@@ -145,6 +156,8 @@ pub(crate) struct SearchPath {
     pub(crate) effective: Arc<[Arc<str>]>,
     /// Schemas on it that did not exist when the session began.
     pub(crate) absent: Vec<Arc<str>>,
+    /// It names `pg_temp`: what is created without a schema may be temporary.
+    pub(crate) names_temp: bool,
 }
 
 /// One session's judge.
@@ -154,19 +167,20 @@ pub(crate) struct SessionJudge {
     cache: Rc<RefCell<Cache>>,
     id: SessionId,
     session: Arc<Session>,
-    search_path: SearchPath,
+    /// What the session's names are looked up in.
+    sight: View,
     expires_at: SystemTime,
     policy: Arc<Policy>,
     view: SessionView,
     seq: u64,
     /// Statements whose end is not logged; as many as the session's pipeline may hold.
     open: HashMap<StatementSeq, Open>,
-    /// See [`Ground::uncommitted`].
-    uncommitted: bool,
     /// See [`Ground::unread`].
     unread: bool,
-    /// See [`Ground::lost`].
-    lost: bool,
+    /// A name of the statement at hand was not known, and the session was looked at for it.
+    looked_again: bool,
+    /// The session's names, where the statement at hand asked for them.
+    given: Option<NamesGiven>,
     /// The transaction's status as the server last told it: `I`, `T` or `E`.
     status: u8,
 }
@@ -183,14 +197,22 @@ struct Open {
 pub(crate) struct Prepared {
     text: Arc<[u8]>,
     types: Arc<[u32]>,
+    /// The catalog when it was prepared.
+    made_at: CatalogVersion,
+    /// The whole PREPARE or DECLARE, where SQL gave it its name.
+    whole: Option<Arc<str>>,
 }
 
-/// What is kept of a Bind's values.
+/// What is kept of a Bind.
 #[derive(Debug, Clone)]
 pub(crate) struct Bound {
     digest: Option<[u8; 32]>,
     /// As they came; `None` where there are none, or too many bytes of them.
     raw: Option<Arc<[u8]>>,
+    /// The path when it was bound: the server looked its names up then.
+    path: Arc<[Arc<str>]>,
+    /// The catalog when it was bound.
+    made_at: CatalogVersion,
 }
 
 /// What one step of the protocol asks about.
@@ -201,6 +223,10 @@ struct Step<'a> {
     types: &'a Arc<[u32]>,
     parameters: Option<[u8; 32]>,
     values: Values<'a>,
+    /// Where a portal's names were looked up; `None`: where they are now.
+    path: Option<&'a Arc<[Arc<str>]>>,
+    /// The catalog that the server may have read it by.
+    made_at: Option<CatalogVersion>,
 }
 
 impl SessionJudge {
@@ -215,21 +241,22 @@ impl SessionJudge {
     ) -> Self {
         let policy = bench.policy.current();
         let view = policy.view(&session, now());
+        let sight = View::new(search_path, Arc::clone(&bench.own_catalogs));
         Self {
             bench,
             keeper,
             cache,
             id,
             session,
-            search_path,
+            sight,
             expires_at,
             policy,
             view,
             seq: 0,
             open: HashMap::new(),
-            uncommitted: false,
             unread: false,
-            lost: false,
+            looked_again: false,
+            given: None,
             status: b'I',
         }
     }
@@ -251,88 +278,10 @@ impl SessionJudge {
             self.view = policy.view(&self.session, now());
             self.policy = policy;
         }
-        if self.unread && !self.uncommitted {
+        if self.unread && !self.sight.is_uncommitted() {
             self.unread = self.keeper.refresh().await.is_err();
         }
         Ok(())
-    }
-
-    /// The step's statements; an unknown name is looked up in a fresh catalog once (ruling 4).
-    async fn analyse(&mut self, step: &Step<'_>) -> Result<Analysed, Refusal> {
-        if step.text.len() > self.bench.statement_bytes_max {
-            return Err(too_long(self.bench.statement_bytes_max));
-        }
-        let refused = match self.analyse_once(step).await {
-            Err(refusal) if refusal.unknown_name => refusal,
-            other => return other,
-        };
-        if self.lost {
-            return Err(obstacle::lost(refused));
-        }
-        if self.uncommitted {
-            // The name may be one that only this session's open transaction knows.
-            return Err(obstacle::uncommitted());
-        }
-        match self.keeper.refresh().await {
-            Ok(_) => self.analyse_once(step).await,
-            Err(_) => Err(refused),
-        }
-    }
-
-    async fn analyse_once(&self, step: &Step<'_>) -> Result<Analysed, Refusal> {
-        let question = Question {
-            text: Arc::clone(step.text),
-            types: Arc::clone(step.types),
-            search_path: if self.lost {
-                Arc::from([])
-            } else {
-                Arc::clone(&self.search_path.effective)
-            },
-            target: Arc::clone(&self.session.target),
-            catalog: self.keeper.current().catalog,
-            witness: self.bench.witness,
-        };
-        analyse(&self.cache, &self.bench.workers, question).await
-    }
-
-    /// Analyses, and gives the one statement of a text that may hold one; an empty text gives an empty statement.
-    async fn analyse_one(&mut self, step: &Step<'_>) -> Result<Analysed, Stop> {
-        let statements = match self.analyse(step).await {
-            Ok(statements) => statements,
-            Err(refusal) => return Err(self.refuse_text(step, refusal).await),
-        };
-        match statements.len() {
-            0 => Ok(Arc::from([self.empty(step)])),
-            1 => Ok(statements),
-            _ => Err(self.refuse_text(step, several()).await),
-        }
-    }
-
-    fn empty(&self, step: &Step<'_>) -> Statement {
-        let whole = 0..step.text.len();
-        let text = std::str::from_utf8(step.text).ok();
-        Statement {
-            facts: Facts {
-                kind: Kind::Empty,
-                accesses: Vec::new(),
-                outputs: None,
-                writes: Vec::new(),
-                opaque: std::collections::BTreeSet::new(),
-                session_effect: SessionEffect::None,
-                through_views: false,
-                limit: None,
-                parameters: 0,
-                lookups: BTreeSet::new(),
-                fingerprint: Arc::from(""),
-                catalog_version: self.keeper.current().catalog.version(),
-            },
-            literals: text
-                .and_then(sql::literal_spans)
-                .unwrap_or_else(|| vec![whole.clone()]),
-            span: whole,
-            binding: None,
-            rests_on_names: false,
-        }
     }
 
     /// Decides every statement, then logs: all permits, or one refusal with every statement in the log.
@@ -347,14 +296,23 @@ impl SessionJudge {
         if statements.iter().any(is_too_wide) {
             return Err(self.refuse_text(step, too_wide()).await);
         }
+        if statements
+            .iter()
+            .any(|statement| self.may_be_outdated(step, statement))
+        {
+            return Err(self.refuse_text(step, obstacle::outdated()).await);
+        }
         let mut ground = self.ground();
         let mut decisions = Vec::with_capacity(statements.len());
         for statement in statements {
             decisions.push(self.decide(step, &statement.facts, ground));
             // A Parse changes nothing yet: its Bind is judged again.
             if step.phase != Phase::Prepare {
-                ground.uncommitted |= statement.facts.session_effect == SessionEffect::Catalog;
-                ground.lost |= sql::may_change_search_path(&statement.facts);
+                ground.lost |= match view::touch(&statement.facts) {
+                    Touch::Nothing => false,
+                    Touch::Moves => true,
+                    Touch::Returns => self.sight.is_special(),
+                };
             }
         }
         let is_allowed = |decision: &Decision| match decision.verdict {
@@ -374,34 +332,35 @@ impl SessionJudge {
                 }
             }
         }
-        self.uncommitted |= ground.uncommitted;
-        self.lost |= ground.lost;
         Ok(permitted)
     }
 
     fn ground(&self) -> Ground {
+        // A session's own catalog is read again when everybody's changes.
         let loaded = self.keeper.current();
         Ground {
-            uncommitted: self.uncommitted,
-            unread: self.unread,
-            // Within one text only: what comes later is analysed without a path.
+            // What this session sees is read through its own connection.
+            unread: self.unread && !self.sight.is_uncommitted(),
+            // Within one text only: before what comes later, the session is looked at.
             lost: false,
+            temporary: self.sight.names_temp(),
             old: loaded.since.elapsed() > self.bench.catalog_age_max * CATALOG_OLD,
-            drifted: self
-                .search_path
-                .absent
-                .iter()
-                .any(|name| loaded.catalog.has_schema(name)),
             mask_bound: self.policy.is_mask_bound(&self.view),
         }
     }
 
     fn decide(&self, step: &Step<'_>, facts: &Facts, ground: Ground) -> Decision {
-        if let Some(reason) = obstacle::find(facts.kind, ground) {
+        if let Some(reason) = obstacle::find(facts, ground) {
             return self.deny(reason);
         }
         if ground.mask_bound && self.hides_a_class(facts) {
             return self.deny(obstacle::renamed());
+        }
+        if ground.mask_bound
+            && facts.through_views
+            && self.has_namesakes(facts, &[step.path.unwrap_or_else(|| self.sight.path())])
+        {
+            return self.deny(obstacle::namesakes());
         }
         if facts.kind == Kind::Empty {
             return Decision {
@@ -517,7 +476,7 @@ impl SessionJudge {
 
     /// Whether a column of the statement had a classed name before it was renamed, and has none now.
     fn hides_a_class(&self, facts: &Facts) -> bool {
-        let former = self.keeper.current().former;
+        let former = self.loaded().former;
         let used = facts.accesses.iter().flat_map(|access| &access.columns);
         let written = facts.writes.iter().map(|write| &write.column);
         used.map(|used| &used.column)
@@ -568,7 +527,11 @@ impl SessionJudge {
         Ok(Permitted {
             permit: Permit::from(receipt),
             statement: seq,
-            enforcement: Arc::new(answer::enforcement(&statement.facts, decision)),
+            enforcement: Arc::new(Enforcement {
+                binding: statement.binding.clone(),
+                cursors: self.cursors(statement),
+                ..answer::enforcement(&statement.facts, decision)
+            }),
         })
     }
 
@@ -596,7 +559,9 @@ impl SessionJudge {
     async fn judge_one(&mut self, step: &Step<'_>) -> Result<Permitted, Stop> {
         self.settle().await?;
         let statements = self.analyse_one(step).await?;
-        let mut permitted = self.judge(step, &statements).await?;
+        let judged = self.judge(step, &statements).await;
+        self.given = None;
+        let mut permitted = judged?;
         match (permitted.pop(), permitted.is_empty()) {
             (Some(one), true) => Ok(one),
             _ => Err(Stop::Refused(answer::denied(&[]))),
@@ -629,13 +594,6 @@ fn limit(message: String, hint: &str) -> Refusal {
     }
 }
 
-fn too_long(bytes_max: usize) -> Refusal {
-    limit(
-        format!("the statement is longer than {bytes_max} bytes"),
-        "send large values as parameters or with COPY",
-    )
-}
-
 fn too_many() -> Refusal {
     limit(
         format!("the query string holds more than {STATEMENTS_MAX} statements"),
@@ -656,17 +614,6 @@ fn too_wide() -> Refusal {
     Refusal {
         sqlstate: "54011",
         message: format!("target lists can have at most {OUTPUTS_MAX} entries"),
-        detail: None,
-        hint: None,
-        position: None,
-        unknown_name: false,
-    }
-}
-
-fn several() -> Refusal {
-    Refusal {
-        sqlstate: "42601",
-        message: "cannot insert multiple commands into a prepared statement".to_owned(),
         detail: None,
         hint: None,
         position: None,

@@ -2,39 +2,34 @@
 
 use std::sync::Arc;
 
-use provost_engine::{facts::Kind, sql::Refusal, verdict::Reason};
+use provost_engine::{
+    facts::{Facts, Kind, Object, Operation},
+    sql::Refusal,
+    verdict::Reason,
+};
 
-const UNCOMMITTED: &str =
-    "a schema change is not committed yet, so what follows it can't be analysed";
-const UNCOMMITTED_HINT: &str =
-    "end the transaction first: COMMIT or ROLLBACK, then send this statement by itself";
+use super::view::{Failure, is_independent};
+use crate::look::TEMP;
 
 /// How far the catalog can be relied on when a statement is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ground {
-    /// A schema change of this session was let through and its transaction has not been seen to end: nobody else can
-    /// see it yet, the keeper neither.
-    pub(super) uncommitted: bool,
     /// A schema change ended and the catalog could not be read since.
     pub(super) unread: bool,
     /// The catalog is older than is allowed.
     pub(super) old: bool,
-    /// A statement before it in the same text may have changed the search path that the text was analysed with.
+    /// A statement before it in the same text may have changed what its names mean.
     pub(super) lost: bool,
-    /// A schema on the session's search path came into being after the session began.
-    pub(super) drifted: bool,
+    /// The search path names `pg_temp`.
+    pub(super) temporary: bool,
     /// A mask can bind the principal.
     pub(super) mask_bound: bool,
 }
 
-/// Why a statement of this kind can't be decided on this ground.
-pub(super) fn find(kind: Kind, ground: Ground) -> Option<Reason> {
-    if matches!(kind, Kind::Commit | Kind::Rollback | Kind::Empty) {
+/// Why a statement with these facts can't be decided on this ground.
+pub(super) fn find(facts: &Facts, ground: Ground) -> Option<Reason> {
+    if matches!(facts.kind, Kind::Commit | Kind::Rollback | Kind::Empty) {
         return None;
-    }
-    let is_schema_change = matches!(kind, Kind::Ddl | Kind::Begin) && !ground.mask_bound;
-    if ground.uncommitted && !is_schema_change {
-        return Some(reason(UNCOMMITTED, UNCOMMITTED_HINT));
     }
     if ground.unread {
         return Some(reason(
@@ -42,16 +37,16 @@ pub(super) fn find(kind: Kind, ground: Ground) -> Option<Reason> {
             "try again in a moment; if it stays so, tell the gateway's operator",
         ));
     }
-    if ground.lost {
+    if ground.lost && !is_independent(facts) {
         return Some(reason(
-            "a function called before it in the same text may change the search path, so names may mean something else",
+            "a statement before it in the same text may change the search path, or what the session sees, so names may mean something else",
             "send each statement by itself",
         ));
     }
-    if ground.drifted {
+    if ground.temporary && creates_somewhere(facts) {
         return Some(reason(
-            "a schema on this session's search path was created after the session began, so names may mean something else",
-            "connect again",
+            "the search path names pg_temp, so it is not certain where this would be created",
+            "write the schema, or CREATE TEMP",
         ));
     }
     if ground.old && ground.mask_bound {
@@ -63,12 +58,83 @@ pub(super) fn find(kind: Kind, ground: Ground) -> Option<Reason> {
     None
 }
 
-/// The refusal of a name without a schema, after the path was lost.
-pub(super) fn lost(refusal: Refusal) -> Refusal {
+/// Why whoever a mask binds does not get what comes through a function while two relations share a name: the server keeps
+/// what it made of a function's body although a relation came to be that hides another one.
+pub(super) fn namesakes() -> Reason {
+    reason(
+        "a relation that is reached through a view or function has the name of another one on the search path, so the server may mean either",
+        "drop or rename what shares its name, a temporary table perhaps",
+    )
+}
+
+/// Whether a statement creates a relation that is not known to be temporary.
+fn creates_somewhere(facts: &Facts) -> bool {
+    facts.accesses.iter().any(|access| {
+        access.operation == Operation::Create
+            && matches!(&access.object, Object::Relation { schema, .. } if **schema != *TEMP)
+    })
+}
+
+/// The refusal of a statement before which the session could not be looked at.
+pub(super) fn unseen(failure: &Failure) -> Refusal {
+    let (sqlstate, detail, hint) = match failure {
+        // A cancel request of the client's own, or its statement_timeout: the server's words.
+        Failure::Server(sqlstate) if sqlstate == "57014" => (
+            "57014",
+            "canceling statement due to user request or timeout",
+            "send it again",
+        ),
+        Failure::Server(_) => (
+            "42501",
+            "the server answered with an error when it was asked",
+            "end the transaction, then try again; if it stays so, tell the gateway's operator",
+        ),
+        Failure::Malformed => (
+            "42501",
+            "the server's answer can't be read",
+            "this is a defect of the gateway: tell its operator",
+        ),
+        Failure::NoRoom => (
+            "53400",
+            "too many sessions have temporary objects or uncommitted schema changes at once",
+            "try again in a moment",
+        ),
+    };
     Refusal {
-        detail: Some("this session called a function that can change the search path, so names without a schema are not looked up".to_owned()),
-        hint: Some("write the name with its schema, or connect again".to_owned()),
-        ..refusal
+        sqlstate,
+        message: "denied by policy: what this session's names mean could not be learned".to_owned(),
+        detail: Some(detail.to_owned()),
+        hint: Some(hint.to_owned()),
+        position: None,
+        unknown_name: false,
+    }
+}
+
+/// The refusal of a statement in a failed transaction, in PostgreSQL's own words.
+pub(super) fn aborted() -> Refusal {
+    Refusal {
+        sqlstate: "25P02",
+        message: "current transaction is aborted, commands ignored until end of transaction block"
+            .to_owned(),
+        detail: None,
+        hint: None,
+        position: None,
+        unknown_name: false,
+    }
+}
+
+/// The refusal of a prepared statement or portal whose names may mean two things, in the words at which drivers prepare again.
+pub(super) fn outdated() -> Refusal {
+    Refusal {
+        sqlstate: "0A000",
+        message: "cached plan must not change result type".to_owned(),
+        detail: Some(
+            "the schema changed since it was prepared, and two schemas of the search path have a relation of one of its names: the server may still use the other one"
+                .to_owned(),
+        ),
+        hint: Some("prepare it again, or write the name with its schema".to_owned()),
+        position: None,
+        unknown_name: false,
     }
 }
 
@@ -78,18 +144,6 @@ pub(super) fn renamed() -> Reason {
         "a column of this statement was renamed while the gateway ran, and its earlier name is in a masked class",
         "the class sticks to the column: name the new column in a class too, then the masks apply to it",
     )
-}
-
-/// The refusal of a text with a name that nothing has, while names may be known that nobody else can see.
-pub(super) fn uncommitted() -> Refusal {
-    Refusal {
-        sqlstate: "42501",
-        message: format!("denied by policy: {UNCOMMITTED}"),
-        detail: None,
-        hint: Some(UNCOMMITTED_HINT.to_owned()),
-        position: None,
-        unknown_name: false,
-    }
 }
 
 fn reason(message: &str, hint: &str) -> Reason {
@@ -102,21 +156,50 @@ fn reason(message: &str, hint: &str) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use provost_engine::facts::Kind;
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use provost_engine::facts::{
+        Access, CatalogVersion, Facts, Kind, Object, Operation, SessionEffect,
+    };
 
     use super::{Ground, find};
 
     const SOLID: Ground = Ground {
-        uncommitted: false,
         unread: false,
         old: false,
         lost: false,
-        drifted: false,
+        temporary: false,
         mask_bound: false,
     };
 
+    fn facts(kind: Kind, object: Object) -> Facts {
+        Facts {
+            kind,
+            accesses: vec![Access {
+                object,
+                operation: Operation::Read,
+                columns: BTreeSet::new(),
+                via: None,
+                filtered: false,
+                bounded: false,
+                equalities: BTreeSet::new(),
+            }],
+            outputs: None,
+            writes: Vec::new(),
+            opaque: BTreeSet::new(),
+            session_effect: SessionEffect::None,
+            through_views: false,
+            limit: None,
+            parameters: 0,
+            lookups: BTreeSet::new(),
+            fingerprint: Arc::from(""),
+            catalog_version: CatalogVersion(0),
+        }
+    }
+
     fn check(kind: Kind, ground: Ground, expected: Option<&str>) {
-        let found = find(kind, ground).map(|reason| reason.message.to_string());
+        let facts = facts(kind, Object::Nothing);
+        let found = find(&facts, ground).map(|reason| reason.message.to_string());
         match expected {
             None => assert_eq!(found, None, "{kind:?} {ground:?}"),
             Some(words) => assert!(
@@ -127,86 +210,55 @@ mod tests {
     }
 
     #[test]
-    fn only_the_end_of_the_transaction_follows_an_uncommitted_schema_change() {
-        let open = Ground {
-            uncommitted: true,
+    fn only_what_names_nothing_follows_a_change_of_what_names_mean() {
+        let lost = Ground {
+            lost: true,
             ..SOLID
         };
         for kind in [
             Kind::Commit,
-            Kind::Rollback,
-            Kind::Ddl,
             Kind::Begin,
-            Kind::Empty,
+            Kind::Savepoint,
+            Kind::Set,
+            Kind::Show,
         ] {
-            check(kind, open, None);
+            check(kind, lost, None);
         }
         for kind in [
             Kind::Select,
-            Kind::Insert,
-            Kind::Savepoint,
-            Kind::Set,
+            Kind::Ddl,
+            Kind::Call,
             Kind::CopyTo,
             Kind::Explain,
-            Kind::Call,
         ] {
-            check(kind, open, Some("not committed"));
+            check(kind, lost, Some("may mean something else"));
             check(kind, SOLID, None);
         }
-        // Further changes could move what a mask is on.
-        check(
-            Kind::Ddl,
-            Ground {
-                mask_bound: true,
-                ..open
+        let named = facts(
+            Kind::Show,
+            Object::Relation {
+                schema: "a".into(),
+                name: "b".into(),
+                oid: 1,
             },
-            Some("not committed"),
         );
-        check(
-            Kind::Rollback,
-            Ground {
-                mask_bound: true,
-                ..open
-            },
-            None,
-        );
+        assert!(find(&named, lost).is_some());
     }
 
     #[test]
     fn an_unread_or_old_catalog_refuses() {
-        check(
-            Kind::Select,
-            Ground {
-                unread: true,
-                ..SOLID
-            },
-            Some("could not be read since"),
-        );
-        check(
-            Kind::Select,
-            Ground {
-                drifted: true,
-                ..SOLID
-            },
-            Some("search path"),
-        );
-        check(
-            Kind::Rollback,
-            Ground {
-                unread: true,
-                ..SOLID
-            },
-            None,
-        );
-        check(Kind::Select, Ground { old: true, ..SOLID }, None);
-        check(
-            Kind::Select,
-            Ground {
-                old: true,
-                mask_bound: true,
-                ..SOLID
-            },
-            Some("too long"),
-        );
+        let unread = Ground {
+            unread: true,
+            ..SOLID
+        };
+        check(Kind::Select, unread, Some("could not be read since"));
+        check(Kind::Rollback, unread, None);
+        let old = Ground { old: true, ..SOLID };
+        check(Kind::Select, old, None);
+        let masked = Ground {
+            mask_bound: true,
+            ..old
+        };
+        check(Kind::Select, masked, Some("too long"));
     }
 }

@@ -2,14 +2,18 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use provost_engine::sql::Named;
 use provost_evidence::{
     Durability,
     record::{EndRecord, Phase, Record},
 };
 
-use super::{Bound, Prepared, SessionJudge, Step, Values, values};
+use super::{Bound, NamesGiven, Prepared, SessionJudge, Step, Values, values};
 use crate::{
-    judge::{End, Fatal, Judge, Parameters, Permitted, Refused, StatementSeq, Stop},
+    judge::{
+        End, Fatal, Given, Judge, Look, Parameters, Permitted, Refused, StatementSeq, Stop, Touch,
+        Unseen,
+    },
     record,
     settings::Durable,
 };
@@ -27,11 +31,13 @@ impl Judge for SessionJudge {
             types: &types,
             parameters: None,
             values: Values::None,
+            path: None,
+            made_at: None,
         };
-        match self.analyse(&step).await {
-            Ok(statements) => self.judge(&step, &statements).await,
-            Err(refusal) => Err(self.refuse_text(&step, refusal).await),
-        }
+        let statements = self.analyse(&step).await?;
+        let judged = self.judge(&step, &statements).await;
+        self.given = None;
+        judged
     }
 
     async fn prepare(
@@ -39,9 +45,11 @@ impl Judge for SessionJudge {
         text: &[u8],
         parameter_types: &[u32],
     ) -> Result<(Permitted, Prepared), Stop> {
-        let prepared = Prepared {
+        let mut prepared = Prepared {
             text: Arc::from(text),
             types: Arc::from(parameter_types),
+            made_at: self.loaded().catalog.version(),
+            whole: None,
         };
         let step = Step {
             phase: Phase::Prepare,
@@ -49,8 +57,11 @@ impl Judge for SessionJudge {
             types: &prepared.types,
             parameters: None,
             values: Values::NotBound,
+            path: None,
+            made_at: None,
         };
         let permitted = self.judge_one(&step).await?;
+        prepared.made_at = self.loaded().catalog.version();
         Ok((permitted, prepared))
     }
 
@@ -65,6 +76,8 @@ impl Judge for SessionJudge {
             types: &prepared.types,
             parameters: self.digest_of(parameters),
             values: Values::Bound(parameters.raw),
+            path: None,
+            made_at: Some(prepared.made_at),
         };
         self.judge_one(&step).await
     }
@@ -80,6 +93,8 @@ impl Judge for SessionJudge {
             types: &prepared.types,
             parameters: bound.digest,
             values: bound.raw.as_deref().map_or(Values::None, Values::Bound),
+            path: Some(&bound.path),
+            made_at: Some(bound.made_at),
         };
         self.judge_one(&step).await
     }
@@ -89,13 +104,40 @@ impl Judge for SessionJudge {
         Bound {
             digest: self.digest_of(parameters),
             raw: kept.then(|| Arc::from(parameters.raw)),
+            path: Arc::clone(self.sight.path()),
+            made_at: self.loaded().catalog.version(),
         }
+    }
+
+    fn names(&mut self, names: Given<Prepared, Bound>) {
+        self.given = Some(NamesGiven::new(names));
+    }
+
+    fn named(&self, named: &Named) -> (Prepared, Bound) {
+        let made_at = self.loaded().catalog.version();
+        let path = named.search_path.as_ref();
+        let bound = Bound {
+            digest: None,
+            raw: None,
+            path: Arc::clone(path.unwrap_or_else(|| self.sight.path())),
+            made_at,
+        };
+        (Prepared::of_sql(named, made_at), bound)
+    }
+
+    fn touched(&mut self, touch: Touch) {
+        self.sight.touched(touch);
+    }
+
+    async fn looked(&mut self, look: Look, answer: Result<Vec<u8>, Unseen>) -> Result<(), Fatal> {
+        self.sight.looked(look, answer, self.keeper.current()).await;
+        Ok(())
     }
 
     fn is_stale(&self, permitted: &Permitted) -> bool {
         self.open.get(&permitted.statement).is_none_or(|open| {
             !Arc::ptr_eq(&open.policy, &self.bench.policy.current())
-                || open.version != self.keeper.current().catalog.version()
+                || open.version != self.loaded().catalog.version()
         })
     }
 
@@ -111,6 +153,8 @@ impl Judge for SessionJudge {
             types: &types,
             parameters: None,
             values: Values::None,
+            path: None,
+            made_at: None,
         };
         self.refuse_unread(&step, &refused.message, refused.sqlstate)
             .await
@@ -143,14 +187,14 @@ impl Judge for SessionJudge {
 
     /// The reading itself waits for the next statement: until the transaction ends, there is nothing new to read.
     async fn catalog_changed(&mut self) -> Result<(), Fatal> {
-        self.uncommitted |= self.status != b'I';
+        self.sight.schema_changed(self.status);
         self.unread = true;
         Ok(())
     }
 
     fn transaction_status(&mut self, status: u8) {
         self.status = status;
-        if status == b'I' && std::mem::take(&mut self.uncommitted) {
+        if self.sight.transaction_status(status) {
             self.unread = true;
         }
     }

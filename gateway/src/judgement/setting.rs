@@ -28,6 +28,7 @@ pub(crate) fn judge(
         target: Arc::clone(&session.target),
         catalog: keeper.current().catalog,
         witness: bench.witness,
+        names: None,
     };
     let statements = question.ask().map_err(|refusal| refusal.message)?;
     let [statement] = statements.as_ref() else {

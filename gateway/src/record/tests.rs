@@ -134,7 +134,7 @@ fn statement(text: &str, facts: Facts) -> Statement {
         span: 0..text.len(),
         literals: provost_engine::sql::literal_spans(text).unwrap(),
         binding: None,
-        rests_on_names: false,
+        rests_on: std::collections::BTreeSet::new(),
     }
 }
 

@@ -23,8 +23,6 @@ pub(super) fn decide(
         match name.as_str() {
             "client_encoding" => check_encoding(value)?,
             "standard_conforming_strings" => check_strings(value)?,
-            // The session learns what it comes to before any statement is analysed.
-            "search_path" => sent.push((name.clone(), value.clone())),
             _ if name.starts_with("provost.") => {
                 return Err(refused(name, "settings of that name are the gateway's own"));
             }

@@ -23,11 +23,13 @@ use crate::{
 
 /// What became of one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// It is done with.
     Taken,
     /// It waits, untouched, for the server.
     Stalled,
+    /// It is looked at again at once.
+    Again,
     /// It was the client's goodbye.
     Closed,
 }
@@ -78,10 +80,13 @@ impl<J: Judge> Core<J> {
             };
             let message = frontend::read(header.kind, body)?;
             match self.client_message(message, frame, out).await? {
-                Step::Taken => take(input, header.frame_bytes()),
+                Step::Taken => {
+                    take(input, header.frame_bytes());
+                }
+                Step::Again => {}
                 Step::Stalled => return Ok(Flow::Stalled),
                 Step::Closed => return Ok(Flow::Closed),
-            };
+            }
         }
     }
 
@@ -124,6 +129,7 @@ impl<J: Judge> Core<J> {
             }
             Message::Sync => {
                 self.skipping = false;
+                self.server_skips = false;
                 out.to_server.neutral(NeutralFrame::Sync);
                 self.push(Operation::Sync);
                 Ok(Step::Taken)
@@ -187,10 +193,15 @@ impl<J: Judge> Core<J> {
                     .iter()
                     .any(|permitted| permitted.enforcement.mask_bound);
                 out.to_server.statements(frame, &permitted);
-                let runs = permitted.into_iter().map(Run::new).collect();
+                for permitted in &permitted {
+                    self.judge.touched(permitted.enforcement.touch);
+                }
+                let runs = permitted.into_iter().map(|one| self.run(one)).collect();
                 self.push(Operation::Query { runs });
             }
             Err(Stop::Refused(refused)) => self.deny(Substitute::Query, refused, out),
+            Err(Stop::Look(look)) => return Ok(self.look_first(look, out)),
+            Err(Stop::Names) => return Ok(self.give_names(out)),
             Err(Stop::Fatal(fatal)) => return Err(fatal),
         }
         Ok(Step::Taken)
@@ -254,6 +265,8 @@ impl<J: Judge> Core<J> {
                 self.deny(Substitute::Parse, refused, out);
                 Ok(Step::Taken)
             }
+            Err(Stop::Look(look)) => Ok(self.look_first(look, out)),
+            Err(Stop::Names) => Ok(self.give_names(out)),
             Err(Stop::Fatal(fatal)) => Err(fatal),
         }
     }
@@ -293,6 +306,8 @@ impl<J: Judge> Core<J> {
                         prepared,
                         bound: self.judge.bound(parameters),
                         hold: Hold::Bound(permitted),
+                        life: self.life(),
+                        fetched: (0, 0),
                     },
                 );
                 self.push(Operation::Bind { name });
@@ -302,6 +317,8 @@ impl<J: Judge> Core<J> {
                 self.deny(Substitute::Bind, refused, out);
                 Ok(Step::Taken)
             }
+            Err(Stop::Look(look)) => Ok(self.look_first(look, out)),
+            Err(Stop::Names) => Ok(self.give_names(out)),
             Err(Stop::Fatal(fatal)) => Err(fatal),
         }
     }
@@ -374,7 +391,8 @@ impl<J: Judge> Core<J> {
                     .await;
             }
             Hold::Bound(permitted) if !self.judge.is_stale(&permitted) => {
-                (Run::new(permitted), None)
+                let run = Run::new(permitted);
+                (run, None)
             }
             Hold::Suspended(run) if !self.judge.is_stale(&run.permitted) => (run, None),
             held @ (Hold::Bound(_) | Hold::Suspended(_) | Hold::Ended) => {
@@ -391,6 +409,8 @@ impl<J: Judge> Core<J> {
                                 self.deny(Substitute::Execute, refused, out);
                                 Ok(Step::Taken)
                             }
+                            Stop::Look(look) => Ok(self.look_first(look, out)),
+                            Stop::Names => Ok(self.give_names(out)),
                             Stop::Fatal(fatal) => Err(fatal),
                         };
                     }
@@ -402,6 +422,7 @@ impl<J: Judge> Core<J> {
             Hold::Suspended(run) => open_end(&run, Outcome::Completed),
             Hold::Executing | Hold::Ended | Hold::Cut => None,
         });
+        let run = self.counted(run);
         self.forward_execute(execute.portal, id, run, frame, out);
         if let Some((statement, end)) = over {
             self.judge.end(statement, end).await?;
@@ -423,8 +444,10 @@ impl<J: Judge> Core<J> {
             ..
         } = &run.permitted;
         self.bound |= enforcement.mask_bound;
+        self.judge.touched(enforcement.touch);
         let checked = enforcement.mask_bound || !enforcement.masks.is_empty();
         let waits = enforcement.kind == Kind::CopyFrom
+            || enforcement.binding.is_some()
             || enforcement.session_effect == SessionEffect::Catalog;
         let describes = checked && enforcement.columns.is_some() && run.fields.is_none();
         if describes {

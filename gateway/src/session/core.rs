@@ -14,7 +14,7 @@ use provost_evidence::record::Outcome;
 use super::{
     names::{Hold, Names, Portal},
     out::{NeutralFrame, Out, Substitute},
-    pending::{Copy, Denied, Operation, Pending, Run, Segment, Shape, bare_end},
+    pending::{Clock, Copy, Denied, Operation, Pending, Run, Segment, Shape, bare_end},
     refuse::{self, Token},
 };
 use crate::{
@@ -71,6 +71,10 @@ pub(super) enum Stall {
     Answer,
     /// The ReadyForQuery of an earlier segment.
     Ready,
+    /// Every answer that is owed.
+    Idle,
+    /// The answer to a question of the gateway's own.
+    Look,
 }
 
 /// The rest of a server's frame that is passed on, or dropped, as it comes.
@@ -105,10 +109,18 @@ pub struct Core<J: Judge> {
     pub(super) stall: Stall,
     /// Extended frames were forwarded that no Flush or Sync follows yet.
     pub(super) unflushed: bool,
+    /// Frames of the extended protocol were forwarded since the last Sync or Query.
+    pub(super) mid_segment: bool,
+    /// A question of the gateway's own failed in the midst of a segment: the server skips what comes up to Sync.
+    pub(super) server_skips: bool,
     /// After an error the client's frames up to its Sync are dropped: the server would drop them too.
     pub(super) skipping: bool,
     /// A result was stopped: the server's answers up to its ReadyForQuery are dropped.
     pub(super) muted: bool,
+    /// Something of the transaction may have been undone: an error, or ROLLBACK.
+    pub(super) undone: bool,
+    /// The transaction set a savepoint.
+    pub(super) savepoint: bool,
     /// A mask binds the principal, or did once: server text is rebuilt.
     pub(super) bound: bool,
     /// The catalog changed in this transaction.
@@ -153,8 +165,12 @@ impl<J: Judge> Core<J> {
             refusals: 0,
             stall: Stall::None,
             unflushed: false,
+            mid_segment: false,
+            server_skips: false,
             skipping: false,
             muted: false,
+            undone: false,
+            savepoint: false,
             bound,
             catalog_dirty: false,
             catalog_changed: false,
@@ -187,36 +203,37 @@ impl<J: Judge> Core<J> {
 
     /// When the time of the statement that the server is at is up, if it is limited and not yet asked to end.
     pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
-        let run = self.clocked().filter(|run| !run.overdue)?;
-        run.deadline(now)
+        let clock = self.clocked().filter(|clock| !clock.overdue)?;
+        clock.deadline(now)
     }
 
     /// Says whether the time of the statement that the server is at is up; then the server must be asked to cancel it, and
     /// what it answers becomes the end of the statement. True once for each statement.
     pub fn is_time_up(&mut self, now: Instant) -> bool {
         let is_up = self.deadline(now).is_some_and(|deadline| deadline <= now);
-        if is_up && let Some(run) = self.clocked() {
-            run.overdue = true;
-            run.asked = run.permitted.enforcement.limits.time_ms;
+        if is_up && let Some(clock) = self.clocked() {
+            clock.overdue = true;
+            clock.asked = clock.max_ms;
         }
         is_up
     }
 
     /// Whether the server still is at a statement that it was asked to cancel.
     pub fn is_overdue(&mut self) -> bool {
-        self.clocked().is_some_and(|run| run.overdue)
+        self.clocked().is_some_and(|clock| clock.overdue)
     }
 
-    /// The statement whose time runs: the oldest that was sent to be executed. What the server says of its Parse and Bind may
-    /// come with its result only.
-    pub(super) fn clocked(&mut self) -> Option<&mut Run> {
+    /// What the time runs of: the oldest statement that was sent to be executed. What the server says of its Parse and Bind
+    /// may come with its result only.
+    pub(super) fn clocked(&mut self) -> Option<&mut Clock> {
         let mut operations = self
             .pending
             .iter_mut()
             .map(|pending| &mut pending.operation);
         operations.find_map(|operation| match operation {
-            Operation::Execute { run, .. } => Some(run),
-            Operation::Query { runs } => runs.front_mut(),
+            Operation::Execute { run, .. } => Some(&mut run.clock),
+            Operation::Query { runs } => runs.front_mut().map(|run| &mut run.clock),
+            Operation::Look(asking) => Some(&mut asking.clock),
             _ => None,
         })
     }
@@ -250,7 +267,8 @@ impl<J: Judge> Core<J> {
                 | Operation::Describe
                 | Operation::DescribeInjected
                 | Operation::Sync
-                | Operation::Denied(_) => {}
+                | Operation::Denied(_)
+                | Operation::Look(_) => {}
             }
         }
         ends.extend(self.names.take_all().iter().filter_map(portal_end));
@@ -261,13 +279,15 @@ impl<J: Judge> Core<J> {
     }
 
     /// Whether the newest forwarded frame must be answered before the next is looked at: a COPY FROM, since what follows
-    /// may be its data, and a change of the catalog, since what follows is read by the catalog it leaves.
+    /// may be its data, and a change of the catalog or of the session's names, since what follows is read by what
+    /// it leaves.
     fn has_barrier(&self) -> bool {
         let holds_up = |run: &Run| {
             let enforcement = &run.permitted.enforcement;
             let copy_waits =
                 enforcement.kind == Kind::CopyFrom && run.copy == Copy::None && !run.ended;
             copy_waits
+                || enforcement.binding.is_some()
                 || (enforcement.session_effect == SessionEffect::Catalog && run.copy != Copy::In)
         };
         match self.pending.back().map(|pending| &pending.operation) {
@@ -298,8 +318,10 @@ impl<J: Judge> Core<J> {
         if operation.ends_segment() {
             self.segment = Segment(segment.0.wrapping_add(1));
             self.unflushed = false;
+            self.mid_segment = false;
         } else {
             self.unflushed = true;
+            self.mid_segment = true;
         }
         self.pending.push_back(Pending { segment, operation });
     }
@@ -313,6 +335,12 @@ impl<J: Judge> Core<J> {
 
     /// Puts a stand-in in the place of a refused frame.
     pub(super) fn deny(&mut self, substitute: Substitute, refused: Refused, out: &mut Out) {
+        if self.server_skips {
+            // It would skip the stand-in too. Nothing is unanswered: the error's turn is now.
+            refuse::write_refused(&mut out.to_client, &refused);
+            self.skipping = true;
+            return;
+        }
         let missing = self.token.missing(self.refusals);
         self.refusals = self.refusals.wrapping_add(1);
         out.to_server.substitute(substitute, &missing);

@@ -58,6 +58,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::judge::Touch;
 
     const fn field(relation: u32, attribute: i16) -> Field {
         Field {
@@ -97,6 +98,9 @@ mod tests {
                 .collect(),
             limits: Limits::default(),
             recording: Recording::default(),
+            touch: Touch::Nothing,
+            binding: None,
+            cursors: Vec::new(),
         }
     }
 

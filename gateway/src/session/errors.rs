@@ -22,7 +22,7 @@ const CANCELLED: &str = "57014";
 
 /// How a statement ended that an error ended: cut, where its time was up.
 fn outcome_of(run: &Run, sqlstate: &str) -> Outcome {
-    if run.asked.is_some() && sqlstate == CANCELLED {
+    if run.clock.asked.is_some() && sqlstate == CANCELLED {
         Outcome::Cut
     } else {
         Outcome::Failed
@@ -42,10 +42,11 @@ impl<J: Judge> Core<J> {
         let ends_session = matches!(severity, Some(b"FATAL" | b"PANIC"));
         let message = scrub::field(&fields, b'M').unwrap_or_default();
         if !ends_session {
+            self.undone = true;
             let over_time = match &*sqlstate {
                 CANCELLED => self
                     .running()
-                    .and_then(|run| run.asked)
+                    .and_then(|run| run.clock.asked)
                     .map(refuse::over_time),
                 _ => None,
             };
@@ -184,7 +185,8 @@ impl<J: Judge> Core<J> {
             Operation::Describe
             | Operation::DescribeInjected
             | Operation::Sync
-            | Operation::Query { .. } => {}
+            | Operation::Query { .. }
+            | Operation::Look(_) => {}
         }
         Ok(None)
     }

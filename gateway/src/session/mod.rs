@@ -10,7 +10,9 @@
 //! | `server` | what each of the server's messages does |
 //! | `results` | descriptions, rows, COPY data; stopping a result |
 //! | `errors` | the server's errors, notices, notifications, settings |
+//! | `look` | the gateway's own questions over the session's connection |
 //! | `names` | prepared statements and portals, with what is not yet certain of them |
+//! | `sql_names` | names that SQL gives and takes |
 //! | `pending` | what the server still has to answer, in order |
 //! | `out` | the gate to the server |
 //! | `describe` | the cross-check of the server's description against analysis |
@@ -27,6 +29,7 @@ mod client;
 mod core;
 mod describe;
 mod errors;
+mod look;
 mod names;
 mod out;
 mod pending;
@@ -34,6 +37,7 @@ mod refuse;
 mod results;
 mod rows;
 mod server;
+mod sql_names;
 #[cfg(test)]
 mod tests;
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::pending::{Run, Segment};
-use crate::judge::Permitted;
+use crate::judge::{Given, Permitted};
 
 /// Bytes by which the server tells names apart (`NAMEDATALEN - 1`): two longer names may be one to the server. Longer ones
 /// are refused.
@@ -89,6 +89,35 @@ impl<T> Table<T> {
         gone
     }
 
+    /// Something is named for certain, or (`None`) no more. Gives back what had the name.
+    fn define(&mut self, name: &Arc<[u8]>, definition: Option<T>, used: u64) -> Option<T> {
+        let Some(definition) = definition else {
+            let entry = self.entries.get_mut(&**name)?;
+            let gone = entry.committed.take();
+            if entry.waiting.is_empty() {
+                self.entries.remove(&**name);
+            }
+            return gone;
+        };
+        let entry = self
+            .entries
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Entry {
+                committed: None,
+                waiting: VecDeque::new(),
+                used,
+            });
+        entry.used = used;
+        entry.committed.replace(definition)
+    }
+
+    /// What has a name for certain.
+    fn certain(&self) -> impl Iterator<Item = (&Arc<[u8]>, &T)> {
+        self.entries
+            .iter()
+            .filter_map(|(name, entry)| Some((name, entry.committed.as_ref()?)))
+    }
+
     fn mentions(&self, name: &[u8]) -> bool {
         self.entries.contains_key(name)
     }
@@ -123,6 +152,22 @@ pub(super) struct Portal<P, B> {
     pub(super) prepared: P,
     pub(super) bound: B,
     pub(super) hold: Hold,
+    pub(super) life: Life,
+    /// Rows and bytes that it gave to SQL's FETCH.
+    pub(super) fetched: (u64, u64),
+}
+
+/// How long a portal lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Until its transaction ends.
+    Transaction,
+    /// The same, and not beyond a ROLLBACK TO: a savepoint was set before it.
+    Savepoint,
+    /// WITH HOLD: until it is closed, if its transaction commits.
+    Held,
+    /// WITH HOLD, and its transaction committed.
+    Kept,
 }
 
 /// The session's names.
@@ -221,6 +266,90 @@ impl<P: Clone, B> Names<P, B> {
         self.portals.mentions(name)
     }
 
+    /// A statement was prepared or (`None`) deallocated by SQL: the server has completed it.
+    pub(super) fn define_statement(&mut self, name: &Arc<[u8]>, statement: Option<Statement<P>>) {
+        self.statement_bytes += statement
+            .as_ref()
+            .map_or(0, |statement| statement.text_bytes);
+        let used = self.tick();
+        if let Some(gone) = self.statements.define(name, statement, used) {
+            self.statement_bytes = self.statement_bytes.saturating_sub(gone.text_bytes);
+        }
+        self.evict();
+    }
+
+    /// A cursor was declared or (`None`) closed by SQL. Gives back the portal that is no more.
+    pub(super) fn define_portal(
+        &mut self,
+        name: &Arc<[u8]>,
+        portal: Option<Portal<P, B>>,
+    ) -> Option<Portal<P, B>> {
+        let id = PortalId(self.tick());
+        let made = portal.map(|portal| {
+            self.arena.insert(id, portal);
+            id
+        });
+        let gone = self.portals.define(name, made, id.0)?;
+        self.arena.remove(&gone)
+    }
+
+    /// What has a name for certain.
+    pub(super) fn given(&self) -> Given<P, B>
+    where
+        B: Clone,
+    {
+        let statements = self.statements.certain();
+        let portals = self.portals.certain().filter_map(|(name, id)| {
+            let portal = self.arena.get(id)?;
+            Some((
+                Arc::clone(name),
+                portal.prepared.clone(),
+                portal.bound.clone(),
+            ))
+        });
+        Given {
+            statements: statements
+                .map(|(name, statement)| (Arc::clone(name), statement.prepared.clone()))
+                .collect(),
+            portals: portals.collect(),
+        }
+    }
+
+    /// The certain portal of this name.
+    pub(super) fn certain_portal(&mut self, name: &[u8]) -> Option<&mut Portal<P, B>> {
+        let id = self.portals.entries.get(name)?.committed?;
+        self.arena.get_mut(&id)
+    }
+
+    /// Takes the certain portals that `is_over` says are.
+    pub(super) fn take_where(
+        &mut self,
+        is_over: impl Fn(&Portal<P, B>) -> bool,
+    ) -> Vec<Portal<P, B>> {
+        let arena = &mut self.arena;
+        let mut taken = Vec::new();
+        self.portals.entries.retain(|_, entry| {
+            let over = entry
+                .committed
+                .filter(|id| arena.get(id).is_some_and(&is_over));
+            if let Some(id) = over {
+                entry.committed = None;
+                taken.extend(arena.remove(&id));
+            }
+            entry.committed.is_some() || !entry.waiting.is_empty()
+        });
+        taken
+    }
+
+    /// The transaction committed: what it declared WITH HOLD stays.
+    pub(super) fn keep_held(&mut self) {
+        for portal in self.arena.values_mut() {
+            if portal.life == Life::Held {
+                portal.life = Life::Kept;
+            }
+        }
+    }
+
     /// Forgets every prepared statement that is certain: the server dropped them all.
     pub(super) fn forget_statements(&mut self) {
         let mut bytes = 0;
@@ -282,23 +411,9 @@ impl<P: Clone, B> Names<P, B> {
         self.arena.get_mut(&id)
     }
 
-    /// Takes every certain portal of `segment` or earlier: the transaction that held them is over.
+    /// Takes every certain portal of `segment` or earlier whose life was the transaction's, which is over.
     pub(super) fn take_portals(&mut self, segment: Segment) -> Vec<Portal<P, B>> {
-        let arena = &mut self.arena;
-        let mut taken = Vec::new();
-        self.portals.entries.retain(|_, entry| {
-            let over = entry
-                .committed
-                .and_then(|id| arena.get(&id).map(|portal| (id, portal.segment)));
-            if let Some((id, made)) = over
-                && made <= segment
-            {
-                entry.committed = None;
-                taken.extend(arena.remove(&id));
-            }
-            entry.committed.is_some() || !entry.waiting.is_empty()
-        });
-        taken
+        self.take_where(|portal| portal.segment <= segment && portal.life != Life::Kept)
     }
 
     /// Takes everything: the session is over.

@@ -4,7 +4,7 @@
 
 use bytes::{Buf, BufMut, BytesMut};
 
-use super::refuse::Missing;
+use super::refuse::{Missing, OwnName};
 use crate::{
     judge::Permitted,
     permit::Permit,
@@ -25,8 +25,8 @@ pub struct Out {
 
 /// Bytes for the server.
 ///
-/// `// INVARIANT:` the buffer is private, and every method that fills it either takes a [`Permit`] for what it writes, or
-/// writes frames that can't carry a statement.
+/// `// INVARIANT:` the buffer is private, and every method that fills it takes a [`Permit`] for what it writes, or writes
+/// frames that can't carry a statement, or a question whose text is the gateway's own and fixed.
 #[derive(Debug, Default)]
 pub struct ToServer {
     bytes: BytesMut,
@@ -121,6 +121,34 @@ impl ToServer {
         frame::write(&mut self.bytes, b'f', |body| {
             body.extend_from_slice(b"stopped by the gateway\0");
         });
+    }
+
+    /// Asks a question of the gateway's own under a name that no client can have: its text is `'static`, so nothing that a
+    /// client sent is in it. `values` are values that the server itself gave.
+    pub(crate) fn own(&mut self, name: &OwnName, question: &'static str, values: &[&[u8]]) {
+        let name = name.as_str().as_bytes();
+        frame::write(&mut self.bytes, b'P', |body| {
+            put_text(body, name);
+            put_text(body, question.as_bytes());
+            body.put_u16(0);
+        });
+        frame::write(&mut self.bytes, b'B', |body| {
+            put_text(body, name);
+            put_text(body, name);
+            body.put_u16(0);
+            body.put_u16(u16::try_from(values.len()).unwrap_or(u16::MAX));
+            for value in values {
+                body.put_u32(u32::try_from(value.len()).unwrap_or(u32::MAX));
+                body.put_slice(value);
+            }
+            body.put_u16(0);
+        });
+        frame::write(&mut self.bytes, b'E', |body| {
+            put_text(body, name);
+            body.put_i32(0);
+        });
+        self.neutral(NeutralFrame::Close(Target::Portal, name));
+        self.neutral(NeutralFrame::Close(Target::Statement, name));
     }
 
     /// Lets a frame through that carries no statement.

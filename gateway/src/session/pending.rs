@@ -12,6 +12,7 @@ use provost_engine::verdict::Recording;
 use provost_evidence::record::Outcome;
 
 use super::{
+    look::{Asking, Until},
     names::{Hold, PortalId},
     refuse::{self, Missing},
 };
@@ -55,6 +56,8 @@ pub(super) enum Operation {
     Query { runs: VecDeque<Run> },
     /// A stand-in for a refused frame.
     Denied(Denied),
+    /// A question of the gateway's own; its answer is not the client's.
+    Look(Asking),
 }
 
 /// A refusal that waits for its error.
@@ -85,6 +88,10 @@ impl Operation {
                     shape: Shape::Simple,
                     ..
                 })
+                | Self::Look(Asking {
+                    until: Until::Ready,
+                    ..
+                })
         )
     }
 }
@@ -112,27 +119,54 @@ pub(super) struct Run {
     pub(super) rows: u64,
     pub(super) bytes: u64,
     /// Rows and bytes that its portal gave under an earlier decision: limits count them.
-    earlier: (u64, u64),
+    pub(super) earlier: (u64, u64),
     /// Values masked, in the order of the enforcement's masks.
     pub(super) masked: Vec<u64>,
     /// Of what the client got so far, where the result is recorded by digest.
     digest: Option<Box<blake3::Hasher>>,
-    /// Since when no statement before it was unanswered, as far as somebody looked: its time counts from here.
-    since: Option<Instant>,
-    /// Its time is up, and the server was asked to cancel it.
-    pub(super) overdue: bool,
-    /// The limit, in milliseconds, because of which the server was asked to cancel this one, or one before it whose end
-    /// the server told only now: the request may hit this one.
-    pub(super) asked: Option<u64>,
+    pub(super) clock: Clock,
     /// Its end is logged: what still comes of it is dropped.
     pub(super) ended: bool,
     /// Rows or data of it were dropped.
     pub(super) cut: bool,
 }
 
+/// How long something may take at the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Clock {
+    /// In milliseconds; `None`: as long as it wants.
+    pub(super) max_ms: Option<u64>,
+    /// Since when nothing before it was unanswered, as far as somebody looked: its time counts from here.
+    since: Option<Instant>,
+    /// Its time is up, and the server was asked to cancel it.
+    pub(super) overdue: bool,
+    /// The limit, in milliseconds, because of which the server was asked to cancel this one, or one before it whose end
+    /// the server told only now: the request may hit this one.
+    pub(super) asked: Option<u64>,
+}
+
+impl Clock {
+    pub(super) const fn new(max_ms: Option<u64>) -> Self {
+        Self {
+            max_ms,
+            since: None,
+            overdue: false,
+            asked: None,
+        }
+    }
+
+    /// When its time is up, where it is limited; it counts from the first look.
+    pub(super) fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let max = Duration::from_millis(self.max_ms?);
+        // A limit beyond the clock's range is none.
+        self.since.get_or_insert(now).checked_add(max)
+    }
+}
+
 impl Run {
     pub(super) fn new(permitted: Permitted) -> Self {
         let masked = vec![0; permitted.enforcement.masks.len()];
+        let clock = Clock::new(permitted.enforcement.limits.time_ms);
         let digest = match permitted.enforcement.recording {
             Recording::Statement => None,
             Recording::Digest | Recording::Results => Some(Box::default()),
@@ -146,9 +180,7 @@ impl Run {
             earlier: (0, 0),
             masked,
             digest,
-            since: None,
-            overdue: false,
-            asked: None,
+            clock,
             ended: false,
             cut: false,
         }
@@ -167,13 +199,6 @@ impl Run {
             earlier,
             ..Self::new(permitted)
         }
-    }
-
-    /// When its time is up, where it is limited; it counts from the first look.
-    pub(super) fn deadline(&mut self, now: Instant) -> Option<Instant> {
-        let max = Duration::from_millis(self.permitted.enforcement.limits.time_ms?);
-        // A limit beyond the clock's range is none.
-        self.since.get_or_insert(now).checked_add(max)
     }
 
     /// Bytes of its result went to the client.

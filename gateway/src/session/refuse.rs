@@ -49,9 +49,24 @@ impl Token {
             .any(|window| window == self.hex.as_bytes())
     }
 
+    /// The name of the gateway's own questions: 44 bytes.
+    pub(crate) fn own(&self) -> OwnName {
+        OwnName(format!("provost_own_{}", self.hex))
+    }
+
     /// The stand-in's name for one refusal: 56 bytes, within PostgreSQL's 63, and no SQL statement.
     pub(crate) fn missing(&self, number: u32) -> Missing {
         Missing(format!("{PREFIX}{}_{number:08x}", self.hex))
+    }
+}
+
+/// The name of the gateway's own statements and portals in a session: nobody else can guess it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnName(String);
+
+impl OwnName {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Must never show the client a row before its description agreed with analysis, nor tell it of an end that is not logged.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::BytesMut;
 use provost_engine::facts::SessionEffect;
@@ -45,6 +45,12 @@ impl<J: Judge> Core<J> {
             let Some(header) = frame::header(input)? else {
                 return Ok(Flow::More);
             };
+            if self.is_looking() {
+                if !self.look_frame(header, input, out).await? {
+                    return Ok(Flow::More);
+                }
+                continue;
+            }
             match header.kind {
                 b'D' => {
                     if !self.data_row(header, input, out).await? {
@@ -101,10 +107,10 @@ impl<J: Judge> Core<J> {
             b'S' => self.parameter_status(frame, body, out),
             b'A' => self.notification(frame, body, out),
             _ => {
-                if self.stall == Stall::Answer || kind == b'Z' {
+                if self.stall == Stall::Answer || (self.stall == Stall::Ready && kind == b'Z') {
                     self.stall = Stall::None;
                 }
-                match kind {
+                let outcome = match kind {
                     b'1' => self.parse_complete(frame, out).await,
                     b'2' => self.bind_complete(frame, out).await,
                     b'3' => self.close_complete(frame, out).await,
@@ -119,7 +125,11 @@ impl<J: Judge> Core<J> {
                     b'E' => self.error(frame, body, out).await,
                     b'Z' => self.ready(frame, body, out).await,
                     other => Err(out_of_step(other)),
+                };
+                if self.stall == Stall::Idle && self.pending.is_empty() {
+                    self.stall = Stall::None;
                 }
+                outcome
             }
         }
     }
@@ -228,6 +238,10 @@ impl<J: Judge> Core<J> {
     }
 
     async fn no_data(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
+        let gives_nothing = |run: &mut Run| {
+            let columns = run.permitted.enforcement.columns.as_ref();
+            columns.is_some_and(Vec::is_empty)
+        };
         let described = self.pop_if(|operation| {
             matches!(operation, Operation::Describe | Operation::DescribeInjected)
         });
@@ -237,7 +251,8 @@ impl<J: Judge> Core<J> {
                 Ok(())
             }
             Some(Operation::DescribeInjected) if self.running().is_some() => {
-                if self.muted {
+                // No columns were expected: any row of it would be stopped.
+                if self.muted || self.running().is_some_and(gives_nothing) {
                     return Ok(());
                 }
                 self.stop(describe::disagreement(), out).await
@@ -260,19 +275,12 @@ impl<J: Judge> Core<J> {
         if (run.rows == 0 || run.copy == Copy::Out) && !run.cut {
             run.rows = backend::tag_rows(tag);
         }
-        let effect = run.permitted.enforcement.session_effect;
+        let enforcement = Arc::clone(&run.permitted.enforcement);
+        let told = (run.rows, run.bytes);
         self.finish(Outcome::Completed, None).await?;
-        match tag {
-            b"DISCARD ALL" => {
-                self.names.forget_statements();
-                self.forget_portals().await?;
-            }
-            b"DEALLOCATE ALL" => self.names.forget_statements(),
-            // Something else could take a closed portal's name, a cursor of a function's among them.
-            b"CLOSE CURSOR" | b"CLOSE CURSOR ALL" => self.forget_portals().await?,
-            _ => {}
-        }
-        if effect == SessionEffect::Catalog {
+        self.fetched(&enforcement, told);
+        self.bound_by_sql(&enforcement, tag).await?;
+        if enforcement.session_effect == SessionEffect::Catalog {
             self.catalog_completed().await?;
         }
         self.tell(frame, out);
@@ -302,10 +310,10 @@ impl<J: Judge> Core<J> {
         };
         let Some(run) = run else { return Ok(()) };
         if outcome == Outcome::Completed
-            && run.asked.is_some()
+            && run.clock.asked.is_some()
             && let Some(next) = self.clocked()
         {
-            next.asked = next.asked.or(run.asked);
+            next.asked = next.asked.or(run.clock.asked);
         }
         if !run.ended {
             let outcome = if run.cut { Outcome::Cut } else { outcome };
@@ -313,11 +321,6 @@ impl<J: Judge> Core<J> {
             self.judge.end(run.permitted.statement, end).await?;
         }
         Ok(())
-    }
-
-    async fn forget_portals(&mut self) -> Result<(), Fatal> {
-        let gone = self.names.take_portals(self.segment);
-        self.settle(gone).await
     }
 
     async fn catalog_completed(&mut self) -> Result<(), Fatal> {
@@ -387,8 +390,7 @@ impl<J: Judge> Core<J> {
         self.muted = false;
         self.judge.transaction_status(status);
         if status == b'I' {
-            let gone = self.names.take_portals(segment);
-            self.settle(gone).await?;
+            self.transaction_over(segment).await?;
         }
         let ended_dirty = status == b'I' && std::mem::take(&mut self.catalog_dirty);
         if std::mem::take(&mut self.catalog_changed) || ended_dirty {

@@ -5,6 +5,7 @@
 
 mod clients;
 mod house;
+mod own_view;
 #[path = "../../../src/demo/postgres/mod.rs"]
 #[expect(dead_code, reason = "shared with the demo, which uses all of it")]
 mod postgres;

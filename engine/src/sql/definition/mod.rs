@@ -342,7 +342,9 @@ impl Resolver<'_> {
     fn first_schema(&self) -> Arc<str> {
         self.path
             .iter()
-            .find(|schema| &***schema != "pg_catalog" && self.catalog.has_schema(schema))
+            .find(|schema| {
+                !matches!(&***schema, "pg_catalog" | TEMPORARY) && self.catalog.has_schema(schema)
+            })
             .cloned()
             .unwrap_or_else(|| "".into())
     }

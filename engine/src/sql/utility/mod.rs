@@ -51,10 +51,6 @@ impl Reading {
 const FIXED_SETTINGS: &[(&str, &str)] = &[
     ("role", "the role is the gateway's affair"),
     ("session_authorization", "the role is the gateway's affair"),
-    (
-        "search_path",
-        "set it when connecting, with options=-csearch_path=...",
-    ),
 ];
 
 impl Resolver<'_> {
@@ -287,6 +283,17 @@ impl Resolver<'_> {
         Ok(Reading::new(kind))
     }
 
+    /// Inside a function the path is not moved: what follows in its body was read by the path that it is called with.
+    pub(super) fn refuse_inside(&self, setting: &str) -> Result<(), Refusal> {
+        if self.views.is_empty() || !matches!(setting, "search_path" | "all") {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            "42501",
+            "setting \"search_path\" can't be changed inside a function",
+        ))
+    }
+
     fn set(&mut self, set: &pg::VariableSetStmt) -> Result<Reading, Refusal> {
         self.seen.mark_all(set);
         let name = set.name.to_lowercase();
@@ -302,6 +309,7 @@ impl Resolver<'_> {
         } else {
             name.into()
         };
+        self.refuse_inside(&name)?;
         self.book.plain(Object::Setting(name), Operation::Session);
         Ok(Reading::new(Kind::Set))
     }

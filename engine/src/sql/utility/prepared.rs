@@ -86,7 +86,7 @@ impl Resolver<'_> {
         execute: &pg::ExecuteStmt,
     ) -> Result<Reading, Refusal> {
         self.seen.mark(execute);
-        self.rests_on_names = true;
+        self.rests_on.insert(execute.name.as_str().into());
         let Some(named) = self.names.prepared.get(execute.name.as_str()).cloned() else {
             return Err(Refusal::new(
                 "26000",
@@ -126,7 +126,7 @@ impl Resolver<'_> {
     /// FETCH and MOVE: rows of the query that the cursor was declared for.
     pub(super) fn fetch(&mut self, fetch: &pg::FetchStmt) -> Result<Reading, Refusal> {
         self.seen.mark(fetch);
-        self.rests_on_names = true;
+        self.rests_on.insert(fetch.portalname.as_str().into());
         let Some(named) = self.names.cursors.get(fetch.portalname.as_str()).cloned() else {
             return Err(Refusal::new(
                 "34000",

@@ -12,6 +12,7 @@ use expect_test::Expect;
 use super::words::{Seen, Words};
 use crate::{
     judge::*,
+    look::PATH_QUESTION,
     protocol::{
         backend,
         frame::{self, HEADER_BYTES},
@@ -194,7 +195,10 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
 
 fn name(bytes: &[u8]) -> String {
     let token = format!("{:032x}", u128::from_be_bytes(TOKEN));
-    String::from_utf8_lossy(bytes).replace(&format!("provost_denied_{token}_000000"), "DENIED")
+    String::from_utf8_lossy(bytes)
+        .replace(&format!("provost_denied_{token}_000000"), "DENIED")
+        .replace(&format!("provost_own_{token}"), "OWN")
+        .replace(PATH_QUESTION, "PATH")
 }
 
 /// Frames to the server, one a line.

@@ -4,6 +4,7 @@ mod copies;
 mod garbage;
 mod harness;
 mod limits;
+mod looks;
 mod model;
 mod pipelines;
 mod results;

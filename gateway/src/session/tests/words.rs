@@ -4,6 +4,7 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use provost_engine::{
     facts::{Kind, SessionEffect},
+    sql::{Binding, Hold, Named},
     verdict::{self, OutputMask, Transform},
 };
 use provost_evidence::{
@@ -25,12 +26,16 @@ pub(super) struct Seen {
 }
 
 /// Decides by words: `deny` is refused, `masked` is bound and masks its second column, `copyin`, `copyout`, `ddl`, `show`; `rows=2` and
-/// `bytes=30` and `time=5` limit, `digest` records by digest.
+/// `bytes=30` and `time=5` limit, `digest` records by digest. `moves` touches the view, after which all but `free` asks for a look;
+/// `fetch` asks for names; `names x` prepares `x`, with `declare` (and `hold`) it is a cursor.
 #[derive(Debug)]
 pub(super) struct Words {
     log: Arc<Log>,
     _folder: tempfile::TempDir,
     next: u64,
+    moved: bool,
+    blind: bool,
+    known: Option<Vec<(String, String)>>,
     pub(super) seen: Rc<RefCell<Seen>>,
 }
 
@@ -42,6 +47,9 @@ impl Words {
             log,
             _folder: folder,
             next: 0,
+            moved: false,
+            blind: false,
+            known: None,
             seen: Rc::default(),
         }
     }
@@ -51,7 +59,14 @@ impl Words {
     }
 
     async fn decide(&mut self, what: &str, text: &str) -> Result<Permitted, Stop> {
-        if text.contains("deny") {
+        if self.moved && !text.contains("free") {
+            return Err(Stop::Look(Look::Path));
+        }
+        if text.contains("fetch") && self.known.is_none() {
+            return Err(Stop::Names);
+        }
+        self.known = None;
+        if text.contains("deny") || std::mem::take(&mut self.blind) {
             self.event(format!("refuse {what} {text}"));
             return Err(Stop::Refused(Refused {
                 sqlstate: "42501",
@@ -91,6 +106,7 @@ fn enforcement(text: &str) -> Enforcement {
         ("ddl", Kind::Ddl),
         ("show", Kind::Show),
         ("insert", Kind::Insert),
+        ("savepoint", Kind::Savepoint),
     ]
     .into_iter()
     .find(|(word, _)| text.contains(word))
@@ -135,6 +151,32 @@ fn enforcement(text: &str) -> Enforcement {
         } else {
             verdict::Recording::Statement
         },
+        touch: if text.contains("moves") {
+            Touch::Moves
+        } else {
+            Touch::Nothing
+        },
+        binding: text.split_once("names ").map(|(_, name)| {
+            let named = Named {
+                text: format!("what {name} is").into(),
+                parameter_types: [].into(),
+                search_path: None,
+            };
+            if text.contains("declare") {
+                Binding::Declare {
+                    name: name.into(),
+                    cursor: named,
+                    hold: if text.contains("hold") {
+                        Hold::Session
+                    } else {
+                        Hold::Transaction
+                    },
+                }
+            } else {
+                Binding::Prepare(name.into(), named)
+            }
+        }),
+        cursors: Vec::new(),
     }
 }
 
@@ -175,6 +217,37 @@ impl Judge for Words {
     }
 
     fn bound(&self, _: Parameters<'_>) {}
+
+    fn names(&mut self, names: Given<String, ()>) {
+        let statements = names.statements.iter().map(|(name, text)| (name, text));
+        let portals = names.portals.iter().map(|(name, text, ())| (name, text));
+        let mut known: Vec<(String, String)> = statements
+            .chain(portals)
+            .map(|(name, text)| (String::from_utf8_lossy(name).into_owned(), text.clone()))
+            .collect();
+        known.sort();
+        self.event(format!("names {known:?}"));
+        self.known = Some(known);
+    }
+
+    fn named(&self, named: &Named) -> (String, ()) {
+        (named.text.to_string(), ())
+    }
+
+    fn touched(&mut self, touch: Touch) {
+        if touch != Touch::Nothing {
+            self.event("touched".to_owned());
+            self.moved = true;
+        }
+    }
+
+    async fn looked(&mut self, look: Look, answer: Result<Vec<u8>, Unseen>) -> Result<(), Fatal> {
+        let answer = answer.map(|answer| String::from_utf8(answer).unwrap());
+        self.event(format!("looked {look:?} {answer:?}"));
+        self.moved = false;
+        self.blind = answer.is_err();
+        Ok(())
+    }
 
     fn is_stale(&self, _: &Permitted) -> bool {
         self.seen.borrow().stale

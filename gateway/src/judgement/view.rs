@@ -1,0 +1,326 @@
+//! What one session sees: its search path, and a catalog of its own while a schema change of its open transaction or a
+//! temporary object makes it differ from what everybody sees.
+//!
+//! Must never let a name be looked up in a view that a statement of the session may have changed since: then it asks first.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+
+use provost_engine::{
+    catalog::Catalog,
+    facts::{Access, CatalogVersion, Facts, Kind, Object, Operation},
+    sql,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Cache, SearchPath};
+use crate::{
+    catalog::{self, Loaded},
+    former::FormerNames,
+    judge::{Look, Restore, Touch, Unseen},
+    look::PathAnswer,
+};
+
+/// Catalogs that sessions hold for themselves at once, of all sessions. At the limit a statement that needs one more is
+/// refused.
+pub(super) const OWN_CATALOGS_MAX: usize = 256;
+
+/// A session's view.
+#[derive(Debug)]
+pub(super) struct View {
+    path: SearchPath,
+    own: Option<Own>,
+    /// The path must be asked for.
+    asks_path: bool,
+    /// The catalog must be read, once the path is known.
+    asks_catalog: bool,
+    /// The path was moved in the transaction: its end may move it back.
+    moved: bool,
+    /// This session's transaction changed the schema, and nobody else sees it.
+    uncommitted: bool,
+    /// The session's temporary objects, as last seen.
+    temp: Option<String>,
+    restore: Option<Arc<Restore>>,
+    failed: Option<Failure>,
+    room: Arc<Semaphore>,
+}
+
+/// Why the view could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The server said this instead of an answer.
+    Server(String),
+    /// What it answered is no answer.
+    Malformed,
+    /// Too many sessions hold catalogs of their own.
+    NoRoom,
+}
+
+/// A session's own catalog.
+#[derive(Debug)]
+struct Own {
+    catalog: Arc<Catalog>,
+    former: Arc<FormerNames>,
+    since: Instant,
+    /// What everybody saw when it was read.
+    base: CatalogVersion,
+    /// The temporary objects in it.
+    temp: Option<String>,
+    stale: bool,
+    /// Analyses against it: for this session alone (ruling 10).
+    cache: Rc<RefCell<Cache>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl View {
+    /// The view of a session that just began: nothing is its own but the path.
+    pub(super) fn new(path: SearchPath, room: Arc<Semaphore>) -> Self {
+        Self {
+            path,
+            own: None,
+            asks_path: false,
+            asks_catalog: false,
+            moved: false,
+            uncommitted: false,
+            temp: None,
+            restore: None,
+            failed: None,
+            room,
+        }
+    }
+
+    /// The schemas that names are looked up in.
+    pub(super) fn path(&self) -> &Arc<[Arc<str>]> {
+        &self.path.effective
+    }
+
+    /// See [`SearchPath::names_temp`].
+    pub(super) const fn names_temp(&self) -> bool {
+        self.path.names_temp
+    }
+
+    /// The session's own catalog, in the place of the one that `shared` is; with the analyses made against it.
+    pub(super) fn ground(&self, shared: Loaded) -> (Loaded, Option<&Rc<RefCell<Cache>>>) {
+        match &self.own {
+            None => (shared, None),
+            Some(own) => (
+                Loaded {
+                    catalog: Arc::clone(&own.catalog),
+                    since: shared.since.min(own.since),
+                    former: Arc::clone(&own.former),
+                },
+                Some(&own.cache),
+            ),
+        }
+    }
+
+    /// A schema change of this session's is not committed.
+    pub(super) const fn is_uncommitted(&self) -> bool {
+        self.uncommitted
+    }
+
+    /// What must be asked before a name can be looked up.
+    pub(super) fn wanted(&mut self, shared: &Loaded) -> Option<Look> {
+        if let Some(own) = &mut self.own
+            && own.base != shared.catalog.version()
+        {
+            own.stale = true;
+            self.asks_path = true;
+        }
+        let appeared = |name: &Arc<str>| shared.catalog.has_schema(name);
+        if self.path.absent.iter().any(appeared) {
+            self.asks_path = true;
+        }
+        if self.asks_path {
+            return Some(Look::Path);
+        }
+        let restore = self.restore.as_ref().filter(|_| self.asks_catalog)?;
+        Some(Look::Catalog(Arc::clone(restore)))
+    }
+
+    /// Why the last look failed; told once.
+    pub(super) fn failure(&mut self) -> Option<Failure> {
+        self.failed.take()
+    }
+
+    /// The session may see something that nobody else does: the catalog is read through its own connection.
+    pub(super) fn doubt(&mut self, status: u8) {
+        self.uncommitted |= status != b'I';
+        self.changed();
+    }
+
+    /// The schema changed, or something of the session's own.
+    fn changed(&mut self) {
+        self.asks_path = true;
+        if let Some(own) = &mut self.own {
+            own.stale = true;
+        }
+    }
+
+    /// A schema change of this session's completed, in a transaction of this status.
+    pub(super) fn schema_changed(&mut self, status: u8) {
+        self.uncommitted |= status != b'I';
+        self.changed();
+    }
+
+    /// A statement was sent that may touch the view.
+    pub(super) fn touched(&mut self, touch: Touch) {
+        match touch {
+            Touch::Nothing => {}
+            Touch::Moves => {
+                self.moved = true;
+                self.asks_path = true;
+            }
+            Touch::Returns if self.is_special() => self.changed(),
+            Touch::Returns => {}
+        }
+    }
+
+    /// Whether a transaction's end, or a part's, can change the view.
+    pub(super) const fn is_special(&self) -> bool {
+        self.moved || self.uncommitted || self.own.is_some() || self.asks_path
+    }
+
+    /// The server told a transaction status. Says whether a schema change may have become everybody's.
+    pub(super) fn transaction_status(&mut self, status: u8) -> bool {
+        if self.moved {
+            self.asks_path = true;
+        }
+        if status != b'I' {
+            return false;
+        }
+        self.moved = false;
+        if self.own.is_some() {
+            self.changed();
+        }
+        std::mem::take(&mut self.uncommitted)
+    }
+
+    /// Takes an answer.
+    pub(super) async fn looked(
+        &mut self,
+        look: Look,
+        answer: Result<Vec<u8>, Unseen>,
+        shared: Loaded,
+    ) {
+        let taken = match (answer, look) {
+            (Err(unseen), _) => Err(Failure::Server(unseen.sqlstate)),
+            (Ok(json), Look::Path) => self.take_path(&json, &shared),
+            (Ok(json), Look::Catalog(_)) => self.take_catalog(json, shared).await,
+        };
+        self.failed = taken.err();
+    }
+
+    fn take_path(&mut self, json: &[u8], shared: &Loaded) -> Result<(), Failure> {
+        let answer = PathAnswer::from_json(json).ok_or(Failure::Malformed)?;
+        self.path = answer.search_path(|name| {
+            let own = self
+                .own
+                .as_ref()
+                .is_some_and(|own| own.catalog.has_schema(name));
+            own || shared.catalog.has_schema(name)
+        });
+        self.restore = Some(Arc::new(answer.restore()));
+        self.temp = answer.temp;
+        self.asks_path = false;
+        let differs = self.uncommitted || self.temp.is_some();
+        let is_fresh = self
+            .own
+            .as_ref()
+            .is_some_and(|own| !own.stale && own.temp == self.temp);
+        self.asks_catalog = differs && !is_fresh;
+        if !differs {
+            self.own = None;
+        }
+        Ok(())
+    }
+
+    async fn take_catalog(&mut self, json: Vec<u8>, shared: Loaded) -> Result<(), Failure> {
+        let since = Instant::now();
+        let (catalog, _) = catalog::parse(json).await.map_err(|_| Failure::Malformed)?;
+        let mut former = shared.former.after(&shared.catalog, &catalog);
+        let mut room = None;
+        if let Some(own) = self.own.take() {
+            former = former.with(&own.former.after(&own.catalog, &catalog));
+            room = Some(own._room);
+        }
+        let room = match room {
+            Some(room) => room,
+            None => Arc::clone(&self.room)
+                .try_acquire_owned()
+                .map_err(|_| Failure::NoRoom)?,
+        };
+        self.asks_catalog = false;
+        self.own = Some(Own {
+            catalog: Arc::new(catalog),
+            former: Arc::new(former),
+            since,
+            base: shared.catalog.version(),
+            temp: self.temp.clone(),
+            stale: false,
+            cache: Rc::default(),
+            _room: room,
+        });
+        Ok(())
+    }
+}
+
+/// What a statement may do to its session's view.
+pub(super) fn touch(facts: &Facts) -> Touch {
+    if moves(facts) {
+        return Touch::Moves;
+    }
+    match facts.kind {
+        Kind::Commit | Kind::Rollback | Kind::Savepoint => Touch::Returns,
+        Kind::Select
+        | Kind::Insert
+        | Kind::Update
+        | Kind::Delete
+        | Kind::Merge
+        | Kind::CopyTo
+        | Kind::CopyFrom
+        | Kind::Truncate
+        | Kind::Ddl
+        | Kind::Grant
+        | Kind::Set
+        | Kind::Show
+        | Kind::Begin
+        | Kind::Explain
+        | Kind::Call
+        | Kind::Listen
+        | Kind::Lock
+        | Kind::Maintain
+        | Kind::Release
+        | Kind::Empty
+        | Kind::Other => Touch::Nothing,
+    }
+}
+
+/// Whether a statement can move the search path or touch temporary objects without the catalog's notice: by a setting, or
+/// by a function that it calls. `all` is RESET ALL and DISCARD.
+fn moves(facts: &Facts) -> bool {
+    let sets = |access: &Access| {
+        access.operation == Operation::Session
+            && matches!(&access.object, Object::Setting(name) if matches!(&**name, "search_path" | "all"))
+    };
+    sql::may_change_search_path(facts) || facts.accesses.iter().any(sets)
+}
+
+/// Whether a statement's facts are the same in every view: it names no relation, function or type.
+pub(super) fn is_independent(facts: &Facts) -> bool {
+    let names_nothing = |access: &Access| match access.object {
+        Object::Setting(_) | Object::Channel(_) | Object::Nothing => true,
+        Object::Relation { .. } | Object::Function { .. } | Object::Other { .. } => false,
+    };
+    matches!(
+        facts.kind,
+        Kind::Begin
+            | Kind::Commit
+            | Kind::Rollback
+            | Kind::Savepoint
+            | Kind::Set
+            | Kind::Show
+            | Kind::Listen
+            | Kind::Release
+            | Kind::Empty
+    ) && facts.accesses.iter().all(names_nothing)
+}

@@ -1,0 +1,247 @@
+//! What the gateway asks a session's own connection, because nobody else can see it: what the search path comes to, which
+//! temporary objects there are, and the catalog with the session's uncommitted changes.
+//!
+//! Every name in the questions is qualified, operators too: the session's own path must not decide what they mean.
+
+use std::sync::{Arc, LazyLock};
+
+use provost_engine::catalog::CATALOG_QUERY;
+pub(crate) use provost_engine::catalog::TEMP_SCHEMA as TEMP;
+use serde::Deserialize;
+
+use crate::judgement::SearchPath;
+
+/// Asks for the schemas in effect, the settings they come from, the role that `$user` stands for, and a fingerprint of the
+/// session's temporary objects: NULL where it has none.
+pub(crate) const PATH_QUESTION: &str = "SELECT pg_catalog.json_build_object(\
+     'effective', pg_catalog.current_schemas(true), \
+     'search_path', pg_catalog.current_setting('search_path'), \
+     'jit', pg_catalog.current_setting('jit'), \
+     'role', CURRENT_USER, \
+     'temp_schema', (SELECT n.nspname FROM pg_catalog.pg_namespace AS n \
+       WHERE n.oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()), \
+     'temp', CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN \
+       (SELECT pg_catalog.string_agg(x.mark, ',' ORDER BY x.mark) FROM (\
+         SELECT pg_catalog.concat_ws(':', 'c', c.oid, c.xmin, (\
+           SELECT pg_catalog.sum(a.xmin::pg_catalog.text::pg_catalog.int8) FROM pg_catalog.pg_attribute AS a \
+           WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid)) AS mark \
+         FROM pg_catalog.pg_class AS c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() \
+         UNION ALL SELECT pg_catalog.concat_ws(':', 't', t.oid, t.xmin) \
+         FROM pg_catalog.pg_type AS t WHERE t.typnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() \
+         UNION ALL SELECT pg_catalog.concat_ws(':', 'f', p.oid, p.xmin) \
+         FROM pg_catalog.pg_proc AS p WHERE p.pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()\
+       ) AS x) END)::pg_catalog.text";
+
+/// Before the catalog is asked for: the path under which its definitions come out qualified and its own operators are the
+/// server's, and no compilation, which would take seconds.
+const BEFORE_CATALOG: &str = "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true), \
+     pg_catalog.set_config('jit', 'off', true)";
+
+/// After it: both as they were. For the rest of the transaction only, as they might have been set: what holds at its end is
+/// beneath.
+const AFTER_CATALOG: &str =
+    "SELECT pg_catalog.set_config('search_path', $1, true), pg_catalog.set_config('jit', $2, true)";
+
+/// The query of the catalog without what sets `jit`.
+static CATALOG_QUESTION: LazyLock<&'static str> = LazyLock::new(|| {
+    CATALOG_QUERY
+        .split_once(';')
+        .map_or(CATALOG_QUERY, |(_, query)| query)
+});
+
+/// A question to the session's own connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// What its search path comes to, and whether it has temporary objects.
+    Path,
+    /// The catalog as it sees it. What the reading sets is set back to this.
+    Catalog(Arc<Restore>),
+}
+
+/// Settings as a session has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restore {
+    /// `search_path`.
+    pub search_path: String,
+    /// `jit`.
+    pub jit: String,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen {
+    /// What the server said; XX000 where it said nothing.
+    pub sqlstate: String,
+}
+
+impl Look {
+    /// Its statements in order, each with its values.
+    pub(crate) fn steps(&self) -> Vec<(&'static str, Vec<&[u8]>)> {
+        match self {
+            Self::Path => vec![(PATH_QUESTION, Vec::new())],
+            Self::Catalog(restore) => vec![
+                (BEFORE_CATALOG, Vec::new()),
+                (*CATALOG_QUESTION, Vec::new()),
+                (
+                    AFTER_CATALOG,
+                    vec![restore.search_path.as_bytes(), restore.jit.as_bytes()],
+                ),
+            ],
+        }
+    }
+
+    /// Which of its statements gives the answer.
+    pub(crate) const fn answer_at(&self) -> usize {
+        match self {
+            Self::Path => 0,
+            Self::Catalog(_) => 1,
+        }
+    }
+}
+
+/// The answer to [`PATH_QUESTION`].
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PathAnswer {
+    effective: Vec<Arc<str>>,
+    search_path: String,
+    jit: String,
+    role: String,
+    temp_schema: Option<Arc<str>>,
+    /// A fingerprint of the session's temporary objects.
+    pub(crate) temp: Option<String>,
+}
+
+impl PathAnswer {
+    /// Reads it.
+    pub(crate) fn from_json(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
+    /// What a reading of the catalog sets back.
+    pub(crate) fn restore(&self) -> Restore {
+        Restore {
+            search_path: self.search_path.clone(),
+            jit: self.jit.clone(),
+        }
+    }
+
+    /// The path. A schema that is not in effect and not in the catalog (`has_schema`) may come to be.
+    pub(crate) fn search_path(&self, has_schema: impl Fn(&str) -> bool) -> SearchPath {
+        let is_temp = |name: &str| Some(name) == self.temp_schema.as_deref();
+        let named = names(&self.search_path, &self.role);
+        let names_temp = named.iter().any(|name| name == TEMP);
+        let absent = named
+            .into_iter()
+            .filter(|name| {
+                // A schema that is there and not in effect may not be used: that is no matter of time.
+                let in_effect = self.effective.iter().any(|effective| **effective == **name);
+                !in_effect && name != TEMP && !has_schema(name)
+            })
+            .map(Arc::from)
+            .collect();
+        let effective = self
+            .effective
+            .iter()
+            // An empty temporary schema finds nothing.
+            .filter(|name| self.temp.is_some() || !is_temp(name))
+            .map(|name| {
+                if is_temp(name) {
+                    TEMP.into()
+                } else {
+                    Arc::clone(name)
+                }
+            })
+            .collect();
+        SearchPath {
+            effective,
+            absent,
+            names_temp,
+        }
+    }
+}
+
+/// The names of a path: unquoted ones folded, `$user` replaced.
+///
+/// # Source
+/// PostgreSQL's `SplitIdentifierString`; the server checked the text when it was set.
+fn names(setting: &str, role: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut name = String::new();
+    let mut quoted = false;
+    let mut characters = setting.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (character, quoted) {
+            ('"', true) if characters.peek() == Some(&'"') => name.extend(characters.next()),
+            ('"', _) => quoted = !quoted,
+            (',', false) => names.push(std::mem::take(&mut name)),
+            (space, false) if space.is_ascii_whitespace() => {}
+            (other, false) => name.push(other.to_ascii_lowercase()),
+            (other, true) => name.push(other),
+        }
+    }
+    names.push(name);
+    names.retain(|name| !name.is_empty());
+    for name in &mut names {
+        if name == "$user" {
+            role.clone_into(name);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CATALOG_QUESTION, PathAnswer, names};
+
+    fn check(setting: &str, expected: &[&str]) {
+        assert_eq!(names(setting, "Ann"), expected, "{setting}");
+    }
+
+    #[test]
+    fn names_are_read_as_the_server_reads_them() {
+        check("", &[]);
+        check(r#""$user", public"#, &["Ann", "public"]);
+        check("Shop,HR", &["shop", "hr"]);
+        check(
+            r#""Shop" , "a,b", "say ""x""" "#,
+            &["Shop", "a,b", r#"say "x""#],
+        );
+        check(r#""""#, &[]);
+    }
+
+    #[test]
+    fn the_catalogs_question_is_one_statement() {
+        assert!(CATALOG_QUESTION.trim_start().starts_with("WITH"));
+        assert!(!CATALOG_QUESTION.contains(';'));
+    }
+
+    #[test]
+    fn a_temporary_schema_goes_by_one_name_and_counts_only_where_something_is_in_it() {
+        let answer = |temp: &str| {
+            let json = format!(
+                r#"{{"effective": ["pg_temp_7", "pg_catalog", "public"], "search_path": "later, public, pg_temp", "jit": "on",
+                    "role": "ann", "temp_schema": "pg_temp_7", "temp": {temp}}}"#
+            );
+            PathAnswer::from_json(json.as_bytes())
+                .unwrap()
+                .search_path(|_| false)
+        };
+        let path = answer("null");
+        assert_eq!(
+            path.effective
+                .iter()
+                .map(|name| &**name)
+                .collect::<Vec<_>>(),
+            ["pg_catalog", "public"]
+        );
+        assert_eq!(path.absent, ["later".into()]);
+        let path = answer("\"c:1:2:3\"");
+        assert_eq!(
+            path.effective
+                .iter()
+                .map(|name| &**name)
+                .collect::<Vec<_>>(),
+            ["pg_temp", "pg_catalog", "public"]
+        );
+    }
+}

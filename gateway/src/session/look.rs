@@ -1,0 +1,193 @@
+//! The gateway's own questions over the session's connection: what only this session can see.
+//!
+//! Asked only while nothing else is unanswered, by the extended protocol and under a name that no client can have, so that
+//! the client's statements, portals and transaction stay as they are. Must never ask in a failed transaction, let a word
+//! of an answer reach the client, nor leave a setting other than it was.
+
+use bytes::BytesMut;
+
+use super::{
+    client::Step,
+    core::{Core, Stall, out_of_step, take},
+    out::{NeutralFrame, Out, whole_frame},
+    pending::{Clock, Operation},
+};
+use crate::{
+    judge::{Fatal, Judge, Look, Unseen},
+    protocol::{
+        backend,
+        frame::{Error, Header},
+    },
+    scrub,
+};
+
+/// How long the server may take for an answer; then it is asked to cancel, and the client's statement is refused.
+const LOOK_MS_MAX: u64 = 30_000;
+/// The largest message of an answer: a catalog of some hundred thousand columns. Beyond: the session ends.
+const LOOK_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// What ends the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// ReadyForQuery: nothing of the client's was open.
+    Ready,
+    /// The last CloseComplete, or an error: the client has a segment open, which a Sync would end.
+    Closed,
+}
+
+/// A question that was asked.
+#[derive(Debug)]
+pub(super) struct Asking {
+    look: Look,
+    pub(super) until: Until,
+    /// Statements of it that are still to complete before the one that gives the answer.
+    before: usize,
+    /// CloseComplete messages that are still to come.
+    closes: usize,
+    answer: Option<Vec<u8>>,
+    failed: Option<Unseen>,
+    pub(super) clock: Clock,
+}
+
+impl<J: Judge> Core<J> {
+    /// A frame can't be judged before the session was looked at: it waits for that, untouched.
+    pub(super) fn look_first(&mut self, look: Look, out: &mut Out) -> Step {
+        if !self.pending.is_empty() {
+            self.flush(out);
+            self.stall = Stall::Idle;
+            return Step::Stalled;
+        }
+        let name = self.token.own();
+        let steps = look.steps();
+        for (question, values) in &steps {
+            out.to_server.own(&name, question, values);
+        }
+        let until = if self.mid_segment {
+            Until::Closed
+        } else {
+            Until::Ready
+        };
+        let asking = Asking {
+            before: look.answer_at(),
+            closes: steps.len().saturating_mul(2),
+            until,
+            answer: None,
+            failed: None,
+            clock: Clock::new(Some(LOOK_MS_MAX)),
+            look,
+        };
+        self.push(Operation::Look(asking));
+        out.to_server.neutral(match until {
+            Until::Ready => NeutralFrame::Sync,
+            Until::Closed => NeutralFrame::Flush,
+        });
+        self.unflushed = false;
+        self.stall = Stall::Look;
+        Step::Stalled
+    }
+
+    /// Whether what the server sends is the answer to a question of ours.
+    pub(super) fn is_looking(&mut self) -> bool {
+        matches!(self.front(), Some(Operation::Look(_)))
+    }
+
+    /// Takes one frame of an answer; false while it is not whole.
+    pub(super) async fn look_frame(
+        &mut self,
+        header: Header,
+        input: &mut BytesMut,
+        out: &mut Out,
+    ) -> Result<bool, Fatal> {
+        if header.frame_bytes() > LOOK_BYTES_MAX {
+            return Err(Error::Length.into());
+        }
+        let Some((frame, body)) = whole_frame(input, header) else {
+            return Ok(false);
+        };
+        match header.kind {
+            // Notices are about our statement.
+            b'N' => {}
+            b'S' => self.parameter_status(frame, body, out)?,
+            b'A' => self.notification(frame, body, out)?,
+            b'E' if is_fatal(body)? => self.error(frame, body, out).await?,
+            kind => self.look_answer(kind, body).await?,
+        }
+        take(input, header.frame_bytes());
+        Ok(true)
+    }
+
+    async fn look_answer(&mut self, kind: u8, body: &[u8]) -> Result<(), Fatal> {
+        let Some(Operation::Look(asking)) = self.front() else {
+            return Err(out_of_step(kind));
+        };
+        let until = asking.until;
+        let is_over = match kind {
+            b'1' | b'2' => false,
+            b'D' => {
+                if asking.before == 0 && asking.answer.is_none() {
+                    let value = backend::data_row(body)?.next().transpose()?;
+                    asking.answer = value.flatten().map(<[u8]>::to_vec);
+                }
+                false
+            }
+            b'C' => {
+                asking.before = match asking.before.checked_sub(1) {
+                    Some(before) => before,
+                    // The answer is complete: what comes behind it gives none.
+                    None => usize::MAX,
+                };
+                false
+            }
+            b'3' => {
+                asking.closes = asking.closes.saturating_sub(1);
+                until == Until::Closed && asking.closes == 0
+            }
+            b'E' => {
+                asking.failed = Some(Unseen {
+                    sqlstate: scrub::sqlstate(&backend::error_fields(body)?),
+                });
+                until == Until::Closed
+            }
+            b'Z' if until == Until::Ready => true,
+            other => return Err(out_of_step(other)),
+        };
+        if kind == b'Z' {
+            let &[status @ (b'I' | b'T' | b'E')] = body else {
+                return Err(Error::Format.into());
+            };
+            // Its own transaction is none of the client's; only a failure of the client's is news.
+            if status == b'E' {
+                self.judge.transaction_status(status);
+            }
+        }
+        if is_over {
+            self.looked(until).await?;
+        }
+        Ok(())
+    }
+
+    /// The answer is whole: the frame that waits for it is looked at again.
+    async fn looked(&mut self, until: Until) -> Result<(), Fatal> {
+        let Some(Operation::Look(asking)) =
+            self.pending.pop_front().map(|pending| pending.operation)
+        else {
+            return Ok(());
+        };
+        self.stall = Stall::None;
+        self.server_skips = until == Until::Closed && asking.failed.is_some();
+        let answer = match (asking.failed, asking.answer) {
+            (Some(unseen), _) => Err(unseen),
+            (None, Some(answer)) => Ok(answer),
+            (None, None) => Err(Unseen {
+                sqlstate: "XX000".to_owned(),
+            }),
+        };
+        self.judge.looked(asking.look, answer).await
+    }
+}
+
+fn is_fatal(body: &[u8]) -> Result<bool, Error> {
+    let fields = backend::error_fields(body)?;
+    let severity = scrub::field(&fields, b'V').or_else(|| scrub::field(&fields, b'S'));
+    Ok(matches!(severity, Some(b"FATAL" | b"PANIC")))
+}
