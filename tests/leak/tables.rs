@@ -315,7 +315,7 @@ const CLEAR_LOOT: &str = "DO $$ DECLARE loot record; BEGIN
             WHERE relname LIKE 'loot%' AND relkind IN ('r', 'v', 'm') AND relpersistence <> 't' LOOP
             EXECUTE format('DROP %s IF EXISTS %s CASCADE',
                 CASE loot.kind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END, loot.name);
-        END LOOP; END $$; DROP FUNCTION IF EXISTS loot_fn();";
+        END LOOP; PERFORM lo_unlink(oid) FROM pg_largeobject_metadata; END $$; DROP FUNCTION IF EXISTS loot_fn();";
 
 /// Empties tables and fills them again; the same rows each time.
 pub(crate) fn fill(side: Side, tables: &[&str]) -> String {
