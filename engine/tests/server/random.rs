@@ -23,9 +23,9 @@ const STATEMENTS: u64 = 2_000;
 /// Analysis goes deep into nested text.
 const STACK_BYTES: usize = 256 << 20;
 /// Choices left out, one run after the other, to make a failing statement small.
-const SHRINKS_MAX: usize = 400;
+const SHRINKS_MAX: usize = 150;
 /// After so many failures the rest is not worth the time.
-const FAILURES_MAX: usize = 40;
+const FAILURES_MAX: usize = 8;
 
 /// A number from the environment.
 pub(crate) fn number(name: &str, default: u64) -> u64 {

@@ -103,6 +103,7 @@ fn listen(listener: &UnixListener, server: &Path, observe: &Arc<Observe>) {
                     search_path: Vec::new(),
                     names: SessionNames::default(),
                     held: BTreeSet::new(),
+                    changed_inside: false,
                     status: b'I',
                 };
                 match session.run(&start) {
@@ -137,6 +138,8 @@ struct Session {
     names: SessionNames,
     /// Cursors that outlive their transaction.
     held: BTreeSet<Arc<str>>,
+    /// The catalog changed in this transaction: a rollback changes it back.
+    changed_inside: bool,
     status: u8,
 }
 
@@ -199,9 +202,16 @@ impl Session {
             self.names.cursors.retain(|name, _| held.contains(name));
         }
         let mut tags = answer.statements.iter().map(|statement| &statement.tag);
-        if aftermath.catalog_changed || tags.any(|tag| changes(tag)) {
+        let changed = aftermath.catalog_changed || tags.any(|tag| changes(tag));
+        let rolled_back = answer
+            .statements
+            .iter()
+            .any(|statement| statement.tag == "ROLLBACK");
+        // A failed COMMIT is a rollback too, and a failed statement may be one of several in a transaction of their own.
+        if changed || (self.changed_inside && (rolled_back || self.status == b'I')) {
             self.catalog = None;
         }
+        self.changed_inside = self.status != b'I' && (self.changed_inside || changed);
         Ok(())
     }
 
@@ -302,7 +312,7 @@ fn is_control(text: &[u8]) -> bool {
 
 /// Whether a command of this tag may change what the catalog says.
 fn changes(tag: &str) -> bool {
-    const CHANGES_NOTHING: [&str; 31] = [
+    const CHANGES_NOTHING: [&str; 34] = [
         "",
         "INSERT",
         "UPDATE",
@@ -320,6 +330,7 @@ fn changes(tag: &str) -> bool {
         "SAVEPOINT",
         "RELEASE",
         "COMMIT",
+        "ROLLBACK",
         "PREPARE",
         "DEALLOCATE",
         "DEALLOCATE ALL",
@@ -334,7 +345,24 @@ fn changes(tag: &str) -> bool {
         "VACUUM",
         "ANALYZE",
         "CHECKPOINT",
+        "SET CONSTRAINTS",
+        "COMMENT",
     ];
-    // SELECT may be SELECT INTO: the observer knows.
-    tag != "SELECT" && !CHANGES_NOTHING.contains(&tag)
+    const ABOUT_OTHER_THINGS: [&str; 9] = [
+        "GRANT",
+        "REVOKE",
+        "CREATE ROLE",
+        "ALTER ROLE",
+        "CREATE STATISTICS",
+        "CREATE PUBLICATION",
+        "ALTER PUBLICATION",
+        "CREATE TEXT SEARCH",
+        "REINDEX",
+    ];
+    // SELECT may be SELECT INTO: the observer knows. What a rollback takes back, the session knows.
+    tag != "SELECT"
+        && !CHANGES_NOTHING.contains(&tag)
+        && !ABOUT_OTHER_THINGS
+            .iter()
+            .any(|start| tag.starts_with(start))
 }

@@ -62,6 +62,49 @@ impl<'a> Generator<'a> {
         self.query(None).0
     }
 
+    /// A SELECT that gives one row for each row of a table, whatever is in it; its first column says which.
+    pub(crate) fn read_each_row(&mut self) -> String {
+        let known = self.common.len();
+        let with = if self.choices.once_in(5) {
+            self.with()
+        } else {
+            String::new()
+        };
+        let tables: Vec<Table> = self
+            .tables
+            .iter()
+            .take(crate::zoo::TABLES)
+            .cloned()
+            .collect();
+        let table = self.choices.pick(&tables);
+        let alias = self.name("t");
+        self.scopes.push(vec![Bound {
+            alias: Some(alias.clone()),
+            columns: table.columns.clone(),
+        }]);
+        let mut targets = vec![format!(
+            "{alias}.tableoid::int::text || {alias}.ctid::text AS row"
+        )];
+        for _ in 0..=self.choices.below(2) {
+            let of = self.typed();
+            let value = if self.choices.once_in(5) {
+                self.window(of)
+            } else {
+                self.value(of)
+            };
+            targets.push(format!("{value} AS {}", self.name("c")));
+        }
+        self.scopes.pop();
+        self.common.truncate(known);
+        // A WITH of the same name would hide the table.
+        let name = if table.name.contains(['.', '"']) {
+            table.name
+        } else {
+            format!("public.{}", table.name)
+        };
+        format!("{with}SELECT {} FROM {name} AS {alias}", targets.join(", "))
+    }
+
     /// Whether the next statement is to write.
     pub(crate) fn writes(&mut self) -> bool {
         self.choices.once_in(3)
