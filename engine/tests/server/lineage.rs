@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How many queries CI runs.
-const QUERIES: u64 = 600;
+const QUERIES: u64 = 300;
 /// After so many failures the rest is not worth the time.
 const FAILURES_MAX: usize = 8;
 /// How often the columns that must not matter get other values, for each query.

@@ -39,6 +39,8 @@ pub(crate) struct Generator<'a> {
     names: u32,
     /// How much text there may still be.
     fuel: u32,
+    /// Only stored tables in FROM, and no WITH, sets or orders in subqueries.
+    is_plain: bool,
 }
 
 /// How large a statement may get, in expressions and relations: mostly small, for the server refuses most of what is large.
@@ -54,6 +56,7 @@ impl<'a> Generator<'a> {
             scopes: Vec::new(),
             names: 0,
             fuel,
+            is_plain: false,
         }
     }
 
@@ -64,12 +67,7 @@ impl<'a> Generator<'a> {
 
     /// A SELECT that gives one row for each row of a table, whatever is in it; its first column says which.
     pub(crate) fn read_each_row(&mut self) -> String {
-        let known = self.common.len();
-        let with = if self.choices.once_in(5) {
-            self.with()
-        } else {
-            String::new()
-        };
+        self.is_plain = true;
         let tables: Vec<Table> = self
             .tables
             .iter()
@@ -85,9 +83,10 @@ impl<'a> Generator<'a> {
         let mut targets = vec![format!(
             "{alias}.tableoid::int::text || {alias}.ctid::text AS row"
         )];
-        for _ in 0..=self.choices.below(2) {
+        for place in 0..=self.choices.below(2) {
             let of = self.typed();
-            let value = if self.choices.once_in(5) {
+            // One window at most: the order that one leaves its rows in decides between equals of the next.
+            let value = if place == 0 && self.choices.once_in(3) {
                 self.window(of)
             } else {
                 self.value(of)
@@ -95,14 +94,11 @@ impl<'a> Generator<'a> {
             targets.push(format!("{value} AS {}", self.name("c")));
         }
         self.scopes.pop();
-        self.common.truncate(known);
-        // A WITH of the same name would hide the table.
-        let name = if table.name.contains(['.', '"']) {
+        format!(
+            "SELECT {} FROM {} AS {alias}",
+            targets.join(", "),
             table.name
-        } else {
-            format!("public.{}", table.name)
-        };
-        format!("{with}SELECT {} FROM {name} AS {alias}", targets.join(", "))
+        )
     }
 
     /// Whether the next statement is to write.
@@ -131,6 +127,9 @@ impl<'a> Generator<'a> {
 
     /// A query with columns of these types, or of any.
     fn query(&mut self, types: Option<&[Type]>) -> (String, Vec<(String, Type)>) {
+        if self.is_plain {
+            return self.select(types);
+        }
         let known = self.common.len();
         let with = if self.choices.once_in(5) {
             self.with()
