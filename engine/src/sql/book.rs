@@ -184,6 +184,11 @@ impl Book {
         self.entries.truncate(mark);
     }
 
+    /// Whether uses are not noted now.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Whether uses are noted from here on; gives back what it was.
     pub(super) fn set_quiet(&mut self, quiet: bool) -> bool {
         std::mem::replace(&mut self.quiet, quiet)

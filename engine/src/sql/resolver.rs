@@ -73,8 +73,8 @@ pub(super) struct Resolver<'a> {
     pub(super) active: Vec<Active>,
     /// Writes whose triggers and rules are still to be read.
     pub(super) pending: BTreeSet<Pending>,
-    /// Row-level security that was read: relation and command.
-    pub(super) policies_read: BTreeSet<(u32, char)>,
+    /// Relations whose row-level security is being read.
+    pub(super) policies_active: Vec<u32>,
     /// What statements inside bodies do to the session.
     pub(super) session_effect: SessionEffect,
 }
@@ -94,7 +94,7 @@ impl<'a> Resolver<'a> {
             runtime_path: effective_path(context.search_path),
             active: Vec::new(),
             pending: BTreeSet::new(),
-            policies_read: BTreeSet::new(),
+            policies_active: Vec::new(),
             session_effect: SessionEffect::None,
             new_schema: None,
             catalog: context.catalog,

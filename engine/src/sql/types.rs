@@ -107,8 +107,9 @@ impl Resolver<'_> {
             ..Scope::default()
         };
         for check in &domain.checks {
-            let result = self.stored_expression(check, &scope).map(drop);
-            self.or_opaque(result, &domain.name, "a domain's check")?;
+            self.attempt(&domain.name, "a domain's check", |resolver| {
+                resolver.stored_expression(check, &scope)
+            })?;
         }
         Ok(())
     }

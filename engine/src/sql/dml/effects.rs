@@ -102,8 +102,9 @@ impl Resolver<'_> {
         for expression in &relation.write_expressions {
             let subject = format!("{}: {expression}", relation.name);
             // Keys of partitioned tables come several in one text.
-            let result = self.stored_expression(expression, &scope).map(drop);
-            self.or_opaque(result, &subject, "a check or an index")?;
+            self.attempt(&subject, "a check or an index", |resolver| {
+                resolver.stored_expression(expression, &scope)
+            })?;
         }
         Ok(())
     }

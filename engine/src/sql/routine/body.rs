@@ -244,10 +244,12 @@ impl Resolver<'_> {
         let (top, limit) = (self.top.take(), self.limit.take());
         // The witness does not read the block: what it names is no name of the statement's.
         let named = std::mem::take(&mut self.named);
-        let result = self.nested(|resolver| resolver.block_alone(text));
+        let result = self.attempt("do", "its body", |resolver| {
+            resolver.nested(|resolver| resolver.block_alone(text))
+        });
         self.named = named;
         (self.top, self.limit) = (top, limit);
-        self.or_opaque(result, "do", "its body")?;
+        result?;
         Ok(())
     }
 }

@@ -122,9 +122,9 @@ impl Resolver<'_> {
             .filter(|(_, passed)| !**passed)
         {
             if let Some(default) = &input.default {
-                let default = self.stored_expression(default, &Scope::default());
-                let default =
-                    self.or_opaque(default, &named(function), "a default of an argument")?;
+                let read =
+                    |resolver: &mut Self| resolver.stored_expression(default, &Scope::default());
+                let default = self.attempt(&named(function), "a default of an argument", read)?;
                 if let Some(default) = default {
                     value.taint(&default);
                 }
@@ -314,9 +314,11 @@ impl Resolver<'_> {
             was_read: false,
             grown: false,
         });
-        let result = self.in_function(function, path, Self::settled);
+        let result = self.attempt(&named(function), "its body", |resolver| {
+            resolver.in_function(function, path, Self::settled)
+        });
         self.active.pop();
-        match self.or_opaque(result, &named(function), "its body")? {
+        match result? {
             Some(given) => Ok(given),
             None => Ok(values),
         }
@@ -380,8 +382,33 @@ impl Resolver<'_> {
         result
     }
 
+    /// Reads something that the catalog stores. Where that is refused, the rest of the statement is read as if it had not
+    /// begun: rooms on the way may have left without putting back what they changed.
+    pub(super) fn attempt<T>(
+        &mut self,
+        subject: &str,
+        what: &str,
+        read: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<Option<T>, Refusal> {
+        let (path, runtime) = (self.path.clone(), self.runtime_path.clone());
+        let (via, keep, depth) = (self.via.clone(), self.keep, self.depth);
+        let (views, active) = (self.views.len(), self.active.len());
+        let (policies, limit, top) = (self.policies_active.clone(), self.limit, self.top);
+        let quiet = self.book.is_quiet();
+        let result = read(self);
+        if result.is_err() {
+            (self.path, self.runtime_path) = (path, runtime);
+            (self.via, self.keep, self.depth) = (via, keep, depth);
+            self.views.truncate(views);
+            self.active.truncate(active);
+            (self.policies_active, self.limit, self.top) = (policies, limit, top);
+            self.book.set_quiet(quiet);
+        }
+        self.or_opaque(result, subject, what)
+    }
+
     /// What is refused inside something that the catalog stores makes the statement opaque, but for the limits.
-    pub(super) fn or_opaque<T>(
+    fn or_opaque<T>(
         &mut self,
         result: Result<T, Refusal>,
         subject: &str,

@@ -88,8 +88,9 @@ impl Resolver<'_> {
             .filter(|trigger| trigger.events & event != 0)
         {
             let subject = format!("{}.{}", relation.name, trigger.name);
-            let result = self.trigger(relation, operation, trigger, &subject);
-            self.or_opaque(result, &subject, "a trigger")?;
+            self.attempt(&subject, "a trigger", |resolver| {
+                resolver.trigger(relation, operation, trigger, &subject)
+            })?;
         }
         Ok(())
     }
@@ -282,10 +283,12 @@ impl Resolver<'_> {
                 .via
                 .replace(format!("{}.{subject}", relation.schema).into());
             self.views.push(relation.oid);
-            let result = self.rule(relation, operation, rule);
+            let result = self.attempt(&subject, "a rule", |resolver| {
+                resolver.rule(relation, operation, rule)
+            });
             self.views.pop();
             self.via = via;
-            self.or_opaque(result, &subject, "a rule")?;
+            result?;
         }
         Ok(())
     }
@@ -321,8 +324,7 @@ impl Resolver<'_> {
         relation: &Arc<Relation>,
         command: char,
     ) -> Result<(), Refusal> {
-        if relation.row_security == RowSecurity::Off
-            || !self.policies_read.insert((relation.oid, command))
+        if relation.row_security == RowSecurity::Off || self.policies_active.contains(&relation.oid)
         {
             return Ok(());
         }
@@ -343,15 +345,18 @@ impl Resolver<'_> {
                 .replace(format!("{}.{subject}", relation.schema).into());
             self.views.push(relation.oid);
             let quiet = self.book.set_quiet(true);
-            let expressions = [&policy.using, &policy.check];
-            let mut result = Ok(());
-            for expression in expressions.into_iter().flatten() {
-                result = result.and_then(|()| self.stored_expression(expression, &scope).map(drop));
-            }
+            self.policies_active.push(relation.oid);
+            let result = self.attempt(&subject, "a row-level security policy", |resolver| {
+                for expression in [&policy.using, &policy.check].into_iter().flatten() {
+                    resolver.stored_expression(expression, &scope)?;
+                }
+                Ok(())
+            });
+            self.policies_active.pop();
             self.book.set_quiet(quiet);
             self.views.pop();
             self.via = via;
-            self.or_opaque(result, &subject, "a row-level security policy")?;
+            result?;
         }
         Ok(())
     }
@@ -382,9 +387,9 @@ impl Resolver<'_> {
                     .opaque(&trigger.name, "its search_path depends on who runs it");
                 continue;
             };
-            let result =
-                self.in_function(&function, path, |resolver, _| resolver.block_alone(text));
-            self.or_opaque(result, &named(&function), "an event trigger")?;
+            self.attempt(&named(&function), "an event trigger", |resolver| {
+                resolver.in_function(&function, path, |resolver, _| resolver.block_alone(text))
+            })?;
             self.called(&function.schema, &function.name);
         }
         Ok(())
