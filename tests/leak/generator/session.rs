@@ -124,7 +124,8 @@ pub(super) fn shadow(maker: &mut Maker<'_>) -> Draft {
         "SELECT * FROM loot",
         "SELECT name FROM pg_temp.people",
     ]);
-    Draft::of([make.to_owned(), write.to_owned(), look.to_owned()])
+    // A result names the object that it comes from, and the sides number what they make by themselves.
+    Draft::of([make.to_owned(), write.to_owned(), look.to_owned()]).unrepeatable()
 }
 
 pub(super) fn role(maker: &mut Maker<'_>) -> Draft {
