@@ -1,6 +1,7 @@
 //! Keeps each target's catalog: reads it through a connection of its own, again on a timer and whenever asked.
 //!
-//! It reads with the gateway's own fixed query and never changes anything on the server. A catalog that can't be read
+//! It reads with the gateway's own fixed queries and never changes anything on the server: first the stamp, which is cheap,
+//! then, where that is another one, the whole catalog. A catalog that can't be read
 //! again grows old and says so (`Loaded::since`): who relies on it refuses (ruling 4).
 
 use std::{
@@ -8,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use provost_engine::catalog::{CATALOG_QUERY, Catalog};
+use provost_engine::catalog::{CATALOG_QUERY, Catalog, STAMP_QUERY};
 use provost_evidence::{Durability, record::Record};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -20,6 +21,7 @@ use crate::{
     former::FormerNames,
     judgement::Bench,
     record,
+    settings::Target,
     upstream::{self, Server, Upstream},
 };
 
@@ -81,7 +83,8 @@ pub(crate) struct Reader {
     upstream: Arc<Upstream>,
     server: Option<Server>,
     requests: mpsc::Receiver<oneshot::Sender<Result<(), Arc<Error>>>>,
-    json: Vec<u8>,
+    /// What the server's catalogs were like at the last whole reading.
+    stamp: Vec<u8>,
     age_max: Duration,
 }
 
@@ -96,8 +99,8 @@ impl Keeper {
     ) -> Result<(Arc<Self>, Reader), Error> {
         let mut server = None;
         let since = Instant::now();
-        let json = read(&upstream, &mut server).await?;
-        let (catalog, json) = parse(json).await?;
+        let stamp = read(&upstream, &mut server, STAMP_QUERY).await?;
+        let catalog = parse(read(&upstream, &mut server, CATALOG_QUERY).await?).await?;
         let (waiters, requests) = mpsc::channel(WAITERS_MAX);
         let keeper = Arc::new(Self {
             current: RwLock::new(Loaded {
@@ -112,7 +115,7 @@ impl Keeper {
             upstream,
             server,
             requests,
-            json,
+            stamp,
             age_max,
         };
         Ok((keeper, reader))
@@ -170,27 +173,24 @@ impl Reader {
 
     async fn read_again(&mut self, bench: &Bench) -> Result<(), Error> {
         let since = Instant::now();
-        let json = match read(&self.upstream, &mut self.server).await {
-            Ok(json) => json,
+        let current = self.keeper.current();
+        let (catalog, former) = match self.changed(&current.catalog).await {
+            Ok(None) => (current.catalog, current.former),
+            Ok(Some((catalog, stamp))) => {
+                let record = loaded(self.upstream.name(), &catalog);
+                bench
+                    .append(&record, Durability::Process)
+                    .await
+                    .map_err(|_| Error::Log)?;
+                let former = current.former.after(&current.catalog, &catalog);
+                self.stamp = stamp;
+                (Arc::new(catalog), Arc::new(former))
+            }
             Err(error) => {
                 // A connection that failed once is not asked again.
                 self.server = None;
                 return Err(error);
             }
-        };
-        let current = self.keeper.current();
-        let (catalog, former) = if json == self.json {
-            (current.catalog, current.former)
-        } else {
-            let (catalog, json) = parse(json).await?;
-            let record = loaded(self.upstream.name(), &catalog);
-            bench
-                .append(&record, Durability::Process)
-                .await
-                .map_err(|_| Error::Log)?;
-            self.json = json;
-            let former = current.former.after(&current.catalog, &catalog);
-            (Arc::new(catalog), Arc::new(former))
         };
         *self
             .keeper
@@ -205,6 +205,23 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Reads the catalog again, with the stamp that it had just before; `None`: it is what it was.
+    async fn changed(&mut self, current: &Catalog) -> Result<Option<(Catalog, Vec<u8>)>, Error> {
+        let stamp = read(&self.upstream, &mut self.server, STAMP_QUERY).await?;
+        if stamp == self.stamp {
+            return Ok(None);
+        }
+        let catalog = parse(read(&self.upstream, &mut self.server, CATALOG_QUERY).await?).await?;
+        // Rows that were written again as they were, or things that no statement's meaning depends on.
+        if catalog.version() == current.version() {
+            self.stamp = stamp;
+            return Ok(None);
+        }
+        Ok(Some((catalog, stamp)))
+    }
+}
+
 /// The record that a catalog is relied on from now.
 pub(crate) fn loaded(target: &str, catalog: &Catalog) -> Record {
     let version = format!("{:016x}", catalog.version().0);
@@ -216,7 +233,21 @@ pub(crate) fn loaded(target: &str, catalog: &Catalog) -> Record {
     )
 }
 
-async fn read(upstream: &Upstream, server: &mut Option<Server>) -> Result<Vec<u8>, Error> {
+/// Reads a target's catalog once, as the server answers it: for [`provost_engine::catalog::file::to_file`].
+///
+/// # Errors
+/// [`Error::Upstream`], [`Error::Timeout`].
+pub async fn pull(target: Target, timeout_ms: u64) -> Result<Vec<u8>, Error> {
+    let upstream = Upstream::new(target, timeout_ms)?;
+    read(&upstream, &mut None, CATALOG_QUERY).await
+}
+
+/// The answer to one of the fixed queries, through a connection that is made where there is none.
+async fn read(
+    upstream: &Upstream,
+    server: &mut Option<Server>,
+    query: &'static str,
+) -> Result<Vec<u8>, Error> {
     let attempt = async {
         let server = match server {
             Some(server) => server,
@@ -226,8 +257,8 @@ async fn read(upstream: &Upstream, server: &mut Option<Server>) -> Result<Vec<u8
                     .await?,
             ),
         };
-        let json = upstream::one_text(server, CATALOG_QUERY).await?;
-        json.ok_or(Error::Upstream {
+        let answer = upstream::one_text(server, query).await?;
+        answer.ok_or(Error::Upstream {
             source: upstream::Error::Protocol {
                 what: "NULL in answer to the catalog query",
             },
@@ -238,9 +269,8 @@ async fn read(upstream: &Upstream, server: &mut Option<Server>) -> Result<Vec<u8
         .unwrap_or(Err(Error::Timeout))
 }
 
-/// Reads the JSON on a thread that may take its time: a large catalog must not hold up sessions.
-pub(crate) async fn parse(json: Vec<u8>) -> Result<(Catalog, Vec<u8>), Error> {
-    let parsed =
-        spawn_blocking(move || Catalog::from_json(&json).map(|catalog| (catalog, json))).await;
+/// Reads the answer on a thread that may take its time: a large catalog must not hold up sessions.
+pub(crate) async fn parse(json: Vec<u8>) -> Result<Catalog, Error> {
+    let parsed = spawn_blocking(move || Catalog::from_json(&json)).await;
     Ok(parsed.map_err(|_| Error::Stopping)??)
 }

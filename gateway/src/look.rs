@@ -3,9 +3,9 @@
 //!
 //! Every name in the questions is qualified, operators too: the session's own path must not decide what they mean.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use provost_engine::catalog::CATALOG_QUERY;
+use provost_engine::catalog::CATALOG_STATEMENT;
 pub(crate) use provost_engine::catalog::TEMP_SCHEMA as TEMP;
 use serde::Deserialize;
 
@@ -42,13 +42,6 @@ const BEFORE_CATALOG: &str = "SELECT pg_catalog.set_config('search_path', 'pg_ca
 const AFTER_CATALOG: &str =
     "SELECT pg_catalog.set_config('search_path', $1, true), pg_catalog.set_config('jit', $2, true)";
 
-/// The query of the catalog without what sets `jit`.
-static CATALOG_QUESTION: LazyLock<&'static str> = LazyLock::new(|| {
-    CATALOG_QUERY
-        .split_once(';')
-        .map_or(CATALOG_QUERY, |(_, query)| query)
-});
-
 /// A question to the session's own connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
@@ -81,7 +74,7 @@ impl Look {
             Self::Path => vec![(PATH_QUESTION, Vec::new())],
             Self::Catalog(restore) => vec![
                 (BEFORE_CATALOG, Vec::new()),
-                (*CATALOG_QUESTION, Vec::new()),
+                (CATALOG_STATEMENT, Vec::new()),
                 (
                     AFTER_CATALOG,
                     vec![restore.search_path.as_bytes(), restore.jit.as_bytes()],
@@ -191,7 +184,7 @@ fn names(setting: &str, role: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CATALOG_QUESTION, PathAnswer, names};
+    use super::{CATALOG_STATEMENT, PathAnswer, names};
 
     fn check(setting: &str, expected: &[&str]) {
         assert_eq!(names(setting, "Ann"), expected, "{setting}");
@@ -211,8 +204,8 @@ mod tests {
 
     #[test]
     fn the_catalogs_question_is_one_statement() {
-        assert!(CATALOG_QUESTION.trim_start().starts_with("WITH"));
-        assert!(!CATALOG_QUESTION.contains(';'));
+        assert!(CATALOG_STATEMENT.trim_start().starts_with("WITH"));
+        assert!(!CATALOG_STATEMENT.contains(';'));
     }
 
     #[test]

@@ -7,10 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use provost_engine::{catalog::Catalog, schema};
+use provost_engine::{
+    catalog::{Catalog, file},
+    schema,
+};
 
 /// How large a schema may be, in bytes; larger ones are refused.
-const SCHEMA_BYTES_MAX: u64 = 16 << 20;
+const SCHEMA_BYTES_MAX: u64 = 64 << 20;
 
 /// The database's name that a catalog gets when the test gives its session none.
 pub(super) const DATABASE: &str = "test";
@@ -39,8 +42,8 @@ impl Schemas {
     }
 }
 
-/// The catalog of a database of this name with the schema of a file of DDL below `folder`; `None`: nothing is in it but what
-/// PostgreSQL brings. DDL that is nested deep wants a large stack.
+/// The catalog of a database of this name with the schema of a file below `folder`, which is DDL or a catalog that
+/// `provost catalog pull` wrote (it has a name of its own for the database); `None`: nothing is in it but what PostgreSQL brings. DDL that is nested deep wants a large stack.
 ///
 /// # Errors
 /// What is wrong, a line for each problem, beginning with the file and its line.
@@ -65,6 +68,9 @@ pub fn read_schema(
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(vec![format!("`{shown}` is not UTF-8 text")]);
     };
+    if file::is_file(&text) {
+        return Catalog::from_file(&text).map_err(|error| vec![format!("{shown}: {error}")]);
+    }
     schema::read(&text, database).map_err(|errors| {
         let line = |error: &schema::Error| {
             let help = error.help.as_ref().map(|help| format!(" ({help})"));

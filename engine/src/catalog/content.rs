@@ -1,23 +1,25 @@
 //! What a catalog is made of, as the query gives it and as files hold it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
+    hash::{Hash, Hasher},
     sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{Cast, EventTrigger, Function, Operator, Relation, TEMP_SCHEMA, UserType};
+use crate::facts::CatalogVersion;
 
-/// What a catalog holds, as [`super::CATALOG_QUERY`] gives it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What a catalog holds.
+#[derive(Debug, Clone, Hash, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub(crate) server_version_num: u32,
     pub(crate) database: Arc<str>,
     /// The reading session's own temporary schema, where it has one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) temp_schema: Option<Arc<str>>,
-    pub(crate) schemas: HashSet<Arc<str>>,
+    pub(crate) schemas: BTreeSet<Arc<str>>,
     pub(crate) relations: Vec<Relation>,
     /// Users' functions.
     pub(crate) functions: Vec<Function>,
@@ -29,7 +31,66 @@ pub(crate) struct Content {
     pub(crate) casts: Vec<Cast>,
     pub(crate) event_triggers: Vec<EventTrigger>,
     /// Functions of pg_catalog that one argument is enough for.
-    pub(crate) builtins: HashSet<Arc<str>>,
+    pub(crate) builtins: BTreeSet<Arc<str>>,
+}
+
+impl Content {
+    /// Puts everything into the one order that equal contents have.
+    pub(super) fn arrange(&mut self) {
+        self.relations.sort_by_key(|one| one.oid);
+        for relation in &mut self.relations {
+            relation.attributes.sort_by_key(|one| one.number);
+            relation.unique_keys.sort();
+            relation.indexes.sort();
+            relation.triggers.sort_by(|a, b| a.name.cmp(&b.name));
+            relation.rules.sort_by(|a, b| a.name.cmp(&b.name));
+            relation.policies.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        self.functions.sort_by_key(|one| one.oid);
+        self.operators.sort_by_key(|one| one.oid);
+        self.types.sort_by_key(|one| one.oid);
+        self.casts.sort_by_key(|one| (one.source, one.target));
+        self.event_triggers.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+
+    /// The hash of it; it must be arranged.
+    pub(super) fn version(&self) -> CatalogVersion {
+        let mut bytes = Bytes(Vec::new());
+        self.hash(&mut bytes);
+        let digest = blake3::hash(&bytes.0);
+        let head = digest.as_bytes().first_chunk::<8>();
+        CatalogVersion(head.map_or(0, |head| u64::from_be_bytes(*head)))
+    }
+}
+
+/// Collects what is hashed: one large hash is many times cheaper than many small ones. Numbers are put down alike on every
+/// machine.
+struct Bytes(Vec<u8>);
+
+impl Hasher for Bytes {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write(&number.to_le_bytes());
+    }
+
+    fn write_i16(&mut self, number: i16) {
+        self.write(&number.to_le_bytes());
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write(&(number as u64).to_le_bytes());
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write(&(number as i64).to_le_bytes());
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
 }
 
 impl Content {

@@ -2,18 +2,23 @@
 //! Read from the server with [`CATALOG_QUERY`], never from what a client says; never changed once made.
 
 mod content;
+pub mod file;
 mod relation;
 mod routine;
+#[cfg(test)]
+mod tests;
 mod types;
+mod wire;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use serde::Deserialize;
 
 pub(crate) use self::content::Content;
+use self::wire::Wire;
 pub use self::{
     relation::{
         Attribute, Cascade, ForeignKey, Relation, RelationKind, RowPolicy, RowSecurity, Rule,
@@ -27,10 +32,28 @@ pub use self::{
 };
 use crate::facts::{CatalogVersion, Column};
 
-/// The query that reads the catalog: one row with one text column, JSON for [`Catalog::from_json`]. PostgreSQL 13 to 18.
-/// Run it as a simple Query of its own: two statements in one transaction, of which only the second gives a row. The first
-/// switches off compilation, which costs seconds; the second sets `search_path`, so that definitions come out qualified.
-pub const CATALOG_QUERY: &str = include_str!("catalog.sql");
+/// How the keeper's own connection reads the catalog: one row with one text column, for [`Catalog::from_json`]. PostgreSQL 13
+/// to 18. Run it as a simple Query of its own: statements in one transaction, of which only the last gives a row. The first
+/// keep the path from deciding what operators mean, and switch off compilation, which costs seconds.
+pub const CATALOG_QUERY: &str = concat!(
+    "SET LOCAL search_path = pg_catalog; SET LOCAL jit = off;\n",
+    include_str!("catalog.sql")
+);
+
+/// The last statement of [`CATALOG_QUERY`], for whoever sets `search_path` (to `pg_catalog`) and `jit` otherwise.
+pub const CATALOG_STATEMENT: &str = include_str!("catalog.sql");
+
+/// A stamp of what [`CATALOG_QUERY`] reads: one row with one text column. Equal stamps mean that nothing of it was changed by
+/// a committed transaction in between; a session's own open transaction it can't tell of. Ask for it before the catalog: a
+/// change in between then shows next time. It costs a fraction of the reading.
+///
+/// It is exact but for hashes of 64 bits that collide: a transaction that puts a row version into a catalog puts its own
+/// number there, which no visible row had before; one that only deletes leaves fewer. What the server changes in place
+/// (statistics, flags for what is no more) is not read.
+pub const STAMP_QUERY: &str = concat!(
+    "SET LOCAL search_path = pg_catalog; SET LOCAL jit = off;\n",
+    include_str!("stamp.sql")
+);
 
 /// The schema of a session's own temporary objects, whatever the server calls it.
 pub const TEMP_SCHEMA: &str = "pg_temp";
@@ -48,6 +71,28 @@ pub enum Error {
         #[from]
         source: serde_json::Error,
     },
+    /// A line of it is not as it should be.
+    #[error(
+        "the server's catalog can't be read: a line of its {section} is malformed; is the server PostgreSQL 13 to 18?"
+    )]
+    Line {
+        /// Which lines.
+        section: &'static str,
+    },
+    /// A file is no catalog.
+    #[error("this is no catalog as `provost catalog pull` writes it: {source}")]
+    File {
+        /// What serde says.
+        source: serde_json::Error,
+    },
+    /// A file's format is another one.
+    #[error(
+        "catalog format `{format}` is not known here: pull the catalog again with this version of provost"
+    )]
+    Format {
+        /// The format.
+        format: u32,
+    },
     /// The server's version is not supported.
     #[error("server version `{version}` is not supported: PostgreSQL 13 to 18 is")]
     Version {
@@ -62,7 +107,7 @@ pub struct Catalog {
     version: CatalogVersion,
     server_version_num: u32,
     database: Arc<str>,
-    schemas: HashSet<Arc<str>>,
+    schemas: BTreeSet<Arc<str>>,
     relations: HashMap<u32, Arc<Relation>>,
     by_name: HashMap<Arc<str>, HashMap<Arc<str>, Arc<Relation>>>,
     children: HashMap<u32, Vec<u32>>,
@@ -80,7 +125,7 @@ pub struct Catalog {
     untrusted_casts: Vec<(u32, u32)>,
     event_triggers: Vec<EventTrigger>,
     temp_schema: Option<Arc<str>>,
-    builtins: HashSet<Arc<str>>,
+    builtins: BTreeSet<Arc<str>>,
 }
 
 impl Catalog {
@@ -89,18 +134,18 @@ impl Catalog {
     /// # Errors
     /// [`Error::Malformed`] for other JSON, [`Error::Version`] for a server before 13 or after 18.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        let content: Content = serde_json::from_slice(json)?;
+        let wire: Wire = serde_json::from_slice(json)?;
+        Self::from_content(wire.content()?)
+    }
+
+    fn from_content(content: Content) -> Result<Self, Error> {
         if !(130_000..190_000).contains(&content.server_version_num) {
             return Err(Error::Version {
                 version: content.server_version_num,
             });
         }
-        let digest = blake3::hash(json);
-        let version = digest
-            .as_bytes()
-            .first_chunk::<8>()
-            .map_or(0, |head| u64::from_be_bytes(*head));
-        Ok(Self::assemble(content, CatalogVersion(version)))
+        let version = content.version();
+        Ok(Self::assemble(content, version))
     }
 
     /// A catalog with this content.
@@ -160,9 +205,6 @@ impl Catalog {
             catalog.types_by_oid.insert(user_type.oid, user_type);
         }
         for mut relation in content.relations {
-            if let Some(packed) = relation.packed.take() {
-                relation.attributes = packed.attributes();
-            }
             relation.columns = columns(&relation);
             for parent in &relation.parents {
                 catalog
@@ -451,4 +493,12 @@ fn null_is_empty<'de, T: Default + Deserialize<'de>, D: serde::Deserializer<'de>
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }

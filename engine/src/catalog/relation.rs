@@ -1,13 +1,10 @@
 //! Relations and what hangs on them: columns, keys, triggers, rules, policies.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::null_is_empty;
+use super::{is_false, null_is_empty};
 use crate::facts::Column;
 
 /// A relation's kind: PostgreSQL's `pg_class.relkind`.
@@ -40,57 +37,57 @@ pub enum RelationKind {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attribute {
     /// Attribute number, from 1; dropped ones are left out, the numbers stay.
-    #[serde(rename = "n")]
     pub number: i16,
     /// Exact name.
-    #[serde(rename = "a")]
     pub name: Arc<str>,
     /// The type's oid.
-    #[serde(rename = "t")]
+    #[serde(rename = "type")]
     pub type_oid: u32,
     /// NOT NULL.
-    #[serde(rename = "nn", default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub not_null: bool,
     /// A unique, foreign-key, exclusion, check or domain constraint speaks about it.
-    #[serde(rename = "c", default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub constrained: bool,
     /// The default's expression as the server deparses it, or the generation expression.
-    #[serde(rename = "d", default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Arc<str>>,
     /// `GENERATED ALWAYS AS (...)`.
-    #[serde(rename = "g", default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub generated: bool,
     /// `GENERATED ... AS IDENTITY`.
-    #[serde(rename = "i", default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub identity: bool,
     /// Its collation calls texts equal that differ in their bytes.
-    #[serde(rename = "x", default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub nondeterministic: bool,
 }
 
 /// A user trigger that is enabled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Trigger {
     /// Exact name.
-    #[serde(rename = "n")]
     pub name: Arc<str>,
     /// `pg_trigger.tgtype`: 1 for each row, 2 before, 64 instead of; 4 insert, 8 delete, 16 update, 32 truncate.
-    #[serde(rename = "e")]
     pub events: i16,
     /// The function that it calls: see [`super::Catalog::called`].
-    #[serde(rename = "f", default)]
+    #[serde(default)]
     pub function: u32,
     /// The columns of `UPDATE OF`; empty: any.
-    #[serde(rename = "c", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub columns: Vec<i16>,
     /// The transition table of old rows, by the name that the function knows it by.
-    #[serde(rename = "o", default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_table: Option<Arc<str>>,
     /// The transition table of new rows.
-    #[serde(rename = "t", default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_table: Option<Arc<str>>,
     /// Where it has a `WHEN` condition: the whole CREATE TRIGGER statement, names qualified.
-    #[serde(rename = "d", default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Arc<str>>,
 }
 
@@ -141,22 +138,17 @@ pub enum RuleEvent {
 }
 
 /// A rule other than a view's own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Rule {
     /// Exact name.
-    #[serde(rename = "n")]
     pub name: Arc<str>,
     /// What it is for.
-    #[serde(rename = "e")]
     pub event: RuleEvent,
     /// `DO INSTEAD`, not `DO ALSO`.
-    #[serde(rename = "i")]
     pub instead: bool,
     /// It is not switched off.
-    #[serde(rename = "on")]
     pub enabled: bool,
     /// The whole CREATE RULE statement, names qualified.
-    #[serde(rename = "d")]
     pub definition: Arc<str>,
 }
 
@@ -175,161 +167,174 @@ pub enum RowSecurity {
     Forced,
 }
 
+impl RowSecurity {
+    /// Whether it filters nothing.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
+    fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
+}
+
 /// A row-level security policy: its expressions run with the rights of the statement's user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RowPolicy {
     /// Exact name.
-    #[serde(rename = "n")]
     pub name: Arc<str>,
     /// `pg_policy.polcmd`: `r` select, `a` insert, `w` update, `d` delete, `*` all.
-    #[serde(rename = "c")]
     pub command: char,
     /// It allows rows; else it takes some away.
-    #[serde(rename = "p")]
     pub permissive: bool,
     /// The roles that it is for; empty: everybody.
-    #[serde(rename = "r", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub roles: Vec<Arc<str>>,
     /// `USING`, deparsed.
-    #[serde(rename = "u", default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub using: Option<Arc<str>>,
     /// `WITH CHECK`, deparsed.
-    #[serde(rename = "k", default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Arc<str>>,
 }
 
 /// A foreign key elsewhere that writes when this relation is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cascade {
     /// The referencing relation.
-    #[serde(rename = "o")]
     pub oid: u32,
     /// `pg_constraint.confdeltype`: `c` deletes, `n` and `d` update.
-    #[serde(rename = "d")]
     pub on_delete: char,
     /// `pg_constraint.confupdtype`.
-    #[serde(rename = "u")]
     pub on_update: char,
 }
 
 /// A foreign key: the referenced relation, the referencing attribute numbers, the referenced ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ForeignKey(pub u32, pub Vec<i16>, pub Vec<i16>);
 
-/// The columns of a relation, one list for each property.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub(crate) struct Packed {
-    #[serde(rename = "n")]
-    numbers: Vec<i16>,
-    #[serde(rename = "a")]
-    names: Vec<Arc<str>>,
-    #[serde(rename = "t")]
-    types: Vec<u32>,
-    /// Attribute numbers, as in the next four.
-    #[serde(rename = "nn", default, deserialize_with = "null_is_empty")]
-    not_null: Vec<i16>,
-    #[serde(rename = "c", default, deserialize_with = "null_is_empty")]
-    constrained: Vec<i16>,
-    #[serde(rename = "g", default, deserialize_with = "null_is_empty")]
-    generated: Vec<i16>,
-    #[serde(rename = "i", default, deserialize_with = "null_is_empty")]
-    identity: Vec<i16>,
-    #[serde(rename = "x", default, deserialize_with = "null_is_empty")]
-    nondeterministic: Vec<i16>,
-    #[serde(rename = "d", default, deserialize_with = "null_is_empty")]
-    defaults: HashMap<i16, Arc<str>>,
-}
-
-impl Packed {
-    pub(super) fn attributes(self) -> Vec<Attribute> {
-        let Self {
-            numbers,
-            names,
-            types,
-            not_null,
-            constrained,
-            generated,
-            identity,
-            nondeterministic,
-            mut defaults,
-        } = self;
-        let columns = numbers.into_iter().zip(names).zip(types);
-        let attribute = |((number, name), type_oid)| Attribute {
-            number,
-            name,
-            type_oid,
-            not_null: not_null.contains(&number),
-            constrained: constrained.contains(&number),
-            default: defaults.remove(&number),
-            generated: generated.contains(&number),
-            identity: identity.contains(&number),
-            nondeterministic: nondeterministic.contains(&number),
-        };
-        columns.map(attribute).collect()
-    }
-}
-
 /// A relation of the server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Relation {
     /// Its oid.
-    #[serde(rename = "o")]
     pub oid: u32,
     /// Exact schema name.
-    #[serde(rename = "s")]
     pub schema: Arc<str>,
     /// Exact name.
-    #[serde(rename = "r")]
     pub name: Arc<str>,
     /// What sort of relation.
-    #[serde(rename = "k")]
     pub kind: RelationKind,
     /// Its columns, by number.
-    #[serde(rename = "a", default)]
+    #[serde(default)]
     pub attributes: Vec<Attribute>,
     /// Unique keys that are immediate, whole and on plain columns: attribute numbers each.
-    #[serde(rename = "u", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub unique_keys: Vec<BTreeSet<i16>>,
     /// Oids of inheritance or partitioning parents.
-    #[serde(rename = "p", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub parents: Vec<u32>,
     /// A view's definition, names qualified.
-    #[serde(rename = "v", default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Arc<str>>,
     /// User triggers that are enabled.
-    #[serde(rename = "tg", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub triggers: Vec<Trigger>,
     /// Rules other than a view's own.
-    #[serde(rename = "rl", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub rules: Vec<Rule>,
     /// Whether row-level security filters it.
-    #[serde(rename = "y", default, deserialize_with = "null_is_empty")]
+    #[serde(default, skip_serializing_if = "RowSecurity::is_off")]
     pub row_security: RowSecurity,
     /// Its row-level security policies, whether they are switched on or not.
-    #[serde(rename = "po", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub policies: Vec<RowPolicy>,
     /// Names of its indexes, which are in its schema.
-    #[serde(rename = "ix", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub indexes: Vec<Arc<str>>,
     /// Foreign keys that write elsewhere.
-    #[serde(rename = "cs", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub cascades: Vec<Cascade>,
     /// Expressions that every write evaluates, deparsed, where they call users' functions: checks, expressions and predicates
     /// of indexes, keys of the partitioned tables that it belongs to (several of one key in one text, with commas).
-    #[serde(rename = "w", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub write_expressions: Vec<Arc<str>>,
     /// Foreign keys of this relation.
-    #[serde(rename = "f", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub foreign_keys: Vec<ForeignKey>,
-    /// The columns as the query packs them; moved to `attributes`.
-    #[serde(rename = "q", default, skip_serializing)]
-    pub(crate) packed: Option<Packed>,
     /// The columns as facts name them, in the order of `attributes`.
     #[serde(skip)]
     pub columns: Vec<Arc<Column>>,
 }
 
 impl Relation {
+    /// One that nothing is known of yet.
+    pub(crate) const fn new(
+        oid: u32,
+        schema: Arc<str>,
+        name: Arc<str>,
+        kind: RelationKind,
+    ) -> Self {
+        Self {
+            oid,
+            schema,
+            name,
+            kind,
+            attributes: Vec::new(),
+            unique_keys: Vec::new(),
+            parents: Vec::new(),
+            definition: None,
+            triggers: Vec::new(),
+            rules: Vec::new(),
+            row_security: RowSecurity::Off,
+            policies: Vec::new(),
+            indexes: Vec::new(),
+            cascades: Vec::new(),
+            write_expressions: Vec::new(),
+            foreign_keys: Vec::new(),
+            columns: Vec::new(),
+        }
+    }
+
     /// The column with this exact name.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&Arc<Column>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::null_is_empty;
+use super::{is_false, null_is_empty};
 
 /// A function's kind: PostgreSQL's `pg_proc.prokind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -107,86 +107,85 @@ impl ArgumentMode {
 }
 
 /// An argument of a function, or a column of its result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Argument {
     /// Exact name, where it has one.
-    #[serde(rename = "n", default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Arc<str>>,
     /// The type's oid.
-    #[serde(rename = "t")]
+    #[serde(rename = "type")]
     pub type_oid: u32,
     /// How it is passed.
-    #[serde(rename = "m")]
     pub mode: ArgumentMode,
     /// The default's expression, deparsed with names qualified.
-    #[serde(rename = "d", default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Arc<str>>,
 }
 
 /// What runs when a function is called.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Body {
     /// Text in its language (`pg_proc.prosrc`), whose names are resolved when it runs: on [`Function::settings`]'
     /// `search_path`, else on the caller's.
-    #[serde(rename = "s")]
+    #[serde(rename = "text")]
     Text(Arc<str>),
     /// An SQL-standard body (`RETURN ...`, `BEGIN ATOMIC ... END`): the whole CREATE statement as the server deparses it,
     /// names qualified and bound since it was made. The grammar takes such a body in a CREATE statement only.
-    #[serde(rename = "b")]
+    #[serde(rename = "standard")]
     Standard(Arc<str>),
     /// Functions that an aggregate calls, by oid: transition, final, combine, serialise, deserialise, and those of moving
     /// windows. See [`super::Catalog::called`].
-    #[serde(rename = "a")]
+    #[serde(rename = "aggregate")]
     Aggregate(Vec<u32>),
     /// Machine code: the name of a symbol tells nothing.
-    #[serde(rename = "c")]
+    #[serde(rename = "compiled")]
     Compiled,
 }
 
 /// A user function, procedure, aggregate or window function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Function {
     /// Its oid.
-    #[serde(rename = "o")]
     pub oid: u32,
     /// Exact schema name.
-    #[serde(rename = "s")]
     pub schema: Arc<str>,
     /// Exact name.
-    #[serde(rename = "n")]
     pub name: Arc<str>,
     /// What sort of function.
-    #[serde(rename = "k")]
     pub kind: FunctionKind,
     /// What it is written in.
-    #[serde(rename = "l")]
     pub language: Language,
     /// What it promises.
-    #[serde(rename = "v")]
     pub volatility: Volatility,
     /// It is not run when an argument is NULL.
-    #[serde(rename = "st", default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub strict: bool,
     /// It runs with its owner's rights.
-    #[serde(rename = "sd", default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub security_definer: bool,
     /// `SET` clauses, `name=value` each. A `search_path` changes what its body's names mean.
-    #[serde(rename = "c", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub settings: Vec<Arc<str>>,
     /// Arguments of every mode, in order.
-    #[serde(rename = "a", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub arguments: Vec<Argument>,
     /// The result's type: `record` for several OUT arguments, `void` for none.
-    #[serde(rename = "r")]
     pub result: u32,
     /// It gives any number of rows.
-    #[serde(rename = "rs", default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub returns_set: bool,
     /// What runs.
-    #[serde(rename = "b")]
     pub body: Body,
     /// The extension that it belongs to.
-    #[serde(rename = "x", default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<Arc<str>>,
 }
 
@@ -224,35 +223,26 @@ pub enum Called<'a> {
 }
 
 /// A user operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Operator {
     /// Its oid.
-    #[serde(rename = "o")]
     pub oid: u32,
     /// Exact schema name.
-    #[serde(rename = "s")]
     pub schema: Arc<str>,
     /// Exact name.
-    #[serde(rename = "n")]
     pub name: Arc<str>,
     /// The left argument's type; 0 for a prefix operator.
-    #[serde(rename = "l")]
     pub left: u32,
     /// The right argument's type.
-    #[serde(rename = "r")]
     pub right: u32,
     /// The result's type; 0 for an operator that is only declared.
-    #[serde(rename = "t")]
     pub result: u32,
     /// The function that it calls: see [`super::Catalog::called`]. 0 for an operator that is only declared.
-    #[serde(rename = "f")]
     pub function: u32,
     /// Its estimators, which the planner calls, where they are users' functions; 0 for none.
-    #[serde(rename = "e")]
     pub estimators: [u32; 2],
     /// It calls a user's compiled function that only computes ([`Function::is_trusted`]). What one of the server's own does,
     /// its name tells.
-    #[serde(rename = "c")]
     pub trusted: bool,
 }
 
@@ -271,39 +261,35 @@ pub enum CastContext {
 }
 
 /// A cast that users made and that calls a function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cast {
     /// The type that it takes.
-    #[serde(rename = "s")]
     pub source: u32,
     /// The type that it gives.
-    #[serde(rename = "t")]
     pub target: u32,
     /// The function that it calls: see [`super::Catalog::called`].
-    #[serde(rename = "f")]
     pub function: u32,
     /// When it is applied.
-    #[serde(rename = "x")]
     pub context: CastContext,
     /// It calls a user's compiled function that only computes ([`Function::is_trusted`]). What one of the server's own does,
     /// its name tells.
-    #[serde(rename = "c")]
     pub trusted: bool,
 }
 
 /// An event trigger that is enabled: commands of its event run its function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EventTrigger {
     /// Exact name.
-    #[serde(rename = "n")]
     pub name: Arc<str>,
     /// `ddl_command_start`, `ddl_command_end`, `sql_drop`, `table_rewrite` or `login`.
-    #[serde(rename = "e")]
     pub event: Arc<str>,
     /// The function that it calls.
-    #[serde(rename = "f")]
     pub function: u32,
     /// The command tags that it is for; empty: all.
-    #[serde(rename = "t", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub tags: Vec<Arc<str>>,
 }

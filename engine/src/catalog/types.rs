@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::null_is_empty;
 
 /// What a user type is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TypeKind {
     /// A base type.
     #[serde(rename = "b")]
@@ -36,34 +36,35 @@ pub enum TypeKind {
 }
 
 /// A type that is not the server's own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UserType {
     /// Its oid.
-    #[serde(rename = "o")]
     pub oid: u32,
     /// Exact schema name.
-    #[serde(rename = "s")]
     pub schema: Arc<str>,
     /// Exact name.
-    #[serde(rename = "n")]
     pub name: Arc<str>,
     /// What sort of type.
-    #[serde(rename = "k")]
     pub kind: TypeKind,
     /// An array's element or a domain's base; 0 for none.
-    #[serde(rename = "e")]
     pub element: u32,
     /// A composite's relation; 0 for none.
-    #[serde(rename = "r")]
     pub relation: u32,
     /// A domain with constraints.
-    #[serde(rename = "c")]
     pub constrained: bool,
     /// A domain's check expressions over `VALUE`, deparsed.
-    #[serde(rename = "x", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub checks: Vec<Arc<str>>,
     /// Users' functions that the server calls by itself over its values, where they do more than compute: its input and
     /// output, a range's difference and canonical form, what its operator classes compare and hash with.
-    #[serde(rename = "u", default, deserialize_with = "null_is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub support: Vec<u32>,
 }

@@ -1,9 +1,6 @@
 //! The catalog that a draft comes to: what constraints, parents and partitions say, spelled out for each relation.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     draft::{Ancestry, Constraint, Draft, Speaks, Table},
@@ -24,7 +21,7 @@ impl Draft {
         let content = Content {
             server_version_num: SERVER.version_num,
             database: Arc::clone(&self.database),
-            schemas: self.schemas.iter().cloned().collect::<HashSet<_>>(),
+            schemas: self.schemas.clone(),
             temp_schema: None,
             relations,
             functions: self.routines.values().cloned().collect(),
@@ -42,7 +39,7 @@ impl Draft {
                 .filter(|(_, enabled)| *enabled)
                 .map(|(trigger, _)| trigger.clone())
                 .collect(),
-            builtins: SERVER.single.clone(),
+            builtins: SERVER.single.iter().cloned().collect(),
         };
         Catalog::assemble(content, version)
     }
@@ -114,7 +111,6 @@ impl Draft {
             cascades: self.cascades(table),
             write_expressions: write_expressions.into_iter().collect(),
             foreign_keys,
-            packed: None,
             columns: Vec::new(),
         }
     }

@@ -187,7 +187,6 @@ fn relation(
         cascades: Vec::new(),
         write_expressions: Vec::new(),
         foreign_keys: Vec::new(),
-        packed: None,
         columns: Vec::new(),
     }
 }

@@ -236,7 +236,7 @@ impl View {
 
     async fn take_catalog(&mut self, json: Vec<u8>, shared: Loaded) -> Result<(), Failure> {
         let since = Instant::now();
-        let (catalog, _) = catalog::parse(json).await.map_err(|_| Failure::Malformed)?;
+        let catalog = catalog::parse(json).await.map_err(|_| Failure::Malformed)?;
         let mut former = shared.former.after(&shared.catalog, &catalog);
         let mut room = None;
         if let Some(own) = self.own.take() {

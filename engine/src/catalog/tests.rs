@@ -1,0 +1,274 @@
+//! What a server answers, read: `testdata/things.json` is what PostgreSQL 15 gives over `testdata/things.sql`.
+
+use std::fmt::Write as _;
+
+use expect_test::expect_file;
+use serde_json::Value;
+
+use super::{file::to_file, *};
+
+const THINGS: &[u8] = include_bytes!("testdata/things.json");
+
+/// What is not the server's own, in words.
+fn shown(catalog: &Catalog) -> String {
+    let mut text = String::new();
+    let called = |oid: u32| match catalog.called(oid) {
+        Some(Called::Users(function)) => function.name.to_string(),
+        Some(Called::Server(name)) => format!("pg_catalog.{name}"),
+        None => "nothing".to_owned(),
+    };
+    let mut relations: Vec<_> = catalog.relations().filter(|one| !one.is_system()).collect();
+    relations.sort_by_key(|one| one.oid);
+    for one in relations {
+        let columns: Vec<_> = one.attributes.iter().map(column).collect();
+        let _ = writeln!(text, "{:?} {:?} {:?}", one.kind, one.name, columns);
+        for (what, shown) in [
+            ("keys", format!("{:?}", one.unique_keys)),
+            ("indexes", format!("{:?}", one.indexes)),
+            ("definition", format!("{:?}", one.definition)),
+            ("writes", format!("{:?}", one.write_expressions)),
+            (
+                "row security",
+                format!("{:?} {:?}", one.row_security, one.policies),
+            ),
+            ("rules", format!("{:?}", one.rules)),
+            ("cascades", one.cascades.len().to_string()),
+        ] {
+            let _ = writeln!(text, "  {what}: {shown}");
+        }
+        for trigger in &one.triggers {
+            let calls = called(trigger.function);
+            let (timing, row) = (trigger.timing(), trigger.is_for_each_row());
+            let Trigger {
+                name,
+                columns,
+                new_table,
+                definition,
+                ..
+            } = trigger;
+            let _ = writeln!(
+                text,
+                "  trigger {name}: {timing:?}, each row {row}, of {columns:?}, new {new_table:?}, calls {calls}, {definition:?}"
+            );
+        }
+    }
+    let mut functions: Vec<_> = catalog.functions().collect();
+    functions.sort_by_key(|one| one.oid);
+    for one in functions {
+        let arguments: Vec<_> = one
+            .arguments
+            .iter()
+            .map(|argument| {
+                format!(
+                    "{:?} {:?} {} {:?}",
+                    argument.mode, argument.name, argument.type_oid, argument.default
+                )
+            })
+            .collect();
+        let body = match &one.body {
+            Body::Aggregate(parts) => format!(
+                "calls {:?}",
+                parts.iter().map(|oid| called(*oid)).collect::<Vec<_>>()
+            ),
+            other => format!("{other:?}"),
+        };
+        let _ = writeln!(
+            text,
+            "{:?} {} in {:?}: {:?}{}{}{} {:?} {arguments:?}\n  {body}",
+            one.kind,
+            one.name,
+            one.language,
+            one.volatility,
+            if one.strict { " strict" } else { "" },
+            if one.security_definer { " definer" } else { "" },
+            if one.returns_set { " set" } else { "" },
+            one.settings,
+        );
+    }
+    for name in ["===", "===="] {
+        for one in catalog.operators_named(name) {
+            let _ = writeln!(
+                text,
+                "operator {name} {} {}: {}, trusted {}",
+                one.left,
+                one.right,
+                called(one.function),
+                one.trusted
+            );
+        }
+    }
+    for one in catalog.casts() {
+        let _ = writeln!(
+            text,
+            "cast {:?}: {}, trusted {}",
+            one.context,
+            called(one.function),
+            one.trusted
+        );
+    }
+    for one in catalog.event_triggers() {
+        let _ = writeln!(
+            text,
+            "event trigger {} on {} {:?}: {}",
+            one.name,
+            one.event,
+            one.tags,
+            called(one.function)
+        );
+    }
+    for name in ["short", "span"] {
+        for one in catalog.types_named(name) {
+            let support: Vec<_> = one.support.iter().map(|oid| called(*oid)).collect();
+            let _ = writeln!(
+                text,
+                "type {name} {:?}: {:?}, constrained {}, support {support:?}",
+                one.kind, one.checks, one.constrained
+            );
+        }
+    }
+    let _ = writeln!(
+        text,
+        "temporary schema {:?}",
+        catalog
+            .temp_schema()
+            .map(|name| name.starts_with("pg_temp_"))
+    );
+    text
+}
+
+fn column(one: &Attribute) -> String {
+    let mut words = format!("{} {}", one.number, one.name);
+    for (holds, word) in [
+        (one.not_null, " not-null"),
+        (one.constrained, " constrained"),
+        (one.generated, " generated"),
+    ] {
+        words.push_str(if holds { word } else { "" });
+    }
+    if let Some(default) = &one.default {
+        let _ = write!(words, " = {default}");
+    }
+    words
+}
+
+#[test]
+fn everything_that_runs_is_known() {
+    let catalog = Catalog::from_json(THINGS).unwrap();
+    expect_file!["testdata/things.txt"].assert_eq(&shown(&catalog));
+    let base = catalog.relation_named("public", "base").unwrap();
+    assert_eq!(
+        catalog.index_table("public", "base_at").unwrap().oid,
+        base.oid
+    );
+    assert!(catalog.index_table("public", "base").is_none());
+    assert!(catalog.relation_named("pg_temp", "mine").is_some());
+    assert_eq!(catalog.functions_named("plain")[0].defaults_count(), 1);
+    assert_eq!(catalog.operator_schemas("==="), ["public".into()]);
+}
+
+/// The answer with this field changed.
+fn with(field: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut answer: Value = serde_json::from_slice(THINGS).unwrap();
+    change(&mut answer[field]);
+    serde_json::to_vec(&answer).unwrap()
+}
+
+fn version(answer: &[u8]) -> CatalogVersion {
+    Catalog::from_json(answer).unwrap().version()
+}
+
+#[test]
+fn a_version_is_of_the_content_alone() {
+    let known = version(THINGS);
+    for field in [
+        "relations",
+        "attributes",
+        "indexes",
+        "foreign_keys",
+        "types",
+        "parents",
+        "constrained",
+    ] {
+        let turned = with(field, |lines| {
+            // No name in these has a line's end but the odd table's.
+            let text = lines
+                .as_str()
+                .unwrap()
+                .replace("odd\ntable", "odd\u{1}table")
+                .replace("line\nbreak", "line\u{1}break");
+            let turned: Vec<&str> = text.lines().rev().collect();
+            *lines = turned.join("\n").replace('\u{1}', "\n").into();
+        });
+        assert_eq!(version(&turned), known, "{field}");
+    }
+    let renamed = with("attributes", |lines| {
+        *lines = lines
+            .as_str()
+            .unwrap()
+            .replace(" 5 value", " 5 vague")
+            .into();
+    });
+    assert_ne!(version(&renamed), known);
+    assert_ne!(
+        version(&with("functions", |list| drop(
+            list.as_array_mut().unwrap().pop()
+        ))),
+        known
+    );
+}
+
+#[test]
+fn a_file_holds_the_same() {
+    let (text, catalog) = to_file(THINGS).unwrap();
+    let read = Catalog::from_file(&text).unwrap();
+    assert_eq!(read.version(), catalog.version());
+    assert_eq!(shown(&read), shown(&catalog));
+    assert!(file::is_file(&text));
+    assert!(!file::is_file("-- a schema\nCREATE TABLE t ();"));
+    let newer = text.replacen("\"provost_catalog\": 1", "\"provost_catalog\": 9", 1);
+    assert!(matches!(
+        Catalog::from_file(&newer),
+        Err(Error::Format { format: 9 })
+    ));
+    assert!(matches!(Catalog::from_file("{}"), Err(Error::File { .. })));
+}
+
+#[test]
+fn broken_lines_are_refused() {
+    for (field, lines) in [
+        ("attributes", "1 2"),
+        ("attributes", "1 2 3 4 abc"),
+        ("attributes", "1 2 3 2 abc"),
+        ("attributes", "1 2 3 x abc"),
+        ("attributes", "1 99999999 3 3 abc"),
+        ("relations", "70000 2200 q 0 1 a"),
+        ("relations", "70000 1 r 0 1 a"),
+        ("foreign_keys", "1 2 3 cc a 1 1"),
+        ("indexes", "1 1 1 a 1 a"),
+        ("types", "1 2200 z 0 0 0 1 a"),
+        ("views", "1 -1 a"),
+        ("parents", "1 2"),
+    ] {
+        let found = Catalog::from_json(&with(field, |text| *text = lines.into()));
+        assert!(
+            matches!(found, Err(Error::Line { section }) if section == field),
+            "{field}: {lines}"
+        );
+    }
+    // A cut anywhere is no catalog.
+    for end in (0..THINGS.len() - 2).step_by(331) {
+        assert!(Catalog::from_json(&THINGS[..end]).is_err(), "{end}");
+    }
+}
+
+#[test]
+fn every_catalog_that_is_read_is_in_the_stamp() {
+    let named = |text: &str| -> BTreeSet<String> {
+        text.split(|letter: char| !(letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.')))
+            .filter_map(|word| word.strip_prefix("pg_catalog."))
+            .filter(|word| word.starts_with("pg_"))
+            .map(ToOwned::to_owned)
+            .collect()
+    };
+    assert_eq!(named(CATALOG_STATEMENT), named(STAMP_QUERY));
+}

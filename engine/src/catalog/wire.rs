@@ -1,0 +1,420 @@
+//! What the server answers [`super::CATALOG_STATEMENT`] with, read into a [`Content`]. Never repairs anything: a line that is
+//! not as it should be is an error.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use serde::Deserialize;
+
+use super::{
+    Attribute, Cascade, Cast, Content, Error, EventTrigger, ForeignKey, Function, Operator,
+    Relation, RelationKind, RowPolicy, RowSecurity, Rule, Trigger, TypeKind, UserType,
+    null_is_empty,
+};
+
+/// The answer as it comes.
+#[derive(Deserialize)]
+pub(super) struct Wire {
+    server_version_num: u32,
+    database: Arc<str>,
+    temp_schema: Option<Arc<str>>,
+    schemas: HashMap<u32, Arc<str>>,
+    relations: Text,
+    attributes: Text,
+    defaults: Text,
+    constrained: Text,
+    foreign_keys: Text,
+    indexes: Text,
+    index_columns: Text,
+    parents: Text,
+    views: Text,
+    types: Text,
+    #[serde(deserialize_with = "null_is_empty")]
+    write_expressions: Vec<(u32, Arc<str>)>,
+    #[serde(deserialize_with = "null_is_empty")]
+    triggers: Vec<(u32, Trigger)>,
+    #[serde(deserialize_with = "null_is_empty")]
+    rules: Vec<(u32, Rule)>,
+    #[serde(deserialize_with = "null_is_empty")]
+    policies: Vec<(u32, RowPolicy)>,
+    #[serde(deserialize_with = "null_is_empty")]
+    functions: Vec<Function>,
+    #[serde(deserialize_with = "null_is_empty")]
+    called: BTreeMap<u32, Arc<str>>,
+    #[serde(deserialize_with = "null_is_empty")]
+    operators: Vec<Operator>,
+    #[serde(deserialize_with = "null_is_empty")]
+    server_domains: HashSet<u32>,
+    #[serde(deserialize_with = "null_is_empty")]
+    domain_checks: Vec<(u32, Option<Arc<str>>)>,
+    #[serde(deserialize_with = "null_is_empty")]
+    support: HashMap<u32, Vec<u32>>,
+    #[serde(deserialize_with = "null_is_empty")]
+    casts: Vec<Cast>,
+    #[serde(deserialize_with = "null_is_empty")]
+    event_triggers: Vec<EventTrigger>,
+    #[serde(deserialize_with = "null_is_empty")]
+    builtins: BTreeSet<Arc<str>>,
+}
+
+/// Lines; NULL is none.
+type Text = Option<String>;
+
+/// Reads lines of words with single spaces between them, some with a text at their end.
+struct Lines<'a> {
+    section: &'static str,
+    rest: &'a str,
+}
+
+impl<'a> Lines<'a> {
+    fn new(section: &'static str, text: &'a Text) -> Self {
+        Self {
+            section,
+            rest: text.as_deref().unwrap_or_default(),
+        }
+    }
+
+    fn malformed(&self) -> Error {
+        Error::Line {
+            section: self.section,
+        }
+    }
+
+    /// Whether there is another line.
+    fn more(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
+    fn word(&mut self) -> Result<&'a str, Error> {
+        let end = self.rest.find([' ', '\n']).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        self.rest = rest.get(1..).unwrap_or_default();
+        if word.is_empty() {
+            return Err(self.malformed());
+        }
+        Ok(word)
+    }
+
+    fn number<T: std::str::FromStr>(&mut self) -> Result<T, Error> {
+        self.word()?.parse().map_err(|_| self.malformed())
+    }
+
+    fn letter(&mut self) -> Result<char, Error> {
+        let word = self.word()?;
+        let mut letters = word.chars();
+        match (letters.next(), letters.next()) {
+            (Some(letter), None) => Ok(letter),
+            _ => Err(self.malformed()),
+        }
+    }
+
+    /// Numbers with commas between them.
+    fn list(&mut self) -> Result<Vec<i16>, Error> {
+        let word = self.word()?;
+        let numbers = word.split(',').map(str::parse);
+        numbers
+            .collect::<Result<_, _>>()
+            .map_err(|_| self.malformed())
+    }
+
+    /// The text at the line's end, behind its length in characters.
+    fn text(&mut self) -> Result<&'a str, Error> {
+        let length: usize = self.number()?;
+        let end = self
+            .rest
+            .char_indices()
+            .nth(length)
+            .map_or(self.rest.len(), |(at, _)| at);
+        let (text, rest) = self.rest.split_at(end);
+        let whole = rest.is_empty() || rest.starts_with('\n');
+        if !whole || (rest.is_empty() && text.chars().count() != length) {
+            return Err(self.malformed());
+        }
+        self.rest = rest.get(1..).unwrap_or_default();
+        Ok(text)
+    }
+}
+
+/// The text's own allocation, shared by all that are equal.
+#[derive(Default)]
+struct Names<'a>(HashMap<&'a str, Arc<str>>);
+
+impl<'a> Names<'a> {
+    fn share(&mut self, name: &'a str) -> Arc<str> {
+        Arc::clone(self.0.entry(name).or_insert_with(|| name.into()))
+    }
+}
+
+impl Wire {
+    /// The content, everything in an order of its own.
+    pub(super) fn content(self) -> Result<Content, Error> {
+        let mut relations = self.relations()?;
+        self.columns(&mut relations)?;
+        self.keys(&mut relations)?;
+        let types = self.types()?;
+        self.constrain(&mut relations, &types)?;
+        for (oid, expression) in self.write_expressions {
+            on(&mut relations, oid, |one| {
+                one.write_expressions.push(expression)
+            });
+        }
+        for (oid, trigger) in self.triggers {
+            on(&mut relations, oid, |one| one.triggers.push(trigger));
+        }
+        for (oid, rule) in self.rules {
+            on(&mut relations, oid, |one| one.rules.push(rule));
+        }
+        for (oid, policy) in self.policies {
+            on(&mut relations, oid, |one| one.policies.push(policy));
+        }
+        let mut content = Content {
+            server_version_num: self.server_version_num,
+            database: self.database,
+            temp_schema: self.temp_schema,
+            schemas: self.schemas.into_values().collect(),
+            relations: relations.into_values().collect(),
+            functions: self.functions,
+            called: self.called,
+            operators: self.operators,
+            types,
+            casts: self.casts,
+            event_triggers: self.event_triggers,
+            builtins: self.builtins,
+        };
+        content.arrange();
+        Ok(content)
+    }
+
+    fn schema(&self, oid: u32, lines: &Lines<'_>) -> Result<Arc<str>, Error> {
+        self.schemas
+            .get(&oid)
+            .cloned()
+            .ok_or_else(|| lines.malformed())
+    }
+
+    fn relations(&self) -> Result<BTreeMap<u32, Relation>, Error> {
+        let mut relations = BTreeMap::new();
+        let mut lines = Lines::new("relations", &self.relations);
+        while lines.more() {
+            let oid = lines.number()?;
+            let schema = lines.number()?;
+            let schema = self.schema(schema, &lines)?;
+            let kind = match lines.letter()? {
+                'r' => RelationKind::Table,
+                'p' => RelationKind::Partitioned,
+                'v' => RelationKind::View,
+                'm' => RelationKind::MaterialisedView,
+                'f' => RelationKind::Foreign,
+                'S' => RelationKind::Sequence,
+                'c' => RelationKind::Composite,
+                _ => return Err(lines.malformed()),
+            };
+            let row_security = match lines.number::<u8>()? {
+                1 => RowSecurity::Enabled,
+                3 => RowSecurity::Forced,
+                _ => RowSecurity::Off,
+            };
+            let name = lines.text()?.into();
+            let relation = Relation {
+                row_security,
+                ..Relation::new(oid, schema, name, kind)
+            };
+            relations.insert(oid, relation);
+        }
+        Ok(relations)
+    }
+
+    /// Columns and their defaults, parents, definitions of views.
+    fn columns(&self, relations: &mut BTreeMap<u32, Relation>) -> Result<(), Error> {
+        let mut expressions: HashMap<(u32, i16), &str> = HashMap::new();
+        let mut lines = Lines::new("defaults", &self.defaults);
+        while lines.more() {
+            expressions.insert((lines.number()?, lines.number()?), lines.text()?);
+        }
+        let mut names = Names::default();
+        let mut lines = Lines::new("attributes", &self.attributes);
+        while lines.more() {
+            let oid = lines.number()?;
+            let packed: i32 = lines.number()?;
+            let number = i16::try_from(packed >> 5).map_err(|_| lines.malformed())?;
+            let type_oid = lines.number()?;
+            let name = names.share(lines.text()?);
+            let has = |bit: i32| packed & bit != 0;
+            let default = match expressions.get(&(oid, number)) {
+                Some(expression) => Some(names.share(expression)),
+                None => has(16).then(|| names.share("NULL")),
+            };
+            on(relations, oid, |one| {
+                one.attributes.push(Attribute {
+                    number,
+                    name,
+                    type_oid,
+                    not_null: has(1) && !one.is_system(),
+                    constrained: false,
+                    default,
+                    generated: has(2),
+                    identity: has(4),
+                    nondeterministic: has(8),
+                });
+            });
+        }
+        let mut lines = Lines::new("parents", &self.parents);
+        let mut parents: BTreeSet<(u32, i32, u32)> = BTreeSet::new();
+        while lines.more() {
+            let (child, parent) = (lines.number()?, lines.number()?);
+            parents.insert((child, lines.number()?, parent));
+        }
+        for (child, _, parent) in parents {
+            on(relations, child, |one| one.parents.push(parent));
+        }
+        let mut lines = Lines::new("views", &self.views);
+        while lines.more() {
+            let (oid, definition) = (lines.number()?, lines.text()?);
+            on(relations, oid, |one| {
+                one.definition = Some(definition.into())
+            });
+        }
+        Ok(())
+    }
+
+    /// Indexes, foreign keys, and what cascades through them.
+    fn keys(&self, relations: &mut BTreeMap<u32, Relation>) -> Result<(), Error> {
+        let mut lines = Lines::new("indexes", &self.indexes);
+        while lines.more() {
+            let oid = lines.number()?;
+            let properties: u8 = lines.number()?;
+            let length: usize = lines.number()?;
+            let columns = lines.list()?;
+            let name = lines.text()?.into();
+            on(relations, oid, |one| {
+                one.indexes.push(name);
+                // Unique, valid, immediate; neither partial nor on expressions.
+                if properties & (1 | 4 | 8 | 16 | 32) == 1 | 4 | 8 {
+                    one.unique_keys
+                        .push(columns.iter().take(length).copied().collect());
+                }
+            });
+        }
+        let mut lines = Lines::new("foreign_keys", &self.foreign_keys);
+        let mut keys = BTreeMap::new();
+        while lines.more() {
+            let constraint: u32 = lines.number()?;
+            let (from, to): (u32, u32) = (lines.number()?, lines.number()?);
+            let (on_delete, on_update) = (lines.letter()?, lines.letter()?);
+            let key = ForeignKey(to, lines.list()?, lines.list()?);
+            keys.insert(constraint, (from, on_delete, on_update, key));
+        }
+        for (from, on_delete, on_update, key) in keys.into_values() {
+            let writes = |action: char| matches!(action, 'c' | 'n' | 'd');
+            if writes(on_delete) || writes(on_update) {
+                on(relations, key.0, |one| {
+                    one.cascades.push(Cascade {
+                        oid: from,
+                        on_delete,
+                        on_update,
+                    });
+                });
+            }
+            on(relations, from, |one| one.foreign_keys.push(key));
+        }
+        Ok(())
+    }
+
+    /// Says of columns whether a constraint, a unique index or a domain speaks about them.
+    fn constrain(
+        &self,
+        relations: &mut BTreeMap<u32, Relation>,
+        types: &[UserType],
+    ) -> Result<(), Error> {
+        let domains: HashSet<u32> = types
+            .iter()
+            .filter(|found| found.kind == TypeKind::Domain)
+            .map(|found| found.oid)
+            .chain(self.server_domains.iter().copied())
+            .collect();
+        let mut columns: HashMap<u32, BTreeSet<i16>> = HashMap::new();
+        let mut lines = Lines::new("constrained", &self.constrained);
+        while lines.more() {
+            columns
+                .entry(lines.number()?)
+                .or_default()
+                .extend(lines.list()?);
+        }
+        let mut lines = Lines::new("index_columns", &self.index_columns);
+        while lines.more() {
+            columns
+                .entry(lines.number()?)
+                .or_default()
+                .insert(lines.number()?);
+        }
+        let mut lines = Lines::new("indexes", &self.indexes);
+        while lines.more() {
+            let oid = lines.number()?;
+            let properties: u8 = lines.number()?;
+            lines.number::<usize>()?;
+            let of_index = lines.list()?;
+            lines.text()?;
+            // Unique or excluding.
+            if properties & (1 | 2) != 0 {
+                columns.entry(oid).or_default().extend(of_index);
+            }
+        }
+        for relation in relations.values_mut().filter(|one| !one.is_system()) {
+            let own = columns.get(&relation.oid);
+            for attribute in &mut relation.attributes {
+                attribute.constrained = domains.contains(&attribute.type_oid)
+                    || own.is_some_and(|own| own.contains(&attribute.number));
+            }
+        }
+        Ok(())
+    }
+
+    fn types(&self) -> Result<Vec<UserType>, Error> {
+        let mut checks: HashMap<u32, Vec<Option<Arc<str>>>> = HashMap::new();
+        for (oid, check) in &self.domain_checks {
+            checks.entry(*oid).or_default().push(check.clone());
+        }
+        let mut types = Vec::new();
+        let mut lines = Lines::new("types", &self.types);
+        while lines.more() {
+            let oid = lines.number()?;
+            let schema = lines.number()?;
+            let schema = self.schema(schema, &lines)?;
+            let kind = match lines.letter()? {
+                'b' => TypeKind::Base,
+                'c' => TypeKind::Composite,
+                'd' => TypeKind::Domain,
+                'e' => TypeKind::Enum,
+                'p' => TypeKind::Pseudo,
+                'r' => TypeKind::Range,
+                'm' => TypeKind::Multirange,
+                'a' => TypeKind::Array,
+                _ => return Err(lines.malformed()),
+            };
+            let (element, relation) = (lines.number()?, lines.number()?);
+            let not_null = lines.number::<u8>()? == 1;
+            let checks = checks.remove(&oid);
+            types.push(UserType {
+                oid,
+                schema,
+                name: lines.text()?.into(),
+                kind,
+                element,
+                relation,
+                constrained: kind == TypeKind::Domain && (not_null || checks.is_some()),
+                checks: checks.into_iter().flatten().flatten().collect(),
+                support: self.support.get(&oid).cloned().unwrap_or_default(),
+            });
+        }
+        Ok(types)
+    }
+}
+
+/// Changes a relation; one that is not listed is another session's, or made since.
+fn on(relations: &mut BTreeMap<u32, Relation>, oid: u32, change: impl FnOnce(&mut Relation)) {
+    if let Some(relation) = relations.get_mut(&oid) {
+        change(relation);
+    }
+}
