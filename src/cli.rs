@@ -106,6 +106,9 @@ Examples:
 Each `test` block runs its statements through the analysis and the rules that the gateway uses, against the schema file
 that it names. It fails (exit code 2) when a test does, or when fewer rules than asked for determine a test's decision.")]
     Test(Test),
+    /// Work on catalogs: what a database's relations, types and functions are
+    #[command(subcommand)]
+    Catalog(Catalog),
     /// Work on the configuration
     #[command(subcommand)]
     Config(Config),
@@ -193,13 +196,53 @@ Examples:
         /// The folder
         #[arg(value_name = "DIR")]
         folder: PathBuf,
-        /// Also compare names and masks with a schema: DDL such as `pg_dump --schema-only` writes
+        /// Also compare names and masks with a schema: DDL such as `pg_dump --schema-only` writes, or a pulled catalog
         #[arg(long, value_name = "FILE")]
         schema: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `provost catalog`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Catalog {
+    /// Write a database's catalog to a file, for `test`, `policy check` and `explain` without a server
+    #[command(after_help = "\
+Examples:
+  provost catalog pull --config provost.toml --out shop.json
+  provost catalog pull --config provost.toml --target shop --out shop.json --force
+  PGPASSWORD=... provost catalog pull --url postgresql://reader@db.corp:5432/shop --tls-roots ca.pem --out shop.json
+
+The file holds names, types, definitions and bodies of functions, no rows. Any role that may connect can read it.")]
+    Pull(CatalogPull),
+}
+
+/// `provost catalog pull`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CatalogPull {
+    /// The configuration that names the server
+    #[arg(long, short, value_name = "FILE", env = "PROVOST_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// The target's name there, where there are several
+    #[arg(long, value_name = "NAME", conflicts_with = "url")]
+    pub(crate) target: Option<String>,
+    /// The server, without a configuration; PGPASSWORD has the password
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Certificate authorities that the server's certificate may come from; needed with --url unless the server is local
+    #[arg(long, value_name = "PEM", requires = "url")]
+    pub(crate) tls_roots: Option<PathBuf>,
+    /// Where the catalog goes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Replace the file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `provost bundle`.
@@ -335,7 +378,7 @@ pub(crate) struct Explain {
     /// The statement, as a client would send it
     #[arg(value_name = "SQL")]
     pub(crate) sql: String,
-    /// The database's schema: DDL such as `pg_dump --schema-only` writes
+    /// The database's schema: DDL such as `pg_dump --schema-only` writes, or a pulled catalog
     #[arg(long, value_name = "FILE")]
     pub(crate) schema: Option<PathBuf>,
     /// Who asks

@@ -100,6 +100,29 @@ pub(crate) enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A file is there already.
+    #[error("`{}` is there already: give --force to replace it", path.display())]
+    Exists {
+        /// Which.
+        path: PathBuf,
+    },
+    /// No catalog could be read.
+    #[error("the catalog can't be read: {0}")]
+    Pull(#[source] Box<provost_gateway::catalog::Error>),
+    /// A configuration has not the one target that is asked for.
+    #[error("name one of the configuration's targets with --target: {names}")]
+    Targets {
+        /// Those it has.
+        names: String,
+    },
+    /// A PEM file can't be read.
+    #[error("`{}`: {source}", path.display())]
+    Pem {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: config::FileError,
+    },
     /// The policy's tests can't be run.
     #[error("the tests could not be run: {0}")]
     Tests(#[source] std::io::Error),
@@ -193,6 +216,10 @@ impl Error {
             | Self::Accepted(_)
             | Self::Compiler(_)
             | Self::File { .. }
+            | Self::Exists { .. }
+            | Self::Pull(_)
+            | Self::Targets { .. }
+            | Self::Pem { .. }
             | Self::Key { .. }
             | Self::Tests(_)
             | Self::NoTests { .. }

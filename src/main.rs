@@ -41,6 +41,7 @@ fn run(command: &Command) -> Result<(), Error> {
         Command::Reference(command) => commands::reference::run(command),
         Command::Bundle(command) => commands::bundle::run(command),
         Command::Test(command) => commands::test::run(command),
+        Command::Catalog(command) => commands::catalog::run(command),
         Command::Config(command) => commands::config::run(command),
         Command::Evidence(command) => commands::evidence::run(command),
         Command::Completions { shell } => {

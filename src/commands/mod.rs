@@ -1,6 +1,7 @@
 //! What each command does; one file a command.
 
 pub(crate) mod bundle;
+pub(crate) mod catalog;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod evidence;

@@ -20,8 +20,8 @@ use provost_gateway::{identity::IssuerSettings, settings::Durable};
 
 use crate::policy::Location;
 
-pub(crate) use resolve::resolve;
-pub(crate) use secret::SecretSource;
+pub(crate) use resolve::{resolve, resolve_target};
+pub(crate) use secret::{Error as FileError, SecretSource, read_file};
 
 /// The commented example; a test keeps it valid.
 pub(crate) const EXAMPLE: &str = include_str!("example.toml");

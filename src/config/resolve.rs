@@ -130,6 +130,27 @@ fn settings(config: &Config, tls: settings::ClientTls, targets: Vec<settings::Ta
     settings
 }
 
+/// Reads what one target's entry names; `path` is the configuration's, for errors.
+///
+/// # Errors
+/// [`Error::Secret`].
+pub(crate) fn resolve_target(
+    config: &Config,
+    configured: &Target,
+    path: &Path,
+) -> Result<settings::Target, Error> {
+    let index = config
+        .targets
+        .iter()
+        .position(|one| one.name == configured.name)
+        .unwrap_or_default();
+    target(configured).map_err(|(key, source)| Error::Secret {
+        path: path.to_owned(),
+        key: format!("target[{index}].{key}"),
+        source,
+    })
+}
+
 fn target(target: &Target) -> Result<settings::Target, (&'static str, secret::Error)> {
     let tls = match &target.tls {
         ServerTls::Off => settings::ServerTls::Off,

@@ -114,7 +114,7 @@ impl fmt::Debug for SecretSource {
 }
 
 /// Reads a file that the configuration names.
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|source| Error::File {
         path: path.to_owned(),
         source,

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod bundles;
+mod catalog;
 mod clients;
 mod commands;
 mod corpus;
