@@ -274,7 +274,7 @@ mod tests {
         let rule: (&str, &[u8]) = ("a.pol", b"rule a allow read for anyone");
         check_files(
             &[rule, ("below/b.pol", b"rule b deny ddl for anyone")],
-            "8 rules in 3 files",
+            "9 rules in 3 files",
         );
         check_files(
             &[rule, ("b.pol", b"exclude baseline")],
@@ -282,7 +282,7 @@ mod tests {
         );
         check_files(
             &[rule, ("notes.txt", b"\xff"), ("..data/a.pol", rule.1)],
-            "7 rules in 2 files",
+            "8 rules in 2 files",
         );
         check_files(
             &[rule, ("b.pol", b"rule a deny ddl for anyone")],

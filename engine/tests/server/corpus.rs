@@ -263,7 +263,12 @@ impl Tally {
 
     /// The server's trees against facts that say they are whole.
     fn compare(&mut self, facts: &Facts, finished: &Finished, catalog: &Catalog, text: &str) {
-        if !facts.opaque.is_empty() || finished.trees.is_empty() {
+        // The server reads the body of a function that comes to be, and runs nothing of it.
+        let made = text
+            .trim_start()
+            .get(..15)
+            .is_some_and(|words| words.eq_ignore_ascii_case("CREATE FUNCTION"));
+        if !facts.opaque.is_empty() || finished.trees.is_empty() || made {
             return;
         }
         let mut needs = Needs::default();

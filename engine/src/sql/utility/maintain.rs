@@ -187,6 +187,10 @@ impl Resolver<'_> {
             },
             Operation::Transaction,
         );
+        self.book.opaque(
+            "prepared transaction",
+            "it outlives its session with all its locks, and any session may end it",
+        );
         // What it changed in the schema is there from now on.
         let session_effect = match transaction.kind() {
             TransactionStmtKind::TransStmtCommitPrepared => SessionEffect::Catalog,
