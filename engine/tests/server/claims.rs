@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use provost_engine::{
-    catalog::{Catalog, Relation, RelationKind},
+    catalog::{Catalog, Relation, RelationKind, RowPolicy},
     facts::{Facts, How, Kind, Object, Operation, Source, Use},
 };
 
@@ -24,6 +24,11 @@ pub(crate) enum Difference {
     Written,
     /// A view's or function's insides that the server does not print (EXPLAIN and cursors print before they expand views).
     Inside,
+    /// Columns that a row-level security policy reads: its owner chose them, not the statement, so the policy's relations
+    /// are accesses, and its columns no uses.
+    Policy,
+    /// NEW and OLD in the rules of a view count at the server as reading the view's columns.
+    Rule,
     /// The server needs the right, and no column of it: `SELECT 1 FROM t`; ours is an access without columns.
     Beyond,
 }
@@ -36,6 +41,8 @@ impl Difference {
             Self::Inheritance => "inheritance",
             Self::Written => "written",
             Self::Inside => "inside views",
+            Self::Policy => "columns of row policies",
+            Self::Rule => "NEW and OLD of rules",
             Self::Beyond => "beyond",
         }
     }
@@ -48,7 +55,7 @@ struct Ours {
     read: BTreeSet<i16>,
     inserted: BTreeSet<i16>,
     updated: BTreeSet<i16>,
-    via: bool,
+    via: BTreeSet<String>,
 }
 
 /// What is amiss: the first list is unsound, the others are differences with a name.
@@ -67,6 +74,7 @@ pub(crate) fn compare(facts: &Facts, needs: &Needs, catalog: &Catalog) -> Compar
         let is_view = relation.is_some_and(|relation| relation.kind == RelationKind::View);
         is_view && claim.rights & (INSERT | UPDATE | DELETE) != 0
     });
+    let policies = policies(needs, catalog);
     let outside = needs.claims.iter().map(|claim| (claim, false));
     for ((oid, claim), inside) in outside.chain(needs.inside.iter().map(|claim| (claim, true))) {
         let Some(relation) = catalog.relation(*oid) else {
@@ -88,15 +96,26 @@ pub(crate) fn compare(facts: &Facts, needs: &Needs, catalog: &Catalog) -> Compar
                 .or_default()
                 .push(relation.name.to_string());
         }
-        let through_view = writes_view && found.via;
+        let through_view = writes_view && !found.via.is_empty();
+        let of_policy = !found.via.is_disjoint(&policies);
+        let of_rule = relation.kind == RelationKind::View
+            && relation.rules.iter().any(|rule| rule.enabled)
+            && claim.rights & (INSERT | UPDATE | DELETE) != 0;
         for words in columns {
-            let unasked = inside || (through_view && words.starts_with("read "));
-            let place = if unasked {
-                comparison.different.entry(Difference::Unasked).or_default()
+            let is_read = words.starts_with("read ");
+            let cause = if inside || (through_view && is_read) {
+                Some(Difference::Unasked)
+            } else if of_policy && is_read {
+                Some(Difference::Policy)
+            } else if of_rule && is_read {
+                Some(Difference::Rule)
             } else {
-                &mut comparison.missing
+                None
             };
-            place.push(words);
+            match cause {
+                Some(cause) => comparison.different.entry(cause).or_default().push(words),
+                None => comparison.missing.push(words),
+            }
         }
     }
     let mut claims = needs.claims.clone();
@@ -108,6 +127,19 @@ pub(crate) fn compare(facts: &Facts, needs: &Needs, catalog: &Catalog) -> Compar
     beyond(&ours, &claims, catalog, &mut comparison.different, facts);
     comparison.different.retain(|_, words| !words.is_empty());
     comparison
+}
+
+/// What accesses of row-level security policies are reached through.
+fn policies(needs: &Needs, catalog: &Catalog) -> BTreeSet<String> {
+    let relations = needs.claims.keys().filter_map(|oid| catalog.relation(*oid));
+    relations
+        .flat_map(|relation| {
+            let named = |policy: &RowPolicy| {
+                format!("{}.{}.{}", relation.schema, relation.name, policy.name)
+            };
+            relation.policies.iter().map(named).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// The server's RowDescription against the outputs: names, and where facts say where a column comes from.
@@ -163,7 +195,7 @@ fn ours(facts: &Facts) -> BTreeMap<u32, Ours> {
         };
         let of = ours.entry(*oid).or_default();
         of.operations.insert(access.operation);
-        of.via |= access.via.is_some();
+        of.via.extend(access.via.iter().map(|via| via.to_string()));
         for used in &access.columns {
             let number = used.column.attribute;
             if used.column.relation_oid != *oid {
@@ -280,7 +312,7 @@ fn beyond(
         let is_written = claim.rights & (INSERT | UPDATE | DELETE) != 0;
         let cause = if related.contains(oid) {
             Difference::Inheritance
-        } else if found.via && unexpanded {
+        } else if !found.via.is_empty() && unexpanded {
             Difference::Inside
         } else if is_written {
             Difference::Written

@@ -76,6 +76,15 @@ enum Named {
     Here,
 }
 
+/// `pg_policy.polcmd` of a write.
+const fn command(operation: Operation) -> char {
+    match operation {
+        Operation::Update => 'w',
+        Operation::Delete => 'd',
+        _ => 'a',
+    }
+}
+
 impl Resolver<'_> {
     /// The relation that a statement writes with one of these operations.
     pub(in crate::sql) fn target(
@@ -165,12 +174,7 @@ impl Resolver<'_> {
         {
             self.book.follow(entry, base.entry);
         }
-        let command = match operation {
-            Operation::Update => 'w',
-            Operation::Delete => 'd',
-            _ => 'a',
-        };
-        self.row_policies(&target.relation, command)?;
+        self.row_policies(&target.relation, command(operation))?;
         self.set_off(&target.relation, operation, descend)?;
         let below = self.write_below(target, operation)?;
         Ok(Written { entry, below })

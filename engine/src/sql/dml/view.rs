@@ -16,10 +16,10 @@ use super::{
         resolver::Resolver,
         scope::Item,
     },
-    Below, Target,
+    Below, Target, command,
 };
 use crate::{
-    catalog::{Relation, RelationKind},
+    catalog::{Relation, RelationKind, RuleEvent},
     facts::{Column, Operation},
 };
 
@@ -48,7 +48,7 @@ impl Resolver<'_> {
             if current.kind != RelationKind::View {
                 break;
             }
-            if stands_in(&current, operation) || !current.rules.is_empty() {
+            if stands_in(&current, operation) {
                 return Ok(found);
             }
             let (base, descend, columns) = self.base_of(&current)?;
@@ -165,6 +165,7 @@ impl Resolver<'_> {
             if let (Some(read), Operation::Update | Operation::Delete) = (below.read, operation) {
                 self.book.follow(entry, read);
             }
+            self.row_policies(&below.relation, command(operation))?;
             self.set_off(&below.relation, operation, descend)?;
             entries.push(entry);
         }
@@ -178,17 +179,24 @@ impl Resolver<'_> {
 /// The relation below a view, whether its descendants are meant, and (column of the view, column of the relation).
 type Base = (Arc<Relation>, Descend, Vec<(Arc<str>, Arc<str>)>);
 
-/// Whether a trigger of the view does the writing.
+/// Whether a trigger or a rule of the view does the writing. A rule `DO ALSO` leaves the view written through.
 fn stands_in(view: &Relation, operation: Operation) -> bool {
-    let event = match operation {
-        Operation::Insert | Operation::CopyFrom => 4,
-        Operation::Delete => 8,
-        Operation::Update => 16,
-        _ => 0,
+    let (event, of_rules) = match operation {
+        Operation::Insert => (4, Some(RuleEvent::Insert)),
+        Operation::CopyFrom => (4, None),
+        Operation::Delete => (8, Some(RuleEvent::Delete)),
+        Operation::Update => (16, Some(RuleEvent::Update)),
+        _ => (0, None),
     };
-    view.triggers
+    let by_trigger = view
+        .triggers
         .iter()
-        .any(|trigger| trigger.events & INSTEAD != 0 && trigger.events & event != 0)
+        .any(|trigger| trigger.events & INSTEAD != 0 && trigger.events & event != 0);
+    let by_rule = view
+        .rules
+        .iter()
+        .any(|rule| rule.enabled && rule.instead && Some(rule.event) == of_rules);
+    by_trigger || by_rule
 }
 
 /// The access that reads the relation while the view is read.
