@@ -49,11 +49,13 @@ impl Resolver<'_> {
         self.nested(|resolver| match &node.node {
             Some(NodeEnum::RangeVar(name)) => {
                 let item = resolver.range_variable(name, outer)?;
+                control.taint(&item.control);
                 let entries = mark..resolver.book.mark();
                 Ok(vec![Item { entries, ..item }])
             }
             Some(NodeEnum::RangeSubselect(subselect)) => {
                 let item = resolver.subselect(subselect, outer, left)?;
+                control.taint(&item.control);
                 let entries = mark..resolver.book.mark();
                 Ok(vec![Item { entries, ..item }])
             }
@@ -97,6 +99,7 @@ impl Resolver<'_> {
                 Item {
                     fields: fields.clone(),
                     open: cte.open.clone(),
+                    control: cte.control.clone(),
                     ..Item::new(Some(cte.name.clone()), Vec::new())
                 }
             }
@@ -135,6 +138,7 @@ impl Resolver<'_> {
         let open = rows.unknown();
         let mut item = Item::new(None, rows.fields);
         item.open = open;
+        item.control = rows.control;
         alias(&mut item, subselect.alias.as_ref())?;
         Ok(item)
     }

@@ -102,8 +102,8 @@ impl Resolver<'_> {
             items: vec![Item::new(None, fields.clone())],
             ..Scope::below(level)
         };
-        self.order(select, &fields, &scope)?;
-        let control = self.limits(select, level)?;
+        let mut control = self.order(select, &fields, &scope)?;
+        control.add(&self.limits(select, level)?);
         Ok(Rows {
             fields,
             control,
@@ -167,7 +167,7 @@ impl Resolver<'_> {
             }],
             ..Scope::below(level)
         };
-        self.order(select, &fields, &scope)?;
+        control.add(&self.order(select, &fields, &scope)?);
         control.add(&self.limits(select, level)?);
         Ok(Rows {
             fields,
@@ -221,7 +221,7 @@ impl Resolver<'_> {
                 }
             }
         }
-        self.order(select, &rows.fields, &level)?;
+        control.add(&self.order(select, &rows.fields, &level)?);
         control.add(&self.limits(select, &level)?);
         self.locking(&select.locking_clause, &level)?;
         rows.control = control.derived();
@@ -382,12 +382,14 @@ impl Resolver<'_> {
         }
     }
 
+    /// What rows are ordered by: with a limit, and where one row is picked, it decides which there are.
     fn order(
         &mut self,
         select: &SelectStmt,
         fields: &[Field],
         scope: &Scope<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Value, Refusal> {
+        let mut sorted = Value::default();
         for node in &select.sort_clause {
             let Some(NodeEnum::SortBy(sort)) = &node.node else {
                 return Err(Refusal::not_understood("this ORDER BY"));
@@ -399,8 +401,9 @@ impl Resolver<'_> {
             let value = self.positioned(key, fields, scope, Prefer::Output)?;
             self.operator(&sort.use_op, &[value.clone(), value.clone()])?;
             self.book.used(&value, Use::Sort);
+            sorted.taint(&value);
         }
-        Ok(())
+        Ok(sorted)
     }
 
     /// A key of GROUP BY, DISTINCT ON or ORDER BY: a position, an output name or an expression.

@@ -12,6 +12,7 @@ use super::{
     Context, Refusal,
     book::{Book, Descend, Keep, Origin, Value},
     equality::Parameters,
+    query::Rows,
     routine::{Active, Pending},
     scope::{Base, Field, Item, Scope},
     session_names::{Binding, SessionNames},
@@ -206,12 +207,15 @@ impl<'a> Resolver<'a> {
         );
         self.row_policies(relation, 'r')?;
         let mut fields = self.base_fields(relation, entry);
+        let mut control = Value::default();
         if matches!(
             relation.kind,
             RelationKind::View | RelationKind::MaterialisedView
         ) && !relation.is_system()
         {
-            let inner = self.view_fields(relation)?;
+            let rows = self.view_rows(relation)?;
+            let inner = rows.fields;
+            control = rows.control;
             if inner.len() != fields.len() {
                 return Err(Refusal::unknown(
                     "0A000",
@@ -228,6 +232,7 @@ impl<'a> Resolver<'a> {
         }
         let mut item = Item::new(Some(relation.name.clone()), fields);
         item.schema = Some(relation.schema.clone());
+        item.control = control;
         item.base = Some(Base {
             relation: relation.clone(),
             entry,
@@ -337,7 +342,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn view_fields(&mut self, view: &Arc<Relation>) -> Result<Vec<Field>, Refusal> {
+    fn view_rows(&mut self, view: &Arc<Relation>) -> Result<Rows, Refusal> {
         let Some(definition) = view.definition.clone() else {
             return Err(Refusal::not_understood(&format!(
                 "view \"{}\", whose definition is not known,",
@@ -361,7 +366,7 @@ impl<'a> Resolver<'a> {
         });
         self.views.pop();
         self.via = outer;
-        Ok(rows?.fields)
+        rows
     }
 
     /// Parses a text of the catalog and reads its one statement with pg_catalog alone in the path.

@@ -38,6 +38,8 @@ pub(super) struct Item {
     pub(super) named: bool,
     /// The shape is not known: any name might be a column, computed from this.
     pub(super) open: Option<Value>,
+    /// What decides which rows it has, beyond what its columns are computed from.
+    pub(super) control: Value,
     /// The entries that the book got while it was read: what locking it locks.
     pub(super) entries: Range<usize>,
 }
@@ -52,6 +54,7 @@ impl Item {
             bare: true,
             named: true,
             open: None,
+            control: Value::default(),
             entries: 0..0,
         }
     }
@@ -128,6 +131,8 @@ pub(super) struct Cte {
     pub(super) fields: Option<Arc<Vec<Field>>>,
     /// What columns that are not known are computed from.
     pub(super) open: Option<Value>,
+    /// What decides which rows it has.
+    pub(super) control: Value,
 }
 
 /// One level of names.

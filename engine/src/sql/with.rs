@@ -16,17 +16,19 @@ use super::{
 };
 use crate::facts::Use;
 
-/// The columns of a common table expression, and what those that are not known are computed from.
-type Known = (Vec<Field>, Option<Value>);
+/// The columns of a common table expression, what those that are not known are computed from, and what decides which rows
+/// it has.
+type Known = (Vec<Field>, Option<Value>, Value);
 
 /// How the refusal of a name that is not known yet starts.
 pub(super) const FORWARD: &str = "a forward reference";
 
-fn known(cte: &pg::CommonTableExpr, fields: Vec<Field>, open: Option<Value>) -> Cte {
+fn known(cte: &pg::CommonTableExpr, (fields, open, control): Known) -> Cte {
     Cte {
         name: cte.ctename.as_str().into(),
         fields: Some(Arc::new(fields)),
         open,
+        control,
     }
 }
 
@@ -59,8 +61,8 @@ impl Resolver<'_> {
             return Ok(level);
         }
         for cte in ctes {
-            let (fields, open) = self.cte(cte, &level)?;
-            level.ctes.push(known(cte, fields, open));
+            let shape = self.cte(cte, &level)?;
+            level.ctes.push(known(cte, shape));
         }
         Ok(level)
     }
@@ -76,6 +78,7 @@ impl Resolver<'_> {
             name: cte.ctename.as_str().into(),
             fields: None,
             open: None,
+            control: Value::default(),
         }));
         let mut waiting = ctes.to_vec();
         while !waiting.is_empty() {
@@ -85,7 +88,7 @@ impl Resolver<'_> {
                 let mark = self.book.mark();
                 let (opaque, writes) = (self.book.opaque.clone(), self.book.writes.clone());
                 match self.recursive_cte(cte, level) {
-                    Ok((fields, open)) => level.ctes.push(known(cte, fields, open)),
+                    Ok(shape) => level.ctes.push(known(cte, shape)),
                     Err(refusal) if refusal.message.starts_with(FORWARD) => {
                         self.book.rewind(mark);
                         (self.book.opaque, self.book.writes) = (opaque, writes);
@@ -128,6 +131,7 @@ impl Resolver<'_> {
             _ => return Err(Refusal::not_understood("this statement in WITH").at(cte.location)),
         };
         let open = rows.unknown();
+        let control = rows.control;
         let names = strings(&cte.aliascolnames)?;
         let mut fields = match &open {
             // Where columns start and end is not known: each name is computed from all of it.
@@ -161,7 +165,7 @@ impl Resolver<'_> {
             fields.extend(extra(&cycle.cycle_mark_column));
             fields.extend(extra(&cycle.cycle_path_column));
         }
-        Ok((fields, open))
+        Ok((fields, open, control))
     }
 
     /// A fixed point: what flows round the recursion is tried until nothing more flows.
@@ -213,12 +217,13 @@ impl Resolver<'_> {
                 name: cte.ctename.as_str().into(),
                 fields: Some(Arc::new(fields.clone())),
                 open: None,
+                control: Value::default(),
             };
             let mut inner = Scope::below(level);
             inner.ctes.push(own);
-            let (result, open) = self.cte(cte, &inner)?;
+            let (result, open, control) = self.cte(cte, &inner)?;
             if open.is_some() {
-                return Ok((result, open));
+                return Ok((result, open, control));
             }
             let before: Vec<_> = fields
                 .iter()
@@ -234,7 +239,7 @@ impl Resolver<'_> {
             {
                 let mut fields = fields;
                 fields.extend(result.into_iter().skip(tries.saturating_sub(2)));
-                return Ok((fields, None));
+                return Ok((fields, None, control));
             }
         }
         Err(Refusal::not_understood("this recursion").at(cte.location))

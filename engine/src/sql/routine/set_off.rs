@@ -165,6 +165,7 @@ impl Resolver<'_> {
                 name: name.clone()?,
                 fields: Some(Arc::new(fields.clone())),
                 open: None,
+                control: Value::default(),
             })
         });
         let tables: Vec<Cte> = tables.collect();
