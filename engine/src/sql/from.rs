@@ -60,16 +60,25 @@ impl Resolver<'_> {
                 Ok(vec![Item { entries, ..item }])
             }
             Some(NodeEnum::RangeFunction(function)) => {
-                Ok(vec![resolver.range_function(function, outer, left)?])
+                let item = resolver.range_function(function, outer, left)?;
+                // How many rows it gives hangs on its arguments, and so do its columns.
+                control.taint(&item.whole_row());
+                Ok(vec![item])
             }
             Some(NodeEnum::RangeTableFunc(function)) => {
-                Ok(vec![resolver.table_function(function, outer, left)?])
+                let item = resolver.table_function(function, outer, left)?;
+                control.taint(&item.whole_row());
+                Ok(vec![item])
             }
             Some(NodeEnum::RangeTableSample(sample)) => {
                 resolver.sample(sample, outer, left, control)
             }
             Some(NodeEnum::JoinExpr(join)) => resolver.join(join, outer, left, control),
-            Some(NodeEnum::JsonTable(table)) => Ok(vec![resolver.json_table(table, outer, left)?]),
+            Some(NodeEnum::JsonTable(table)) => {
+                let item = resolver.json_table(table, outer, left)?;
+                control.taint(&item.whole_row());
+                Ok(vec![item])
+            }
             Some(
                 queries!()
                 | session_commands!()

@@ -113,9 +113,6 @@ impl Generator<'_> {
     /// A subquery of one column and at most one row.
     fn scalar(&mut self, of: Type) -> String {
         let (sql, columns) = self.query(Some(&[of]));
-        if self.is_plain {
-            return format!("({sql} LIMIT 1)");
-        }
         let name = &columns[0].0;
         match self.choices.below(4) {
             0 => format!("(SELECT q.{name} FROM ({sql}) AS q LIMIT 1)"),

@@ -25,13 +25,6 @@ impl Generator<'_> {
         if !self.burn() {
             return self.relation();
         }
-        if self.is_plain {
-            return if self.choices.once_in(3) {
-                self.joined()
-            } else {
-                self.relation()
-            };
-        }
         match self.choices.below(10) {
             0..=4 => self.relation(),
             5 | 6 => self.joined(),
@@ -42,9 +35,6 @@ impl Generator<'_> {
 
     /// A table of the zoo, or of a WITH in sight.
     pub(super) fn any_table(&mut self) -> Table {
-        if self.is_plain {
-            return self.choices.pick(&self.tables[..crate::zoo::TABLES]);
-        }
         if !self.common.is_empty() && self.choices.once_in(2) {
             let common = self.common.clone();
             return self.choices.pick(&common);

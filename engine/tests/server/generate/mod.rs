@@ -39,8 +39,6 @@ pub(crate) struct Generator<'a> {
     names: u32,
     /// How much text there may still be.
     fuel: u32,
-    /// Only stored tables in FROM, and no WITH, sets or orders in subqueries.
-    is_plain: bool,
 }
 
 /// How large a statement may get, in expressions and relations: mostly small, for the server refuses most of what is large.
@@ -56,7 +54,6 @@ impl<'a> Generator<'a> {
             scopes: Vec::new(),
             names: 0,
             fuel,
-            is_plain: false,
         }
     }
 
@@ -67,7 +64,6 @@ impl<'a> Generator<'a> {
 
     /// A SELECT that gives one row for each row of a table, whatever is in it; its first column says which.
     pub(crate) fn read_each_row(&mut self) -> String {
-        self.is_plain = true;
         let tables: Vec<Table> = self
             .tables
             .iter()
@@ -127,9 +123,6 @@ impl<'a> Generator<'a> {
 
     /// A query with columns of these types, or of any.
     fn query(&mut self, types: Option<&[Type]>) -> (String, Vec<(String, Type)>) {
-        if self.is_plain {
-            return self.select(types);
-        }
         let known = self.common.len();
         let with = if self.choices.once_in(5) {
             self.with()
