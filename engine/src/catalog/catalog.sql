@@ -137,6 +137,9 @@ SELECT json_build_object(
   -- relation, definition
   'views', (SELECT string_agg(concat_ws(' ', x.oid, char_length(x.definition), x.definition), E'\n') FROM (
       SELECT oid, pg_get_viewdef(oid) AS definition FROM classes WHERE of_users AND relkind IN ('v', 'm') OFFSET 0) AS x),
+  -- relation, the transaction that made its definition what it is
+  'view_marks', (SELECT string_agg(concat_ws(' ', r.ev_class, r.xmin), E'\n') FROM pg_catalog.pg_rewrite AS r
+    WHERE r.ev_class >= 16384 AND r.ev_type = '1' AND r.rulename = '_RETURN'),
   'write_expressions', (SELECT json_agg(json_build_array(relid::bigint, expression) ORDER BY relid, expression) FROM write_expressions
     WHERE expression IS NOT NULL),
   'triggers', (SELECT json_agg(json_build_array(t.tgrelid::bigint, json_build_object('name', t.tgname, 'events', t.tgtype, 'function', t.tgfoid::bigint,

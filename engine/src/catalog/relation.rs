@@ -248,6 +248,9 @@ pub struct Relation {
     /// A view's definition, names qualified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Arc<str>>,
+    /// The number of the transaction that made the definition what it is (`pg_rewrite.xmin`): another definition has another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition_mark: Option<u32>,
     /// User triggers that are enabled.
     #[serde(
         default,
@@ -323,6 +326,7 @@ impl Relation {
             unique_keys: Vec::new(),
             parents: Vec::new(),
             definition: None,
+            definition_mark: None,
             triggers: Vec::new(),
             rules: Vec::new(),
             row_security: RowSecurity::Off,

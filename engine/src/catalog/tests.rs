@@ -247,6 +247,7 @@ fn broken_lines_are_refused() {
         ("indexes", "1 1 1 a 1 a"),
         ("types", "1 2200 z 0 0 0 1 a"),
         ("views", "1 -1 a"),
+        ("view_marks", "1 x"),
         ("parents", "1 2"),
     ] {
         let found = Catalog::from_json(&with(field, |text| *text = lines.into()));

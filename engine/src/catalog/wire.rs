@@ -30,6 +30,7 @@ pub(super) struct Wire {
     index_columns: Text,
     parents: Text,
     views: Text,
+    view_marks: Text,
     types: Text,
     #[serde(deserialize_with = "null_is_empty")]
     write_expressions: Vec<(u32, Arc<str>)>,
@@ -275,6 +276,11 @@ impl Wire {
             on(relations, oid, |one| {
                 one.definition = Some(definition.into())
             });
+        }
+        let mut lines = Lines::new("view_marks", &self.view_marks);
+        while lines.more() {
+            let (oid, mark) = (lines.number()?, lines.number()?);
+            on(relations, oid, |one| one.definition_mark = Some(mark));
         }
         Ok(())
     }

@@ -99,6 +99,7 @@ impl Draft {
             unique_keys,
             parents: table.parents.clone(),
             definition,
+            definition_mark: None,
             triggers: self.triggers(table),
             rules: table.rules.clone(),
             row_security: match (table.row_security, table.row_security_forced) {

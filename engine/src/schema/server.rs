@@ -179,6 +179,7 @@ fn relation(
         unique_keys: Vec::new(),
         parents: Vec::new(),
         definition: None,
+        definition_mark: None,
         triggers: Vec::new(),
         rules: Vec::new(),
         row_security: RowSecurity::Off,
