@@ -18,15 +18,6 @@ pub(crate) enum Side {
     Right,
 }
 
-impl Side {
-    pub(crate) const fn target(self) -> &'static str {
-        match self {
-            Self::Left => "left",
-            Self::Right => "right",
-        }
-    }
-}
-
 /// What a masked column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {

@@ -1,4 +1,5 @@
-//! Two private servers whose databases differ in masked values only, and one gateway before both under a signed bundle.
+//! Two private servers whose databases differ in masked values only, a third for what is not compared, and one gateway before
+//! all of them under a signed bundle.
 
 use std::{
     fs,
@@ -60,14 +61,45 @@ impl Policy {
     }
 }
 
+/// Which server. What runs on one alone must not move the two that are compared apart: it has its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Left,
+    Right,
+    Lone,
+}
+
+impl Place {
+    const ALL: [Self; 3] = [Self::Left, Self::Right, Self::Lone];
+
+    /// The target's name at the gateway.
+    const fn target(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Right => "right",
+            Self::Lone => "lone",
+        }
+    }
+
+    const fn side(self) -> Side {
+        match self {
+            Self::Left | Self::Lone => Side::Left,
+            Self::Right => Side::Right,
+        }
+    }
+}
+
 struct Server {
     cluster: Cluster,
     direct: tokio_postgres::Client,
-    side: Side,
+    place: Place,
 }
 
 pub(crate) struct House {
-    servers: [Server; 2],
+    /// In the order of [`Place::ALL`].
+    servers: [Server; 3],
+    /// Objects of the schema have no greater oid, and the same one in every place.
+    pub(crate) schema_oid_max: u32,
     runtime: Runtime,
     issuer: Issuer,
     pub(crate) folder: tempfile::TempDir,
@@ -84,12 +116,14 @@ impl House {
             .enable_all()
             .build()
             .unwrap();
-        let servers = [Side::Left, Side::Right].map(|side| server(&runtime, side));
+        let servers = Place::ALL.map(|place| server(&runtime, place));
+        let schema_oid_max = schema_oid_max(&servers);
         let canaries = [Side::Left, Side::Right]
             .into_iter()
             .flat_map(tables::canaries);
         let mut house = Self {
             servers,
+            schema_oid_max,
             runtime,
             issuer: Issuer::start(),
             folder: memory_folder(),
@@ -97,7 +131,7 @@ impl House {
             gateway: None,
             search: Search::new(canaries),
         };
-        house.reset();
+        house.reset(&Place::ALL);
         house.write_files(policy);
         house.start_gateway();
         house
@@ -107,39 +141,36 @@ impl House {
         self.folder.path().join(name)
     }
 
-    /// The server that `left` is on.
-    pub(crate) const fn cluster(&self) -> &Cluster {
-        &self.servers[0].cluster
+    fn server(&self, place: Place) -> &Server {
+        &self.servers[place as usize]
+    }
+
+    pub(crate) fn cluster(&self, place: Place) -> &Cluster {
+        &self.server(place).cluster
     }
 
     fn text_path(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// Every row as it was at the start, on both sides.
-    pub(crate) fn reset(&self) {
-        self.fill(&tables::every_table().collect::<Vec<_>>());
+    /// Every row as it was at the start.
+    pub(crate) fn reset(&self, places: &[Place]) {
+        self.fill(places, &tables::every_table().collect::<Vec<_>>());
     }
 
     /// The same for what these statements can have written.
-    pub(crate) fn reset_after(&self, sql: &str) {
-        self.fill(&tables::touched(sql));
+    pub(crate) fn reset_after(&self, places: &[Place], sql: &str) {
+        self.fill(places, &tables::touched(sql));
     }
 
-    fn fill(&self, tables: &[&str]) {
-        let fills = self
-            .servers
-            .each_ref()
-            .map(|server| tables::fill(server.side, tables));
-        let [left, right] = &self.servers;
-        let both = async {
-            tokio::try_join!(
-                left.direct.batch_execute(&fills[0]),
-                right.direct.batch_execute(&fills[1])
-            )
-        };
+    /// In all places at once.
+    fn fill(&self, places: &[Place], tables: &[&str]) {
+        let fills = places.iter().map(|place| async {
+            let sql = tables::fill(place.side(), tables);
+            self.server(*place).direct.batch_execute(&sql).await
+        });
         self.runtime
-            .block_on(both)
+            .block_on(futures::future::try_join_all(fills))
             .unwrap_or_else(|error| panic!("{error:?}"));
     }
 
@@ -186,7 +217,7 @@ impl House {
             .replace("@ISSUER@", &self.issuer.url())
             .replace("@AUDIENCE@", AUDIENCE);
         for server in &self.servers {
-            let name = server.side.target();
+            let name = server.place.target();
             fs::write(
                 self.path(&format!("password-{name}")),
                 server.cluster.password(),
@@ -267,14 +298,14 @@ impl House {
 
     /// A session; what the gateway said at its start is searched too.
     #[track_caller]
-    pub(crate) fn connect(&self, person: Person, side: Side) -> (Client, Answer) {
+    pub(crate) fn connect(&self, person: Person, place: Place) -> (Client, Answer) {
         let token = self.issuer.token(&TokenRequest {
             expires_in: 24 * 3_600,
             ..TokenRequest::for_person(person)
         });
-        Client::connect(self.port, person.id(), side.target(), &token).unwrap_or_else(|error| {
+        Client::connect(self.port, person.id(), place.target(), &token).unwrap_or_else(|error| {
             panic!(
-                "no session for {person:?} on {side:?}: {error}\n{}",
+                "no session for {person:?} on {place:?}: {error}\n{}",
                 tail(&self.log())
             )
         })
@@ -292,7 +323,7 @@ fn tail(log: &str) -> String {
     lines[lines.len().saturating_sub(30)..].join("\n")
 }
 
-fn server(runtime: &Runtime, side: Side) -> Server {
+fn server(runtime: &Runtime, place: Place) -> Server {
     let options = Options {
         listen: Listen::SocketOnly,
         settings: SERVER_SETTINGS,
@@ -314,8 +345,25 @@ fn server(runtime: &Runtime, side: Side) -> Server {
     Server {
         cluster,
         direct,
-        side,
+        place,
     }
+}
+
+/// The greatest oid of a relation or type after the schema was made; every server must have numbered its objects alike.
+fn schema_oid_max(servers: &[Server; 3]) -> u32 {
+    let numbered = servers.each_ref().map(|server| {
+        server
+            .cluster
+            .execute(
+                "leak",
+                "SELECT string_agg(oid || ' ' || name, ', ' ORDER BY oid DESC) FROM
+                    (SELECT oid, relname AS name FROM pg_class UNION ALL SELECT oid, typname FROM pg_type) AS objects",
+            )
+            .unwrap()
+    });
+    let [left, right, lone] = &numbered;
+    assert!(left == right && left == lone, "the servers number alike");
+    left.split(' ').next().unwrap().parse().unwrap()
 }
 
 impl Drop for House {

@@ -11,6 +11,7 @@ mod canary;
 mod evidence;
 mod generator;
 mod house;
+mod numbers;
 mod random;
 mod run;
 mod script;
@@ -32,11 +33,11 @@ mod support;
 
 use std::{
     collections::BTreeSet,
-    env,
+    env, thread,
     time::{Duration, Instant},
 };
 
-use house::{House, Policy};
+use house::{House, Place, Policy};
 use random::Random;
 use run::{Fault, Runner};
 use shrink::Shrinker;
@@ -46,9 +47,7 @@ use tally::Tally;
 /// Without PROVOST_LEAK_QUERIES: what every run of the tests does.
 const QUERIES: u64 = 4_000;
 const SEED: u64 = 1;
-/// Of so many scripts one is the analyst's and one is sqlsmith's.
-const SHARES: u64 = 4;
-/// After so many faults the rest is not worth waiting for.
+/// After so many faults of one worker the rest is not worth waiting for.
 const FAULTS_MAX: usize = 20;
 /// Less of all statements than this ran, or came back masked: the generator is dull.
 const RAN_PERCENT_MIN: usize = 20;
@@ -91,11 +90,86 @@ fn smith(house: &House, wanted: &Wanted) -> Option<Smith> {
     if wanted.only.is_some() {
         return None;
     }
-    let smith = Smith::start(house.cluster(), wanted.seed);
+    let smith = Smith::start(house.cluster(Place::Lone), wanted.seed);
     if smith.is_none() {
         eprintln!("sqlsmith is not installed: its share is left to our own generators");
     }
     smith
+}
+
+/// What one of the two workers saw. Each has servers of its own, and half of the statements.
+#[derive(Default)]
+struct Seen {
+    tally: Tally,
+    reports: Vec<String>,
+    /// Differences that rows made anew did not show.
+    passing: usize,
+}
+
+impl Seen {
+    fn goes_on(&self, wanted: &Wanted) -> bool {
+        (self.tally.total().statements as u64) < wanted.queries.div_ceil(2)
+            && wanted
+                .deadline
+                .is_none_or(|deadline| Instant::now() < deadline)
+            && self.reports.len() < FAULTS_MAX
+    }
+
+    fn run(
+        &mut self,
+        (runner, shrinker): &mut (Runner<'_>, Shrinker<'_>),
+        (seed, number): (u64, u64),
+        script: &script::Script,
+    ) {
+        let Some(fault) = runner.run(script, &mut self.tally) else {
+            return;
+        };
+        match report(seed, number, shrinker, script, &fault) {
+            Some(told) => {
+                eprintln!("{told}\n");
+                self.reports.push(told);
+            }
+            None => self.passing += 1,
+        }
+    }
+}
+
+/// The agent, on the two servers that are compared: every second script.
+fn compared(house: &House, wanted: &Wanted) -> Seen {
+    let mut agent = (run::agent(house), Shrinker::new(house, run::agent));
+    let (mut seen, mut number) = (Seen::default(), 0);
+    while seen.goes_on(wanted) {
+        let script = generator::script(wanted.seed, number, wanted.only.as_deref());
+        seen.run(&mut agent, (wanted.seed, number), &script);
+        number += 2;
+    }
+    seen
+}
+
+/// The analyst and sqlsmith in turn, on the server where nothing is compared: the scripts between.
+fn alone(house: &House, wanted: &Wanted) -> Seen {
+    let mut analyst = (run::analyst(house), Shrinker::new(house, run::analyst));
+    let mut agent = (
+        run::lone_agent(house),
+        Shrinker::new(house, run::lone_agent),
+    );
+    let mut smith = smith(house, wanted);
+    let (mut seen, mut number) = (Seen::default(), 1);
+    while seen.goes_on(wanted) {
+        let place = (wanted.seed, number);
+        match &mut smith {
+            Some(smith) if number % 4 == 1 => {
+                let script = smith.script(&mut Random::new(wanted.seed, number));
+                seen.run(&mut agent, place, &script);
+            }
+            _ => {
+                let script = generator::script(wanted.seed, number, wanted.only.as_deref());
+                seen.run(&mut analyst, place, &script);
+            }
+        }
+        number += 2;
+    }
+    seen
 }
 
 /// A fault with all that is needed to meet it again. A difference has to be there on rows made anew, too: the order of rows can
@@ -125,43 +199,17 @@ fn no_canary_leaves_the_gateway() {
     let wanted = wanted();
     let started = Instant::now();
     let mut house = House::new(Policy::Masked);
-    let (mut tally, mut reports, mut passing) = (Tally::default(), Vec::new(), 0);
-    {
-        let mut runners: [(Runner<'_>, Shrinker<'_>); 3] = [
-            (run::agent(&house), Shrinker::new(&house, run::agent)),
-            (run::analyst(&house), Shrinker::new(&house, run::analyst)),
-            (
-                run::lone_agent(&house),
-                Shrinker::new(&house, run::lone_agent),
-            ),
-        ];
-        let mut smith = smith(&house, &wanted);
-        let only = wanted.only.as_deref();
-        let mut number = 0;
-        while (tally.total().statements as u64) < wanted.queries
-            && wanted
-                .deadline
-                .is_none_or(|deadline| Instant::now() < deadline)
-            && reports.len() < FAULTS_MAX
-        {
-            let (script, place) = match (number % SHARES, &mut smith) {
-                (1, Some(smith)) => (smith.script(&mut Random::new(wanted.seed, number)), 2),
-                (2, _) => (generator::script(wanted.seed, number, only), 1),
-                _ => (generator::script(wanted.seed, number, only), 0),
-            };
-            let (runner, shrinker) = &mut runners[place];
-            if let Some(fault) = runner.run(&script, &mut tally) {
-                match report(wanted.seed, number, shrinker, &script, &fault) {
-                    Some(told) => {
-                        eprintln!("{told}\n");
-                        reports.push(told);
-                    }
-                    None => passing += 1,
-                }
-            }
-            number += 1;
-        }
-    }
+    let (mut seen, other) = thread::scope(|scope| {
+        let alone = scope.spawn(|| alone(&house, &wanted));
+        (compared(&house, &wanted), alone.join().unwrap())
+    });
+    seen.tally.take(other.tally);
+    seen.reports.extend(other.reports);
+    let Seen {
+        tally,
+        mut reports,
+        passing,
+    } = seen;
     let total = tally.total();
     eprintln!(
         "{}{} statements in {:?}; {passing} differences that fresh rows did not show",

@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::{
-    canary::Side,
-    house::House,
+    house::{House, Place},
+    numbers::Numbers,
     script::Script,
     support::Person,
     tally::Tally,
@@ -65,18 +65,18 @@ impl Fault {
 pub(crate) struct Runner<'h> {
     house: &'h House,
     person: Person,
-    sides: &'static [Side],
+    pub(crate) places: &'static [Place],
     clients: Vec<Client>,
     scripts: u64,
     scripts_per_session: u64,
 }
 
 impl<'h> Runner<'h> {
-    fn new(house: &'h House, person: Person, sides: &'static [Side]) -> Self {
+    fn new(house: &'h House, person: Person, places: &'static [Place]) -> Self {
         Self {
             house,
             person,
-            sides,
+            places,
             clients: Vec::new(),
             scripts: 0,
             scripts_per_session: SCRIPTS_PER_SESSION,
@@ -86,8 +86,8 @@ impl<'h> Runner<'h> {
     /// Sessions that know of nothing.
     fn connect(&mut self) -> Option<Fault> {
         self.clients.clear();
-        for side in self.sides {
-            let (client, answer) = self.house.connect(self.person, *side);
+        for place in self.places {
+            let (client, answer) = self.house.connect(self.person, *place);
             self.clients.push(client);
             if let Some(fault) = self.leak(&answer) {
                 return Some(fault);
@@ -131,10 +131,10 @@ impl<'h> Runner<'h> {
             self.clients.clear();
         }
         if self.scripts.is_multiple_of(SCRIPTS_PER_RESET) {
-            self.house.reset();
+            self.house.reset(self.places);
         } else if wrote {
             let texts: Vec<&str> = script.steps.iter().map(|step| step.sql.as_str()).collect();
-            self.house.reset_after(&texts.join(";"));
+            self.house.reset_after(self.places, &texts.join(";"));
         }
         fault
     }
@@ -162,6 +162,7 @@ impl<'h> Runner<'h> {
             }
         }
         let (mut fault, mut committed) = (None, false);
+        let mut numbers = Numbers::new(self.house.schema_oid_max);
         for round in rounds(script) {
             let answers = self.exchange(&round)?;
             tally.add(script.name, round.statements, &answers[0]);
@@ -179,7 +180,7 @@ impl<'h> Runner<'h> {
             if let [left, right] = answers.as_slice()
                 && script.repeatable
                 && !timed_out
-                && left.bytes != right.bytes
+                && !numbers.agree(left, right)
             {
                 fault = fault.or_else(|| Some(Fault::Difference(left.told(), right.told())));
             }
@@ -208,7 +209,7 @@ impl<'h> Runner<'h> {
 
 /// A principal whose masks give the same for every value, on both sides.
 pub(crate) fn agent(house: &House) -> Runner<'_> {
-    Runner::new(house, Person::Agent, &[Side::Left, Side::Right])
+    Runner::new(house, Person::Agent, &[Place::Left, Place::Right])
 }
 
 /// A session for each script: without masks, what a function may have done to a session's path outlives the script.
@@ -219,12 +220,12 @@ pub(crate) fn fresh_agent(house: &House) -> Runner<'_> {
     }
 }
 
-/// The same principal on one side: for statements whose results depend on more than the rows.
+/// The same principal on a server of its own: for statements whose results depend on more than the rows.
 pub(crate) fn lone_agent(house: &House) -> Runner<'_> {
-    Runner::new(house, Person::Agent, &[Side::Left])
+    Runner::new(house, Person::Agent, &[Place::Lone])
 }
 
 /// One whose masks tell something, and who may look values up: canaries only.
 pub(crate) fn analyst(house: &House) -> Runner<'_> {
-    Runner::new(house, Person::Analyst, &[Side::Left])
+    Runner::new(house, Person::Analyst, &[Place::Lone])
 }

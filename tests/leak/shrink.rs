@@ -29,7 +29,7 @@ impl<'h> Shrinker<'h> {
 
     fn fails(&mut self, script: &Script, like: &Fault) -> bool {
         self.tries += 1;
-        self.house.reset();
+        self.house.reset(self.runner.places);
         let fault = self.runner.run(script, &mut Tally::default());
         if matches!(fault, Some(Fault::Lost(_))) {
             self.runner = (self.make)(self.house);

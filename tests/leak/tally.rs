@@ -17,6 +17,18 @@ pub(crate) struct Counts {
     pub(crate) masked: usize,
 }
 
+impl Counts {
+    const fn plus(&self, other: &Self) -> Self {
+        Self {
+            statements: self.statements + other.statements,
+            ran: self.ran + other.ran,
+            refused: self.refused + other.refused,
+            failed: self.failed + other.failed,
+            masked: self.masked + other.masked,
+        }
+    }
+}
+
 /// Where the gateway's own refusals say so.
 const REFUSAL: &str = "denied by policy";
 const MASK: &[u8] = b"[redacted]";
@@ -49,16 +61,21 @@ impl Tally {
         );
     }
 
+    /// What another worker counted.
+    pub(crate) fn take(&mut self, other: Self) {
+        for (name, counts) in other.by_name {
+            let sum = self.by_name.entry(name).or_default();
+            *sum = sum.plus(&counts);
+        }
+        for (words, count) in other.words {
+            *self.words.entry(words).or_default() += count;
+        }
+    }
+
     pub(crate) fn total(&self) -> Counts {
         self.by_name
             .values()
-            .fold(Counts::default(), |sum, counts| Counts {
-                statements: sum.statements + counts.statements,
-                ran: sum.ran + counts.ran,
-                refused: sum.refused + counts.refused,
-                failed: sum.failed + counts.failed,
-                masked: sum.masked + counts.masked,
-            })
+            .fold(Counts::default(), |sum, counts| sum.plus(counts))
     }
 
     /// A table, and the commonest words.

@@ -124,8 +124,7 @@ pub(super) fn shadow(maker: &mut Maker<'_>) -> Draft {
         "SELECT * FROM loot",
         "SELECT name FROM pg_temp.people",
     ]);
-    // A result names the object that it comes from, and the sides number what they make by themselves.
-    Draft::of([make.to_owned(), write.to_owned(), look.to_owned()]).unrepeatable()
+    Draft::of([make.to_owned(), write.to_owned(), look.to_owned()])
 }
 
 pub(super) fn role(maker: &mut Maker<'_>) -> Draft {

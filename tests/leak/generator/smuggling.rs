@@ -24,7 +24,7 @@ pub(super) fn create_as(maker: &mut Maker<'_>) -> Draft {
     let end = maker
         .random
         .word(&["DROP TABLE IF EXISTS loot", "SELECT count(*) FROM loot"]);
-    Draft::of([create, look.to_owned(), end.to_owned()]).unrepeatable()
+    Draft::of([create, look.to_owned(), end.to_owned()])
 }
 
 pub(super) fn definition(maker: &mut Maker<'_>) -> Draft {
@@ -61,7 +61,7 @@ pub(super) fn definition(maker: &mut Maker<'_>) -> Draft {
         ("GRANT SELECT ON people TO PUBLIC", "SELECT secret_text FROM people"),
         ("CREATE ROLE loot SUPERUSER LOGIN", "SET ROLE loot"),
     ]);
-    Draft::of([define.to_owned(), look.to_owned()]).unrepeatable()
+    Draft::of([define.to_owned(), look.to_owned()])
 }
 
 pub(super) fn alteration(maker: &mut Maker<'_>) -> Draft {
