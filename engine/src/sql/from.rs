@@ -134,6 +134,9 @@ impl Resolver<'_> {
         left: &[Item],
     ) -> Result<Item, Refusal> {
         self.seen.mark(subselect);
+        if subselect.alias.is_none() {
+            self.since(16, "a subquery in FROM without an alias")?;
+        }
         let mut scope = Scope::below(outer);
         if subselect.lateral {
             scope.items = left.to_vec();
@@ -553,6 +556,9 @@ impl Resolver<'_> {
         control: &mut Value,
     ) -> Result<Vec<Item>, Refusal> {
         self.seen.mark(join);
+        if join.join_using_alias.is_some() {
+            self.since(14, "an alias for JOIN ... USING")?;
+        }
         let (Some(larg), Some(rarg)) = (join.larg.as_deref(), join.rarg.as_deref()) else {
             return Err(Refusal::not_understood("this join"));
         };

@@ -197,6 +197,9 @@ impl Resolver<'_> {
             level.windows.push((window.name.as_str().into(), value));
         }
         let mut rows = self.targets(&select.target_list, &level)?;
+        if select.group_distinct {
+            self.since(14, "GROUP BY DISTINCT")?;
+        }
         for node in &select.group_clause {
             let value = self.group(node, &rows.fields, &level)?;
             self.book.used(&value, Use::Group);

@@ -111,9 +111,11 @@ impl Resolver<'_> {
         self.seen.mark(cte);
         let mut cycles = Vec::new();
         if let Some(search) = &cte.search_clause {
+            self.since(14, "SEARCH")?;
             self.seen.mark(search);
         }
         if let Some(cycle) = cte.cycle_clause.as_deref() {
+            self.since(14, "CYCLE")?;
             self.seen.mark(cycle);
             cycles = strings(&cycle.cycle_col_list)?;
             self.optional(cycle.cycle_mark_value.as_deref(), &Scope::default())?;

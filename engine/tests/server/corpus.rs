@@ -164,7 +164,8 @@ fn corpus() {
     ] {
         counts.entry(kind.to_owned()).or_default().refused = u32::try_from(found.len()).unwrap();
     }
-    ratchet::check(if long { "corpus.all" } else { "corpus.slice" }, &counts);
+    let section = if long { "corpus.all" } else { "corpus.slice" };
+    ratchet::check(section, regress::major(&cluster), &counts);
 }
 
 /// Looks at one text.

@@ -268,6 +268,16 @@ fn measure(
     }
 }
 
+/// Whether its facts explain what a statement gives; `None` where they do. What it writes is taken back.
+pub(crate) fn explained(zoo: &mut Zoo, data: &Data, sql: &str) -> Option<String> {
+    let choices = &mut Choices::seeded(1);
+    let plain = zoo.with(data, &[], sql, choices)?;
+    match understood(zoo, sql) {
+        Ok(facts) => failure(zoo, data, (sql, Rows::Any), &facts, &plain, choices),
+        Err(why) => Some(why),
+    }
+}
+
 /// A query's failure, if it has one; made again from choices.
 fn attempt(zoo: &mut Zoo, data: &Data, made: &[u32], seed: u64) -> Option<(String, String)> {
     let (sql, rows) = query(&mut Choices::replaying(made.to_vec()));

@@ -45,7 +45,7 @@ fn read() -> Lines {
 }
 
 fn write(lines: &Lines) {
-    let mut text = "# What must not get worse, seen on the server version that each section names. Written by PROVOST_RATCHET=write (docs/testing.md).\n\
+    let mut text = "# What must not get worse, seen on the major that each section names behind `@`. Written by PROVOST_RATCHET=write (docs/testing.md).\n\
         # section | kind | understood | opaque | refused\n"
         .to_owned();
     for ((section, kind), counts) in lines {
@@ -59,8 +59,9 @@ fn write(lines: &Lines) {
     fs::write(path(), text).unwrap();
 }
 
-/// Compares what was seen with the file's section, or writes it there.
-pub(crate) fn check(section: &str, seen: &BTreeMap<String, Counts>) {
+/// Compares what was seen on a server of this major with the file's section, or writes it there.
+pub(crate) fn check(section: &str, major: u32, seen: &BTreeMap<String, Counts>) {
+    let section = &*format!("{section}@{major}");
     let mut lines = read();
     if env::var_os("PROVOST_RATCHET").is_some_and(|value| value == "write") {
         lines.retain(|(of, _), _| of != section);

@@ -62,6 +62,14 @@ pub(crate) fn cluster() -> Cluster {
     cluster
 }
 
+/// The server's major version.
+pub(crate) fn major(cluster: &Cluster) -> u32 {
+    let version = cluster
+        .execute("postgres", "SHOW server_version_num")
+        .unwrap();
+    version.trim().parse::<u32>().unwrap() / 10_000
+}
+
 /// As `pg_regress` makes its database.
 pub(crate) fn make_database(cluster: &Cluster) {
     let mut sql = format!("CREATE DATABASE {DATABASE} TEMPLATE = template0;\n");

@@ -72,7 +72,8 @@ impl Node {
 
     /// The view that this entry stands for: its oid, and its own entry where the view's text has it.
     fn view(&self) -> Option<(u32, Option<&Item>)> {
-        if self.name != "RANGETBLENTRY" || self.number("rtekind") != Some(1) {
+        // It is called RTE up to PostgreSQL 14.
+        if !matches!(&*self.name, "RANGETBLENTRY" | "RTE") || self.number("rtekind") != Some(1) {
             return None;
         }
         // From PostgreSQL 16 on, the entry keeps the view's oid; before, the view's text has it in its first entry, `old`.

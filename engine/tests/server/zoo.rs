@@ -95,11 +95,7 @@ impl Zoo {
         cluster.execute("postgres", "CREATE DATABASE zoo").unwrap();
         cluster.execute("zoo", include_str!("zoo.sql")).unwrap();
         let mut client = Client::connect(&cluster, "zoo");
-        let answer = client.run(CATALOG_QUERY);
-        let json = answer.statements.last().unwrap().rows[0][0]
-            .clone()
-            .unwrap();
-        let catalog = Catalog::from_json(&json).unwrap();
+        let catalog = catalog(&mut client);
         // Plans must hang on nothing but the statement.
         client.run(
             "SET max_parallel_workers_per_gather = 0; SET jit = off; SET statement_timeout = '5s'",
@@ -112,6 +108,17 @@ impl Zoo {
             bases,
             _cluster: cluster,
         }
+    }
+
+    /// The server's major version.
+    pub(crate) fn major(&self) -> u32 {
+        self.catalog.server_version_num() / 10_000
+    }
+
+    /// Reads the catalog anew.
+    pub(crate) fn refresh(&mut self) {
+        self.catalog = catalog(&mut self.client);
+        self.bases = bases(&self.catalog);
     }
 
     /// Stores `data`, of these stores, inside a transaction or for good.
@@ -169,6 +176,14 @@ impl Zoo {
         self.client.run("ROLLBACK");
         answer
     }
+}
+
+fn catalog(client: &mut Client) -> Catalog {
+    let answer = client.run(CATALOG_QUERY);
+    let json = answer.statements.last().unwrap().rows[0][0]
+        .clone()
+        .unwrap();
+    Catalog::from_json(&json).unwrap()
 }
 
 fn bases(catalog: &Catalog) -> Vec<Base> {

@@ -103,6 +103,7 @@ impl Resolver<'_> {
         self.returning(
             insert.returning_clause.as_ref(),
             vec![target.item.clone()],
+            0,
             &level,
             &assigned,
         )

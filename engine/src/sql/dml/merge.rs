@@ -62,7 +62,8 @@ impl Resolver<'_> {
         let mut items = std::mem::take(&mut scope.items);
         // RETURNING * gives the source's columns first.
         items.rotate_left(1);
-        self.returning(merge.returning_clause.as_ref(), items, &level, &assigned)
+        let (returning, last) = (merge.returning_clause.as_ref(), items.len() - 1);
+        self.returning(returning, items, last, &level, &assigned)
     }
 
     fn merge_when(

@@ -312,7 +312,8 @@ impl Resolver<'_> {
         self.predicate(update.where_clause.as_deref(), &scope, Holds::Always)?;
         let assigned = self.assignments(&update.target_list, &target, &written, &scope)?;
         let items = std::mem::take(&mut scope.items);
-        self.returning(update.returning_clause.as_ref(), items, &level, &assigned)
+        let returning = update.returning_clause.as_ref();
+        self.returning(returning, items, 0, &level, &assigned)
     }
 
     pub(in crate::sql) fn delete(
@@ -332,13 +333,16 @@ impl Resolver<'_> {
         scope.items.extend(items);
         self.predicate(delete.where_clause.as_deref(), &scope, Holds::Always)?;
         let items = std::mem::take(&mut scope.items);
-        self.returning(delete.returning_clause.as_ref(), items, &level, &[])
+        let returning = delete.returning_clause.as_ref();
+        self.returning(returning, items, 0, &level, &[])
     }
 
+    /// RETURNING, where `target` is the place of what is written among the items in sight.
     pub(super) fn returning(
         &mut self,
         clause: Option<&pg::ReturningClause>,
         mut items: Vec<Item>,
+        target: usize,
         level: &Scope<'_>,
         assigned: &[(Arc<str>, Value)],
     ) -> Result<Rows, Refusal> {
@@ -347,10 +351,9 @@ impl Resolver<'_> {
         };
         self.seen.mark(clause);
         let names = self.version_names(clause)?;
-        let target = items.iter().position(|item| item.base.is_some());
-        let old = target.and_then(|target| items.get(target)).cloned();
+        let old = items.get(target).cloned();
         // What was written is what is returned.
-        let new = target.and_then(|target| items.get_mut(target)).map(|item| {
+        let new = items.get_mut(target).map(|item| {
             let mut fields = item.fields.as_ref().clone();
             for (name, value) in assigned {
                 for field in fields.iter_mut().filter(|field| field.name == *name) {
