@@ -16,6 +16,9 @@ use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use cli::{Arguments, Command};
 use error::{Error, Exit};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

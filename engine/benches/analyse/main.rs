@@ -2,7 +2,8 @@
 //! the same text in the same interleaved rounds. Prints a table; ends with an error where a figure that must be reached is not.
 //!
 //! The analysis is all of [`sql::analyse`]: limits, parse, names, lineage, the sweep, literals, the fingerprint. The witness,
-//! a second reader of the same text, is counted apart.
+//! a second reader of the same text, is counted apart. What texts made to cost need is measured by the bench `costly`: it counts
+//! allocations, which has a price of its own.
 
 #![expect(
     clippy::expect_used,
@@ -12,12 +13,12 @@
 #[path = "../decide/clock.rs"]
 mod clock;
 
-use std::{process::ExitCode, sync::Arc, time::Instant};
+use std::{process::ExitCode, sync::Arc};
 
 use provost_engine::{
     catalog::Catalog,
     schema,
-    sql::{self, Context, Refusal, Statement, Witness},
+    sql::{self, Context, Statement, Witness},
 };
 
 use self::clock::{Contender, count, duration, rounds};
@@ -30,6 +31,10 @@ const RATIO_MAX: f64 = 2.0;
 const PGBENCH_NANOSECONDS_MAX: f64 = 12_000.0;
 /// The parsers recurse.
 const STACK_BYTES: usize = 64 << 20;
+
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let bench = std::thread::Builder::new()
@@ -63,7 +68,6 @@ fn measure() -> bool {
         reached &= ratio <= RATIO_MAX;
         reached &= name != "pgbench select" || analysis <= PGBENCH_NANOSECONDS_MAX;
     }
-    extremes(&catalog);
     println!(
         "\n{} at most {RATIO_MAX} times the parse, and {} for pgbench's SELECT",
         if reached { "reached:" } else { "MISSED: " },
@@ -72,103 +76,18 @@ fn measure() -> bool {
     reached
 }
 
-/// Texts that are made to cost: each ends in bounded time and memory, understood or refused.
-fn extremes(catalog: &Catalog) {
-    println!("\n| text made to cost | bytes | outcome | time | memory at most |");
-    println!("|---|---:|---|---:|---:|");
-    for (name, text) in costly() {
-        let start = Instant::now();
-        let mut outcome = String::new();
-        let memory = allocation_counter::measure(|| {
-            outcome = match analyse(catalog, &text, Witness::Deny) {
-                Ok(_) => "understood".to_owned(),
-                Err(refusal) => format!("{}: {}", refusal.sqlstate, refusal.message),
-            };
-        });
-        println!(
-            "| {name} | {} | {outcome} | {} | {} KB |",
-            count(text.len()),
-            duration(start.elapsed().as_secs_f64()),
-            count(usize::try_from(memory.bytes_max / 1024).unwrap_or(usize::MAX))
-        );
-    }
-}
-
-fn costly() -> Vec<(&'static str, String)> {
-    let list = |count: usize| {
-        let numbers: Vec<String> = (1..=count).map(|number| format!("${number}")).collect();
-        numbers.join(", ")
-    };
-    let rows = vec![format!("({})", ["1"; 4].join(", ")); 20_000].join(", ");
-    let joins = |count: usize| {
-        let items: Vec<String> = (0..count).map(|number| format!("wide w{number}")).collect();
-        items.join(", ")
-    };
-    vec![
-        (
-            "10,000 parentheses",
-            format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000)),
-        ),
-        (
-            "10,000 nested subqueries",
-            format!(
-                "{}SELECT 1{}",
-                "SELECT (".repeat(10_000),
-                ")".repeat(10_000)
-            ),
-        ),
-        (
-            "a literal of 10 MB",
-            format!("SELECT '{}'", "x".repeat(10 << 20)),
-        ),
-        (
-            "a literal of 1,000,000 bytes",
-            format!("SELECT '{}'", "x".repeat(1_000_000)),
-        ),
-        (
-            "65,535 parameters in a list",
-            format!("SELECT 1 FROM wide WHERE c1 IN ({})", list(65_535)),
-        ),
-        (
-            "20,000 rows of VALUES",
-            format!("INSERT INTO pgbench_accounts VALUES {rows}"),
-        ),
-        (
-            "10,000 ANDed conditions",
-            format!(
-                "SELECT 1 FROM wide WHERE {}",
-                vec!["c1 = c2"; 10_000].join(" AND ")
-            ),
-        ),
-        (
-            "500 joined tables of 200 columns, every column",
-            format!("SELECT * FROM {}", joins(500)),
-        ),
-        (
-            "60 joined tables of 200 columns, each row as one value",
-            format!(
-                "SELECT {} FROM {}",
-                vec!["row(w0.*, w1.*, w2.*, w3.*)"; 400].join(", "),
-                joins(60)
-            ),
-        ),
-        (
-            "100,000 dashes",
-            format!("SELECT 1 {} 2", "-+".repeat(50_000)),
-        ),
-        (
-            "comments, 10,000 deep",
-            format!("{} SELECT 1", "/*".repeat(10_000)),
-        ),
-        (
-            "1,000 statements",
-            "SELECT abalance FROM pgbench_accounts WHERE aid = 1;".repeat(1_000),
-        ),
-    ]
-}
-
 fn times(catalog: &Catalog, text: &str) -> [f64; 3] {
-    let analyse = |witness| analyse(catalog, text, witness).expect("the statement is understood");
+    let path: Vec<Arc<str>> = vec!["public".into()];
+    let analyse = |witness| -> Vec<Statement> {
+        let context = Context {
+            catalog,
+            search_path: &path,
+            parameter_types: &[],
+            names: &sql::NO_NAMES,
+            witness,
+        };
+        sql::analyse(text.as_bytes(), &context).expect("the statement is understood")
+    };
     let understood = analyse(Witness::Deny);
     assert!(
         understood
@@ -184,18 +103,6 @@ fn times(catalog: &Catalog, text: &str) -> [f64; 3] {
         ],
     );
     times.try_into().expect("one time for each contender")
-}
-
-fn analyse(catalog: &Catalog, text: &str, witness: Witness) -> Result<Vec<Statement>, Refusal> {
-    let path: Vec<Arc<str>> = vec!["public".into()];
-    let context = Context {
-        catalog,
-        search_path: &path,
-        parameter_types: &[],
-        names: &sql::NO_NAMES,
-        witness,
-    };
-    sql::analyse(text.as_bytes(), &context)
 }
 
 fn statements() -> Vec<(&'static str, String)> {

@@ -408,6 +408,20 @@ impl Book {
         }
     }
 
+    /// What every row of an entry has in a column.
+    pub(super) fn equal_to(
+        &self,
+        index: usize,
+        column: &Column,
+    ) -> impl Iterator<Item = &Constant> {
+        self.entries
+            .get(index)
+            .into_iter()
+            .flat_map(|entry| &entry.access.equalities)
+            .filter(move |equality| *equality.column == *column)
+            .map(|equality| &equality.value)
+    }
+
     /// Notes that a column is looked up: compared for equality with a constant, ANDed at the top of the statement.
     pub(super) fn looked_up(&mut self, column: &Arc<Column>) {
         let count = self.looked_up.entry(column.clone()).or_default();

@@ -16,7 +16,7 @@ use super::{
     routine::Arguments,
     scope::{Field, Scope},
 };
-use crate::facts::{Column, ColumnWrite, Object, Operation, Use};
+use crate::facts::{Column, ColumnWrite, Constant, How, Object, Operation, Use};
 
 /// The columns that a call gives in FROM, as far as users' functions say it.
 #[derive(Debug, Clone)]
@@ -180,7 +180,7 @@ impl Resolver<'_> {
         }
         for effect in effects.iter().flatten() {
             outcome.pure &= *effect == Effect::Pure;
-            self.effect(*effect, (&owner, name), arguments.nodes, &arguments.all())?;
+            self.effect(*effect, (&owner, name), arguments)?;
         }
         for function in &users {
             let before = self.book.effects();
@@ -204,9 +204,7 @@ impl Resolver<'_> {
         let values = [argument.clone()];
         let arguments = Arguments {
             nodes: &[Node { node: None }],
-            values: &values,
-            variadic: false,
-            ordered: 0,
+            ..Arguments::of_values(&values)
         };
         let outcome = self.function(&[name], &arguments)?;
         let of_users = !matches!(outcome.columns, Columns::Unlisted);
@@ -244,16 +242,19 @@ impl Resolver<'_> {
         &mut self,
         effect: Effect,
         (schema, name): (&Arc<str>, &str),
-        arguments: &[Node],
-        value: &Value,
+        arguments: &Arguments<'_>,
     ) -> Result<(), Refusal> {
-        let first = arguments.first().and_then(literal);
+        let first = arguments.nodes.first().and_then(literal);
         match effect {
             Effect::Pure => return Ok(()),
-            Effect::ReadsSetting => return self.reads_setting(name, first),
-            Effect::Input if self.reads_plainly(name, arguments) => return Ok(()),
-            Effect::SetsSetting => self.set_config(arguments)?,
-            Effect::Sequences => self.sequence_touched(name, arguments),
+            Effect::ReadsSetting => return self.reads_setting(first),
+            Effect::Input if self.reads_plainly(name, arguments.nodes) => return Ok(()),
+            Effect::SetsSetting => {
+                self.set_config(arguments)?;
+                self.kept(name, &arguments.all());
+                return Ok(());
+            }
+            Effect::Sequences => self.sequence_touched(name, arguments.nodes),
             Effect::Notifies => match first {
                 Some(channel) => self
                     .book
@@ -267,7 +268,7 @@ impl Resolver<'_> {
         self.called(schema, name);
         match effect.bound() {
             Bound::Shows => {}
-            Bound::Keeps => self.kept(name, value),
+            Bound::Keeps => self.kept(name, &arguments.all()),
             Bound::Opaque(reason) => self.book.opaque(&format!("{schema}.{name}"), reason),
         }
         Ok(())
@@ -302,9 +303,14 @@ impl Resolver<'_> {
             })
     }
 
-    /// `set_config` is SET: what SET may not change, it may not either, or later statements would be misread.
-    fn set_config(&mut self, arguments: &[Node]) -> Result<(), Refusal> {
-        let Some(setting) = arguments.first().and_then(literal) else {
+    /// `set_config` is SET, and rules see it as that: what SET may not change, it may not either, or later statements would be
+    /// misread.
+    fn set_config(&mut self, arguments: &Arguments<'_>) -> Result<(), Refusal> {
+        let literals = |index: usize| arguments.nodes.get(index).and_then(literal);
+        let Some(setting) = literals(0)
+            .map(str::to_owned)
+            .or_else(|| self.setting_chosen(arguments))
+        else {
             return Err(Refusal::new(
                 "42501",
                 "set_config with a computed name can't be told from a change of role or search_path",
@@ -312,26 +318,41 @@ impl Resolver<'_> {
             .hint("write the setting's name as a literal"));
         };
         let setting = setting.to_lowercase();
-        super::utility::refuse_setting(&setting, arguments.get(1).and_then(literal))?;
+        super::utility::refuse_setting(&setting, literals(1))?;
         self.refuse_inside(&setting)?;
         self.book
             .plain(Object::Setting(setting.into()), Operation::Session);
         Ok(())
     }
 
-    fn reads_setting(&mut self, name: &str, setting: Option<&str>) -> Result<(), Refusal> {
-        let Some(setting) = setting else {
-            self.book
-                .opaque(name, "reads a setting whose name is computed");
-            return Ok(());
+    /// The setting that `SELECT set_config(name, ...) FROM pg_settings WHERE name = 'x'` means, which `pg_dump` writes to set
+    /// it only where it is known: in a target list, what WHERE says holds.
+    fn setting_chosen(&self, arguments: &Arguments<'_>) -> Option<String> {
+        // The variables of a body are told apart by no column.
+        let holds = self.where_held && self.active.is_empty();
+        let value = arguments.values.first().filter(|_| holds)?;
+        let mut sources = value.sources.iter();
+        let (Some(origin), None) = (sources.next(), sources.next()) else {
+            return None;
         };
-        let setting: Arc<str> = setting.to_lowercase().into();
-        if setting.starts_with("provost.") {
-            return Err(Refusal::new(
-                "42501",
-                "settings named provost.* are the gateway's own",
-            ));
+        let column = &*origin.column;
+        let is_itself = origin.how == How::Direct
+            && value.described == Some((column.relation_oid, column.attribute));
+        let is_name = &*column.schema == "pg_catalog"
+            && &*column.relation == "pg_settings"
+            && &*column.name == "name";
+        let entry = origin.entry.filter(|_| is_itself && is_name)?;
+        let mut equal = self.book.equal_to(entry, column);
+        match (equal.next(), equal.next()) {
+            (Some(Constant::Text(name)), None) => Some(name.as_ref().to_owned()),
+            _ => None,
         }
+    }
+
+    /// Without a literal name, any setting may be meant: that is SHOW ALL.
+    fn reads_setting(&mut self, setting: Option<&str>) -> Result<(), Refusal> {
+        let setting: Arc<str> = setting.unwrap_or("all").to_lowercase().into();
+        super::utility::refuse_own(&setting)?;
         self.book.plain(Object::Setting(setting), Operation::Read);
         Ok(())
     }

@@ -217,10 +217,7 @@ impl Resolver<'_> {
     ) -> Result<Item, Refusal> {
         self.since(QUERIES_SINCE, "JSON_TABLE")?;
         self.seen.mark(table);
-        let scope = Scope {
-            items: left.to_vec(),
-            ..Scope::below(outer)
-        };
+        let scope = Scope::lateral(outer, left);
         let mut value = self.json_value(table.context_item.as_deref(), &scope)?;
         if let Some(path) = table.pathspec.as_deref() {
             value.taint(&self.optional(path.string.as_deref(), &scope)?);

@@ -10,6 +10,7 @@ mod authority;
 mod book;
 mod call;
 mod caps;
+mod composite;
 mod definition;
 mod dml;
 mod equality;
@@ -283,8 +284,8 @@ fn read(
             names: given.as_ref(),
             ..*context
         };
-        let mut read = facts(statement, words, &now, parameters)?;
-        read.facts.fingerprint = shape::fingerprint(text, own).into();
+        let fingerprint = shape::fingerprint(text, own).into();
+        let read = facts(statement, (words, fingerprint), &now, parameters)?;
         if let Some(binding) = &read.binding {
             given.to_mut().apply(binding);
         }
@@ -339,7 +340,7 @@ struct Read {
 
 fn facts(
     statement: &RawStmt,
-    text: &str,
+    (text, fingerprint): (&str, Arc<str>),
     context: &Context<'_>,
     parameters: Parameters<'_>,
 ) -> Result<Read, Refusal> {
@@ -404,7 +405,7 @@ fn facts(
             .last_key_value()
             .map_or(0, |(highest, _)| *highest),
         lookups,
-        fingerprint: "".into(),
+        fingerprint,
         catalog_version: context.catalog.version(),
     };
     Ok(Read {

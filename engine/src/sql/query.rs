@@ -177,6 +177,7 @@ impl Resolver<'_> {
     }
 
     fn plain(&mut self, select: &SelectStmt, mut level: Scope<'_>) -> Result<Rows, Refusal> {
+        let where_held = std::mem::replace(&mut self.where_held, false);
         let mut control = Value::default();
         level.items = {
             let outer = Scope {
@@ -196,7 +197,9 @@ impl Resolver<'_> {
             let value = self.window(window, &level)?;
             level.windows.push((window.name.as_str().into(), value));
         }
+        self.where_held = true;
         let mut rows = self.targets(&select.target_list, &level)?;
+        self.where_held = false;
         if select.group_distinct {
             self.since(14, "GROUP BY DISTINCT")?;
         }
@@ -227,6 +230,7 @@ impl Resolver<'_> {
         control.add(&self.order(select, &rows.fields, &level)?);
         control.add(&self.limits(select, &level)?);
         self.locking(&select.locking_clause, &level)?;
+        self.where_held = where_held;
         rows.control = control.derived();
         Ok(rows)
     }

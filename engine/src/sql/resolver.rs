@@ -54,6 +54,8 @@ pub(super) struct Resolver<'a> {
     pub(super) top: Option<*const Node>,
     /// The literal LIMIT of the statement itself.
     pub(super) limit: Option<u64>,
+    /// A target list is being read: for the rows that it is computed for, what WHERE says holds.
+    pub(super) where_held: bool,
     /// The text of the statement.
     pub(super) text: &'a str,
     /// What the session has given names to.
@@ -86,6 +88,7 @@ impl<'a> Resolver<'a> {
             parameters,
             top: None,
             limit: None,
+            where_held: false,
             text,
             names: context.names,
             binding: None,

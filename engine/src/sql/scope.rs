@@ -162,6 +162,14 @@ impl<'s> Scope<'s> {
         }
     }
 
+    /// The level of an item of FROM: LATERAL sees the items to its left.
+    pub(super) fn lateral(parent: &'s Scope<'s>, left: &[Item]) -> Self {
+        Self {
+            items: left.to_vec(),
+            ..Self::below(parent)
+        }
+    }
+
     fn levels(&'s self) -> impl Iterator<Item = &'s Scope<'s>> {
         std::iter::successors(Some(self), |scope| scope.parent)
     }

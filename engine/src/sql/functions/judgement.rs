@@ -48,7 +48,7 @@ pub(in crate::sql) enum Bound {
 }
 
 impl Effect {
-    fn of_section(section: &str) -> Option<Self> {
+    pub(super) fn of_section(section: &str) -> Option<Self> {
         Some(match section {
             "pure" => Self::Pure,
             "reads-setting" => Self::ReadsSetting,

@@ -46,6 +46,17 @@ fn every_word_of_the_judgement_names_a_function() {
 }
 
 #[test]
+fn a_word_has_one_effect() {
+    let mut effects = std::collections::BTreeMap::new();
+    for (section, word) in words() {
+        if Effect::of_section(section).is_some() {
+            let before = effects.insert(word, section);
+            assert_eq!(before, None, "{word} stands twice, last in [{section}]");
+        }
+    }
+}
+
+#[test]
 fn dangerous_functions_are_never_pure() {
     for name in "set_config query_to_xml table_to_xml cursor_to_xml database_to_xml ts_stat lo_get lo_import \
         lo_export loread pg_read_file pg_read_binary_file pg_ls_dir pg_stat_file pg_sleep pg_notify setval dblink:dblink \

@@ -44,7 +44,17 @@ pub(super) struct Arguments<'n> {
     pub(super) ordered: usize,
 }
 
-impl Arguments<'_> {
+impl<'n> Arguments<'n> {
+    /// Values that no expression of the statement gives.
+    pub(super) fn of_values(values: &'n [Value]) -> Self {
+        Self {
+            nodes: &[],
+            values,
+            variadic: false,
+            ordered: 0,
+        }
+    }
+
     /// Everything that the arguments are computed from.
     pub(super) fn all(&self) -> Value {
         union(self.values)
@@ -143,13 +153,9 @@ impl Resolver<'_> {
         match self.catalog.called(oid) {
             Some(Called::Users(function)) => {
                 let function = function.clone();
-                let arguments = Arguments {
-                    nodes: &[],
-                    values,
-                    variadic: false,
-                    ordered: 0,
-                };
-                Ok(self.run_with(&function, &arguments)?.value)
+                Ok(self
+                    .run_with(&function, &Arguments::of_values(values))?
+                    .value)
             }
             Some(Called::Server(name)) => {
                 let name = name.clone();
@@ -178,7 +184,7 @@ impl Resolver<'_> {
         for effect in effects {
             // The server's own code calls it here, as it is made for.
             if effect != Effect::Internal {
-                self.effect(effect, (&schema, name), &[], &union(values))?;
+                self.effect(effect, (&schema, name), &Arguments::of_values(values))?;
             }
         }
         Ok(())
@@ -272,7 +278,8 @@ impl Resolver<'_> {
             if effect.bound() == Bound::Shows && effect == Effect::Pure {
                 continue;
             }
-            self.effect(effect, (&function.schema, &function.name), &[], arguments)?;
+            let arguments = Arguments::of_values(std::slice::from_ref(arguments));
+            self.effect(effect, (&function.schema, &function.name), &arguments)?;
         }
         Ok(Some(self.shaped(
             function,

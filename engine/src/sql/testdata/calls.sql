@@ -129,3 +129,23 @@ SELECT information_schema._pg_truetypid(a, t) FROM pg_attribute a, pg_type t
 SELECT * FROM unnest(ARRAY[1], '{a,b}'::text[]) AS u(a, b)
 ;;
 SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY total), mode() WITHIN GROUP (ORDER BY note), rank(1, 'a') WITHIN GROUP (ORDER BY id, note) FROM orders
+;;
+SELECT set_config(name, 'view', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'
+;;
+SELECT set_config(s.name, 'postgres', false) FROM pg_settings s WHERE s.name = 'role'
+;;
+SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'jit' OR true
+;;
+SELECT 1 FROM pg_settings WHERE name = 'jit' AND set_config(name, 'x', false) = 'x'
+;;
+SELECT (SELECT max(1) FROM orders JOIN pg_settings t ON t.name = 'jit' AND set_config(t.name, 'x', false) = 'x')
+;;
+SELECT set_config(n, 'x', false) FROM (SELECT 'ro' || name FROM pg_settings WHERE name = 'jit') s(n)
+;;
+SELECT set_config(n, 'x', false) FROM (SELECT name FROM pg_settings WHERE name = 'jit' UNION ALL SELECT 'role') s(n)
+;;
+SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'jit' ORDER BY set_config(name, 'x', false)
+;;
+DO $$ DECLARE v text; BEGIN SELECT name INTO v FROM pg_settings WHERE name = 'jit'; v := 'role'; PERFORM set_config(v, 'x', false) FROM pg_settings WHERE name = 'jit'; END $$
+;;
+SELECT s.name, current_setting(s.name) FROM pg_settings s
