@@ -373,6 +373,11 @@ impl Catalog {
         self.types_by_oid.get(&oid)
     }
 
+    /// Every user type.
+    pub fn types(&self) -> impl Iterator<Item = &Arc<UserType>> {
+        self.types_by_oid.values()
+    }
+
     /// Whether a function of one argument may have this name, the server's own included. `true` where that is not known.
     #[must_use]
     pub fn is_function(&self, name: &str) -> bool {

@@ -8,6 +8,7 @@
 //! | `tree`, `claims` | the server's own trees: what a statement needs of relations and columns, against our facts |
 //! | `zoo`, `generate` | a small database and random statements about it |
 //! | `random` | the server's trees and RowDescription, for random statements |
+//! | `cascade` | what CASCADE drops and alters |
 //! | `newest` | what only some majors have |
 //! | `lineage` | base values change: what then changes in a result must be explained by its facts |
 //! | `ratchet` | what must not get worse |
@@ -17,6 +18,7 @@
 // Helpers are tests too: what clippy leaves to tests (clippy.toml) holds for all of this.
 #![cfg(test)]
 
+mod cascade;
 mod claims;
 mod corpus;
 mod generate;

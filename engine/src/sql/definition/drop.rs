@@ -10,6 +10,7 @@ use pg_query::{
 
 use super::{
     super::{Refusal, resolver::Resolver},
+    cascade::Going,
     is_of_relation, is_relation, object_names, object_sort, relation_name,
 };
 use crate::{
@@ -20,26 +21,34 @@ use crate::{
 impl Resolver<'_> {
     pub(super) fn drop_objects(&mut self, drop: &pg::DropStmt) -> Result<Kind, Refusal> {
         let sort = drop.remove_type();
+        let mut relations = Vec::new();
         for node in &drop.objects {
             let names = object_names(Some(node));
             if names.is_empty() {
                 return Err(Refusal::not_understood("this DROP"));
             }
-            self.dropped(sort, &names)?;
+            relations.push(self.dropped(sort, &names)?);
         }
         if drop.behavior() == pg::DropBehavior::DropCascade {
-            self.book.opaque(
-                "drop",
-                "CASCADE reaches objects that the statement does not name",
-            );
+            match relations.into_iter().collect::<Option<Vec<_>>>() {
+                Some(relations) => self.cascade(&relations, Going::Whole)?,
+                None => self.book.opaque(
+                    "drop",
+                    "CASCADE reaches objects that the statement does not name",
+                ),
+            }
         }
         Ok(self.bounded(drop))
     }
 
-    fn dropped(&mut self, sort: ObjectType, names: &[String]) -> Result<(), Refusal> {
+    /// Notes an object that goes; gives it where it is a relation that is known.
+    fn dropped(
+        &mut self,
+        sort: ObjectType,
+        names: &[String],
+    ) -> Result<Option<Arc<Relation>>, Refusal> {
         if is_relation(sort) {
-            self.altered(Some(&relation_name(names)), Operation::Drop)?;
-            return Ok(());
+            return self.altered(Some(&relation_name(names)), Operation::Drop);
         }
         self.other(object_sort(sort), &names.join("."), Operation::Drop);
         if sort == ObjectType::ObjectSchema {
@@ -58,7 +67,7 @@ impl Resolver<'_> {
                 self.altered(Some(&relation_name(table)), Operation::Grant)?;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// An object of any sort that a statement speaks about.

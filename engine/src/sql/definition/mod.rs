@@ -1,6 +1,7 @@
 //! Schema changes: which objects are created, altered, dropped or granted, what their expressions run, and which values move
 //! to other names. Every statement of the grammar is named here or in `utility`.
 
+mod cascade;
 mod copy;
 mod drop;
 mod grant;

@@ -14,6 +14,7 @@ use super::{
         resolver::{Resolver, strings},
         scope::{Item, Scope},
     },
+    cascade::Going,
     direct, joined,
 };
 use crate::{
@@ -282,6 +283,15 @@ impl Resolver<'_> {
             };
             self.alter_parts(command, &about)?;
             self.alter_moves(command, relation.as_ref(), &about)?;
+            if command.behavior() == pg::DropBehavior::DropCascade {
+                match &relation {
+                    Some(relation) => self.cascade(std::slice::from_ref(relation), Going::Part)?,
+                    None => self.book.opaque(
+                        "alter",
+                        "CASCADE reaches objects that the statement does not name",
+                    ),
+                }
+            }
             match command.subtype() {
                 AlterTableType::AtChangeOwner => {
                     self.altered(alter.relation.as_ref(), Operation::Grant)?;
