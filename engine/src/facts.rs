@@ -469,6 +469,10 @@ pub struct Facts {
     pub session_effect: SessionEffect,
     /// Views (or functions) over other relations were expanded: analysis rests on their definitions.
     pub through_views: bool,
+    /// The oids of the views among them, where nothing but views was expanded: whoever locks these and finds them as they were
+    /// knows that the analysis holds. Empty where functions, triggers, rules or materialised views were expanded too.
+    #[serde(default)]
+    pub views: BTreeSet<u32>,
     /// The literal LIMIT (or FETCH FIRST) at top level, in rows.
     #[serde(default)]
     pub limit: Option<u64>,

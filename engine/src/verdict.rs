@@ -264,6 +264,9 @@ pub struct Decision {
     pub held_transaction: HeldTransaction,
     /// Lookups to be counted; over budget they are refused.
     pub probes: Vec<Probe>,
+    /// A masked column is reached through views: before the statement is let through, [`crate::facts::Facts::views`] and all
+    /// relations of the facts must be locked and found to be what analysis read (ruling 4).
+    pub rests_on_views: bool,
     /// Reasons of a deny; empty else.
     pub reasons: Vec<Reason>,
     /// Dear facts to fetch before deciding again. Whoever can't fetch them keeps the verdict; what only observing rules
@@ -287,6 +290,7 @@ impl Decision {
             approvals: Vec::new(),
             held_transaction: HeldTransaction::default(),
             probes: Vec::new(),
+            rests_on_views: false,
             reasons,
             needs: Needs::default(),
             observed: None,

@@ -112,6 +112,7 @@ fn statement(kind: Kind, accesses: Vec<Access>) -> Facts {
         opaque: BTreeSet::new(),
         session_effect: SessionEffect::None,
         through_views: false,
+        views: BTreeSet::new(),
         limit: Some(10),
         parameters: 1,
         lookups: BTreeSet::new(),

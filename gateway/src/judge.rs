@@ -12,7 +12,7 @@ use provost_engine::{
 };
 use provost_evidence::record::Outcome;
 
-pub use crate::look::{Look, Restore, Unseen};
+pub use crate::look::{Look, Pin, Restore, Unseen};
 use crate::permit::Permit;
 
 /// Names a decided statement in evidence: its number in the session, from 1.
@@ -100,6 +100,24 @@ pub struct Fatal {
     pub sqlstate: &'static str,
     /// One line for the client; no internals.
     pub message: String,
+}
+
+/// Whose the transaction is that a question was asked in, or its part since the last Sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The question opened it, or asked by itself in the client's transaction: nothing of the client's waits for a Sync.
+    Gateway,
+    /// Frames of the client's are in it.
+    Client,
+}
+
+/// What becomes of the transaction that a question opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// The frame that waits goes into it.
+    Open,
+    /// It ends before the frame is looked at again.
+    End,
 }
 
 /// Refused, not yet, or fatal.
@@ -210,7 +228,7 @@ pub trait Judge {
     /// A statement that was permitted is being sent to be executed.
     fn touched(&mut self, touch: Touch);
 
-    /// The answer to the question of a [`Stop::Look`].
+    /// The answer to the question of a [`Stop::Look`]. What is to become of the transaction matters after [`Look::Pin`] only.
     ///
     /// # Errors
     /// [`Fatal`] when the session can't go on.
@@ -218,7 +236,8 @@ pub trait Judge {
         &mut self,
         look: Look,
         answer: Result<Vec<u8>, Unseen>,
-    ) -> impl Future<Output = Result<(), Fatal>>;
+        holder: Holder,
+    ) -> impl Future<Output = Result<Keep, Fatal>>;
 
     /// Whether the policy or the catalog changed since `permitted` was decided: judge again before its Execute.
     fn is_stale(&self, permitted: &Permitted) -> bool;

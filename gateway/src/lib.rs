@@ -21,6 +21,7 @@
 //! | [`session`] | a session's names, pipeline and results, without I/O |
 //! | `scrub` | server text rebuilt without values |
 //! | [`judge`] | the seam between session and decision |
+//! | `pin` | relations locked, and compared with the catalog |
 //! | `look` | what is asked of a session's own connection |
 //! | `judgement` | the judge: analysis, decision, log |
 //! | [`record`] | decisions as evidence records, literals redacted |
@@ -40,6 +41,7 @@ pub mod judge;
 mod judgement;
 mod look;
 pub mod permit;
+mod pin;
 pub mod policy;
 pub mod protocol;
 pub mod record;

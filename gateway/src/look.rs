@@ -1,5 +1,5 @@
 //! What the gateway asks a session's own connection, because nobody else can see it: what the search path comes to, which
-//! temporary objects there are, and the catalog with the session's uncommitted changes.
+//! temporary objects there are, the catalog with the session's uncommitted changes, and views as they are while it holds them.
 //!
 //! Every name in the questions is qualified, operators too: the session's own path must not decide what they mean.
 
@@ -9,7 +9,11 @@ use provost_engine::catalog::CATALOG_STATEMENT;
 pub(crate) use provost_engine::catalog::TEMP_SCHEMA as TEMP;
 use serde::Deserialize;
 
-use crate::judgement::SearchPath;
+pub use crate::pin::Pin;
+use crate::{
+    judgement::SearchPath,
+    pin::{HOLD_QUESTION, READ_QUESTION},
+};
 
 /// Asks for the schemas in effect, the settings they come from, the role that `$user` stands for, and a fingerprint of the
 /// session's temporary objects: NULL where it has none.
@@ -49,6 +53,9 @@ pub enum Look {
     Path,
     /// The catalog as it sees it. What the reading sets is set back to this.
     Catalog(Arc<Restore>),
+    /// Relations, locked to the end of the transaction and then read. Asked outside of a transaction it opens one, for the frame
+    /// that waits for it.
+    Pin(Pin),
 }
 
 /// Settings as a session has them.
@@ -80,6 +87,10 @@ impl Look {
                     vec![restore.search_path.as_bytes(), restore.jit.as_bytes()],
                 ),
             ],
+            Self::Pin(pin) => vec![
+                (HOLD_QUESTION, vec![pin.array().as_bytes()]),
+                (READ_QUESTION, vec![pin.array().as_bytes()]),
+            ],
         }
     }
 
@@ -87,7 +98,7 @@ impl Look {
     pub(crate) const fn answer_at(&self) -> usize {
         match self {
             Self::Path => 0,
-            Self::Catalog(_) => 1,
+            Self::Catalog(_) | Self::Pin(_) => 1,
         }
     }
 }

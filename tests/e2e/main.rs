@@ -24,6 +24,7 @@ mod own_view;
 mod schema;
 mod support;
 mod traffic;
+mod views;
 
 // The same private PostgreSQL as the demo's.
 #[path = "../../src/demo/postgres/mod.rs"]

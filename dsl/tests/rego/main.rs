@@ -59,6 +59,7 @@ fn shown(policy: &Policy, decision: &Decision) -> String {
         approvals,
         held_transaction,
         probes,
+        rests_on_views,
         reasons,
         needs,
         observed,
@@ -90,7 +91,7 @@ fn shown(policy: &Policy, decision: &Decision) -> String {
     reasons.dedup();
     let controls = policy.controls(rules);
     format!(
-        "{verdict:?} {masks:?} {mask_bound} {limits:?} {recording:?} {approvals:?} {held_transaction:?} {probes:?} {needs:?} {observed:?} {controls:?}\n{reasons:#?}"
+        "{verdict:?} {masks:?} {mask_bound} {limits:?} {recording:?} {approvals:?} {held_transaction:?} {probes:?} {rests_on_views} {needs:?} {observed:?} {controls:?}\n{reasons:#?}"
     )
 }
 

@@ -238,6 +238,11 @@ impl Random {
             0
         };
         let opaque = usize::from(!ordinary && self.often(1));
+        let through_views = self.often(2);
+        let views = match through_views && self.often(2) {
+            true => BTreeSet::from([1]),
+            false => BTreeSet::new(),
+        };
         Facts {
             kind: self.of(&Kind::ALL),
             accesses: (0..accesses).map(|_| self.access(ordinary)).collect(),
@@ -263,7 +268,8 @@ impl Random {
                 })
                 .collect(),
             session_effect: self.of(&[SessionEffect::None, SessionEffect::Catalog]),
-            through_views: self.often(2),
+            through_views,
+            views,
             limit: self.often(3).then_some(5),
             parameters: 1,
             lookups: BTreeSet::new(),

@@ -117,6 +117,7 @@ impl Statement {
             opaque: BTreeSet::new(),
             session_effect: SessionEffect::None,
             through_views: false,
+            views: BTreeSet::new(),
             limit: None,
             parameters: 0,
             lookups: BTreeSet::new(),

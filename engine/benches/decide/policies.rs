@@ -182,6 +182,7 @@ pub(crate) fn statement(
         opaque: BTreeSet::new(),
         session_effect: SessionEffect::None,
         through_views: false,
+        views: BTreeSet::new(),
         limit: None,
         parameters: 1,
         lookups: BTreeSet::new(),

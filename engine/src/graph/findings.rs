@@ -31,6 +31,7 @@ pub(super) struct Findings {
     limits: Limits,
     recording: Recording,
     probes: BTreeSet<Probe>,
+    rests_on_views: bool,
     needs: Needs,
     /// Accesses that modules covered, by place.
     covered: BTreeSet<usize>,
@@ -164,6 +165,11 @@ impl Findings {
         self.probes.insert(probe);
     }
 
+    /// A masked column is reached through views.
+    pub(super) const fn rests_on_views(&mut self) {
+        self.rests_on_views = true;
+    }
+
     /// The decision hangs on a dear fact that was not asked for.
     pub(super) fn need(&mut self, fact: DearFact) {
         match fact {
@@ -229,6 +235,7 @@ impl Findings {
             approvals: self.approvals,
             held_transaction: self.held_transaction.unwrap_or_default(),
             probes: self.probes.into_iter().collect(),
+            rests_on_views: self.rests_on_views,
             reasons: Vec::new(),
             needs: self.needs,
             observed: None,

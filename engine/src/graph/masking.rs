@@ -61,7 +61,7 @@ pub(super) fn judge(
     binding.judge_probing(facts, findings);
     binding.judge_copies(facts, findings);
     for (index, output) in facts.outputs.iter().flatten().enumerate() {
-        binding.mask_output(index, output, findings);
+        binding.mask_output(index, output, facts, findings);
     }
 }
 
@@ -236,13 +236,14 @@ impl<'a> Binding<'a> {
                 let message = format!("EXPLAIN tells of values, and {} is masked", path(column));
                 self.refuse_on(column, findings, &message, Some(UNMASKED_PRINCIPAL));
             }
-            if facts.through_views {
-                // Source: ruling 4. The check that a view is still what analysis read is not there yet.
-                let message = format!(
-                    "{} is masked and reached through a view or function, which is not supported yet",
-                    path(column)
-                );
-                self.refuse_on(column, findings, &message, Some("read the table itself"));
+            // Source: ruling 4. A view can be locked and compared with what analysis read; what else is expanded can't.
+            match reached(facts) {
+                Reached::Itself => {}
+                Reached::ThroughViews => findings.rests_on_views(),
+                Reached::Otherwise(how, hint) => {
+                    let message = format!("{} is masked and reached through {how}", path(column));
+                    self.refuse_on(column, findings, &message, Some(hint));
+                }
             }
         }
     }
@@ -375,7 +376,13 @@ impl<'a> Binding<'a> {
     }
 
     /// The mask on one column of the result, joined over everything it is computed from.
-    fn mask_output(&self, index: usize, output: &OutputColumn, findings: &mut Findings) {
+    fn mask_output(
+        &self,
+        index: usize,
+        output: &OutputColumn,
+        facts: &Facts,
+        findings: &mut Findings,
+    ) {
         let mut transform: Option<Transform> = None;
         let mut rules = BTreeSet::new();
         let mut classes = Bits::empty(self.policy.classes.names.len());
@@ -397,8 +404,12 @@ impl<'a> Binding<'a> {
             }
         }
         let Some(transform) = transform else { return };
-        // Where other values can stand beside the column's, as in a UNION, a client could have its own guesses hashed.
-        let is_plain_column = output.origin.is_some();
+        // Where other values can stand beside the column's, as in a UNION, a client could have its own guesses hashed. What a view
+        // calls a column may be a UNION too.
+        let is_plain_column = output.origin.is_some_and(|origin| {
+            let is_itself = |column: &Column| (column.relation_oid, column.attribute) == origin;
+            !facts.through_views || sources(&output.lineage).all(|(column, _)| is_itself(column))
+        });
         let transform = match transform.is_keyed() && !is_plain_column {
             true => transform.join(&Transform::Redact),
             false => transform,
@@ -423,6 +434,31 @@ impl<'a> Binding<'a> {
             sources: masked.into_iter().map(Arc::from).collect(),
             controls: controls.into_iter().cloned().collect(),
         });
+    }
+}
+
+/// How a statement reaches the columns that it names.
+enum Reached {
+    /// By its own text alone.
+    Itself,
+    /// Through views that can be held as they are while it runs.
+    ThroughViews,
+    /// Through something that can't: what, and what would work.
+    Otherwise(&'static str, &'static str),
+}
+
+fn reached(facts: &Facts) -> Reached {
+    match (facts.through_views, facts.views.is_empty(), facts.kind) {
+        (false, _, _) => Reached::Itself,
+        (true, false, Kind::Select) => Reached::ThroughViews,
+        (true, false, _) => Reached::Otherwise(
+            "a view, which only a SELECT of its own may do",
+            "read it in a SELECT, or name the table itself",
+        ),
+        (true, true, _) => Reached::Otherwise(
+            "a function, trigger, rule or materialised view, which can't be held as it was analysed while the statement runs",
+            "read the table itself, or a plain view over it",
+        ),
     }
 }
 

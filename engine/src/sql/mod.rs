@@ -14,6 +14,7 @@ mod composite;
 mod definition;
 mod dml;
 mod equality;
+mod expanded;
 mod expression;
 mod from;
 mod functions;
@@ -311,6 +312,7 @@ fn read(
             opaque,
             session_effect: SessionEffect::None,
             through_views: false,
+            views: BTreeSet::new(),
             limit: None,
             parameters: 0,
             lookups: BTreeSet::new(),
@@ -364,7 +366,7 @@ fn facts(
             "{unseen} in this statement"
         )));
     }
-    let through_views = resolver.through_views;
+    let (through_views, views) = std::mem::take(&mut resolver.expanded).finish();
     let named = std::mem::take(&mut resolver.named);
     let lookups = resolver.book.lookups();
     let binding = resolver.binding.take();
@@ -399,6 +401,7 @@ fn facts(
         opaque,
         session_effect: reading.session_effect,
         through_views,
+        views,
         limit,
         parameters: parameters
             .uses

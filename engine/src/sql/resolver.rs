@@ -12,6 +12,7 @@ use super::{
     Context, Refusal,
     book::{Book, Descend, Keep, Origin, Value},
     equality::Parameters,
+    expanded::Expanded,
     query::Rows,
     routine::{Active, Pending},
     scope::{Base, Field, Item, Scope},
@@ -45,7 +46,7 @@ pub(super) struct Resolver<'a> {
     /// The innermost view being expanded, `schema.name`.
     pub(super) via: Option<Arc<str>>,
     pub(super) views: Vec<u32>,
-    pub(super) through_views: bool,
+    pub(super) expanded: Expanded,
     /// Names of relations that the statement itself writes, for the witness.
     pub(super) named: BTreeSet<String>,
     /// What the statement's parameters are.
@@ -109,7 +110,7 @@ impl<'a> Resolver<'a> {
             work: 0,
             via: None,
             views: Vec::new(),
-            through_views: false,
+            expanded: Expanded::default(),
             named: BTreeSet::new(),
         }
     }
@@ -358,7 +359,11 @@ impl<'a> Resolver<'a> {
                 format!("views nest too deeply at \"{}\"", view.name),
             ));
         }
-        self.through_views = true;
+        match view.kind {
+            RelationKind::View => self.expanded.view(view.oid),
+            // Its rows are those of its last refresh: a view that it reads may have been another one then.
+            _ => self.expanded.other(),
+        }
         let outer = self
             .via
             .replace(format!("{}.{}", view.schema, view.name).into());

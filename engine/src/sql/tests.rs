@@ -481,3 +481,45 @@ proptest::proptest! {
         let _ = read_deep(&text, Witness::Deny);
     }
 }
+
+/// The views that a statement rests on, where it rests on nothing else.
+fn check_views(sql: &str, expected: &[&str]) {
+    let statements = read_deep(sql.as_bytes(), Witness::Deny).unwrap();
+    let facts = &statements[0].facts;
+    let names: BTreeSet<String> = facts
+        .views
+        .iter()
+        .map(|oid| CATALOG.relation(*oid).unwrap().name.to_string())
+        .collect();
+    let expected: BTreeSet<String> = expected.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(names, expected, "{sql}");
+    assert!(facts.through_views || names.is_empty(), "{sql}");
+}
+
+#[test]
+fn views_are_named_only_where_nothing_else_was_expanded() {
+    check_views("SELECT name FROM customers", &[]);
+    check_views(
+        "SELECT contact FROM customer_contacts",
+        &["customer_contacts"],
+    );
+    check_views(
+        "SELECT contact FROM contact_names",
+        &["contact_names", "customer_contacts"],
+    );
+    check_views(
+        "SELECT (SELECT max(amount) FROM hr.top) FROM customer_contacts",
+        &["top", "customer_contacts"],
+    );
+    check_views("SELECT total FROM order_totals", &[]);
+    check_views(
+        "SELECT t.total FROM order_totals AS t, customer_contacts AS c",
+        &[],
+    );
+    check_views("SELECT peek(name) FROM customer_contacts", &[]);
+    check_views("SELECT table_name FROM information_schema.tables", &[]);
+    check_views(
+        "INSERT INTO orders (id) SELECT id FROM customer_contacts",
+        &["customer_contacts"],
+    );
+}

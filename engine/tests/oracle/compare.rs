@@ -145,6 +145,7 @@ fn reading(policy: &Policy, decision: &Decision) -> Reading {
         approvals: decision.approvals.iter().cloned().collect(),
         held_transaction: decision.held_transaction,
         probes: decision.probes.iter().cloned().collect(),
+        rests_on_views: decision.rests_on_views,
         reasons: speakers(&decision.reasons),
         needs,
         observed: decision.observed.as_ref().map(|observed| Observed {

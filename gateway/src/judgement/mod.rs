@@ -9,6 +9,7 @@ mod memory;
 mod names;
 mod obligations;
 mod obstacle;
+mod pinning;
 mod reading;
 mod seam;
 pub(crate) mod setting;
@@ -46,6 +47,7 @@ use self::{
     names::NamesGiven,
     obligations::{hold_is_refused, unenforced},
     obstacle::Ground,
+    pinning::{Holding, Pinning},
     values::Values,
     view::{OWN_CATALOGS_MAX, View},
 };
@@ -181,6 +183,8 @@ pub(crate) struct SessionJudge {
     looked_again: bool,
     /// The session's names, where the statement at hand asked for them.
     given: Option<NamesGiven>,
+    /// The views of the statement at hand.
+    pinning: Pinning,
     /// The transaction's status as the server last told it: `I`, `T` or `E`.
     status: u8,
 }
@@ -227,6 +231,16 @@ struct Step<'a> {
     path: Option<&'a Arc<[Arc<str>]>>,
     /// The catalog that the server may have read it by.
     made_at: Option<CatalogVersion>,
+    named_by: NamedBy,
+}
+
+/// Who gave a prepared statement or a portal its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NamedBy {
+    /// A message of the protocol, or nobody.
+    Protocol,
+    /// PREPARE or DECLARE.
+    Sql,
 }
 
 impl SessionJudge {
@@ -257,6 +271,7 @@ impl SessionJudge {
             unread: false,
             looked_again: false,
             given: None,
+            pinning: Pinning::default(),
             status: b'I',
         }
     }
@@ -290,6 +305,7 @@ impl SessionJudge {
         step: &Step<'_>,
         statements: &[Statement],
     ) -> Result<Vec<Permitted>, Stop> {
+        let pinned = self.pinning.take();
         if statements.len() > STATEMENTS_MAX {
             return Err(self.refuse_text(step, too_many()).await);
         }
@@ -302,23 +318,24 @@ impl SessionJudge {
         {
             return Err(self.refuse_text(step, obstacle::outdated()).await);
         }
-        let mut ground = self.ground();
-        let mut decisions = Vec::with_capacity(statements.len());
-        for statement in statements {
-            decisions.push(self.decide(step, &statement.facts, ground));
-            // A Parse changes nothing yet: its Bind is judged again.
-            if step.phase != Phase::Prepare {
-                ground.lost |= match view::touch(&statement.facts) {
-                    Touch::Nothing => false,
-                    Touch::Moves => true,
-                    Touch::Returns => self.sight.is_special(),
-                };
+        let mut decisions = self.decide_all(step, statements);
+        match self.hold_views(step, statements, &decisions, pinned.as_ref()) {
+            Holding::Held => {}
+            Holding::Ask(look) if decisions.iter().all(is_allowed) => return Err(Stop::Look(look)),
+            Holding::Ask(_) => {}
+            Holding::Refused(place, reason) => refuse_at(&mut decisions, place, reason),
+        }
+        self.pinning.over();
+        if decisions.iter().all(is_allowed) {
+            for place in 0..decisions.len() {
+                let over = decisions
+                    .get(place)
+                    .and_then(|decision| self.over_budget(step, decision));
+                if let Some(reason) = over {
+                    refuse_at(&mut decisions, place, reason);
+                }
             }
         }
-        let is_allowed = |decision: &Decision| match decision.verdict {
-            Verdict::Allow => true,
-            Verdict::Hold | Verdict::Deny => false,
-        };
         if !decisions.iter().all(is_allowed) {
             return Err(self.refuse_all(step, statements, &decisions).await);
         }
@@ -333,6 +350,23 @@ impl SessionJudge {
             }
         }
         Ok(permitted)
+    }
+
+    fn decide_all(&self, step: &Step<'_>, statements: &[Statement]) -> Vec<Decision> {
+        let mut ground = self.ground();
+        let mut decisions = Vec::with_capacity(statements.len());
+        for statement in statements {
+            decisions.push(self.decide(step, &statement.facts, ground));
+            // A Parse changes nothing yet: its Bind is judged again.
+            if step.phase != Phase::Prepare {
+                ground.lost |= match view::touch(&statement.facts) {
+                    Touch::Nothing => false,
+                    Touch::Moves => true,
+                    Touch::Returns => self.sight.is_special(),
+                };
+            }
+        }
+        decisions
     }
 
     fn ground(&self) -> Ground {
@@ -358,6 +392,8 @@ impl SessionJudge {
         }
         if ground.mask_bound
             && facts.through_views
+            // A view knows relations by their numbers.
+            && facts.views.is_empty()
             && self.has_namesakes(facts, &[step.path.unwrap_or_else(|| self.sight.path())])
         {
             return self.deny(obstacle::namesakes());
@@ -380,9 +416,7 @@ impl SessionJudge {
         let reason = match decision.verdict {
             Verdict::Deny => return decision,
             Verdict::Hold => Some(hold_is_refused(&decision.approvals)),
-            Verdict::Allow => unenforced(&decision, facts)
-                .or_else(|| self.keyless(&decision))
-                .or_else(|| self.over_budget(step, &decision)),
+            Verdict::Allow => unenforced(&decision, facts).or_else(|| self.keyless(&decision)),
         };
         let Some(reason) = reason else {
             return decision;
@@ -581,6 +615,21 @@ pub(crate) fn expired() -> Fatal {
 /// Now, on the gateway's clock; before the year -9999 and after 9999 it is the end of time, when no view holds.
 pub(super) fn now() -> Timestamp {
     Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX)
+}
+
+fn is_allowed(decision: &Decision) -> bool {
+    match decision.verdict {
+        Verdict::Allow => true,
+        Verdict::Hold | Verdict::Deny => false,
+    }
+}
+
+/// Refuses the allowed statement at this place.
+fn refuse_at(decisions: &mut [Decision], place: usize, reason: Reason) {
+    if let Some(decision) = decisions.get_mut(place) {
+        decision.verdict = Verdict::Deny;
+        decision.reasons = vec![reason];
+    }
 }
 
 fn limit(message: String, hint: &str) -> Refusal {

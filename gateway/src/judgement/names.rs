@@ -7,7 +7,7 @@ use provost_engine::{
     sql::{self, Named, SessionNames, Temporary},
 };
 
-use super::{Bound, Prepared};
+use super::{Bound, NamedBy, Prepared};
 use crate::judge::Given;
 
 /// What stands for a statement that can't be told from the text that named it: no grammar takes it.
@@ -110,6 +110,14 @@ impl Prepared {
             parameter_types,
             search_path,
         })
+    }
+
+    /// Who gave it its name.
+    pub(super) const fn named_by(&self) -> NamedBy {
+        match self.whole {
+            Some(_) => NamedBy::Sql,
+            None => NamedBy::Protocol,
+        }
     }
 
     /// What the protocol binds by a name that SQL gave.

@@ -75,6 +75,72 @@ fn creates_somewhere(facts: &Facts) -> bool {
     })
 }
 
+/// Why a text with several statements does not get masked columns through a view.
+pub(super) fn not_alone() -> Reason {
+    reason(
+        "a masked column is reached through a view, which is held for one statement at a time",
+        "send the statement by itself",
+    )
+}
+
+/// Why a cursor, or a statement that SQL prepared, does not get them.
+pub(super) fn named_by_sql() -> Reason {
+    reason(
+        "a masked column is reached through a view, by a cursor or a statement that SQL gave its name: the view may have been another one then",
+        "send the SELECT itself, or prepare it with the protocol's own Parse",
+    )
+}
+
+/// Why nothing is held in a failed transaction.
+pub(super) fn failed_before() -> Reason {
+    reason(
+        "the transaction has failed, so the view through which a masked column is reached can't be held",
+        "roll the transaction back, then send it again",
+    )
+}
+
+/// Why they are not shown where the server would show the definition of an older snapshot.
+pub(super) fn old_snapshot() -> Reason {
+    reason(
+        "a masked column is reached through a view, and in this isolation level the server does not tell which definition it would expand",
+        "use READ COMMITTED, or read the table itself",
+    )
+}
+
+/// Why they are not shown where a view could not be locked.
+pub(super) fn not_held() -> Reason {
+    reason(
+        "a view that the statement reads could not be held as it was analysed",
+        "read the table itself; if debug_parallel_query or force_parallel_mode is on, switch it off",
+    )
+}
+
+/// Why they are not shown where the server answered with an error.
+pub(super) fn not_locked(sqlstate: &str) -> Reason {
+    let reason = |message: &str| {
+        reason(
+            message,
+            "send it again; an open transaction must be rolled back first",
+        )
+    };
+    match sqlstate {
+        "57014" | "55P03" | "40P01" => reason(
+            "a view that the statement reads could not be locked in time: another session changes it",
+        ),
+        _ => reason(
+            "a view that the statement reads could not be locked: the server answered with an error",
+        ),
+    }
+}
+
+/// Why they are not shown where a view is not what analysis read.
+pub(super) fn view_changed() -> Reason {
+    reason(
+        "a view that the statement reads, or a relation below it, has just changed",
+        "send it again; an open transaction must be rolled back first",
+    )
+}
+
 /// The refusal of a statement before which the session could not be looked at.
 pub(super) fn unseen(failure: &Failure) -> Refusal {
     let (sqlstate, detail, hint) = match failure {
@@ -189,6 +255,7 @@ mod tests {
             opaque: BTreeSet::new(),
             session_effect: SessionEffect::None,
             through_views: false,
+            views: BTreeSet::new(),
             limit: None,
             parameters: 0,
             lookups: BTreeSet::new(),

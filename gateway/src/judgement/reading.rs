@@ -40,9 +40,16 @@ impl SessionJudge {
                 self.looked_again = false;
                 Ok(analysed)
             }
-            Err(Unread::Look(look)) => Err(Stop::Look(look)),
-            Err(Unread::Names) => Err(Stop::Names),
+            Err(Unread::Look(look)) => {
+                self.pinning.lost();
+                Err(Stop::Look(look))
+            }
+            Err(Unread::Names) => {
+                self.pinning.lost();
+                Err(Stop::Names)
+            }
             Err(Unread::Refused(refusal)) => {
+                self.pinning.over();
                 self.looked_again = false;
                 self.given = None;
                 Err(self.refuse_text(step, refusal).await)
@@ -173,6 +180,7 @@ impl SessionJudge {
                 opaque: std::collections::BTreeSet::new(),
                 session_effect: SessionEffect::None,
                 through_views: false,
+                views: BTreeSet::new(),
                 limit: None,
                 parameters: 0,
                 lookups: BTreeSet::new(),

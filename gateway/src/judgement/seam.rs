@@ -8,11 +8,11 @@ use provost_evidence::{
     record::{EndRecord, Phase, Record},
 };
 
-use super::{Bound, NamesGiven, Prepared, SessionJudge, Step, Values, values};
+use super::{Bound, NamedBy, NamesGiven, Prepared, SessionJudge, Step, Values, values, view::Seen};
 use crate::{
     judge::{
-        End, Fatal, Given, Judge, Look, Parameters, Permitted, Refused, StatementSeq, Stop, Touch,
-        Unseen,
+        End, Fatal, Given, Holder, Judge, Keep, Look, Parameters, Permitted, Refused, StatementSeq,
+        Stop, Touch, Unseen,
     },
     record,
     settings::Durable,
@@ -33,6 +33,7 @@ impl Judge for SessionJudge {
             values: Values::None,
             path: None,
             made_at: None,
+            named_by: NamedBy::Protocol,
         };
         let statements = self.analyse(&step).await?;
         let judged = self.judge(&step, &statements).await;
@@ -59,6 +60,7 @@ impl Judge for SessionJudge {
             values: Values::NotBound,
             path: None,
             made_at: None,
+            named_by: NamedBy::Protocol,
         };
         let permitted = self.judge_one(&step).await?;
         prepared.made_at = self.loaded().catalog.version();
@@ -78,6 +80,7 @@ impl Judge for SessionJudge {
             values: Values::Bound(parameters.raw),
             path: None,
             made_at: Some(prepared.made_at),
+            named_by: prepared.named_by(),
         };
         self.judge_one(&step).await
     }
@@ -95,6 +98,7 @@ impl Judge for SessionJudge {
             values: bound.raw.as_deref().map_or(Values::None, Values::Bound),
             path: Some(&bound.path),
             made_at: Some(bound.made_at),
+            named_by: prepared.named_by(),
         };
         self.judge_one(&step).await
     }
@@ -129,9 +133,19 @@ impl Judge for SessionJudge {
         self.sight.touched(touch);
     }
 
-    async fn looked(&mut self, look: Look, answer: Result<Vec<u8>, Unseen>) -> Result<(), Fatal> {
-        self.sight.looked(look, answer, self.keeper.current()).await;
-        Ok(())
+    async fn looked(
+        &mut self,
+        look: Look,
+        answer: Result<Vec<u8>, Unseen>,
+        holder: Holder,
+    ) -> Result<Keep, Fatal> {
+        let seen = match look {
+            Look::Pin(pin) => return Ok(self.pinned(&pin, answer, holder)),
+            Look::Path => Seen::Path,
+            Look::Catalog(_) => Seen::Catalog,
+        };
+        self.sight.looked(seen, answer, self.keeper.current()).await;
+        Ok(Keep::Open)
     }
 
     fn is_stale(&self, permitted: &Permitted) -> bool {
@@ -155,6 +169,7 @@ impl Judge for SessionJudge {
             values: Values::None,
             path: None,
             made_at: None,
+            named_by: NamedBy::Protocol,
         };
         self.refuse_unread(&step, &refused.message, refused.sqlstate)
             .await
@@ -194,6 +209,9 @@ impl Judge for SessionJudge {
 
     fn transaction_status(&mut self, status: u8) {
         self.status = status;
+        if status == b'I' && std::mem::take(&mut self.pinning.changed) {
+            self.unread = true;
+        }
         if self.sight.transaction_status(status) {
             self.unread = true;
         }

@@ -55,6 +55,15 @@ pub(super) enum Failure {
     NoRoom,
 }
 
+/// What was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// The path.
+    Path,
+    /// The session's own catalog.
+    Catalog,
+}
+
 /// A session's own catalog.
 #[derive(Debug)]
 struct Own {
@@ -198,14 +207,14 @@ impl View {
     /// Takes an answer.
     pub(super) async fn looked(
         &mut self,
-        look: Look,
+        seen: Seen,
         answer: Result<Vec<u8>, Unseen>,
         shared: Loaded,
     ) {
-        let taken = match (answer, look) {
+        let taken = match (answer, seen) {
             (Err(unseen), _) => Err(Failure::Server(unseen.sqlstate)),
-            (Ok(json), Look::Path) => self.take_path(&json, &shared),
-            (Ok(json), Look::Catalog(_)) => self.take_catalog(json, shared).await,
+            (Ok(json), Seen::Path) => self.take_path(&json, &shared),
+            (Ok(json), Seen::Catalog) => self.take_catalog(json, shared).await,
         };
         self.failed = taken.err();
     }

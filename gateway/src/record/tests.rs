@@ -119,6 +119,7 @@ fn facts(kind: Kind, name: &str, spoken: Spoken) -> Facts {
         opaque: BTreeSet::new(),
         session_effect: SessionEffect::None,
         through_views: false,
+        views: BTreeSet::new(),
         limit: None,
         parameters: 0,
         lookups: BTreeSet::new(),

@@ -111,6 +111,10 @@ pub struct Core<J: Judge> {
     pub(super) unflushed: bool,
     /// Frames of the extended protocol were forwarded since the last Sync or Query.
     pub(super) mid_segment: bool,
+    /// A question of the gateway's own opened the present segment, and nothing of the client's is in it: it may be ended.
+    pub(super) held: bool,
+    /// Questions of the gateway's own that failed: each may have left a statement of its name at the server.
+    pub(super) questions_failed: u32,
     /// A question of the gateway's own failed in the midst of a segment: the server skips what comes up to Sync.
     pub(super) server_skips: bool,
     /// After an error the client's frames up to its Sync are dropped: the server would drop them too.
@@ -166,6 +170,8 @@ impl<J: Judge> Core<J> {
             stall: Stall::None,
             unflushed: false,
             mid_segment: false,
+            held: false,
+            questions_failed: 0,
             server_skips: false,
             skipping: false,
             muted: false,
@@ -315,15 +321,21 @@ impl<J: Judge> Core<J> {
 
     pub(super) fn push(&mut self, operation: Operation) {
         let segment = self.segment;
+        self.held = false;
         if operation.ends_segment() {
-            self.segment = Segment(segment.0.wrapping_add(1));
-            self.unflushed = false;
-            self.mid_segment = false;
+            self.end_segment();
         } else {
             self.unflushed = true;
             self.mid_segment = true;
         }
         self.pending.push_back(Pending { segment, operation });
+    }
+
+    /// What is forwarded from here on is of another segment.
+    pub(super) fn end_segment(&mut self) {
+        self.segment = Segment(self.segment.0.wrapping_add(1));
+        self.unflushed = false;
+        self.mid_segment = false;
     }
 
     /// Asks the server for the answers so far, if it might sit on some.

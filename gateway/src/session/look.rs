@@ -13,7 +13,7 @@ use super::{
     pending::{Clock, Operation},
 };
 use crate::{
-    judge::{Fatal, Judge, Look, Unseen},
+    judge::{Fatal, Holder, Judge, Keep, Look, Unseen},
     protocol::{
         backend,
         frame::{Error, Header},
@@ -33,6 +33,9 @@ pub(super) enum Until {
     Ready,
     /// The last CloseComplete, or an error: the client has a segment open, which a Sync would end.
     Closed,
+    /// The last CloseComplete: the segment that the question opened stays open for the client's frame. After an error a Sync
+    /// ends it, for nothing of the client's is in it.
+    Held,
 }
 
 /// A question that was asked.
@@ -46,6 +49,8 @@ pub(super) struct Asking {
     closes: usize,
     answer: Option<Vec<u8>>,
     failed: Option<Unseen>,
+    /// The judge has the answer, and what is waited for is the end of the segment.
+    told: bool,
     pub(super) clock: Clock,
 }
 
@@ -57,15 +62,15 @@ impl<J: Judge> Core<J> {
             self.stall = Stall::Idle;
             return Step::Stalled;
         }
-        let name = self.token.own();
+        let name = self.token.own(self.questions_failed);
         let steps = look.steps();
         for (question, values) in &steps {
             out.to_server.own(&name, question, values);
         }
-        let until = if self.mid_segment {
-            Until::Closed
-        } else {
-            Until::Ready
+        let until = match look {
+            _ if self.mid_segment && !self.held => Until::Closed,
+            Look::Pin(_) => Until::Held,
+            Look::Path | Look::Catalog(_) => Until::Ready,
         };
         let asking = Asking {
             before: look.answer_at(),
@@ -73,13 +78,14 @@ impl<J: Judge> Core<J> {
             until,
             answer: None,
             failed: None,
+            told: false,
             clock: Clock::new(Some(LOOK_MS_MAX)),
             look,
         };
         self.push(Operation::Look(asking));
         out.to_server.neutral(match until {
             Until::Ready => NeutralFrame::Sync,
-            Until::Closed => NeutralFrame::Flush,
+            Until::Closed | Until::Held => NeutralFrame::Flush,
         });
         self.unflushed = false;
         self.stall = Stall::Look;
@@ -110,13 +116,13 @@ impl<J: Judge> Core<J> {
             b'S' => self.parameter_status(frame, body, out)?,
             b'A' => self.notification(frame, body, out)?,
             b'E' if is_fatal(body)? => self.error(frame, body, out).await?,
-            kind => self.look_answer(kind, body).await?,
+            kind => self.look_answer(kind, body, out).await?,
         }
         take(input, header.frame_bytes());
         Ok(true)
     }
 
-    async fn look_answer(&mut self, kind: u8, body: &[u8]) -> Result<(), Fatal> {
+    async fn look_answer(&mut self, kind: u8, body: &[u8], out: &mut Out) -> Result<(), Fatal> {
         let Some(Operation::Look(asking)) = self.front() else {
             return Err(out_of_step(kind));
         };
@@ -140,12 +146,16 @@ impl<J: Judge> Core<J> {
             }
             b'3' => {
                 asking.closes = asking.closes.saturating_sub(1);
-                until == Until::Closed && asking.closes == 0
+                until != Until::Ready && asking.closes == 0
             }
             b'E' => {
                 asking.failed = Some(Unseen {
                     sqlstate: scrub::sqlstate(&backend::error_fields(body)?),
                 });
+                if until == Until::Held {
+                    asking.until = Until::Ready;
+                    self.end_held(out);
+                }
                 until == Until::Closed
             }
             b'Z' if until == Until::Ready => true,
@@ -161,19 +171,25 @@ impl<J: Judge> Core<J> {
             }
         }
         if is_over {
-            self.looked(until).await?;
+            self.looked(until, out).await?;
         }
         Ok(())
     }
 
     /// The answer is whole: the frame that waits for it is looked at again.
-    async fn looked(&mut self, until: Until) -> Result<(), Fatal> {
+    async fn looked(&mut self, until: Until, out: &mut Out) -> Result<(), Fatal> {
         let Some(Operation::Look(asking)) =
             self.pending.pop_front().map(|pending| pending.operation)
         else {
             return Ok(());
         };
         self.stall = Stall::None;
+        if asking.told {
+            return Ok(());
+        }
+        self.questions_failed = self
+            .questions_failed
+            .wrapping_add(u32::from(asking.failed.is_some()));
         self.server_skips = until == Until::Closed && asking.failed.is_some();
         let answer = match (asking.failed, asking.answer) {
             (Some(unseen), _) => Err(unseen),
@@ -182,7 +198,36 @@ impl<J: Judge> Core<J> {
                 sqlstate: "XX000".to_owned(),
             }),
         };
-        self.judge.looked(asking.look, answer).await
+        let holder = match until {
+            Until::Closed => Holder::Client,
+            Until::Ready | Until::Held => Holder::Gateway,
+        };
+        let keep = self
+            .judge
+            .looked(asking.look.clone(), answer, holder)
+            .await?;
+        match (until, keep) {
+            (Until::Held, Keep::Open) => self.held = true,
+            (Until::Held, Keep::End) => {
+                self.stall = Stall::Look;
+                self.push(Operation::Look(Asking {
+                    until: Until::Ready,
+                    told: true,
+                    answer: None,
+                    failed: None,
+                    ..asking
+                }));
+                out.to_server.neutral(NeutralFrame::Sync);
+            }
+            (Until::Ready | Until::Closed, Keep::Open | Keep::End) => {}
+        }
+        Ok(())
+    }
+
+    /// Ends a segment that holds nothing but a question of ours.
+    fn end_held(&mut self, out: &mut Out) {
+        out.to_server.neutral(NeutralFrame::Sync);
+        self.end_segment();
     }
 }
 

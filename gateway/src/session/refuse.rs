@@ -49,9 +49,9 @@ impl Token {
             .any(|window| window == self.hex.as_bytes())
     }
 
-    /// The name of the gateway's own questions: 44 bytes.
-    pub(crate) fn own(&self) -> OwnName {
-        OwnName(format!("provost_own_{}", self.hex))
+    /// The name of the gateway's own questions, 53 bytes: another one after each that failed, since its statement may be left.
+    pub(crate) fn own(&self, failed: u32) -> OwnName {
+        OwnName(format!("provost_own_{}_{failed:08x}", self.hex))
     }
 
     /// The stand-in's name for one refusal: 56 bytes, within PostgreSQL's 63, and no SQL statement.

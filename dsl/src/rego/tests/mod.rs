@@ -146,6 +146,7 @@ fn facts() -> Facts {
         opaque: BTreeSet::new(),
         session_effect: SessionEffect::None,
         through_views: false,
+        views: BTreeSet::new(),
         limit: Some(5),
         parameters: 1,
         lookups: BTreeSet::new(),

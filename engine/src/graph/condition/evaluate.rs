@@ -105,6 +105,7 @@ fn for_session<T>(
         opaque: BTreeSet::new(),
         session_effect: SessionEffect::None,
         through_views: false,
+        views: BTreeSet::new(),
         limit: None,
         parameters: 0,
         lookups: BTreeSet::new(),

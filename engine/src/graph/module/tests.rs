@@ -205,6 +205,7 @@ fn facts() -> Facts {
         opaque: BTreeSet::new(),
         session_effect: SessionEffect::None,
         through_views: false,
+        views: BTreeSet::new(),
         limit: None,
         parameters: 0,
         lookups: BTreeSet::new(),

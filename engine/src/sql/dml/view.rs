@@ -170,7 +170,7 @@ impl Resolver<'_> {
             entries.push(entry);
         }
         if !target.below.is_empty() {
-            self.through_views = true;
+            self.expanded.other();
         }
         Ok(entries)
     }

@@ -313,7 +313,7 @@ impl Resolver<'_> {
                 .opaque(&named(function), "its search_path depends on who runs it");
             return Ok(values);
         };
-        self.through_views = true;
+        self.expanded.other();
         self.active.push(Active {
             oid: function.oid,
             arguments: values.clone(),

@@ -135,7 +135,7 @@ impl Resolver<'_> {
                 .opaque(subject, "triggers set off each other too deep");
             return Ok(());
         }
-        self.through_views = true;
+        self.expanded.other();
         let before = self.book.effects();
         let outcome = self.in_function(&function, path, |resolver, function| {
             resolver.trigger_function(function, relation, operation, trigger)
@@ -279,7 +279,7 @@ impl Resolver<'_> {
         });
         for rule in rules {
             let subject = format!("{}.{}", relation.name, rule.name);
-            self.through_views = true;
+            self.expanded.other();
             let via = self
                 .via
                 .replace(format!("{}.{subject}", relation.schema).into());

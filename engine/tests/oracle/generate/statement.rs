@@ -80,6 +80,11 @@ pub(crate) fn facts(choices: &mut Choices, shape: Shape) -> Facts {
         4 => BTreeSet::new(),
         _ => BTreeSet::from([column(choices, None, shape)]),
     };
+    let through_views = choices.once_in(15);
+    let views = match through_views && choices.once_in(2) {
+        true => BTreeSet::from([1]),
+        false => BTreeSet::new(),
+    };
     Facts {
         kind,
         accesses,
@@ -98,7 +103,8 @@ pub(crate) fn facts(choices: &mut Choices, shape: Shape) -> Facts {
         } else {
             SessionEffect::None
         },
-        through_views: choices.once_in(25),
+        through_views,
+        views,
         limit: choices.pick(&[None, Some(1), Some(10), Some(1_000), Some(u64::MAX)]),
         parameters: u16::try_from(choices.below(3)).expect("small"),
         lookups,

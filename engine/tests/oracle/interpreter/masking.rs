@@ -116,9 +116,11 @@ impl<'a> Masking<'a> {
         let facts = self.case.facts;
         for column in columns(facts) {
             for bound in self.on(column) {
+                findings.rests_on_views |= facts.through_views;
                 let refused = bound.answer != Answer::Yes
                     || facts.kind == Kind::Explain
-                    || facts.through_views;
+                    || (facts.through_views
+                        && (facts.kind != Kind::Select || facts.views.is_empty()));
                 if refused {
                     findings.refuse(Some(bound.rule));
                 }
@@ -201,9 +203,19 @@ impl<'a> Masking<'a> {
                 continue;
             };
             let keyed = matches!(transform, Transform::Hash | Transform::Tokenize);
-            let transform = match output.origin {
-                None if keyed => Transform::Redact,
-                _ => transform,
+            // Through a view only what is shown of a table itself is known to have no other values beside it.
+            let mut sources_of = output.lineage.sources.iter().map(|source| &source.column);
+            let may_be_mixed = match output.origin {
+                None => true,
+                Some(origin) => {
+                    self.case.facts.through_views
+                        && sources_of
+                            .any(|column| (column.relation_oid, column.attribute) != origin)
+                }
+            };
+            let transform = match keyed && may_be_mixed {
+                true => Transform::Redact,
+                false => transform,
             };
             findings.masks.push(OutputMask {
                 output: index,

@@ -57,6 +57,7 @@ pub(crate) struct Reading {
     pub(crate) approvals: BTreeSet<Approval>,
     pub(crate) held_transaction: HeldTransaction,
     pub(crate) probes: BTreeSet<Probe>,
+    pub(crate) rests_on_views: bool,
     /// The rules that reasons name; `None` for one that no rule speaks in.
     pub(crate) reasons: BTreeSet<Option<Arc<str>>>,
     pub(crate) needs: BTreeSet<DearFact>,
@@ -174,6 +175,7 @@ struct Findings {
     recordings: BTreeSet<Recording>,
     masks: Vec<OutputMask>,
     probes: BTreeSet<Probe>,
+    rests_on_views: bool,
     needs: BTreeSet<DearFact>,
 }
 
@@ -219,6 +221,7 @@ impl Findings {
             approvals: BTreeSet::new(),
             held_transaction: HeldTransaction::Fail,
             probes: BTreeSet::new(),
+            rests_on_views: false,
             reasons: BTreeSet::new(),
             needs: BTreeSet::new(),
             observed: None,
@@ -279,6 +282,7 @@ impl Findings {
                 HeldTransaction::Fail
             },
             probes: self.probes,
+            rests_on_views: self.rests_on_views,
             ..nothing
         }
     }

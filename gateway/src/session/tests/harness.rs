@@ -197,8 +197,11 @@ fn name(bytes: &[u8]) -> String {
     let token = format!("{:032x}", u128::from_be_bytes(TOKEN));
     String::from_utf8_lossy(bytes)
         .replace(&format!("provost_denied_{token}_000000"), "DENIED")
-        .replace(&format!("provost_own_{token}"), "OWN")
+        .replace(&format!("provost_own_{token}_00000000"), "OWN")
+        .replace(&format!("provost_own_{token}_"), "OWN ")
         .replace(PATH_QUESTION, "PATH")
+        .replace(crate::pin::HOLD_QUESTION, "HOLD")
+        .replace(crate::pin::READ_QUESTION, "READ")
 }
 
 /// Frames to the server, one a line.

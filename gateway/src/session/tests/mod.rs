@@ -6,6 +6,7 @@ mod harness;
 mod limits;
 mod looks;
 mod model;
+mod pins;
 mod pipelines;
 mod results;
 mod waiting;

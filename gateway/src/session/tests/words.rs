@@ -27,7 +27,7 @@ pub(super) struct Seen {
 
 /// Decides by words: `deny` is refused, `masked` is bound and masks its second column, `copyin`, `copyout`, `ddl`, `show`; `rows=2` and
 /// `bytes=30` and `time=5` limit, `digest` records by digest. `moves` touches the view, after which all but `free` asks for a look;
-/// `fetch` asks for names; `names x` prepares `x`, with `declare` (and `hold`) it is a cursor.
+/// `view` asks for a pin, unless the answer to the last one was `same`; `fetch` asks for names; `names x` prepares `x`, with `declare` (and `hold`) it is a cursor.
 #[derive(Debug)]
 pub(super) struct Words {
     log: Arc<Log>,
@@ -35,6 +35,7 @@ pub(super) struct Words {
     next: u64,
     moved: bool,
     blind: bool,
+    pinned: bool,
     known: Option<Vec<(String, String)>>,
     pub(super) seen: Rc<RefCell<Seen>>,
 }
@@ -49,6 +50,7 @@ impl Words {
             next: 0,
             moved: false,
             blind: false,
+            pinned: false,
             known: None,
             seen: Rc::default(),
         }
@@ -61,6 +63,10 @@ impl Words {
     async fn decide(&mut self, what: &str, text: &str) -> Result<Permitted, Stop> {
         if self.moved && !text.contains("free") {
             return Err(Stop::Look(Look::Path));
+        }
+        let pinned = std::mem::take(&mut self.pinned);
+        if text.contains("view") && what != "prepare" && !pinned && !self.blind {
+            return Err(Stop::Look(Look::Pin(Pin::new(vec![7]))));
         }
         if text.contains("fetch") && self.known.is_none() {
             return Err(Stop::Names);
@@ -241,12 +247,24 @@ impl Judge for Words {
         }
     }
 
-    async fn looked(&mut self, look: Look, answer: Result<Vec<u8>, Unseen>) -> Result<(), Fatal> {
+    async fn looked(
+        &mut self,
+        look: Look,
+        answer: Result<Vec<u8>, Unseen>,
+        holder: Holder,
+    ) -> Result<Keep, Fatal> {
         let answer = answer.map(|answer| String::from_utf8(answer).unwrap());
-        self.event(format!("looked {look:?} {answer:?}"));
+        match look {
+            Look::Pin(_) => self.event(format!("pinned {holder:?} {answer:?}")),
+            look => self.event(format!("looked {look:?} {answer:?}")),
+        }
         self.moved = false;
         self.blind = answer.is_err();
-        Ok(())
+        self.pinned = answer.as_ref().is_ok_and(|answer| answer == "same");
+        if answer.is_ok_and(|answer| answer == "other") {
+            return Ok(Keep::End);
+        }
+        Ok(Keep::Open)
     }
 
     fn is_stale(&self, _: &Permitted) -> bool {
