@@ -16,6 +16,7 @@ mod demo;
 mod denials;
 mod evidence;
 mod functions;
+mod hard_inputs;
 mod masked_values;
 mod masks;
 mod obligations;

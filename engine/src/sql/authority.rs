@@ -68,12 +68,12 @@ pub(super) fn is_literal(token: Token) -> bool {
 }
 
 fn syntax_error(text: &str, message: String) -> Refusal {
-    let sqlstate = if message.contains("stack depth") || message.contains("memory") {
-        "54001"
+    let mut refusal = if message.contains("stack depth") || message.contains("memory") {
+        Refusal::new("54001", message)
+            .hint("the statement nests too deeply to be read: write it with less nesting")
     } else {
-        "42601"
+        Refusal::new("42601", message)
     };
-    let mut refusal = Refusal::new(sqlstate, message);
     refusal.position = error_offset(text, &refusal.message)
         .and_then(|offset| u32::try_from(offset.saturating_add(1)).ok());
     refusal

@@ -464,6 +464,32 @@ fn deep_nesting_is_refused_not_fatal() {
 }
 
 #[test]
+fn hard_inputs_are_refused_or_read() {
+    let refused = |text: String, sqlstate: &str, word: &str| {
+        let refusal = read_deep(text.as_bytes(), Witness::Deny).unwrap_err();
+        let hint = refusal.hint.clone().unwrap_or_default();
+        assert!(
+            refusal.sqlstate == sqlstate && format!("{} {hint}", refusal.message).contains(word),
+            "{refusal:?}"
+        );
+    };
+    for (open, close) in [("(", ")"), ("(SELECT ", ")"), ("ARRAY[", "]")] {
+        let text = format!("SELECT {}1{}", open.repeat(10_000), close.repeat(10_000));
+        refused(text, "54001", "nests too deeply");
+    }
+    let literal = format!("SELECT '{}'", "x".repeat(10_000_000));
+    refused(literal, "54000", "over the limit");
+    let places: Vec<String> = (1..=65_535).map(|place| format!("${place}")).collect();
+    let text = format!(
+        "SELECT name FROM customers WHERE id IN ({})",
+        places.join(",")
+    );
+    let statements = read_deep(text.as_bytes(), Witness::Deny).unwrap();
+    assert!(statements[0].facts.opaque.is_empty());
+    assert_eq!(statements[0].facts.accesses.len(), 1);
+}
+
+#[test]
 fn the_same_catalog_has_the_same_version() {
     let again = Catalog::from_json(include_bytes!("testdata/shop.json")).unwrap();
     assert_eq!(CATALOG.version(), again.version());

@@ -261,6 +261,14 @@ impl House {
         }
     }
 
+    /// The most memory that the gateway ever held, in KiB, where the system tells (Linux's `VmHWM`).
+    pub(crate) fn gateway_memory_kib(&self) -> Option<u64> {
+        let id = self.gateway.as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+
     /// Sends the gateway a signal (`HUP`).
     pub(crate) fn signal_gateway(&self, signal: &str) {
         let child = self.gateway.as_ref().unwrap();
