@@ -15,6 +15,9 @@ const TIME_MAX: Duration = Duration::from_secs(60);
 /// How much more memory than before the gateway may have held, in KiB: the messages themselves have up to ten million bytes.
 const MEMORY_KIB_MAX: u64 = 300 * 1024;
 
+/// The tags of an answer, or an error's SQLSTATE and a word of its message.
+type Expected = Result<&'static str, (&'static str, &'static str)>;
+
 fn number_of_parameters(count: usize) -> String {
     let places: Vec<String> = (1..=count).map(|place| format!("${place}")).collect();
     format!(
@@ -68,8 +71,7 @@ fn hard_inputs_take_bounded_time_and_memory() {
         "x".repeat(10_000_000)
     );
     let many = number_of_parameters(PARAMETERS_MAX);
-    // What is sent, and what comes back: an error's SQLSTATE and a word of its message, or an answer.
-    let cases: [(&str, Vec<u8>, Result<&str, (&str, &str)>); 8] = [
+    let cases: [(&str, Vec<u8>, Expected); 8] = [
         (
             "10,000 parentheses",
             simple(&nested),

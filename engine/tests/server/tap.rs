@@ -228,24 +228,29 @@ impl Session {
             self.search_path = serde_json::from_slice(schemas).unwrap();
         }
         if self.catalog.is_none() {
-            self.catalog = Some(self.read_catalog()?);
+            self.catalog = self.read_catalog()?;
         }
         let sql = "SET debug_print_rewritten = on; SET debug_pretty_print = off; SET client_min_messages = log";
         ask(&mut self.server, sql)?;
         Ok(())
     }
 
-    fn read_catalog(&mut self) -> io::Result<Arc<Catalog>> {
+    /// `None` where the session's user may not: a file takes the right to call a cast away from everyone.
+    fn read_catalog(&mut self) -> io::Result<Option<Arc<Catalog>>> {
         // The query sets what lasts to the end of a transaction: not to the end of psql's own.
         let inside = self.status == b'T';
         if inside {
             ask(&mut self.server, "SAVEPOINT provost_catalog")?;
         }
         let answer = ask(&mut self.server, CATALOG_QUERY)?;
-        assert_eq!(answer.error, None, "reading the catalog");
         if inside {
             let sql = "ROLLBACK TO SAVEPOINT provost_catalog; RELEASE SAVEPOINT provost_catalog";
             ask(&mut self.server, sql)?;
+        }
+        if let Some((sqlstate, message)) = &answer.error {
+            assert_eq!(sqlstate, "42501", "reading the catalog: {message}");
+            eprintln!("a statement is passed by: {message}");
+            return Ok(None);
         }
         let rows = answer
             .statements
@@ -254,11 +259,11 @@ impl Session {
         let json = rows.flatten().flatten().next().expect("one row");
         let digest = blake3::hash(&json);
         match &self.digest {
-            Some((known, catalog)) if *known == digest => Ok(catalog.clone()),
+            Some((known, catalog)) if *known == digest => Ok(Some(catalog.clone())),
             _ => {
                 let catalog = Arc::new(Catalog::from_json(&json).unwrap());
                 self.digest = Some((digest, catalog.clone()));
-                Ok(catalog)
+                Ok(Some(catalog))
             }
         }
     }
