@@ -9,10 +9,12 @@ WITH fixed AS MATERIALIZED (
   FROM pg_catalog.pg_namespace
   -- Of temporary schemas only this session's own.
   WHERE nspname !~ '^pg_(toast|temp)' OR oid = pg_my_temp_schema()
-), classes AS MATERIALIZED (
-  SELECT c.oid, c.relname, c.relkind, c.relnamespace, c.relrowsecurity, c.relforcerowsecurity, c.oid >= 16384 AS of_users
+), named AS MATERIALIZED (
+  SELECT c.oid, c.relname, CASE c.relkind WHEN 'I' THEN 'i' ELSE c.relkind END AS relkind, c.relnamespace, c.relrowsecurity, c.relforcerowsecurity
   FROM pg_catalog.pg_class AS c JOIN spaces AS s ON s.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') OR c.oid >= 16384 AND c.relkind IN ('i', 'I')
+), classes AS MATERIALIZED (
+  SELECT oid, relkind, oid >= 16384 AS of_users FROM named WHERE relkind <> 'i'
 ), with_functions AS MATERIALIZED (
   -- Functions and operators of the server's own leave no dependency.
   SELECT DISTINCT classid, objid FROM pg_catalog.pg_depend
@@ -100,42 +102,45 @@ SELECT json_build_object(
   'database', current_database(),
   'temp_schema', (SELECT nspname FROM spaces WHERE oid = pg_my_temp_schema()),
   'schemas', (SELECT json_object_agg(oid, nspname) FROM spaces),
-  -- oid, schema, kind, row security (1 enabled, 2 forced), name
-  'relations', (SELECT string_agg(concat_ws(' ', oid, relnamespace, relkind, relrowsecurity::integer + 2 * relforcerowsecurity::integer,
-      char_length(relname::pg_catalog.text), relname), E'\n') FROM classes),
-  -- relation, number and properties (1 not null, 2 generated, 4 identity, 8 nondeterministic, 16 with a default), type, name
-  'attributes', (SELECT string_agg(concat_ws(' ', a.attrelid, a.attnum::integer * 32 + a.attnotnull::integer + CASE a.attgenerated WHEN '' THEN 0 ELSE 2 END
-      + CASE a.attidentity WHEN '' THEN 0 ELSE 4 END
-      + CASE WHEN a.attcollation = ANY (ARRAY(SELECT n.oid FROM pg_catalog.pg_collation AS n WHERE NOT n.collisdeterministic)) THEN 8 ELSE 0 END
-      + CASE WHEN a.atthasdef THEN 16 ELSE 0 END, a.atttypid, char_length(a.attname::pg_catalog.text), a.attname), E'\n')
+  -- oid, schema, kind (`i`: of an index), row security (1 enabled, 2 forced), name
+  'relations', (SELECT string_agg(concat_ws(' ', oid::integer, relnamespace::integer, relkind,
+      relrowsecurity::integer + 2 * relforcerowsecurity::integer, char_length(relname::pg_catalog.text), relname), E'\n') FROM named),
+  -- relation, number and properties (1 not null, 2 generated, 4 identity, 8 nondeterministic, 16 with a default), type, name.
+  -- What is generated has a default's row, what is identity is not null: the server sees to both.
+  'attributes', (SELECT string_agg(concat_ws(' ', a.attrelid::integer, a.attnum::integer * 32
+      + CASE WHEN a.attnotnull THEN CASE a.attidentity WHEN '' THEN 1 ELSE 5 END ELSE 0 END
+      + CASE WHEN a.atthasdef THEN CASE a.attgenerated WHEN '' THEN 16 ELSE 18 END ELSE 0 END
+      + CASE WHEN a.attcollation = ANY (ARRAY(SELECT n.oid FROM pg_catalog.pg_collation AS n WHERE NOT n.collisdeterministic)) THEN 8 ELSE 0 END,
+      a.atttypid::integer, char_length(a.attname::pg_catalog.text), a.attname), E'\n')
     FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')),
   -- relation, number, expression. Constants run nothing, whatever they are: deparsing them is what would take the time. Only
   -- generated columns refer to others: without a relation it takes a fraction of the time.
-  'defaults', (SELECT string_agg(concat_ws(' ', x.adrelid, x.adnum, char_length(x.expression), x.expression), E'\n') FROM (
-      SELECT d.adrelid, d.adnum, pg_get_expr(d.adbin, CASE WHEN d.adbin::pg_catalog.text LIKE '%{VAR %' THEN d.adrelid ELSE 0 END) AS expression
+  'defaults', (SELECT string_agg(concat_ws(' ', x.adrelid::integer, x.adnum, char_length(x.expression), x.expression), E'\n') FROM (
+      SELECT d.adrelid, d.adnum, pg_get_expr(d.adbin, CASE WHEN strpos(d.adbin::pg_catalog.text, '{VAR ') > 0 THEN d.adrelid ELSE 0 END) AS expression
       FROM pg_catalog.pg_attrdef AS d WHERE d.adbin::pg_catalog.text NOT LIKE '{CONST %' OFFSET 0) AS x),
-  -- relation, columns that a constraint is about
-  'constrained', (SELECT string_agg(concat_ws(' ', conrelid, array_to_string(conkey, ',')), E'\n')
-    FROM pg_catalog.pg_constraint WHERE contype IN ('p', 'u', 'f', 'x', 'c') AND conrelid >= 16384 AND cardinality(conkey) > 0),
+  -- relation, columns that a check is about
+  'checked', (SELECT string_agg(concat_ws(' ', conrelid::integer, array_to_string(conkey, ',')), E'\n')
+    FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid >= 16384 AND cardinality(conkey) > 0),
   -- oid, relation, referenced relation, what deleting and updating there does, columns, referenced columns
-  'foreign_keys', (SELECT string_agg(concat_ws(' ', oid, conrelid, confrelid, confdeltype, confupdtype, array_to_string(conkey, ','),
-      array_to_string(confkey, ',')), E'\n')
+  'foreign_keys', (SELECT string_agg(concat_ws(' ', oid::integer, conrelid::integer, confrelid::integer, confdeltype, confupdtype,
+      array_to_string(conkey, ','), array_to_string(confkey, ',')), E'\n')
     FROM pg_catalog.pg_constraint WHERE contype = 'f'),
-  -- relation, properties (1 unique, 2 exclusion, 4 valid, 8 immediate, 16 partial, 32 on expressions), key columns' number, columns, name
-  'indexes', (SELECT string_agg(concat_ws(' ', i.indrelid, i.indisunique::integer + 2 * i.indisexclusion::integer + 4 * i.indisvalid::integer
-      + 8 * i.indimmediate::integer + 16 * (i.indpred IS NOT NULL)::integer + 32 * (i.indexprs IS NOT NULL)::integer, i.indnkeyatts,
-      replace(i.indkey::pg_catalog.text, ' ', ','), char_length(x.relname::pg_catalog.text), x.relname), E'\n')
-    FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid WHERE i.indrelid >= 16384),
+  -- index, relation, properties (1 unique, 2 exclusion, 4 valid, 8 immediate, 16 partial, 32 on expressions), key columns' number, how
+  -- many columns follow, columns
+  'indexes', (SELECT string_agg(concat_ws(' ', indexrelid::integer, indrelid::integer, indisunique::integer + 2 * indisexclusion::integer
+      + 4 * indisvalid::integer + 8 * indimmediate::integer + 16 * (indpred IS NOT NULL)::integer + 32 * (indexprs IS NOT NULL)::integer,
+      indnkeyatts, indnatts, indkey), E'\n')
+    FROM pg_catalog.pg_index WHERE indrelid IN (SELECT oid FROM classes WHERE of_users)),
   -- relation, column that an expression or a predicate of an index is about
-  'index_columns', (SELECT string_agg(DISTINCT concat_ws(' ', i.indrelid, d.refobjsubid), E'\n')
+  'index_columns', (SELECT string_agg(DISTINCT concat_ws(' ', i.indrelid::integer, d.refobjsubid), E'\n')
     FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0
     WHERE (i.indisunique OR i.indisexclusion) AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)),
   -- child, parent, place
-  'parents', (SELECT string_agg(concat_ws(' ', inhrelid, inhparent, inhseqno), E'\n') FROM pg_catalog.pg_inherits),
+  'parents', (SELECT string_agg(concat_ws(' ', inhrelid::integer, inhparent::integer, inhseqno), E'\n') FROM pg_catalog.pg_inherits),
   -- relation, definition
-  'views', (SELECT string_agg(concat_ws(' ', x.oid, char_length(x.definition), x.definition), E'\n') FROM (
+  'views', (SELECT string_agg(concat_ws(' ', x.oid::integer, char_length(x.definition), x.definition), E'\n') FROM (
       SELECT oid, pg_get_viewdef(oid) AS definition FROM classes WHERE of_users AND relkind IN ('v', 'm') OFFSET 0) AS x),
   -- relation, the transaction that made its definition what it is
   'view_marks', (SELECT string_agg(concat_ws(' ', r.ev_class, r.xmin), E'\n') FROM pg_catalog.pg_rewrite AS r
@@ -174,8 +179,8 @@ SELECT json_build_object(
         'trusted', o.function IN (SELECT oid FROM trusted)))
     FROM operators AS o),
   -- oid, schema, kind, element or base, relation, constrained, name
-  'types', (SELECT string_agg(concat_ws(' ', t.oid, t.typnamespace, CASE WHEN t.typtype = 'b' AND t.typelem <> 0 AND t.typlen = -1 THEN 'a' ELSE t.typtype END,
-      CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END, t.typrelid, t.typnotnull::integer,
+  'types', (SELECT string_agg(concat_ws(' ', t.oid::integer, t.typnamespace::integer, CASE WHEN t.typtype = 'b' AND t.typelem <> 0 AND t.typlen = -1 THEN 'a' ELSE t.typtype END,
+      (CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END)::integer, t.typrelid::integer, t.typnotnull::integer,
       char_length(t.typname::pg_catalog.text), t.typname), E'\n')
     FROM pg_catalog.pg_type AS t JOIN spaces AS s ON s.oid = t.typnamespace WHERE s.of_users OR t.oid >= 16384),
   -- Columns of a domain are constrained, of the server's own ones too.

@@ -49,9 +49,11 @@ pub const CATALOG_STATEMENT: &str = include_str!("catalog.sql");
 ///
 /// It is exact but for hashes of 64 bits that collide: a transaction that puts a row version into a catalog puts its own
 /// number there, which no visible row had before; one that only deletes leaves fewer. What the server changes in place
-/// (statistics, flags for what is no more) is not read.
+/// (statistics, flags for what is no more) is not read. The rows are hashed in the order in which they lie, so nothing may
+/// begin in the middle of a table or share it among workers.
 pub const STAMP_QUERY: &str = concat!(
-    "SET LOCAL search_path = pg_catalog; SET LOCAL jit = off;\n",
+    "SET LOCAL search_path = pg_catalog; SET LOCAL jit = off; SET LOCAL synchronize_seqscans = off; \
+     SET LOCAL max_parallel_workers_per_gather = 0;\n",
     include_str!("stamp.sql")
 );
 

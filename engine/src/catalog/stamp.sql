@@ -24,7 +24,8 @@ SELECT concat_ws(' ',
   (SELECT COALESCE(hash_array_extended(array_agg(xmin), 0), 0) FROM pg_catalog.pg_collation),
   (SELECT COALESCE(hash_array_extended(array_agg(xmin), 0), 0) FROM pg_catalog.pg_extension),
   -- What belongs to an extension is written there alone.
-  (SELECT COALESCE(hash_array_extended(array_agg(xmin), 0), 0) FROM pg_catalog.pg_depend WHERE deptype = 'e'),
+  (SELECT COALESCE(hash_array_extended(array_agg(xmin), 0), 0) FROM pg_catalog.pg_depend
+    WHERE refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'e'),
   -- Renamed roles and databases: pg_authid is closed to most.
   (SELECT md5(string_agg(rolname, ',' ORDER BY oid)) FROM pg_catalog.pg_roles),
   current_database())

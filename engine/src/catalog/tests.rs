@@ -187,7 +187,7 @@ fn a_version_is_of_the_content_alone() {
         "foreign_keys",
         "types",
         "parents",
-        "constrained",
+        "checked",
     ] {
         let turned = with(field, |lines| {
             // No name in these has a line's end but the odd table's.
@@ -244,7 +244,9 @@ fn broken_lines_are_refused() {
         ("relations", "70000 2200 q 0 1 a"),
         ("relations", "70000 1 r 0 1 a"),
         ("foreign_keys", "1 2 3 cc a 1 1"),
-        ("indexes", "1 1 1 a 1 a"),
+        ("indexes", "1 1 1 1 1 a"),
+        ("indexes", "1 1 1 1 2 1"),
+        ("checked", "1 a"),
         ("types", "1 2200 z 0 0 0 1 a"),
         ("views", "1 -1 a"),
         ("view_marks", "1 x"),

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
 use super::{
@@ -24,7 +25,7 @@ pub(super) struct Wire {
     relations: Text,
     attributes: Text,
     defaults: Text,
-    constrained: Text,
+    checked: Text,
     foreign_keys: Text,
     indexes: Text,
     index_columns: Text,
@@ -89,7 +90,9 @@ impl<'a> Lines<'a> {
     }
 
     fn word(&mut self) -> Result<&'a str, Error> {
-        let end = self.rest.find([' ', '\n']).unwrap_or(self.rest.len());
+        let is_end = |byte: u8| matches!(byte, b' ' | b'\n');
+        let end = self.rest.bytes().position(is_end);
+        let end = end.unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest.get(1..).unwrap_or_default();
         if word.is_empty() {
@@ -100,6 +103,11 @@ impl<'a> Lines<'a> {
 
     fn number<T: std::str::FromStr>(&mut self) -> Result<T, Error> {
         self.word()?.parse().map_err(|_| self.malformed())
+    }
+
+    /// An oid as the signed number of the same bits, which the server writes in less time.
+    fn oid(&mut self) -> Result<u32, Error> {
+        self.number::<i32>().map(i32::cast_unsigned)
     }
 
     fn letter(&mut self) -> Result<char, Error> {
@@ -123,11 +131,12 @@ impl<'a> Lines<'a> {
     /// The text at the line's end, behind its length in characters.
     fn text(&mut self) -> Result<&'a str, Error> {
         let length: usize = self.number()?;
-        let end = self
-            .rest
-            .char_indices()
-            .nth(length)
-            .map_or(self.rest.len(), |(at, _)| at);
+        // What begins with so many ASCII characters needs no counting.
+        let plain = self.rest.as_bytes().get(..length);
+        let end = match plain.filter(|bytes| bytes.is_ascii()) {
+            Some(_) => length,
+            None => (self.rest.char_indices().nth(length)).map_or(self.rest.len(), |(at, _)| at),
+        };
         let (text, rest) = self.rest.split_at(end);
         let whole = rest.is_empty() || rest.starts_with('\n');
         if !whole || (rest.is_empty() && text.chars().count() != length) {
@@ -137,6 +146,57 @@ impl<'a> Lines<'a> {
         Ok(text)
     }
 }
+
+/// A line of an index.
+struct Index {
+    oid: u32,
+    relation: u32,
+    properties: u8,
+    /// How many of the columns are its key.
+    key_length: usize,
+    /// 0 for an expression.
+    columns: Vec<i16>,
+}
+
+impl Index {
+    const UNIQUE: u8 = 1;
+    const EXCLUSION: u8 = 2;
+    const VALID: u8 = 4;
+    const IMMEDIATE: u8 = 8;
+    const PARTIAL: u8 = 16;
+    const ON_EXPRESSIONS: u8 = 32;
+
+    fn read(lines: &mut Lines<'_>) -> Result<Self, Error> {
+        let (oid, relation) = (lines.oid()?, lines.oid()?);
+        let properties = lines.number()?;
+        let (key_length, columns): (usize, usize) = (lines.number()?, lines.number()?);
+        Ok(Self {
+            oid,
+            relation,
+            properties,
+            key_length,
+            columns: (0..columns)
+                .map(|_| lines.number())
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    const fn has(&self, property: u8) -> bool {
+        self.properties & property != 0
+    }
+
+    /// Its columns, where they alone tell of every row at once whether there is another one like it.
+    fn unique_key(&self) -> Option<BTreeSet<i16>> {
+        let whole = [Self::UNIQUE, Self::VALID, Self::IMMEDIATE]
+            .into_iter()
+            .all(|property| self.has(property));
+        let part = self.has(Self::PARTIAL) || self.has(Self::ON_EXPRESSIONS);
+        (whole && !part).then(|| self.columns.iter().take(self.key_length).copied().collect())
+    }
+}
+
+/// Relations by oid.
+type Relations = FxHashMap<u32, Relation>;
 
 /// The text's own allocation, shared by all that are equal.
 #[derive(Default)]
@@ -151,9 +211,9 @@ impl<'a> Names<'a> {
 impl Wire {
     /// The content, everything in an order of its own.
     pub(super) fn content(self) -> Result<Content, Error> {
-        let mut relations = self.relations()?;
+        let (mut relations, indexes) = self.relations()?;
         self.columns(&mut relations)?;
-        self.keys(&mut relations)?;
+        self.keys(&mut relations, &indexes)?;
         let types = self.types()?;
         self.constrain(&mut relations, &types)?;
         for (oid, expression) in self.write_expressions {
@@ -195,14 +255,23 @@ impl Wire {
             .ok_or_else(|| lines.malformed())
     }
 
-    fn relations(&self) -> Result<BTreeMap<u32, Relation>, Error> {
-        let mut relations = BTreeMap::new();
+    /// Relations, and the names of indexes.
+    fn relations(&self) -> Result<(Relations, HashMap<u32, &str>), Error> {
+        let mut relations = Relations::default();
+        let mut indexes = HashMap::new();
         let mut lines = Lines::new("relations", &self.relations);
         while lines.more() {
-            let oid = lines.number()?;
-            let schema = lines.number()?;
+            let oid = lines.oid()?;
+            let schema = lines.oid()?;
             let schema = self.schema(schema, &lines)?;
-            let kind = match lines.letter()? {
+            let kind = lines.letter()?;
+            let row_security = lines.number::<u8>()?;
+            let name = lines.text()?;
+            let kind = match kind {
+                'i' => {
+                    indexes.insert(oid, name);
+                    continue;
+                }
                 'r' => RelationKind::Table,
                 'p' => RelationKind::Partitioned,
                 'v' => RelationKind::View,
@@ -212,35 +281,34 @@ impl Wire {
                 'c' => RelationKind::Composite,
                 _ => return Err(lines.malformed()),
             };
-            let row_security = match lines.number::<u8>()? {
+            let row_security = match row_security {
                 1 => RowSecurity::Enabled,
                 3 => RowSecurity::Forced,
                 _ => RowSecurity::Off,
             };
-            let name = lines.text()?.into();
             let relation = Relation {
                 row_security,
-                ..Relation::new(oid, schema, name, kind)
+                ..Relation::new(oid, schema, name.into(), kind)
             };
             relations.insert(oid, relation);
         }
-        Ok(relations)
+        Ok((relations, indexes))
     }
 
     /// Columns and their defaults, parents, definitions of views.
-    fn columns(&self, relations: &mut BTreeMap<u32, Relation>) -> Result<(), Error> {
+    fn columns(&self, relations: &mut Relations) -> Result<(), Error> {
         let mut expressions: HashMap<(u32, i16), &str> = HashMap::new();
         let mut lines = Lines::new("defaults", &self.defaults);
         while lines.more() {
-            expressions.insert((lines.number()?, lines.number()?), lines.text()?);
+            expressions.insert((lines.oid()?, lines.number()?), lines.text()?);
         }
         let mut names = Names::default();
         let mut lines = Lines::new("attributes", &self.attributes);
         while lines.more() {
-            let oid = lines.number()?;
+            let oid = lines.oid()?;
             let packed: i32 = lines.number()?;
             let number = i16::try_from(packed >> 5).map_err(|_| lines.malformed())?;
-            let type_oid = lines.number()?;
+            let type_oid = lines.oid()?;
             let name = names.share(lines.text()?);
             let has = |bit: i32| packed & bit != 0;
             let default = match expressions.get(&(oid, number)) {
@@ -264,7 +332,7 @@ impl Wire {
         let mut lines = Lines::new("parents", &self.parents);
         let mut parents: BTreeSet<(u32, i32, u32)> = BTreeSet::new();
         while lines.more() {
-            let (child, parent) = (lines.number()?, lines.number()?);
+            let (child, parent) = (lines.oid()?, lines.oid()?);
             parents.insert((child, lines.number()?, parent));
         }
         for (child, _, parent) in parents {
@@ -272,7 +340,7 @@ impl Wire {
         }
         let mut lines = Lines::new("views", &self.views);
         while lines.more() {
-            let (oid, definition) = (lines.number()?, lines.text()?);
+            let (oid, definition) = (lines.oid()?, lines.text()?);
             on(relations, oid, |one| {
                 one.definition = Some(definition.into())
             });
@@ -286,28 +354,26 @@ impl Wire {
     }
 
     /// Indexes, foreign keys, and what cascades through them.
-    fn keys(&self, relations: &mut BTreeMap<u32, Relation>) -> Result<(), Error> {
+    fn keys(&self, relations: &mut Relations, names: &HashMap<u32, &str>) -> Result<(), Error> {
         let mut lines = Lines::new("indexes", &self.indexes);
         while lines.more() {
-            let oid = lines.number()?;
-            let properties: u8 = lines.number()?;
-            let length: usize = lines.number()?;
-            let columns = lines.list()?;
-            let name = lines.text()?.into();
-            on(relations, oid, |one| {
-                one.indexes.push(name);
-                // Unique, valid, immediate; neither partial nor on expressions.
-                if properties & (1 | 4 | 8 | 16 | 32) == 1 | 4 | 8 {
-                    one.unique_keys
-                        .push(columns.iter().take(length).copied().collect());
+            let index = Index::read(&mut lines)?;
+            // One without a name is another session's.
+            let Some(name) = names.get(&index.oid) else {
+                continue;
+            };
+            on(relations, index.relation, |one| {
+                one.indexes.push((*name).into());
+                if let Some(key) = index.unique_key() {
+                    one.unique_keys.push(key);
                 }
             });
         }
         let mut lines = Lines::new("foreign_keys", &self.foreign_keys);
         let mut keys = BTreeMap::new();
         while lines.more() {
-            let constraint: u32 = lines.number()?;
-            let (from, to): (u32, u32) = (lines.number()?, lines.number()?);
+            let constraint = lines.oid()?;
+            let (from, to) = (lines.oid()?, lines.oid()?);
             let (on_delete, on_update) = (lines.letter()?, lines.letter()?);
             let key = ForeignKey(to, lines.list()?, lines.list()?);
             keys.insert(constraint, (from, on_delete, on_update, key));
@@ -329,11 +395,7 @@ impl Wire {
     }
 
     /// Says of columns whether a constraint, a unique index or a domain speaks about them.
-    fn constrain(
-        &self,
-        relations: &mut BTreeMap<u32, Relation>,
-        types: &[UserType],
-    ) -> Result<(), Error> {
+    fn constrain(&self, relations: &mut Relations, types: &[UserType]) -> Result<(), Error> {
         let domains: HashSet<u32> = types
             .iter()
             .filter(|found| found.kind == TypeKind::Domain)
@@ -341,30 +403,25 @@ impl Wire {
             .chain(self.server_domains.iter().copied())
             .collect();
         let mut columns: HashMap<u32, BTreeSet<i16>> = HashMap::new();
-        let mut lines = Lines::new("constrained", &self.constrained);
+        let mut lines = Lines::new("checked", &self.checked);
         while lines.more() {
-            columns
-                .entry(lines.number()?)
-                .or_default()
-                .extend(lines.list()?);
+            (columns.entry(lines.oid()?).or_default()).extend(lines.list()?);
         }
         let mut lines = Lines::new("index_columns", &self.index_columns);
         while lines.more() {
-            columns
-                .entry(lines.number()?)
-                .or_default()
-                .insert(lines.number()?);
+            (columns.entry(lines.oid()?).or_default()).insert(lines.number()?);
         }
+        // Primary keys and unique and exclusion constraints are indexes.
         let mut lines = Lines::new("indexes", &self.indexes);
         while lines.more() {
-            let oid = lines.number()?;
-            let properties: u8 = lines.number()?;
-            lines.number::<usize>()?;
-            let of_index = lines.list()?;
-            lines.text()?;
-            // Unique or excluding.
-            if properties & (1 | 2) != 0 {
-                columns.entry(oid).or_default().extend(of_index);
+            let index = Index::read(&mut lines)?;
+            if index.has(Index::UNIQUE) || index.has(Index::EXCLUSION) {
+                (columns.entry(index.relation).or_default()).extend(index.columns);
+            }
+        }
+        for relation in relations.values() {
+            for ForeignKey(_, of_key, _) in &relation.foreign_keys {
+                (columns.entry(relation.oid).or_default()).extend(of_key);
             }
         }
         for relation in relations.values_mut().filter(|one| !one.is_system()) {
@@ -385,8 +442,8 @@ impl Wire {
         let mut types = Vec::new();
         let mut lines = Lines::new("types", &self.types);
         while lines.more() {
-            let oid = lines.number()?;
-            let schema = lines.number()?;
+            let oid = lines.oid()?;
+            let schema = lines.oid()?;
             let schema = self.schema(schema, &lines)?;
             let kind = match lines.letter()? {
                 'b' => TypeKind::Base,
@@ -399,7 +456,7 @@ impl Wire {
                 'a' => TypeKind::Array,
                 _ => return Err(lines.malformed()),
             };
-            let (element, relation) = (lines.number()?, lines.number()?);
+            let (element, relation) = (lines.oid()?, lines.oid()?);
             let not_null = lines.number::<u8>()? == 1;
             let checks = checks.remove(&oid);
             types.push(UserType {
@@ -419,7 +476,7 @@ impl Wire {
 }
 
 /// Changes a relation; one that is not listed is another session's, or made since.
-fn on(relations: &mut BTreeMap<u32, Relation>, oid: u32, change: impl FnOnce(&mut Relation)) {
+fn on(relations: &mut Relations, oid: u32, change: impl FnOnce(&mut Relation)) {
     if let Some(relation) = relations.get_mut(&oid) {
         change(relation);
     }
