@@ -8,6 +8,7 @@
 mod bad_input;
 mod bundles;
 mod catalog;
+mod catalog_stamp;
 mod clients;
 mod commands;
 mod corpus;

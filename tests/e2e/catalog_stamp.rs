@@ -1,0 +1,183 @@
+//! The catalog's stamp: every sort of change that could change what a statement means changes it, and nothing else is read
+//! while it stays.
+
+use provost_engine::catalog::STAMP_QUERY;
+
+use crate::support::{House, Person, succeeded};
+
+/// What one stamp and one reading leave in the server's log, once each.
+const STAMP_LINE: &str = "array_agg(xmin), 0), 0) FROM pg_catalog.pg_namespace)";
+const CATALOG_LINE: &str = "WITH fixed AS MATERIALIZED (";
+
+/// Each follows on those before it.
+const CHANGES: &[&str] = &[
+    // Schemas.
+    "CREATE SCHEMA other",
+    "ALTER SCHEMA other RENAME TO another",
+    "DROP SCHEMA another",
+    "CREATE SCHEMA other",
+    // Tables and columns.
+    "CREATE TABLE things (id int, note text)",
+    "ALTER TABLE things RENAME TO matters",
+    "ALTER TABLE matters SET SCHEMA other",
+    "ALTER TABLE other.matters SET SCHEMA public",
+    "ALTER TABLE matters ADD COLUMN ssn text",
+    "ALTER TABLE matters RENAME COLUMN ssn TO secret",
+    "ALTER TABLE matters ALTER COLUMN secret TYPE varchar(20)",
+    "ALTER TABLE matters ALTER COLUMN secret SET NOT NULL",
+    "ALTER TABLE matters ALTER COLUMN secret SET DEFAULT lower('A')",
+    "ALTER TABLE matters ALTER COLUMN secret SET DEFAULT lower('B')",
+    "ALTER TABLE matters ALTER COLUMN secret DROP DEFAULT",
+    "ALTER TABLE matters DROP COLUMN secret",
+    "ALTER TABLE matters ADD COLUMN big text GENERATED ALWAYS AS (upper(note)) STORED",
+    "ALTER TABLE matters ALTER COLUMN id SET NOT NULL",
+    "ALTER TABLE matters ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY",
+    "CREATE SEQUENCE counted",
+    "CREATE TABLE heirs () INHERITS (matters)",
+    "ALTER TABLE heirs NO INHERIT matters",
+    "CREATE TABLE parted (id int, at date) PARTITION BY RANGE (at)",
+    "CREATE TABLE part PARTITION OF parted FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')",
+    "ALTER TABLE parted DETACH PARTITION part",
+    // Keys and constraints.
+    "ALTER TABLE matters ADD PRIMARY KEY (id)",
+    "ALTER TABLE matters ADD CONSTRAINT short CHECK (length(note) < 9)",
+    "ALTER TABLE matters DROP CONSTRAINT short",
+    "ALTER TABLE heirs ADD FOREIGN KEY (id) REFERENCES matters ON DELETE CASCADE",
+    "CREATE INDEX by_note ON matters (lower(note))",
+    "ALTER INDEX by_note RENAME TO by_lower_note",
+    "DROP INDEX by_lower_note",
+    // Views and rules.
+    "CREATE VIEW shown AS SELECT id FROM matters",
+    "CREATE OR REPLACE VIEW shown AS SELECT id + 1 AS id FROM matters",
+    "CREATE OR REPLACE VIEW shown AS SELECT id + 2 AS id FROM matters",
+    "CREATE MATERIALIZED VIEW kept AS SELECT note FROM matters",
+    "CREATE RULE copied AS ON INSERT TO heirs DO ALSO INSERT INTO parted VALUES (NEW.id)",
+    "ALTER TABLE heirs DISABLE RULE copied",
+    "DROP RULE copied ON heirs",
+    // Functions.
+    "CREATE FUNCTION twice(a int) RETURNS int LANGUAGE sql AS 'SELECT a * 2'",
+    "CREATE OR REPLACE FUNCTION twice(a int) RETURNS int LANGUAGE sql AS 'SELECT a + a'",
+    "ALTER FUNCTION twice IMMUTABLE",
+    "ALTER FUNCTION twice SECURITY DEFINER",
+    "ALTER FUNCTION twice SET search_path = other",
+    "ALTER FUNCTION twice RENAME TO double",
+    "CREATE PROCEDURE tidy() LANGUAGE sql AS 'DELETE FROM heirs'",
+    "CREATE AGGREGATE longest(text) (SFUNC = textcat, STYPE = text)",
+    "DROP PROCEDURE tidy",
+    // Triggers.
+    "CREATE FUNCTION changed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    "CREATE TRIGGER watched BEFORE UPDATE ON matters FOR EACH ROW EXECUTE FUNCTION changed()",
+    "ALTER TABLE matters DISABLE TRIGGER watched",
+    "ALTER TABLE matters ENABLE ALWAYS TRIGGER watched",
+    "DROP TRIGGER watched ON matters",
+    "CREATE FUNCTION ended() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+    "CREATE EVENT TRIGGER noticed ON ddl_command_end EXECUTE FUNCTION ended()",
+    "ALTER EVENT TRIGGER noticed DISABLE",
+    "DROP EVENT TRIGGER noticed",
+    // Row-level security, and the roles it names.
+    "CREATE ROLE clerk",
+    "CREATE POLICY own ON matters TO clerk USING (id > 0)",
+    "ALTER POLICY own ON matters USING (id > 1)",
+    "ALTER TABLE matters ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE matters FORCE ROW LEVEL SECURITY",
+    "ALTER ROLE clerk RENAME TO teller",
+    "DROP POLICY own ON matters",
+    "DROP ROLE teller",
+    // Types, operators, casts, collations.
+    "CREATE TYPE state AS ENUM ('open', 'closed')",
+    "CREATE TYPE pair AS (a int, b text)",
+    "ALTER TYPE pair ADD ATTRIBUTE c int",
+    "ALTER TYPE pair RENAME TO triple",
+    "CREATE TYPE span AS RANGE (subtype = int)",
+    "CREATE DOMAIN code AS text",
+    "ALTER DOMAIN code ADD CONSTRAINT code_short CHECK (length(VALUE) < 9)",
+    "ALTER DOMAIN code DROP CONSTRAINT code_short",
+    "ALTER DOMAIN code SET NOT NULL",
+    "CREATE FUNCTION alike(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+    "CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = alike)",
+    "DROP OPERATOR === (text, text)",
+    "CREATE FUNCTION number_of(triple) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE CAST (triple AS int) WITH FUNCTION number_of(triple) AS ASSIGNMENT",
+    "DROP CAST (triple AS int)",
+    "CREATE COLLATION exact FROM \"C\"",
+    // Extensions, and what belongs to them.
+    "ALTER EXTENSION plpgsql ADD FUNCTION double(int)",
+    "ALTER EXTENSION plpgsql DROP FUNCTION double(int)",
+    "DROP EXTENSION plpgsql CASCADE",
+    "CREATE EXTENSION plpgsql",
+];
+
+/// Nothing that a statement's meaning depends on.
+const NO_CHANGES: &[&str] = &[
+    "UPDATE customers SET name = upper(name)",
+    "BEGIN; DELETE FROM orders; ROLLBACK",
+    "BEGIN; CREATE TABLE undone (id int); ROLLBACK",
+    "ANALYZE customers",
+    "SET search_path = hr; SELECT 1",
+];
+
+#[test]
+fn every_change_changes_the_stamp() {
+    let house = House::without_gateway();
+    let run = |sql: &str| {
+        let answer = house.cluster.execute("shop", sql);
+        answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    };
+    let stamp_after = |sql: &str| run(&format!("{sql}; BEGIN; {STAMP_QUERY}; ROLLBACK"));
+    let mut before = stamp_after("SET jit = off");
+    assert_eq!(stamp_after("SET jit = off"), before, "asked twice");
+    for change in CHANGES {
+        let after = stamp_after(change);
+        assert_ne!(after, before, "{change}");
+        before = after;
+    }
+    for no_change in NO_CHANGES {
+        run(no_change);
+        assert_eq!(stamp_after("SET jit = off"), before, "{no_change}");
+    }
+}
+
+/// How often the gateway's keeper asked for the stamp and for the whole catalog.
+fn readings(house: &House) -> (usize, usize) {
+    let log = house.server_log();
+    let count = |line: &str| log.matches(line).count();
+    (count(STAMP_LINE), count(CATALOG_LINE))
+}
+
+#[test]
+fn only_a_new_stamp_means_a_new_reading() {
+    let mut house = House::without_gateway();
+    house.write_config(|config| {
+        config.replace("threads = 2", "threads = 2\ncatalog_age_max_ms = 200")
+    });
+    house.start_gateway();
+    // Nothing changed, whatever rows did.
+    for sql in NO_CHANGES {
+        let answer = house.cluster.execute("shop", sql);
+        answer.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let (stamps, _) = readings(&house);
+        house.wait_until("two more stamps", |house| readings(house).0 >= stamps + 2);
+    }
+    assert_eq!(readings(&house).1, 1);
+
+    // A change is read once, and what it brought is known.
+    let change = "CREATE TABLE arrived (id int); INSERT INTO arrived VALUES (42)";
+    house.cluster.execute("shop", change).unwrap();
+    house.wait_until("a reading", |house| readings(house).1 >= 2);
+    let (stamps, _) = readings(&house);
+    house.wait_until("two more stamps", |house| readings(house).0 >= stamps + 2);
+    assert_eq!(readings(&house).1, 2);
+    let said = succeeded(house.psql(Person::Dba, &["--tuples-only"], "SELECT id FROM arrived;"));
+    assert_eq!(said.trim(), "42");
+
+    // Rows that are written again as they were: read, but no new version of the catalog.
+    let same = "ALTER TABLE arrived ALTER COLUMN id SET STATISTICS 50";
+    house.cluster.execute("shop", same).unwrap();
+    house.wait_until("a reading", |house| readings(house).1 >= 3);
+    house.stop_gateway();
+    succeeded(house.verify());
+    assert_eq!(
+        house.count("SELECT count(*) FROM changes WHERE what = 'catalog-loaded'"),
+        2
+    );
+}
