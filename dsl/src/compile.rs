@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use provost_engine::{
     catalog::Catalog,
-    graph::{self, Policy},
+    graph::{self, CATALOG_VALUES, Policy, catalog_values, rule::ColumnPattern},
     verdict::BundleDigest,
 };
 
@@ -109,6 +109,23 @@ pub fn compile_within(sources: &[Source], limits: RegoLimits) -> Result<Compiled
     compile_as(sources, digest(&sorted(sources)), None, limits)
 }
 
+/// The classes that every set has, as a file that is in none: they belong to the language, not to the set.
+fn built_in_classes() -> Source {
+    let columns = catalog_values().into_iter().map(|one| {
+        let ColumnPattern {
+            schema,
+            relation,
+            column,
+        } = one;
+        format!("  {schema}.{relation}.{column}")
+    });
+    let columns: Vec<String> = columns.collect();
+    Source {
+        path: PathBuf::from("<built-in>/classes.pol"),
+        text: format!("class {CATALOG_VALUES} =\n{}\n", columns.join(",\n")),
+    }
+}
+
 /// The same, under a digest that is known already: a bundle's.
 pub(crate) fn compile_as(
     sources: &[Source],
@@ -121,8 +138,9 @@ pub(crate) fn compile_as(
         all.iter().partition(|source| rego::is_rego(source));
     let mut diagnostics = Vec::new();
     let (modules, mentioned) = rego::compile(&modules, limits, &mut diagnostics);
-    let parsed: Vec<Parsed> = sources
-        .iter()
+    let classes = built_in_classes();
+    let parsed: Vec<Parsed> = std::iter::once(&classes)
+        .chain(sources)
         .map(|source| {
             let file = File::new(&source.path, &source.text);
             let (items, found) = parser::parse(&source.text, &file);
@@ -162,7 +180,7 @@ pub(crate) fn compile_as(
             // Names were resolved before: what is left is the size of the whole set.
             let file = parsed
                 .into_iter()
-                .next()
+                .find(|parsed| !is_built_in(parsed.file.name().as_ref()))
                 .map_or_else(|| File::new("policy".as_ref(), ""), |first| first.file);
             diagnostics.push(file.error(&(0..0), error.to_string(), "in this set"));
             Err(diagnostics)

@@ -18,6 +18,7 @@ use crate::{
     ast::{Control, GroupMember, Item, Name, Pattern, PatternOf, Quoting},
     catalogue::{self, Framework},
     diagnostic::{Diagnostic, File, nearest},
+    load::is_built_in,
 };
 
 /// The packs that a policy may exclude.
@@ -399,7 +400,12 @@ impl<'a> Symbols<'a> {
                 format!("unknown {sort} `{}`", name.value),
                 "not declared",
             );
-            let error = error.with_nearest(&name.value, table.keys().copied());
+            // What every set has is spoken of where it may be meant.
+            let known = table.iter().filter(|(key, declared)| {
+                !is_built_in(declared.file.name().as_ref())
+                    || nearest(&name.value, &[key]).is_some()
+            });
+            let error = error.with_nearest(&name.value, known.map(|(key, _)| *key));
             let declare = match sort {
                 "group" => format!(
                     "declare it: `group {} = \"its-name-in-the-token\"`",
@@ -428,9 +434,15 @@ impl<'a> Symbols<'a> {
         warn_unused(&self.aliases, "controls alias", &used, diagnostics);
     }
 
+    /// The classes of the set; of those that every set has, the used ones.
     pub(super) fn classes(self) -> Vec<Class> {
+        let used = self.used.into_inner();
         self.classes
             .into_iter()
+            .filter(|(name, declared)| {
+                !is_built_in(declared.file.name().as_ref())
+                    || used.contains(&format!("class {name}"))
+            })
             .map(|(name, declared)| Class {
                 name: Arc::from(name),
                 columns: declared.value,
@@ -627,7 +639,8 @@ fn warn_unused<T>(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     for (name, declared) in table {
-        if !used.contains(&format!("{sort} {name}")) {
+        if !is_built_in(declared.file.name().as_ref()) && !used.contains(&format!("{sort} {name}"))
+        {
             let message = format!("the {sort} `{name}` is not used");
             diagnostics.push(declared.file.warning(
                 &declared.name.span,

@@ -92,6 +92,9 @@ fn is_out_of_reach(policy: &Policy, view: &SessionView, facts: &Facts) -> bool {
         && facts.session_effect == SessionEffect::None
         && facts.accesses.iter().all(is_harmless)
         && columns(facts).all(|column| {
+            if built_in::is_value_bearing_column(column) {
+                return false;
+            }
             let classes = policy.classes.of(column);
             Bits::common([&classes, &view.residual.masked])
                 .next()
@@ -106,8 +109,13 @@ struct Binding<'a> {
 }
 
 impl<'a> Binding<'a> {
-    /// The masks on a column, each with the classes through which it masks it.
+    /// The masks on a column, each with the classes through which it masks it. A column of the server's catalogs that carries
+    /// values may carry those of every class.
     fn masks_on(&self, column: &Column) -> Vec<(&'a CompiledMask, Bits)> {
+        if built_in::is_value_bearing_column(column) {
+            let every = self.bound.iter();
+            return every.map(|mask| (*mask, mask.classes.clone())).collect();
+        }
         let classes = self.policy.classes.of(column);
         self.bound
             .iter()
@@ -387,9 +395,14 @@ impl<'a> Binding<'a> {
         let mut rules = BTreeSet::new();
         let mut classes = Bits::empty(self.policy.classes.names.len());
         let mut masked = BTreeSet::new();
+        let mut of_catalogs = None;
         for (column, how) in sources(&output.lineage) {
+            let is_of_catalogs = built_in::is_value_bearing_column(column);
             for (mask, through) in self.masks_on(column) {
-                let asked = mask.mask.transform(&lower(&column.name)).clone();
+                let asked = match is_of_catalogs {
+                    true => Transform::Null,
+                    false => mask.mask.transform(&lower(&column.name)).clone(),
+                };
                 let asked = match how {
                     How::Direct => asked,
                     // What is left of a computed value is not what the transform was written for.
@@ -399,7 +412,10 @@ impl<'a> Binding<'a> {
                 transform =
                     Some(transform.map_or_else(|| asked.clone(), |so_far| so_far.join(&asked)));
                 rules.insert(mask.rule);
-                classes.add_all(&through);
+                match is_of_catalogs {
+                    true => of_catalogs = Some(built_in::CATALOG_VALUES),
+                    false => classes.add_all(&through),
+                }
                 masked.insert(path(column));
             }
         }
@@ -418,6 +434,7 @@ impl<'a> Binding<'a> {
             .iter()
             .filter_map(|class| self.policy.classes.names.get(class))
             .map(|name| &**name)
+            .chain(of_catalogs)
             .collect();
         let asking: Vec<_> = rules
             .iter()

@@ -75,6 +75,7 @@ use self::{
     space::Space,
 };
 pub use self::{
+    built_in::{CATALOG_VALUES, catalog_values},
     compile::{ENTRIES_MAX, compile},
     space::Extent,
 };
