@@ -202,12 +202,12 @@ pub struct RowPolicy {
     pub check: Option<Arc<str>>,
 }
 
-/// A foreign key elsewhere that writes when this relation is written.
+/// A foreign key elsewhere that refers to this relation: it may write when this one is written, or forbid it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cascade {
     /// The referencing relation.
     pub oid: u32,
-    /// `pg_constraint.confdeltype`: `c` deletes, `n` and `d` update.
+    /// `pg_constraint.confdeltype`: `c` deletes, `n` and `d` update, `a` and `r` forbid.
     pub on_delete: char,
     /// `pg_constraint.confupdtype`.
     pub on_update: char,
@@ -282,7 +282,7 @@ pub struct Relation {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub indexes: Vec<Arc<str>>,
-    /// Foreign keys that write elsewhere.
+    /// Foreign keys elsewhere that refer to it.
     #[serde(
         default,
         deserialize_with = "null_is_empty",

@@ -379,16 +379,13 @@ impl Wire {
             keys.insert(constraint, (from, on_delete, on_update, key));
         }
         for (from, on_delete, on_update, key) in keys.into_values() {
-            let writes = |action: char| matches!(action, 'c' | 'n' | 'd');
-            if writes(on_delete) || writes(on_update) {
-                on(relations, key.0, |one| {
-                    one.cascades.push(Cascade {
-                        oid: from,
-                        on_delete,
-                        on_update,
-                    });
+            on(relations, key.0, |one| {
+                one.cascades.push(Cascade {
+                    oid: from,
+                    on_delete,
+                    on_update,
                 });
-            }
+            });
             on(relations, from, |one| one.foreign_keys.push(key));
         }
         Ok(())

@@ -141,6 +141,26 @@ pub fn catalog_values() -> Vec<ColumnPattern> {
     listed.chain([pattern("pg_toast*", "*", "*")]).collect()
 }
 
+/// Functions of the server's own that tell how much a write changed: what an update logs hangs on how much of the old row
+/// and the new one agrees.
+const TELLS_OF_CHANGES: &[&str] = &[
+    "pg_current_wal_*",
+    "pg_logical_emit_message",
+    "pg_stat_get_*blocks_*",
+    "pg_stat_get_*tuples_hot_updated",
+    "pg_stat_get_*tuples_newpage_updated",
+    "pg_stat_get_*wal",
+    "pg_switch_wal",
+];
+
+/// Whether a function is one of those.
+pub(super) fn tells_of_changes(schema: &str, function: &str) -> bool {
+    schema == "pg_catalog"
+        && TELLS_OF_CHANGES
+            .iter()
+            .any(|pattern| Glob::with_stars(pattern).matches(function))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -297,5 +317,19 @@ mod tests {
         assert!(has("pg_catalog", "pg_stat_activity", "query"));
         assert!(!has("pg_catalog", "pg_stat_activity", "pid"));
         assert!(has("pg_toast", "pg_toast_2619", "chunk_data"));
+    }
+
+    #[test]
+    fn what_tells_of_changes() {
+        for (schema, function, expected) in [
+            ("pg_catalog", "pg_current_wal_insert_lsn", true),
+            ("pg_catalog", "pg_stat_get_xact_tuples_hot_updated", true),
+            ("pg_catalog", "pg_stat_get_blocks_hit", true),
+            ("pg_catalog", "pg_stat_get_tuples_updated", false),
+            ("public", "pg_current_wal_insert_lsn", false),
+        ] {
+            let found = tells_of_changes(schema, function);
+            assert_eq!(found, expected, "{schema}.{function}");
+        }
     }
 }

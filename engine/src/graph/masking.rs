@@ -123,6 +123,13 @@ impl<'a> Binding<'a> {
             .collect()
     }
 
+    /// Whether a mask on a column shows which values are equal.
+    fn is_keyed(&self, column: &Column) -> bool {
+        self.masks_on(column)
+            .iter()
+            .any(|(mask, _)| mask.mask.transform(&lower(&column.name)).is_keyed())
+    }
+
     fn is_masked(&self, column: &Column) -> bool {
         !self.masks_on(column).is_empty()
     }
@@ -216,13 +223,20 @@ impl<'a> Binding<'a> {
     /// Relations that are out of bounds as a whole.
     fn judge_relations(&self, facts: &Facts, findings: &mut Findings) {
         for access in &facts.accesses {
-            let Object::Relation {
-                schema,
-                name,
-                oid: _,
-            } = &access.object
-            else {
-                continue;
+            let (schema, name) = match &access.object {
+                Object::Relation {
+                    schema,
+                    name,
+                    oid: _,
+                } => (schema, name),
+                Object::Function { schema, name } if built_in::tells_of_changes(schema, name) => {
+                    let message = format!(
+                        "masks bind this principal, and {name} tells how much a write changed"
+                    );
+                    self.refuse(findings, &message, Some(UNMASKED_PRINCIPAL));
+                    continue;
+                }
+                _ => continue,
             };
             if built_in::is_value_bearing(schema, name) {
                 let message = format!(
@@ -334,6 +348,11 @@ impl<'a> Binding<'a> {
                         path(column)
                     )
                 }
+                // Equal values have equal hashes: a client could write its guess and compare.
+                Use::Write if self.is_keyed(column) => format!(
+                    "{} is masked by a keyed hash: writing it would show the hash of a chosen value",
+                    path(column)
+                ),
                 Use::Write | Use::Output | Use::Returning => continue,
             };
             let hint = format!("leave out column {}", column.name);

@@ -170,7 +170,7 @@ impl Draft {
                 .any(|parent| self.is_row_trigger(parent, name))
     }
 
-    /// Foreign keys elsewhere that write when this relation is written.
+    /// Foreign keys elsewhere that refer to this relation.
     fn cascades(&self, table: &Table) -> Vec<Cascade> {
         let mut mine = vec![table.oid];
         let mut current = table;
@@ -180,7 +180,6 @@ impl Draft {
             mine.push(parent.oid);
             current = parent;
         }
-        let writes = |action: char| matches!(action, 'c' | 'n' | 'd');
         let mut cascades = Vec::new();
         for other in self.tables.values() {
             for constraint in self.constraints(other) {
@@ -191,7 +190,6 @@ impl Draft {
                     ..
                 } = constraint.speaks
                     && mine.contains(&to)
-                    && (writes(on_delete) || writes(on_update))
                 {
                     cascades.push(Cascade {
                         oid: other.oid,

@@ -25,6 +25,8 @@ pub(super) struct Value {
     pub(super) described: Option<(u32, i16)>,
     /// The fields, where the value is a row whose fields are known one by one.
     pub(super) row: Option<Arc<Vec<Field>>>,
+    /// It is surely no row and no array: to compare it with another value never fails. See `scalar.rs`.
+    pub(super) plain: bool,
 }
 
 impl Value {
@@ -34,21 +36,25 @@ impl Value {
             sources: self.sources.map(derived),
             described: None,
             row: None,
+            plain: false,
         }
     }
 
-    /// The same columns, each as safely summarised.
+    /// The same columns, each as safely summarised: by a number.
     pub(super) fn safe(self) -> Self {
         Self {
             sources: self.sources.map(|_| How::Safe),
             described: None,
             row: None,
+            plain: true,
         }
     }
 
     /// Adds what another value is computed from, as it is: the value is either. Rows of as many fields stay rows.
     pub(super) fn add(&mut self, other: &Self) {
         self.sources.add(&other.sources);
+        // Values that can stand at one place are of one type.
+        self.plain |= other.plain;
         self.row = match (self.row.take(), &other.row) {
             (Some(mine), Some(theirs)) if mine.len() == theirs.len() => {
                 let mut fields = mine.as_ref().clone();

@@ -103,7 +103,8 @@ impl Resolver<'_> {
             .function(&names, &arguments)
             .map_err(|refusal| refusal.at(call.location))?;
         let of_users = !matches!(outcome.columns, Columns::Unlisted);
-        if !(outcome.pure && !of_users && functions::is_total(name, &call.args)) {
+        let total = functions::is_total(name, &call.args) && self.takes_plain(name, &values);
+        if !(outcome.pure && !of_users && total) {
             self.book.computed(&value);
         }
         value.taint(&outcome.value);
@@ -129,6 +130,7 @@ impl Resolver<'_> {
         if let Some(window) = call.over.as_deref() {
             value.taint(&self.window(window, scope)?);
         }
+        value.plain = value.plain || (!of_users && self.gives_plain(call, &values));
         Ok((value, outcome.columns))
     }
 
@@ -442,14 +444,24 @@ impl Resolver<'_> {
     }
 }
 
-/// A string literal, cast or not.
+/// A string literal, also one that is cast to a type that changes nothing of it.
 pub(super) fn literal(node: &Node) -> Option<&str> {
     match &node.node {
         Some(NodeEnum::AConst(constant)) => match &constant.val {
             Some(Val::Sval(text)) => Some(&text.sval),
             _ => None,
         },
-        Some(NodeEnum::TypeCast(cast)) => literal(cast.arg.as_deref()?),
+        // `'role.x'::varchar(4)` is another text.
+        Some(NodeEnum::TypeCast(cast)) => {
+            let name = cast.type_name.as_ref()?;
+            let same = name.typmods.is_empty()
+                && name.array_bounds.is_empty()
+                && matches!(
+                    strings(&name.names).ok()?.as_slice(),
+                    ["text" | "regclass"] | ["pg_catalog", "text" | "varchar" | "regclass"]
+                );
+            same.then(|| literal(cast.arg.as_deref()?))?
+        }
         _ => None,
     }
 }

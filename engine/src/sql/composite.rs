@@ -76,7 +76,10 @@ impl Resolver<'_> {
         let derived = value.clone().derived();
         let field = |column: &Arc<crate::facts::Column>| Field {
             name: column.name.clone(),
-            value: derived.clone(),
+            value: Value {
+                plain: self.is_plain_oid(column.type_oid),
+                ..derived.clone()
+            },
         };
         Some(Arc::new(relation.columns.iter().map(field).collect()))
     }

@@ -13,6 +13,7 @@ use super::{
     functions,
     nodes::{parts, planned, queries, ranges, schema_commands, server_commands, session_commands},
     resolver::{Resolver, strings},
+    scalar,
     scope::{Item, Meaning, Scope},
 };
 use crate::facts::Use;
@@ -40,6 +41,18 @@ impl Resolver<'_> {
         Ok(value)
     }
 
+    /// The union of several expressions, each as derived, and how many of them are surely plain values.
+    fn several(&mut self, nodes: &[Node], scope: &Scope<'_>) -> Result<(Value, usize), Refusal> {
+        let mut value = Value::default();
+        let mut plain: usize = 0;
+        for node in nodes {
+            let one = self.expression(node, scope)?;
+            plain = plain.saturating_add(usize::from(one.plain));
+            value.taint(&one);
+        }
+        Ok((value, plain))
+    }
+
     /// What an expression's value is computed from.
     pub(super) fn expression(&mut self, node: &Node, scope: &Scope<'_>) -> Result<Value, Refusal> {
         self.nested(|resolver| resolver.node(node, scope))
@@ -51,7 +64,11 @@ impl Resolver<'_> {
         };
         match node {
             NodeEnum::ColumnRef(column) => self.column(column, scope),
-            NodeEnum::AConst(_) | NodeEnum::AStar(_) => Ok(Value::default()),
+            NodeEnum::AStar(_) => Ok(Value::default()),
+            NodeEnum::AConst(constant) => Ok(Value {
+                plain: scalar::is_plain_literal(constant),
+                ..Value::default()
+            }),
             NodeEnum::ParamRef(parameter) => {
                 self.seen.mark(parameter);
                 let index = usize::try_from(parameter.number)
@@ -74,22 +91,22 @@ impl Resolver<'_> {
                 if expression.boolop() != pg::BoolExprType::NotExpr {
                     self.book.computed(&value);
                 }
-                Ok(value)
+                Ok(truth(value))
             }
             NodeEnum::NullTest(test) => {
                 self.seen.mark(test.as_ref());
-                Ok(self.optional(test.arg.as_deref(), scope)?.derived())
+                Ok(truth(self.optional(test.arg.as_deref(), scope)?))
             }
             NodeEnum::BooleanTest(test) => {
                 self.seen.mark(test.as_ref());
-                Ok(self.optional(test.arg.as_deref(), scope)?.derived())
+                Ok(truth(self.optional(test.arg.as_deref(), scope)?))
             }
             NodeEnum::TypeCast(cast) => {
                 self.seen.mark(cast.as_ref());
                 let mut total = false;
                 if let Some(name) = &cast.type_name {
                     self.type_name(name)?;
-                    total = is_text(name);
+                    total = is_text(name) && self.is_plain_type(name);
                 }
                 let mut value = self.optional(cast.arg.as_deref(), scope)?.derived();
                 if let Some(name) = cast
@@ -108,6 +125,8 @@ impl Resolver<'_> {
                     .as_ref()
                     .and_then(|name| self.composite_named(name));
                 value.row = composite.and_then(|oid| self.fields_of_type(oid, &value));
+                let name = cast.type_name.as_ref();
+                value.plain = name.is_some_and(|name| self.is_plain_type(name));
                 Ok(value)
             }
             NodeEnum::CollateClause(collate) => {
@@ -122,7 +141,12 @@ impl Resolver<'_> {
             NodeEnum::AIndirection(indirection) => self.indirection(indirection, scope),
             NodeEnum::AArrayExpr(array) => {
                 self.seen.mark(array);
-                self.all(&array.elements, scope)
+                let (value, plain) = self.several(&array.elements, scope)?;
+                // Elements that are arrays must be of one shape.
+                if plain < array.elements.len() {
+                    self.book.computed(&value);
+                }
+                Ok(value)
             }
             NodeEnum::RowExpr(row) => {
                 self.seen.mark(row.as_ref());
@@ -130,11 +154,18 @@ impl Resolver<'_> {
             }
             NodeEnum::CoalesceExpr(coalesce) => {
                 self.seen.mark(coalesce.as_ref());
-                self.all(&coalesce.args, scope)
+                let (mut value, plain) = self.several(&coalesce.args, scope)?;
+                value.plain = plain > 0;
+                Ok(value)
             }
             NodeEnum::MinMaxExpr(expression) => {
                 self.seen.mark(expression.as_ref());
-                self.all(&expression.args, scope)
+                let (mut value, plain) = self.several(&expression.args, scope)?;
+                if plain == 0 {
+                    self.book.computed(&value);
+                }
+                value.plain = plain > 0;
+                Ok(value)
             }
             NodeEnum::CaseExpr(case) => self.case(case, scope),
             NodeEnum::SubLink(link) => self.sub_link(link, scope),
@@ -144,7 +175,7 @@ impl Resolver<'_> {
                     SqlValueFunctionOp::SqlvalueFunctionOpUndefined => {
                         Err(Refusal::not_understood("this function").at(function.location))
                     }
-                    _ => Ok(Value::default()),
+                    _ => Ok(truth(Value::default())),
                 }
             }
             NodeEnum::GroupingFunc(grouping) => {
@@ -335,8 +366,19 @@ impl Resolver<'_> {
             }
             _ => {}
         }
-        let left = self.optional(expression.lexpr.as_deref(), scope)?.derived();
-        let right = self.optional(expression.rexpr.as_deref(), scope)?.derived();
+        let left = self.optional(expression.lexpr.as_deref(), scope)?;
+        let right = self.optional(expression.rexpr.as_deref(), scope)?;
+        let plain = left.plain || right.plain;
+        // A literal is read as what the other operand asks for.
+        let fits = |node: Option<&Node>, value: &Value| {
+            let literal = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
+            value.plain || node.is_none_or(literal)
+        };
+        let all_plain = plain
+            && fits(expression.lexpr.as_deref(), &left)
+            && fits(expression.rexpr.as_deref(), &right);
+        let gives_plain = self.operator_gives_plain(expression, all_plain);
+        let [left, right] = [left.derived(), right.derived()];
         let mut value = left.clone();
         value.taint(&right);
         let operands = match (&expression.lexpr, &expression.rexpr) {
@@ -349,9 +391,10 @@ impl Resolver<'_> {
         for operator in compared {
             value.taint(&self.user_operators(None, operator, &operands)?);
         }
-        if !is_total(expression, &value) {
+        if !plain || !is_total(expression, &value) {
             self.book.computed(&value);
         }
+        value.plain = gives_plain;
         Ok(value)
     }
 
@@ -397,7 +440,7 @@ impl Resolver<'_> {
         self.seen.mark(case);
         let mut control = Value::default();
         let mut value = Value::default();
-        let mut compares = false;
+        let (mut compares, mut plain) = (false, false);
         if let Some(argument) = case.arg.as_deref() {
             compares = true;
             control.taint(&self.expression(argument, scope)?);
@@ -408,15 +451,20 @@ impl Resolver<'_> {
             };
             self.seen.mark(when.as_ref());
             control.taint(&self.optional(when.expr.as_deref(), scope)?);
-            value.taint(&self.optional(when.result.as_deref(), scope)?);
+            let result = self.optional(when.result.as_deref(), scope)?;
+            plain |= result.plain;
+            value.taint(&result);
         }
-        value.taint(&self.optional(case.defresult.as_deref(), scope)?);
+        let otherwise = self.optional(case.defresult.as_deref(), scope)?;
+        plain |= otherwise.plain;
+        value.taint(&otherwise);
         if compares {
             let operands = [control.clone(), control.clone()];
             control.taint(&self.user_operators(None, "=", &operands)?);
         }
         self.book.used(&control, Use::Filter);
         value.add(&control);
+        value.plain = plain;
         Ok(value)
     }
 
@@ -443,6 +491,16 @@ impl Resolver<'_> {
         self.keep = keep;
         let rows = rows?;
         value.taint(&rows.control);
+        let plain = matches!(rows.fields.as_slice(), [only] if only.value.plain);
+        // Arrays of which an array is made must be of one shape.
+        if link.sub_link_type() == SubLinkType::ArraySublink && !plain {
+            self.book.computed(&rows.everything());
+        }
+        value.plain = match link.sub_link_type() {
+            SubLinkType::ExprSublink => plain,
+            SubLinkType::ExistsSublink => true,
+            _ => false,
+        };
         if link.sub_link_type() != SubLinkType::ExistsSublink {
             value.taint(&rows.everything());
         }
@@ -476,7 +534,16 @@ impl Resolver<'_> {
     }
 }
 
-/// Whether an operator never fails, and is null only if an operand is: comparisons and concatenation of plain values.
+/// A truth value that hangs on these columns.
+fn truth(value: Value) -> Value {
+    Value {
+        plain: true,
+        ..value.derived()
+    }
+}
+
+/// Whether an operator of which an operand is plain never fails, and is null only if an operand is: comparisons and
+/// concatenation.
 fn is_total(expression: &pg::AExpr, value: &Value) -> bool {
     let row = |operand: Option<&Node>| {
         matches!(

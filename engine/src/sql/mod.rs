@@ -26,6 +26,7 @@ mod query;
 mod refusal;
 mod resolver;
 mod routine;
+mod scalar;
 mod scope;
 mod session_names;
 mod shape;

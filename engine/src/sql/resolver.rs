@@ -247,27 +247,35 @@ impl<'a> Resolver<'a> {
 
     /// The columns of a relation as values; inheritance relatives' columns of the same name are sources too.
     fn base_fields(&self, relation: &Arc<Relation>, entry: usize) -> Vec<Field> {
-        let mut relatives = self.catalog.descendants(relation.oid);
-        relatives.extend(self.catalog.ancestors(relation.oid));
+        // What is done with a column is done with its ancestors' of the name, whose classes it is in; descendants have entries of
+        // their own.
+        let descendants = self.catalog.descendants(relation.oid);
+        let ancestors = self.catalog.ancestors(relation.oid);
+        let relatives: Vec<_> = descendants
+            .iter()
+            .map(|relative| (relative, None))
+            .chain(ancestors.iter().map(|relative| (relative, Some(entry))))
+            .collect();
         let field = |column: &Arc<crate::facts::Column>| {
             let mut value = Value {
                 sources: super::sources::Sources::default(),
                 described: Some((relation.oid, column.attribute)),
                 row: None,
+                plain: self.is_plain_oid(column.type_oid),
             };
             value.sources.insert(Origin {
                 column: column.clone(),
                 how: How::Direct,
                 entry: Some(entry),
             });
-            for relative in relatives
-                .iter()
-                .filter_map(|relative| relative.column(&column.name))
-            {
+            for (relative, entry) in &relatives {
+                let Some(relative) = relative.column(&column.name) else {
+                    continue;
+                };
                 value.sources.insert(Origin {
                     column: relative.clone(),
                     how: How::Direct,
-                    entry: None,
+                    entry: *entry,
                 });
             }
             Field {

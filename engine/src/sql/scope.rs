@@ -105,12 +105,14 @@ impl Item {
             sources: super::sources::Sources::one(origin),
             described: Some((relation.oid, attribute)),
             row: None,
+            plain: true,
         })
     }
 
     /// The value of the whole row: computed from every column, each of which can be taken out again.
     pub(super) fn whole_row(&self) -> Value {
         let mut value = self.open.clone().unwrap_or_default();
+        value.plain = false;
         for field in self.fields.iter() {
             value.taint(&field.value);
         }
@@ -215,6 +217,7 @@ impl<'s> Scope<'s> {
                 if let Some(open) = &open {
                     value.taint(open);
                     value.described = None;
+                    value.plain = false;
                 }
                 return Ok(Meaning::Column(value));
             }

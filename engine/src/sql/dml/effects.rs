@@ -184,6 +184,32 @@ impl Resolver<'_> {
         Ok(())
     }
 
+    /// Taking a key away, or changing it, tells whether a foreign key has it: the columns that refer to it decide. With a column:
+    /// only keys that it is part of.
+    pub(super) fn referencing(&mut self, entry: usize, relation: &Relation, column: Option<i16>) {
+        if relation.cascades.is_empty() {
+            return;
+        }
+        let ancestors = self.catalog.ancestors(relation.oid);
+        for cascade in &relation.cascades {
+            let Some(referring) = self.catalog.relation(cascade.oid) else {
+                continue;
+            };
+            for key in &referring.foreign_keys {
+                let is_mine = key.0 == relation.oid
+                    || (column.is_none() && ancestors.iter().any(|one| one.oid == key.0));
+                let is_of = is_mine && column.is_none_or(|one| key.2.contains(&one));
+                let columns = referring
+                    .columns
+                    .iter()
+                    .filter(|candidate| is_of && key.1.contains(&candidate.attribute));
+                for candidate in columns {
+                    self.book.column_used(entry, candidate, Use::Join);
+                }
+            }
+        }
+    }
+
     /// Writing into a foreign key tells whether the value is among the referenced ones: those decide.
     pub(super) fn referenced(&mut self, entry: usize, column: &Column) {
         let Some(relation) = self.catalog.relation(column.relation_oid) else {

@@ -176,6 +176,12 @@ impl Resolver<'_> {
         }
         self.row_policies(&target.relation, command(operation))?;
         self.set_off(&target.relation, operation, descend)?;
+        if operation == Operation::Delete {
+            self.referencing(entry, &target.relation, None);
+            for below in &target.below {
+                self.referencing(entry, &below.relation, None);
+            }
+        }
         let below = self.write_below(target, operation)?;
         Ok(Written { entry, below })
     }
@@ -208,6 +214,17 @@ impl Resolver<'_> {
         self.user_casts(value, Some(&[column.type_oid]))?;
         self.type_checks(column.type_oid)?;
         self.book.column_used(entry, column, Use::Write);
+        // A child's column is in the classes of its parents'.
+        for ancestor in self.catalog.ancestors(column.relation_oid) {
+            if let Some(same) = ancestor.column(&column.name) {
+                let constrained = same.constrained || column.constrained;
+                let same = Column {
+                    constrained,
+                    ..same.as_ref().clone()
+                };
+                self.book.column_used(entry, &Arc::new(same), Use::Write);
+            }
+        }
         self.book.used(value, Use::Output);
         self.book.writes.push(ColumnWrite {
             column: column.clone(),
@@ -280,6 +297,11 @@ impl Resolver<'_> {
         let mut assigned = Vec::with_capacity(targets.len());
         for node in targets {
             let (column, assignment) = self.target_column(target, node)?;
+            let replaces_part = |step: &Node| matches!(step.node, Some(NodeEnum::AIndices(_)));
+            if assignment.indirection.iter().any(replaces_part) {
+                // Whether an element can be set hangs on what is there.
+                self.book.column_used(written.entry, &column, Use::Compute);
+            }
             let value = match assignment.val.as_deref().map(|node| &node.node) {
                 Some(Some(NodeEnum::SetToDefault(default))) => {
                     self.seen.mark(default.as_ref());
@@ -289,6 +311,13 @@ impl Resolver<'_> {
                 _ => self.optional(assignment.val.as_deref(), scope)?,
             };
             self.column_written(target, written, &column, &value)?;
+            self.referencing(written.entry, &target.relation, Some(column.attribute));
+            for below in &target.below {
+                let same = below.columns.iter().find(|(name, _)| *name == column.name);
+                if let Some((_, same)) = same {
+                    self.referencing(written.entry, &below.relation, Some(same.attribute));
+                }
+            }
             assigned.push((column.name.clone(), value));
         }
         Ok(assigned)

@@ -175,3 +175,47 @@ INSERT INTO orders (customer_id) VALUES (7)
 INSERT INTO hr.salaries (person, zip) VALUES ('a', '12345')
 ;;
 SELECT c::text, (c).ssn FROM customers c, unnest(array(SELECT 'a')) u
+;;
+SELECT set_config('search_path.x'::varchar(11), 'hr', false)
+;;
+SELECT set_config('role '::bpchar, 'owner', false)
+;;
+SELECT a.r = b.r FROM (SELECT ROW(ssn, '{}'::json) AS r FROM customers) AS a, (SELECT ROW('901'::text, '{}'::json) AS r) AS b
+;;
+SELECT a.r IS DISTINCT FROM b.r FROM (SELECT ROW(ssn, '{}'::json) AS r FROM customers) AS a, (SELECT ROW('901'::text, '{}'::json) AS r) AS b
+;;
+SELECT coalesce(ROW(ssn, '{}'::json)) = coalesce(ROW('901'::text, '{}'::json)) FROM customers
+;;
+SELECT greatest(ROW(ssn, '{}'::json), ROW('901'::text, '{}'::json)) FROM customers
+;;
+SELECT max(x) FROM (SELECT ARRAY[ROW(ssn, '{}'::json)] AS x FROM customers UNION ALL SELECT ARRAY[ROW('901'::text, '{}'::json)]) AS q
+;;
+SELECT sum(x) FROM (SELECT id AS x FROM customers UNION ALL SELECT repeat('9', 131072)::numeric - 50000) AS q
+;;
+SELECT ssn = 'x', 'x' = ssn, lower(ssn) = 'x', max(ssn) FROM customers GROUP BY id
+;;
+SELECT max(lower(ssn)) = min(ssn) FROM customers
+;;
+SELECT coalesce(ssn, name) < upper(name), greatest(ssn, 'x'), ssn || name, ARRAY[ssn] FROM customers
+;;
+SELECT sum(id), array_agg(ssn), ARRAY(SELECT ssn || '') FROM customers
+;;
+SELECT (SELECT ssn) = 'x', (SELECT ssn FROM customers WHERE id = 1) = 'x' FROM customers
+;;
+SELECT x = 'a', ssn IS NULL = true FROM (SELECT ssn AS x, ssn FROM customers UNION ALL SELECT 'x', name FROM customers) AS q
+;;
+SELECT name::text = ssn FROM customers
+;;
+SELECT count(*) FROM staff WHERE name = 'x'
+;;
+UPDATE staff SET name = 'x'
+;;
+UPDATE events SET payload['a']['b'] = '1'
+;;
+DELETE FROM customers WHERE id = 1
+;;
+UPDATE customers SET id = 2 WHERE id = 1
+;;
+SELECT ARRAY[payload, '1'], array_agg(ARRAY[ssn]), ARRAY(SELECT ARRAY[ssn]) FROM events
+;;
+SELECT pg_stat_get_xact_tuples_hot_updated('customers'::regclass), pg_current_wal_insert_lsn()
