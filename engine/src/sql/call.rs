@@ -99,6 +99,12 @@ impl Resolver<'_> {
             },
         };
         let mut value = arguments.all();
+        for argument in values.iter().zip(&call.args) {
+            let (given, node) = argument;
+            if !matches!(node.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_))) {
+                value.taint(&self.user_casts(given, None)?);
+            }
+        }
         let outcome = self
             .function(&names, &arguments)
             .map_err(|refusal| refusal.at(call.location))?;

@@ -369,6 +369,7 @@ impl Resolver<'_> {
         let left = self.optional(expression.lexpr.as_deref(), scope)?;
         let right = self.optional(expression.rexpr.as_deref(), scope)?;
         let plain = left.plain || right.plain;
+        let cast = self.casts_of_operands(expression, [&left, &right])?;
         // A literal is read as what the other operand asks for.
         let fits = |node: Option<&Node>, value: &Value| {
             let literal = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
@@ -394,8 +395,31 @@ impl Resolver<'_> {
         if !plain || !is_total(expression, &value) {
             self.book.computed(&value);
         }
+        value.taint(&cast);
         value.plain = gives_plain;
         Ok(value)
+    }
+
+    /// What users' casts give that operands may go through.
+    fn casts_of_operands(
+        &mut self,
+        expression: &pg::AExpr,
+        values: [&Value; 2],
+    ) -> Result<Value, Refusal> {
+        let mut given = Value::default();
+        let nodes = [expression.lexpr.as_deref(), expression.rexpr.as_deref()];
+        for (node, value) in nodes.into_iter().zip(values) {
+            let literal = |node: &Node| {
+                matches!(
+                    node.node,
+                    Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::List(_))
+                )
+            };
+            if node.is_some_and(|node| !literal(node)) {
+                given.taint(&self.user_casts(value, None)?);
+            }
+        }
+        Ok(given)
     }
 
     /// One column of `(a, b) = (...)`: what stands at its place.

@@ -549,3 +549,36 @@ fn views_are_named_only_where_nothing_else_was_expanded() {
         &["customer_contacts"],
     );
 }
+
+/// A cast that the server adds by itself to a value that is no column runs its function all the same.
+#[test]
+fn casts_of_computed_values_are_seen() {
+    let schema = "
+        CREATE TABLE customers (id int PRIMARY KEY, ssn text);
+        CREATE TABLE places (id int PRIMARY KEY, street text);
+        CREATE TYPE address AS (street text, zip text);
+        CREATE FUNCTION leak(address) RETURNS text LANGUAGE sql STABLE AS 'SELECT ssn FROM public.customers LIMIT 1';
+        CREATE FUNCTION leak(places) RETURNS text LANGUAGE sql STABLE AS 'SELECT ssn FROM public.customers LIMIT 1';
+        CREATE CAST (address AS text) WITH FUNCTION leak(address) AS IMPLICIT;
+        CREATE CAST (places AS text) WITH FUNCTION leak(places) AS IMPLICIT;
+    ";
+    let catalog = crate::schema::read(schema, "shop").unwrap();
+    for (sql, reads) in [
+        ("SELECT upper(ROW('a', 'b')::address)", true),
+        ("SELECT upper(places) FROM places", true),
+        ("SELECT ROW('a', 'b')::address LIKE 'a'", true),
+        ("SELECT upper(street), id + 1 FROM places", false),
+        ("SELECT upper('a'), lower(upper(street)) FROM places", false),
+    ] {
+        let statements = read_deep_on(&catalog, sql.as_bytes(), Witness::Deny).unwrap();
+        let is_customers = |access: &Access| matches!(&access.object, Object::Relation { name, .. } if **name == *"customers");
+        let found = statements
+            .iter()
+            .flat_map(|statement| &statement.facts.accesses);
+        assert_eq!(
+            found.filter(|access| is_customers(access)).count() > 0,
+            reads,
+            "{sql}"
+        );
+    }
+}

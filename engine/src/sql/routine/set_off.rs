@@ -8,7 +8,7 @@ use pg_query::NodeEnum;
 use super::{
     super::{
         Refusal,
-        book::{Descend, Keep, Value},
+        book::{Descend, Keep, Origin, Value},
         functions,
         query::Rows,
         resolver::Resolver,
@@ -440,6 +440,8 @@ impl Resolver<'_> {
         if !self.catalog.has_user_casts() {
             return Ok(given);
         }
+        // Rows, and what is computed of users' types, are of types that are not followed: any cast may start from them.
+        let unknown = !value.plain && (value.row.is_some() || value.described.is_none());
         let casts: Vec<_> = self
             .catalog
             .casts()
@@ -452,11 +454,9 @@ impl Resolver<'_> {
                         || (targets.is_empty() && cast.target < FIRST_USER_OID)
                 }
                 None => {
+                    let of_column = |origin: &Origin| origin.column.type_oid == cast.source;
                     cast.context != CastContext::Explicit
-                        && value
-                            .sources
-                            .iter()
-                            .any(|origin| origin.column.type_oid == cast.source)
+                        && (unknown || value.sources.iter().any(of_column))
                 }
             })
             .copied()
