@@ -383,14 +383,8 @@ impl Resolver<'_> {
     }
 
     fn sequence(&self, text: &str) -> Option<Object> {
-        let parts: Vec<String> = text
-            .split('.')
-            .map(|part| {
-                part.strip_prefix('"')
-                    .and_then(|part| part.strip_suffix('"'))
-                    .map_or_else(|| part.to_lowercase(), str::to_owned)
-            })
-            .collect();
+        let parts: Option<Vec<String>> = text.split('.').map(identifier).collect();
+        let parts = parts?;
         let found = match parts.as_slice() {
             [name] => self
                 .path
@@ -448,6 +442,18 @@ impl Resolver<'_> {
         self.operator(&sort.use_op, &[value.clone(), value.clone()])?;
         Ok(value)
     }
+}
+
+/// A part of a name as `regclass` reads it; `None` for what is none, such as the digits of an oid, and for what is not followed.
+fn identifier(part: &str) -> Option<String> {
+    if let Some(quoted) = part.strip_prefix('"') {
+        let inner = quoted.strip_suffix('"')?;
+        return (!inner.is_empty() && !inner.contains('"')).then(|| inner.to_owned());
+    }
+    let first = |one: char| one.is_ascii_alphabetic() || one == '_' || !one.is_ascii();
+    let later = |one: char| first(one) || one.is_ascii_digit() || one == '$';
+    let plain = part.starts_with(first) && part.chars().all(later);
+    plain.then(|| part.to_ascii_lowercase())
 }
 
 /// A string literal, also one that is cast to a type that changes nothing of it.

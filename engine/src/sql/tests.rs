@@ -582,3 +582,41 @@ fn casts_of_computed_values_are_seen() {
         );
     }
 }
+
+/// The text that `nextval` takes is read as the server reads it: digits are an oid, whatever a sequence is called.
+#[test]
+fn names_of_sequences() {
+    let schema = r#"
+        CREATE SEQUENCE ticket;
+        CREATE SEQUENCE "16530";
+        CREATE SEQUENCE "Big";
+        CREATE SEQUENCE "é";
+        CREATE SEQUENCE "a""b";
+    "#;
+    let catalog = crate::schema::read(schema, "shop").unwrap();
+    for (sql, expected) in [
+        ("SELECT nextval('ticket')", "ticket"),
+        ("SELECT nextval('TICKET'::regclass)", "ticket"),
+        ("SELECT nextval('public.ticket')", "ticket"),
+        (r#"SELECT nextval('"public"."Big"')"#, "Big"),
+        (r#"SELECT nextval('"16530"')"#, "16530"),
+        ("SELECT nextval('16530')", ""),
+        ("SELECT nextval('Big')", ""),
+        ("SELECT nextval('É')", ""),
+        ("SELECT nextval(' ticket')", ""),
+        (r#"SELECT nextval('"a""b"')"#, ""),
+        ("SELECT nextval('tickets'::varchar(6))", ""),
+    ] {
+        let statements = read_deep_on(&catalog, sql.as_bytes(), Witness::Deny).unwrap();
+        let facts = &statements[0].facts;
+        let named = facts
+            .accesses
+            .iter()
+            .find_map(|access| match &access.object {
+                Object::Relation { name, .. } => Some(&**name),
+                _ => None,
+            });
+        assert_eq!(named.unwrap_or_default(), expected, "{sql}");
+        assert_eq!(facts.opaque.is_empty(), !expected.is_empty(), "{sql}");
+    }
+}
