@@ -400,28 +400,6 @@ impl Resolver<'_> {
         Ok(value)
     }
 
-    /// What users' casts give that operands may go through.
-    fn casts_of_operands(
-        &mut self,
-        expression: &pg::AExpr,
-        values: [&Value; 2],
-    ) -> Result<Value, Refusal> {
-        let mut given = Value::default();
-        let nodes = [expression.lexpr.as_deref(), expression.rexpr.as_deref()];
-        for (node, value) in nodes.into_iter().zip(values) {
-            let literal = |node: &Node| {
-                matches!(
-                    node.node,
-                    Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::List(_))
-                )
-            };
-            if node.is_some_and(|node| !literal(node)) {
-                given.taint(&self.user_casts(value, None)?);
-            }
-        }
-        Ok(given)
-    }
-
     /// One column of `(a, b) = (...)`: what stands at its place.
     fn multiple_assignment(
         &mut self,

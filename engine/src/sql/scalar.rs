@@ -2,9 +2,13 @@
 //! element, and the server finds out only at an element that it comes to that it has no order: whether such a comparison
 //! fails tells of the elements before it. Doubt means no.
 
-use pg_query::protobuf::{self as pg, a_const::Val};
+use pg_query::{
+    NodeEnum,
+    protobuf::{self as pg, Node, a_const::Val},
+};
 
 use super::{
+    Refusal,
     book::Value,
     functions,
     resolver::{Resolver, strings},
@@ -128,6 +132,28 @@ impl Resolver<'_> {
                         && (like_arguments(result) || overload.arguments.contains(&result)))
             })
             && self.catalog.function_schemas(name).is_empty()
+    }
+
+    /// What users' casts give that operands may go through.
+    pub(super) fn casts_of_operands(
+        &mut self,
+        expression: &pg::AExpr,
+        values: [&Value; 2],
+    ) -> Result<Value, Refusal> {
+        let mut given = Value::default();
+        let nodes = [expression.lexpr.as_deref(), expression.rexpr.as_deref()];
+        for (node, value) in nodes.into_iter().zip(values) {
+            let literal = |node: &Node| {
+                matches!(
+                    node.node,
+                    Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::List(_))
+                )
+            };
+            if node.is_some_and(|node| !literal(node)) {
+                given.taint(&self.user_casts(value, None)?);
+            }
+        }
+        Ok(given)
     }
 
     /// Whether a function that is total for plain values is so for these arguments.
