@@ -43,6 +43,9 @@ fn rename(value: &mut Value, name_of: &dyn Fn(u32) -> Option<String>, numbers: N
                     name(oid);
                 }
             }
+            if let Some(Value::Array(views)) = fields.get_mut("views") {
+                views.iter_mut().for_each(name);
+            }
             if let Some(Value::Array(origin)) = fields.get_mut("origin") {
                 if numbers == Numbers::GivenAnew {
                     origin.truncate(1);
