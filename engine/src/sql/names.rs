@@ -149,3 +149,47 @@ fn first_name(select: &SelectStmt) -> Option<String> {
     }
     column_name(value)
 }
+
+/// Whether the text of a definition may speak of something of this name.
+pub(super) fn mentions(text: &str, name: &str) -> bool {
+    let text = text.to_lowercase();
+    // A quote within a name is doubled; an escaped name may be any.
+    let name = name.to_lowercase().replace('"', "\"\"");
+    let is_inside =
+        |neighbour: Option<char>| neighbour.is_some_and(|one| one.is_alphanumeric() || one == '_');
+    text.contains("u&")
+        || text.match_indices(&name).any(|(start, found)| {
+            let before = text
+                .get(..start)
+                .and_then(|before| before.chars().next_back());
+            let after = text
+                .get(start + found.len()..)
+                .and_then(|after| after.chars().next());
+            !is_inside(before) && !is_inside(after)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, name: &str, expected: bool) {
+        assert_eq!(mentions(text, name), expected, "{name} in {text}");
+    }
+
+    #[test]
+    fn names_in_definitions() {
+        let cases = [
+            (" SELECT loan.id FROM loan;", "loan", true),
+            (" SELECT l.id FROM \"LOAN\" l;", "LOAN", true),
+            (" SELECT 1 FROM \"a\"\"b\";", "a\"b", true),
+            (" SELECT 1 FROM U&\"\\006coan\";", "loan", true),
+            (" SELECT id FROM loans;", "loan", false),
+            (" SELECT id FROM old_loan;", "loan", false),
+            (" SELECT id FROM member;", "loan", false),
+        ];
+        for (text, name, expected) in cases {
+            check(text, name, expected);
+        }
+    }
+}

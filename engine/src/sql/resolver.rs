@@ -209,7 +209,7 @@ impl<'a> Resolver<'a> {
             via.as_ref(),
             (descend, keep),
         );
-        self.row_policies(relation, 'r')?;
+        self.row_policies(relation, 'r', entry)?;
         let mut fields = self.base_fields(relation, entry);
         let mut control = Value::default();
         if matches!(

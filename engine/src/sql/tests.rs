@@ -2,6 +2,7 @@
 //! (`testdata/shop.json`, made by `catalog.sql` over `testdata/shop.sql`).
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     sync::{Arc, LazyLock},
 };
@@ -9,7 +10,7 @@ use std::{
 use expect_test::{Expect, expect, expect_file};
 
 use super::*;
-use crate::facts::{Access, Constant, Equality, How, Lineage, Object};
+use crate::facts::{Access, Constant, Equality, How, Lineage, Object, Use};
 
 static CATALOG: LazyLock<Catalog> =
     LazyLock::new(|| Catalog::from_json(include_bytes!("testdata/shop.json")).unwrap());
@@ -619,4 +620,66 @@ fn names_of_sequences() {
         assert_eq!(named.unwrap_or_default(), expected, "{sql}");
         assert_eq!(facts.opaque.is_empty(), !expected.is_empty(), "{sql}");
     }
+}
+
+/// The columns of `accounts` that a statement uses, and how, besides output and what is assigned.
+fn check_beside(statement: &str, expected: &[(&str, Use)]) {
+    const SCHEMA: &str = "
+        CREATE FUNCTION limit_of(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
+        CREATE TABLE accounts (id int PRIMARY KEY, owed int, bound int, twice int GENERATED ALWAYS AS (owed * rate) STORED,
+            rate int, tenant text NOT NULL, ssn text NOT NULL, note text, CHECK (least(bound, limit_of(owed)) > 0), UNIQUE (tenant, ssn));
+        ALTER TABLE accounts ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY by_setting ON accounts USING (ssn = current_setting('app.ssn', true));
+        CREATE POLICY by_role ON accounts USING (note = CURRENT_USER);";
+    let catalog = crate::schema::read(SCHEMA, "beside").unwrap();
+    let path: Vec<Arc<str>> = vec!["public".into()];
+    let context = Context {
+        catalog: &catalog,
+        search_path: &path,
+        parameter_types: &[],
+        witness: Witness::Off,
+        names: &NO_NAMES,
+    };
+    let facts = analyse(statement.as_bytes(), &context)
+        .unwrap()
+        .remove(0)
+        .facts;
+    let used: BTreeSet<(String, Use)> = facts
+        .accesses
+        .iter()
+        .flat_map(|access| &access.columns)
+        .filter(|each| matches!(each.used, Use::Compute | Use::Filter))
+        .map(|each| (each.column.name.to_string(), each.used))
+        .collect();
+    let expected = expected
+        .iter()
+        .map(|(name, used)| ((*name).to_owned(), *used));
+    assert_eq!(used, expected.collect(), "{statement}");
+}
+
+#[test]
+fn what_a_change_computes_beside_is_a_use() {
+    let filter = ("ssn", Use::Filter);
+    check_beside("SELECT id FROM accounts", &[filter]);
+    check_beside("UPDATE accounts SET note = 'a'", &[filter]);
+    check_beside(
+        "UPDATE accounts SET owed = 1",
+        &[filter, ("bound", Use::Compute), ("rate", Use::Compute)],
+    );
+    check_beside(
+        "UPDATE accounts SET bound = 1",
+        &[filter, ("owed", Use::Compute)],
+    );
+    check_beside(
+        "UPDATE accounts SET bound = 1, owed = 2, rate = 3",
+        &[filter],
+    );
+    check_beside(
+        "UPDATE accounts SET tenant = 'b'",
+        &[filter, ("ssn", Use::Compute)],
+    );
+    check_beside(
+        "INSERT INTO accounts (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET tenant = 'b'",
+        &[filter, ("ssn", Use::Compute)],
+    );
 }

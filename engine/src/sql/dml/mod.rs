@@ -1,5 +1,6 @@
 //! INSERT, UPDATE, DELETE, MERGE: what is written, from what, and what triggers, rules, defaults and cascades add.
 
+mod beside;
 mod copy;
 mod effects;
 mod insert;
@@ -174,7 +175,7 @@ impl Resolver<'_> {
         {
             self.book.follow(entry, base.entry);
         }
-        self.row_policies(&target.relation, command(operation))?;
+        self.row_policies(&target.relation, command(operation), entry)?;
         self.set_off(&target.relation, operation, descend)?;
         if operation == Operation::Delete {
             self.referencing(entry, &target.relation, None);
@@ -320,6 +321,7 @@ impl Resolver<'_> {
             }
             assigned.push((column.name.clone(), value));
         }
+        self.left_as_they_are(target, written, &assigned);
         Ok(assigned)
     }
 

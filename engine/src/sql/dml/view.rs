@@ -165,7 +165,7 @@ impl Resolver<'_> {
             if let (Some(read), Operation::Update | Operation::Delete) = (below.read, operation) {
                 self.book.follow(entry, read);
             }
-            self.row_policies(&below.relation, command(operation))?;
+            self.row_policies(&below.relation, command(operation), entry)?;
             self.set_off(&below.relation, operation, descend)?;
             entries.push(entry);
         }

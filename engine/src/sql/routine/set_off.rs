@@ -10,6 +10,7 @@ use super::{
         Refusal,
         book::{Descend, Keep, Origin, Value},
         functions,
+        names::mentions,
         query::Rows,
         resolver::Resolver,
         scope::{Cte, Field, Item, Scope},
@@ -324,12 +325,14 @@ impl Resolver<'_> {
         &mut self,
         relation: &Arc<Relation>,
         command: char,
+        entry: usize,
     ) -> Result<(), Refusal> {
         if relation.row_security == RowSecurity::Off || self.policies_active.contains(&relation.oid)
         {
             return Ok(());
         }
-        // What a policy looks at is no use that the client chose: its accesses count, its columns' uses don't.
+        // What a policy looks at is no use that the client chose: its accesses count, its columns' uses don't. But what it compares
+        // with a setting, a client may set.
         let fields = relation.columns.iter().map(|column| Field {
             name: column.name.clone(),
             value: Value::default(),
@@ -341,6 +344,15 @@ impl Resolver<'_> {
         let applies = |policy: &&RowPolicy| policy.command == command || policy.command == '*';
         for policy in relation.policies.iter().filter(applies) {
             let subject = format!("{}.{}", relation.name, policy.name);
+            let texts = [&policy.using, &policy.check];
+            for text in texts.into_iter().flatten() {
+                if mentions(text, "current_setting") {
+                    let compared = |column: &&Arc<Column>| mentions(text, &column.name);
+                    for column in relation.columns.iter().filter(compared) {
+                        self.book.column_used(entry, column, Use::Filter);
+                    }
+                }
+            }
             let via = self
                 .via
                 .replace(format!("{}.{subject}", relation.schema).into());
@@ -348,7 +360,7 @@ impl Resolver<'_> {
             let quiet = self.book.set_quiet(true);
             self.policies_active.push(relation.oid);
             let result = self.attempt(&subject, "a row-level security policy", |resolver| {
-                for expression in [&policy.using, &policy.check].into_iter().flatten() {
+                for expression in texts.into_iter().flatten() {
                     resolver.stored_expression(expression, &scope)?;
                 }
                 Ok(())

@@ -128,6 +128,17 @@ impl<'a> Masking<'a> {
         }
     }
 
+    fn is_keyed(&self, column: &Column) -> bool {
+        let name = column.name.to_lowercase();
+        self.on(column).into_iter().any(|bound| {
+            let transform = bound.mask.transforms.get(&*name);
+            matches!(
+                transform.unwrap_or(&bound.mask.otherwise),
+                Transform::Hash | Transform::Tokenize
+            )
+        })
+    }
+
     /// Uses that would tell of a value without showing it.
     fn read_uses(&self, findings: &mut Findings) {
         let facts = self.case.facts;
@@ -138,7 +149,8 @@ impl<'a> Masking<'a> {
         for (column, used) in read.chain(written) {
             let tells = match used {
                 Use::Filter | Use::Join | Use::Group | Use::Sort | Use::Compute => true,
-                Use::Write => column.constrained,
+                // A keyed mask shows which values are equal: of a guess that was written, too.
+                Use::Write => column.constrained || self.is_keyed(column),
                 Use::Output | Use::Returning => false,
             };
             if !tells {
