@@ -627,7 +627,7 @@ fn check_beside(statement: &str, expected: &[(&str, Use)]) {
     const SCHEMA: &str = "
         CREATE FUNCTION limit_of(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
         CREATE TABLE accounts (id int PRIMARY KEY, owed int, bound int, twice int GENERATED ALWAYS AS (owed * rate) STORED,
-            rate int, tenant text NOT NULL, ssn text NOT NULL, note text, CHECK (least(bound, limit_of(owed)) > 0), UNIQUE (tenant, ssn));
+            rate int, tenant text, code text, ssn text, note text, CHECK (least(bound, limit_of(owed)) > 0), UNIQUE (tenant, code));
         ALTER TABLE accounts ENABLE ROW LEVEL SECURITY;
         CREATE POLICY by_setting ON accounts USING (ssn = current_setting('app.ssn', true));
         CREATE POLICY by_role ON accounts USING (note = CURRENT_USER);";
@@ -676,10 +676,10 @@ fn what_a_change_computes_beside_is_a_use() {
     );
     check_beside(
         "UPDATE accounts SET tenant = 'b'",
-        &[filter, ("ssn", Use::Compute)],
+        &[filter, ("code", Use::Compute)],
     );
     check_beside(
         "INSERT INTO accounts (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET tenant = 'b'",
-        &[filter, ("ssn", Use::Compute)],
+        &[filter, ("id", Use::Filter), ("code", Use::Compute)],
     );
 }
