@@ -33,6 +33,14 @@ pub enum RelationKind {
     Composite,
 }
 
+impl RelationKind {
+    /// Whether a query defines it: a view, materialised or not.
+    #[must_use]
+    pub const fn is_view(self) -> bool {
+        matches!(self, Self::View | Self::MaterialisedView)
+    }
+}
+
 /// A column of a relation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attribute {

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use crate::catalog::{Attribute, Relation, RelationKind, RowSecurity, TypeKind};
+use crate::catalog::{Attribute, Relation, RelationKind, TypeKind};
 
 /// The first oid that is not the server's own.
 pub(super) const FIRST_OID: u32 = 16_384;
@@ -165,30 +165,16 @@ fn relation(
             nondeterministic: false,
         }
     };
+    let kind = match kind {
+        "v" => RelationKind::View,
+        "m" => RelationKind::MaterialisedView,
+        "c" => RelationKind::Composite,
+        _ => RelationKind::Table,
+    };
+    let oid = oid.parse().unwrap_or(0);
     Relation {
-        oid: oid.parse().unwrap_or(0),
-        schema: schema.into(),
-        name: name.into(),
-        kind: match kind {
-            "v" => RelationKind::View,
-            "m" => RelationKind::MaterialisedView,
-            "c" => RelationKind::Composite,
-            _ => RelationKind::Table,
-        },
         attributes: columns.iter().enumerate().map(attribute).collect(),
-        unique_keys: Vec::new(),
-        parents: Vec::new(),
-        definition: None,
-        definition_mark: None,
-        triggers: Vec::new(),
-        rules: Vec::new(),
-        row_security: RowSecurity::Off,
-        policies: Vec::new(),
-        indexes: Vec::new(),
-        cascades: Vec::new(),
-        write_expressions: Vec::new(),
-        foreign_keys: Vec::new(),
-        columns: Vec::new(),
+        ..Relation::new(oid, schema.into(), name.into(), kind)
     }
 }
 

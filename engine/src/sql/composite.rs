@@ -16,7 +16,7 @@ use super::{
 use crate::catalog::TypeKind;
 
 /// Deepest chain of domains over domains.
-const TYPE_DEPTH_MAX: usize = 32;
+pub(super) const TYPE_DEPTH_MAX: usize = 32;
 
 impl Resolver<'_> {
     /// `ROW(...)`: its fields are f1, f2 and so on; an item's `*` among them spreads.

@@ -212,11 +212,7 @@ impl<'a> Resolver<'a> {
         self.row_policies(relation, 'r', entry)?;
         let mut fields = self.base_fields(relation, entry);
         let mut control = Value::default();
-        if matches!(
-            relation.kind,
-            RelationKind::View | RelationKind::MaterialisedView
-        ) && !relation.is_system()
-        {
+        if relation.kind.is_view() && !relation.is_system() {
             let rows = self.view_rows(relation)?;
             let inner = rows.fields;
             control = rows.control;

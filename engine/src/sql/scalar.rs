@@ -10,6 +10,7 @@ use pg_query::{
 use super::{
     Refusal,
     book::Value,
+    composite::TYPE_DEPTH_MAX,
     functions,
     resolver::{Resolver, strings},
 };
@@ -43,9 +44,6 @@ const PLAIN: [&str; 22] = [
 
 /// `bytea`, `cidr`, `macaddr8`, `macaddr`, `inet`, `bit`, `varbit`, `pg_lsn`, `tsvector`, `jsonb`.
 const ALSO_PLAIN: [u32; 10] = [17, 650, 774, 829, 869, 1560, 1562, 3220, 3614, 3802];
-
-/// Deepest chain of domains over domains.
-const TYPE_DEPTH_MAX: usize = 32;
 
 /// `int2`, `int4`, `int8`, `float4`, `float8`.
 const SUMMABLE: [u32; 5] = [20, 21, 23, 700, 701];

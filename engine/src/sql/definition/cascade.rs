@@ -39,7 +39,7 @@ impl Resolver<'_> {
                 self.users_of_row(&relation);
             }
             for other in self.others(&relation)? {
-                if is_view(&other) {
+                if other.kind.is_view() {
                     if known.insert(other.oid) {
                         self.book.plain(Self::object(&other), Operation::Drop);
                         gone.push((other, Going::Whole));
@@ -68,7 +68,7 @@ impl Resolver<'_> {
             let refers = other.foreign_keys.iter().any(|key| key.0 == relation.oid);
             let hangs = refers
                 || texts(other).any(|text| mentions(text, &relation.name))
-                || !is_view(relation) && takes_numbers_of_another(other);
+                || !relation.kind.is_view() && takes_numbers_of_another(other);
             if hangs && other.oid != relation.oid {
                 found.push(other.clone());
             }
@@ -124,13 +124,6 @@ impl Resolver<'_> {
             self.unbounded("functions speak of the relation or take its rows");
         }
     }
-}
-
-fn is_view(relation: &Relation) -> bool {
-    matches!(
-        relation.kind,
-        RelationKind::View | RelationKind::MaterialisedView
-    )
 }
 
 /// Everything in a relation's definition that may speak of another one.
