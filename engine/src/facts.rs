@@ -483,8 +483,23 @@ pub struct Facts {
     /// statement: what `probing lookup` lets through (ruling 2).
     #[serde(default)]
     pub lookups: BTreeSet<Arc<Column>>,
+    /// Whether it may change rows that the server's count of affected rows leaves out, by a WITH that writes, a foreign key that
+    /// cascades or a rule. Functions and triggers are accesses of their own ([`Operation::Call`]), or in [`Facts::opaque`].
+    #[serde(default)]
+    pub uncounted: bool,
     /// A fingerprint of the statement's shape, literals left out; 16 hex digits.
     pub fingerprint: Arc<str>,
     /// The catalog that names were resolved against.
     pub catalog_version: CatalogVersion,
+}
+
+impl Facts {
+    /// Whether it compares a column with a parameter, ANDed at top level: conditions may ask for the value.
+    #[must_use]
+    pub fn compares_values(&self) -> bool {
+        self.accesses
+            .iter()
+            .flat_map(|access| &access.equalities)
+            .any(|equality| matches!(equality.value, Constant::Parameter(_)))
+    }
 }

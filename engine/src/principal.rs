@@ -110,6 +110,9 @@ pub struct Circumstances<'a> {
     pub novel: Dear<bool>,
     /// The parameters' values in text form, `None` for NULL; absent where they are not known.
     pub parameters: Option<&'a [Option<&'a str>]>,
+    /// Whether absent values follow, and the statement is decided again with them: what hangs on them is then needed
+    /// ([`crate::verdict::Needs::values`]) and not refused.
+    pub values_follow: bool,
 }
 
 /// A fact that costs something to have. It is left [`Dear::NotAsked`] until a decision says that it needs it

@@ -217,6 +217,8 @@ pub struct Probe {
 /// Dear facts that a decision hangs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Needs {
+    /// The values of parameters, which come with a Bind.
+    pub values: bool,
     /// Whether this shape of statement is new.
     pub novel: bool,
     /// The planner's estimate.
@@ -227,7 +229,7 @@ impl Needs {
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(self) -> bool {
-        !self.novel && !self.estimated_rows
+        !self.values && !self.novel && !self.estimated_rows
     }
 }
 

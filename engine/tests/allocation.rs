@@ -116,6 +116,7 @@ fn statement(kind: Kind, accesses: Vec<Access>) -> Facts {
         limit: Some(10),
         parameters: 1,
         lookups: BTreeSet::new(),
+        uncounted: false,
         fingerprint: Arc::from("0"),
         catalog_version: CatalogVersion(0),
     }

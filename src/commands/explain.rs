@@ -49,6 +49,7 @@ pub(crate) fn run(command: &cli::Explain) -> Result<(), Error> {
         ),
         novel: Dear::Known(command.novel),
         parameters: None,
+        values_follow: false,
     };
     let statements = analyse(command.schema.as_deref(), &command.sql, &session)?;
     let mut denied = false;

@@ -273,6 +273,7 @@ impl Random {
             limit: self.often(3).then_some(5),
             parameters: 1,
             lookups: BTreeSet::new(),
+            uncounted: false,
             fingerprint: "0123456789abcdef".into(),
             catalog_version: CatalogVersion(0),
         }
@@ -284,6 +285,7 @@ impl Random {
             estimated_rows: self.of(&[Dear::NotAsked, Dear::Known(7)]),
             novel: self.of(&[Dear::NotAsked, Dear::Known(true)]),
             parameters: self.of(&[None, Some(&[Some("7")][..]), Some(&[None][..])]),
+            values_follow: false,
         }
     }
 }

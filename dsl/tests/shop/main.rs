@@ -121,6 +121,7 @@ impl Statement {
             limit: None,
             parameters: 0,
             lookups: BTreeSet::new(),
+            uncounted: false,
             fingerprint: "0000000000000000".into(),
             catalog_version: CatalogVersion(1),
         })

@@ -186,6 +186,7 @@ pub(crate) fn statement(
         limit: None,
         parameters: 1,
         lookups: BTreeSet::new(),
+        uncounted: false,
         fingerprint: Arc::from("0"),
         catalog_version: CatalogVersion(0),
     }

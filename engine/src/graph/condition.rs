@@ -255,6 +255,8 @@ pub enum Presence {
 /// Facts that cost something to have; fetched only when a decision hangs on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DearFact {
+    /// Comes with the Bind, at which the statement is decided again.
+    Values,
     /// Asks this gateway's history.
     Novel,
     /// Asks the server's planner (ruling 7).
@@ -262,10 +264,11 @@ pub enum DearFact {
 }
 
 impl DearFact {
-    /// The name in the policy language.
+    /// The name in the policy language, where it has one.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Values => "values of parameters",
             Self::Novel => "novel",
             Self::EstimatedRows => "estimated_rows",
         }

@@ -173,6 +173,7 @@ impl Findings {
     /// The decision hangs on a dear fact that was not asked for.
     pub(super) fn need(&mut self, fact: DearFact) {
         match fact {
+            DearFact::Values => self.needs.values = true,
             DearFact::Novel => self.needs.novel = true,
             DearFact::EstimatedRows => self.needs.estimated_rows = true,
         }
@@ -201,6 +202,7 @@ impl Findings {
         }
         if !self.needs.is_empty() {
             let wanted = [
+                (self.needs.values, DearFact::Values),
                 (self.needs.novel, DearFact::Novel),
                 (self.needs.estimated_rows, DearFact::EstimatedRows),
             ];

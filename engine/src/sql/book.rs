@@ -161,6 +161,8 @@ pub(super) struct Book {
     looked_up: BTreeMap<Arc<Column>, usize>,
     pub(super) opaque: BTreeSet<Opaque>,
     pub(super) writes: Vec<ColumnWrite>,
+    /// See [`crate::facts::Facts::uncounted`]. Never taken back.
+    pub(super) uncounted: bool,
     /// How often anything was noted that is more than computing. Never taken back.
     effects: usize,
 }

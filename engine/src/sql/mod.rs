@@ -317,6 +317,7 @@ fn read(
             limit: None,
             parameters: 0,
             lookups: BTreeSet::new(),
+            uncounted: false,
             fingerprint: "0000000000000000".into(),
             catalog_version: context.catalog.version(),
         };
@@ -372,6 +373,7 @@ fn facts(
     let lookups = resolver.book.lookups();
     let binding = resolver.binding.take();
     let rests_on = std::mem::take(&mut resolver.rests_on);
+    let uncounted = resolver.book.uncounted;
     let (accesses, writes, mut opaque) = resolver.book.finish();
     let moves_path = |access: &Access| {
         access.operation == Operation::Session
@@ -409,6 +411,7 @@ fn facts(
             .last_key_value()
             .map_or(0, |(highest, _)| *highest),
         lookups,
+        uncounted,
         fingerprint,
         catalog_version: context.catalog.version(),
     };

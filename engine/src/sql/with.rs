@@ -124,6 +124,7 @@ impl Resolver<'_> {
         let Some(query) = cte.ctequery.as_deref().and_then(|node| node.node.as_ref()) else {
             return Err(Refusal::not_understood("this WITH"));
         };
+        self.book.uncounted |= !matches!(query, NodeEnum::SelectStmt(_));
         let rows = match query {
             NodeEnum::SelectStmt(select) => self.select(select, level)?,
             NodeEnum::InsertStmt(insert) => self.insert(insert, level)?,

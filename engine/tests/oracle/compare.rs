@@ -128,6 +128,9 @@ fn reading(policy: &Policy, decision: &Decision) -> Reading {
         reasons.iter().map(|reason| reason.rule.clone()).collect()
     };
     let mut needs = BTreeSet::new();
+    if decision.needs.values {
+        needs.insert(DearFact::Values);
+    }
     if decision.needs.novel {
         needs.insert(DearFact::Novel);
     }

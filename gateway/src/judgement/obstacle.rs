@@ -259,6 +259,7 @@ mod tests {
             limit: None,
             parameters: 0,
             lookups: BTreeSet::new(),
+            uncounted: false,
             fingerprint: Arc::from(""),
             catalog_version: CatalogVersion(0),
         }

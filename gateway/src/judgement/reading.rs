@@ -184,6 +184,7 @@ impl SessionJudge {
                 limit: None,
                 parameters: 0,
                 lookups: BTreeSet::new(),
+                uncounted: false,
                 fingerprint: Arc::from(""),
                 catalog_version: self.loaded().catalog.version(),
             },

@@ -123,6 +123,7 @@ fn facts(kind: Kind, name: &str, spoken: Spoken) -> Facts {
         limit: None,
         parameters: 0,
         lookups: BTreeSet::new(),
+        uncounted: false,
         fingerprint: "0123456789abcdef".into(),
         catalog_version: CatalogVersion(1),
     }

@@ -150,6 +150,7 @@ fn facts() -> Facts {
         limit: Some(5),
         parameters: 1,
         lookups: BTreeSet::new(),
+        uncounted: false,
         fingerprint: "0123456789abcdef".into(),
         catalog_version: CatalogVersion(0),
     }

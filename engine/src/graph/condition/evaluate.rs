@@ -109,6 +109,7 @@ fn for_session<T>(
         limit: None,
         parameters: 0,
         lookups: BTreeSet::new(),
+        uncounted: false,
         fingerprint: Arc::from(""),
         catalog_version: CatalogVersion(0),
     };
@@ -476,9 +477,13 @@ fn bounded_by(column: &str, value: &TextOperand, context: Context<'_>, ask: Ask<
     settle(&equalities, &Truth::True, |constant| match constant {
         Constant::Text(text) => (**text == *wanted).into(),
         Constant::Parameter(number) => {
+            let circumstances = context.circumstances;
+            if circumstances.parameters.is_none() && circumstances.values_follow {
+                return Truth::Unknown(Unknown::NotAsked(DearFact::Values));
+            }
             let value = number
                 .checked_sub(1)
-                .and_then(|index| context.circumstances.parameters?.get(usize::from(index)));
+                .and_then(|index| circumstances.parameters?.get(usize::from(index)));
             match value {
                 Some(Some(text)) => (*text == wanted).into(),
                 // NULL equals nothing.

@@ -408,6 +408,16 @@ impl<'a> Questions<'a> {
         self.context.facts.accesses.iter().chain(self.implied)
     }
 
+    /// Whether the statement compares a column with a value that is not bound yet.
+    fn values_follow(&self) -> bool {
+        let Context {
+            circumstances,
+            facts,
+            ..
+        } = self.context;
+        circumstances.values_follow && circumstances.parameters.is_none() && facts.compares_values()
+    }
+
     /// What a module says.
     ///
     /// # Errors
@@ -415,6 +425,9 @@ impl<'a> Questions<'a> {
     fn ask(&mut self, index: usize, module: &dyn Module) -> Result<Cow<'a, Answer>, DearFact> {
         if let Some(Some(answer)) = self.view.modules.answers.get(index) {
             return Ok(Cow::Borrowed(answer));
+        }
+        if module.reads().statement && self.values_follow() {
+            return Err(DearFact::Values);
         }
         match dear_facts(module.reads(), self.context.circumstances) {
             Ok(None) => {}

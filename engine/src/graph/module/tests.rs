@@ -209,6 +209,7 @@ fn facts() -> Facts {
         limit: None,
         parameters: 0,
         lookups: BTreeSet::new(),
+        uncounted: false,
         fingerprint: "0".into(),
         catalog_version: CatalogVersion(0),
     }

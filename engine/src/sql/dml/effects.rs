@@ -58,6 +58,7 @@ impl Resolver<'_> {
                     ('n' | 'd', _) => Operation::Update,
                     _ => continue,
                 };
+                self.book.uncounted = true;
                 let Some(reached) = self.catalog.relation(cascade.oid).cloned() else {
                     self.book.opaque(
                         &relation.name,

@@ -281,6 +281,7 @@ impl Resolver<'_> {
         for rule in rules {
             let subject = format!("{}.{}", relation.name, rule.name);
             self.expanded.other();
+            self.book.uncounted = true;
             let via = self
                 .via
                 .replace(format!("{}.{subject}", relation.schema).into());

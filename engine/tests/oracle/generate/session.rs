@@ -44,12 +44,21 @@ pub(crate) struct Surroundings {
     pub(crate) estimated_rows: Dear<u64>,
     pub(crate) novel: Dear<bool>,
     pub(crate) parameters: Option<Vec<Option<String>>>,
+    pub(crate) values_follow: bool,
 }
 
 impl Surroundings {
+    /// The values come, if they were to.
+    pub(crate) fn bind(&mut self) {
+        if self.values_follow && self.parameters.is_none() {
+            self.parameters = Some(vec![Some(TEXTS[0].to_owned()), None]);
+        }
+    }
+
     /// The same with every dear fact known that nobody asked for.
     pub(crate) fn with_known(&self, estimated_rows: u64, novel: bool) -> Self {
         let mut known = self.clone();
+        known.bind();
         if known.estimated_rows == Dear::NotAsked {
             known.estimated_rows = Dear::Known(estimated_rows);
         }
@@ -70,6 +79,7 @@ impl Surroundings {
             estimated_rows: self.estimated_rows.clone(),
             novel: self.novel.clone(),
             parameters: parameters.as_deref(),
+            values_follow: self.values_follow,
         })
     }
 }
@@ -88,6 +98,7 @@ pub(crate) fn surroundings(choices: &mut Choices) -> Surroundings {
                 (!choices.once_in(4)).then(|| choices.pick(TEXTS).to_owned())
             })
         }),
+        values_follow: choices.once_in(2),
     }
 }
 

@@ -108,6 +108,7 @@ pub(crate) fn facts(choices: &mut Choices, shape: Shape) -> Facts {
         limit: choices.pick(&[None, Some(1), Some(10), Some(1_000), Some(u64::MAX)]),
         parameters: u16::try_from(choices.below(3)).expect("small"),
         lookups,
+        uncounted: false,
         fingerprint: Arc::from("0"),
         catalog_version: CatalogVersion(0),
     }

@@ -74,6 +74,8 @@ fn combine(parts: &[Answer], settling: Answer, otherwise: Answer) -> Answer {
         settling
     } else if has(Answer::Error) {
         Answer::Error
+    } else if has(Answer::Ask(DearFact::Values)) {
+        Answer::Ask(DearFact::Values)
     } else if has(Answer::Ask(DearFact::Novel)) {
         Answer::Ask(DearFact::Novel)
     } else if has(Answer::Ask(DearFact::EstimatedRows)) {
@@ -339,6 +341,11 @@ fn bounded_by(
         }
         answers.push(match &equality.value {
             Constant::Text(text) => (**text == *wanted).into(),
+            Constant::Parameter(_)
+                if case.circumstances.values_follow && case.circumstances.parameters.is_none() =>
+            {
+                Answer::Ask(DearFact::Values)
+            }
             Constant::Parameter(number) => {
                 let values = case.circumstances.parameters.unwrap_or_default();
                 match (*number >= 1).then(|| values.get(usize::from(*number) - 1)) {
