@@ -56,8 +56,8 @@ pub struct Enforcement {
     pub columns: Option<Vec<ExpectedColumn>>,
     /// Masks, sorted by output index, at most one each.
     pub masks: Vec<OutputMask>,
-    /// Limits on the result's rows and bytes and on the statement's time: at each it ends in an error. Limits of other sorts
-    /// never come here: a judge refuses what the session can't enforce.
+    /// Limits: at each the statement ends in an error. One on the rows that it changes is there only where the server's count
+    /// tells them all, and the statement stands alone in its text: a judge refuses any other.
     pub limits: Limits,
     /// How fully the result is recorded.
     pub recording: Recording,
@@ -239,7 +239,8 @@ pub trait Judge {
         holder: Holder,
     ) -> impl Future<Output = Result<Keep, Fatal>>;
 
-    /// Whether the policy or the catalog changed since `permitted` was decided: judge again before its Execute.
+    /// Whether the policy, the catalog or the time changed since `permitted` was decided, as far as they can matter: judge
+    /// again before its Execute.
     fn is_stale(&self, permitted: &Permitted) -> bool;
 
     /// What a mask-bound principal may learn of errors before any statement ran (asynchronous notices, start-up).

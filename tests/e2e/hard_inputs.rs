@@ -100,17 +100,17 @@ fn hard_inputs_take_bounded_time_and_memory() {
         (
             "fewer values than parameters",
             with_parameters(&many, 1),
-            Err(("08P01", "protocol violation")),
+            Err(("08P01", "bind message supplies")),
         ),
         (
             "65,535 parameters for a statement with one",
             with_parameters("SELECT count(*) FROM orders WHERE id = $1", PARAMETERS_MAX),
-            Err(("08P01", "protocol violation")),
+            Err(("08P01", "bind message supplies")),
         ),
         (
             "one parameter more than the protocol can carry",
             with_parameters(&number_of_parameters(PARAMETERS_MAX + 1), 1),
-            Err(("08P01", "protocol violation")),
+            Err(("08P01", "bind message supplies")),
         ),
     ];
     for (name, bytes, expected) in cases {

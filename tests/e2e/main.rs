@@ -9,6 +9,7 @@ mod bad_input;
 mod bundles;
 mod catalog;
 mod catalog_stamp;
+mod changed_rows;
 mod clients;
 mod commands;
 mod corpus;

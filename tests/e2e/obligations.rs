@@ -9,21 +9,23 @@ use serde_json::{Map, Value};
 
 use crate::support::{
     House, Person,
-    raw::{Message, Raw, bind, execute, message, parse, sqlstate, sync, tags},
+    raw::{
+        Message, Raw, bind, bind_texts, describe, execute, message, parse, sqlstate, sync, tags,
+    },
 };
 
 /// Longer than any time limit here, and shorter than any statement that one must end.
 const SOON: Duration = Duration::from_secs(20);
 
 /// A house whose policy has `rules` too.
-fn house(rules: &str) -> House {
+pub(crate) fn house(rules: &str) -> House {
     let mut house = House::without_gateway();
     fs::write(house.path("policies/more.pol"), rules).unwrap();
     house.start_gateway();
     house
 }
 
-fn errors(messages: &[Message]) -> Vec<String> {
+pub(crate) fn errors(messages: &[Message]) -> Vec<String> {
     messages
         .iter()
         .filter(|message| message.tag == b'E')
@@ -34,7 +36,7 @@ fn errors(messages: &[Message]) -> Vec<String> {
         .collect()
 }
 
-fn values(messages: &[Message]) -> Vec<String> {
+pub(crate) fn values(messages: &[Message]) -> Vec<String> {
     let rows = messages.iter().filter(|message| message.tag == b'D');
     rows.flat_map(Message::values)
         .map(|value| String::from_utf8(value.unwrap_or_default()).unwrap())
@@ -46,7 +48,7 @@ fn text<'a>(row: &'a Map<String, Value>, column: &str) -> Option<&'a str> {
 }
 
 /// The statements' rows of evidence, after the gateway stopped and all of it verified.
-fn statements(house: &mut House, condition: &str) -> Vec<Map<String, Value>> {
+pub(crate) fn statements(house: &mut House, condition: &str) -> Vec<Map<String, Value>> {
     house.stop_gateway();
     let verified = house.verify();
     assert!(verified.status.success(), "{verified:?}");
@@ -340,4 +342,132 @@ fn observing_rules_are_recorded_and_not_enforced() {
             (Some("allow"), None, false)
         ]
     );
+}
+
+/// Two tenants' rows, which agents may read and change one at a time by their own tenant's id.
+const TENANTS: &str = "rule own-tenant
+       allow read, update on tenants.* for agents
+       when bounded by tenant = principal.id
+     rule no-scripts
+       deny read on tenants.plans for agents
+       when bounded by tenant = \"evil\"";
+
+fn tenants(house: &House) {
+    house
+        .cluster
+        .execute(
+            "shop",
+            "CREATE SCHEMA tenants;
+             CREATE TABLE tenants.plans (id integer PRIMARY KEY, tenant text NOT NULL, plan text);
+             INSERT INTO tenants.plans VALUES (1, 'devin@corp', 'gold'), (2, 'other', 'tin')",
+        )
+        .unwrap();
+}
+
+#[test]
+fn a_verdict_that_hangs_on_values_is_made_at_bind() {
+    let mut house = House::without_gateway();
+    tenants(&house);
+    fs::write(house.path("policies/more.pol"), TENANTS).unwrap();
+    house.start_gateway();
+    let (mut raw, _) = Raw::logged_in(&house, Person::Agent);
+    let sql = "SELECT plan FROM tenants.plans WHERE tenant = $1";
+    raw.write(&[parse("s", sql), describe('S', "s"), sync()].concat());
+    let messages = raw.read_until_ready();
+    assert_eq!(tags(&messages), "1tTZ", "{:?}", errors(&messages));
+    let ask = |raw: &mut Raw, value: &str| {
+        raw.write(&[bind_texts("", "s", &[value]), execute("", 0), sync()].concat());
+        raw.read_until_ready()
+    };
+    for _ in 0..2 {
+        let messages = ask(&mut raw, "devin@corp");
+        assert_eq!(values(&messages), ["gold"], "{:?}", errors(&messages));
+        let messages = ask(&mut raw, "other");
+        assert_eq!(tags(&messages), "EZ");
+        let message = &errors(&messages)[0];
+        assert!(message.starts_with("42501 denied by policy: "), "{message}");
+        assert!(message.contains("tenants.plans"), "{message}");
+    }
+    let messages = ask(&mut raw, "evil");
+    let told = messages[0].field(b'D').unwrap();
+    assert!(told.contains("rule no-scripts"), "{told}");
+    // In one pipeline: the denied Bind fails what is behind it, up to the Sync, and the session goes on.
+    raw.write(
+        &[
+            bind_texts("", "s", &["devin@corp"]),
+            execute("", 0),
+            bind_texts("", "s", &["other"]),
+            execute("", 0),
+            sync(),
+        ]
+        .concat(),
+    );
+    let messages = raw.read_until_ready();
+    assert_eq!(tags(&messages), "2DCEZ");
+    // Nothing is allowed by what values could never mend.
+    let messages = raw.query("PREPARE other AS SELECT plan FROM tenants.plans");
+    assert_eq!(sqlstate(&messages).as_deref(), Some("42501"));
+    raw.write(
+        &[
+            parse("", "SELECT plan FROM tenants.plans WHERE id = $1"),
+            sync(),
+        ]
+        .concat(),
+    );
+    let messages = raw.read_until_ready();
+    assert_eq!(tags(&messages), "EZ", "the column is another one");
+    // Values that do not fit are told in the server's words, which hold no value.
+    raw.write(&[bind("", "s", 0), execute("", 0), sync()].concat());
+    let messages = raw.read_until_ready();
+    assert_eq!(
+        sqlstate(&messages).as_deref(),
+        Some("42501"),
+        "unknown values deny"
+    );
+
+    let prepared = statements(
+        &mut house,
+        "phase = 'prepare' AND reason IS NOT NULL AND verdict = 'allow'",
+    );
+    assert_eq!(prepared.len(), 1);
+    let reason = prepared[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("when they are bound"), "{reason}");
+}
+
+#[test]
+fn a_policy_that_is_reloaded_holds_from_the_next_bind_on() {
+    let mut house = House::new();
+    let (mut raw, _) = Raw::logged_in(&house, Person::Agent);
+    raw.write(&[parse("s", "SELECT id FROM orders WHERE id = 1"), sync()].concat());
+    assert_eq!(tags(&raw.read_until_ready()), "1Z");
+    raw.query("BEGIN");
+    raw.write(&[bind("p", "s", 0), sync()].concat());
+    assert_eq!(tags(&raw.read_until_ready()), "2Z");
+    fs::write(
+        house.path("policies/more.pol"),
+        "rule closed\n  deny read on public.orders for agents because \"closed for today\"",
+    )
+    .unwrap();
+    house.signal_gateway("HUP");
+    house.wait_for_log(&["a policy came into force"], 1);
+    // The portal was bound before, and the statement parsed.
+    raw.write(&[execute("p", 0), sync()].concat());
+    let messages = raw.read_until_ready();
+    assert_eq!(
+        errors(&messages),
+        ["42501 denied by policy: closed for today"]
+    );
+    raw.query("ROLLBACK");
+    raw.write(&[bind("", "s", 0), execute("", 0), sync()].concat());
+    let messages = raw.read_until_ready();
+    assert_eq!(
+        errors(&messages),
+        ["42501 denied by policy: closed for today"]
+    );
+    let bound = statements(&mut house, "phase = 'execute'");
+    let ends: Vec<_> = bound
+        .iter()
+        .map(|row| row["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(ends, ["skipped", "denied", "denied"]);
 }

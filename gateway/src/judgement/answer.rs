@@ -3,11 +3,11 @@
 use provost_engine::{
     facts::{Facts, How, Operation, OutputColumn},
     sql::Refusal,
-    verdict::{Decision, Reason},
+    verdict::{Decision, Limits, Reason},
 };
 use provost_evidence::Durability;
 
-use super::view;
+use super::{obligations, view};
 use crate::{
     judge::{Enforcement, ExpectedColumn, Refused},
     settings::Durable,
@@ -25,10 +25,22 @@ pub(super) fn enforcement(facts: &Facts, decision: Decision) -> Enforcement {
             .as_ref()
             .map(|outputs| outputs.iter().map(expected).collect()),
         masks: decision.masks,
-        limits: decision.limits,
+        limits: limits(facts, decision.limits),
         recording: decision.recording,
         binding: None,
         cursors: Vec::new(),
+    }
+}
+
+/// The limits that the statement can come to.
+fn limits(facts: &Facts, limits: Limits) -> Limits {
+    let of_changes = |limit: Option<u64>| limit.filter(|_| obligations::may_change_rows(facts));
+    let of_rows = |limit: Option<u64>| limit.filter(|_| obligations::may_give_rows(facts));
+    Limits {
+        affected_rows: of_changes(limits.affected_rows),
+        rows_per_hour: of_rows(limits.rows_per_hour),
+        bytes_per_hour: of_rows(limits.bytes_per_hour),
+        ..limits
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod analysis;
 mod answer;
+mod budget;
+mod decide;
 mod logging;
 mod memory;
 mod names;
@@ -11,6 +13,7 @@ mod obligations;
 mod obstacle;
 mod pinning;
 mod reading;
+mod refusal;
 mod seam;
 pub(crate) mod setting;
 mod values;
@@ -20,7 +23,6 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -28,11 +30,11 @@ use std::{
 
 use jiff::Timestamp;
 use provost_engine::{
-    facts::{CatalogVersion, Facts, Kind},
+    facts::CatalogVersion,
     graph::{Policy, SessionView},
-    principal::{Circumstances, Dear, Session},
-    sql::{Refusal, Statement, Witness},
-    verdict::{Decision, Needs, Reason, Verdict},
+    principal::Session,
+    sql::{Statement, Witness},
+    verdict::Decision,
 };
 use provost_evidence::{
     Durability, Log, Receipt,
@@ -40,22 +42,24 @@ use provost_evidence::{
 };
 use tokio::sync::{Notify, Semaphore};
 
-pub(crate) use self::analysis::{Cache, STACK_BYTES};
 use self::{
     analysis::Workers,
-    memory::{Lookup, Memory},
+    decide::{is_allowed, refuse_at},
+    memory::Memory,
     names::NamesGiven,
-    obligations::{hold_is_refused, unenforced},
-    obstacle::Ground,
     pinning::{Holding, Pinning},
+    refusal::{is_too_wide, limit, too_many, too_wide},
     values::Values,
     view::{OWN_CATALOGS_MAX, View},
+};
+pub(crate) use self::{
+    analysis::{Cache, STACK_BYTES},
+    refusal::expired,
 };
 use crate::{
     catalog::Keeper,
     judge::{
         End, Enforcement, Fatal, Judge as _, Parameters, Permitted, Refused, StatementSeq, Stop,
-        Touch,
     },
     permit::Permit,
     policy::PolicyHandle,
@@ -194,6 +198,8 @@ struct Open {
     since: Instant,
     policy: Arc<Policy>,
     version: CatalogVersion,
+    /// Until when the decision holds: a time window opens or closes then.
+    until: Timestamp,
 }
 
 /// A prepared statement's text: judged again at each Bind.
@@ -352,178 +358,8 @@ impl SessionJudge {
         Ok(permitted)
     }
 
-    fn decide_all(&self, step: &Step<'_>, statements: &[Statement]) -> Vec<Decision> {
-        let mut ground = self.ground();
-        let mut decisions = Vec::with_capacity(statements.len());
-        for statement in statements {
-            decisions.push(self.decide(step, &statement.facts, ground));
-            // A Parse changes nothing yet: its Bind is judged again.
-            if step.phase != Phase::Prepare {
-                ground.lost |= match view::touch(&statement.facts) {
-                    Touch::Nothing => false,
-                    Touch::Moves => true,
-                    Touch::Returns => self.sight.is_special(),
-                };
-            }
-        }
-        decisions
-    }
-
-    fn ground(&self) -> Ground {
-        // A session's own catalog is read again when everybody's changes.
-        let loaded = self.keeper.current();
-        Ground {
-            // What this session sees is read through its own connection.
-            unread: self.unread && !self.sight.is_uncommitted(),
-            // Within one text only: before what comes later, the session is looked at.
-            lost: false,
-            temporary: self.sight.names_temp(),
-            old: loaded.since.elapsed() > self.bench.catalog_age_max * CATALOG_OLD,
-            mask_bound: self.policy.is_mask_bound(&self.view),
-        }
-    }
-
-    fn decide(&self, step: &Step<'_>, facts: &Facts, ground: Ground) -> Decision {
-        if let Some(reason) = obstacle::find(facts, ground) {
-            return self.deny(reason);
-        }
-        if ground.mask_bound && self.hides_a_class(facts) {
-            return self.deny(obstacle::renamed());
-        }
-        if ground.mask_bound
-            && facts.through_views
-            // A view knows relations by their numbers.
-            && facts.views.is_empty()
-            && self.has_namesakes(facts, &[step.path.unwrap_or_else(|| self.sight.path())])
-        {
-            return self.deny(obstacle::namesakes());
-        }
-        if facts.kind == Kind::Empty {
-            return Decision {
-                verdict: Verdict::Allow,
-                ..self.deny_with(Vec::new())
-            };
-        }
-        // The engine is pure: a panic leaves nothing of it behind.
-        let decided = catch_unwind(AssertUnwindSafe(|| self.ask(step, facts)));
-        let Ok(decision) = decided else {
-            return self.deny(Reason {
-                rule: None,
-                message: "internal error in evaluation".into(),
-                hint: Some("this is a defect of the gateway: tell its operator".into()),
-            });
-        };
-        let reason = match decision.verdict {
-            Verdict::Deny => return decision,
-            Verdict::Hold => Some(hold_is_refused(&decision.approvals)),
-            Verdict::Allow => unenforced(&decision, facts).or_else(|| self.keyless(&decision)),
-        };
-        let Some(reason) = reason else {
-            return decision;
-        };
-        Decision {
-            verdict: match decision.verdict {
-                // Evidence says that it was held, and that the hold was refused.
-                Verdict::Hold => Verdict::Hold,
-                Verdict::Allow | Verdict::Deny => Verdict::Deny,
-            },
-            reasons: vec![reason],
-            ..decision
-        }
-    }
-
-    /// Asks the policy, and once more with the dear facts that it then wants.
-    fn ask(&self, step: &Step<'_>, facts: &Facts) -> Decision {
-        let known = values::known(facts, step.types, step.values);
-        let texts: Option<Vec<Option<&str>>> = known
-            .as_ref()
-            .map(|known| known.iter().map(Option::as_deref).collect());
-        let mut circumstances = Circumstances {
-            in_transaction: self.status != b'I',
-            parameters: texts.as_deref(),
-            ..Circumstances::default()
-        };
-        let mut asked = Needs::default();
-        loop {
-            let decision = self.policy.decide(&self.view, facts, &circumstances);
-            let wants_novel = decision.needs.novel && !asked.novel;
-            let wants_estimate = decision.needs.estimated_rows && !asked.estimated_rows;
-            if wants_novel {
-                let principal = &self.session.principal.id;
-                let is_new = self.bench.memory.is_new(principal, &facts.fingerprint);
-                circumstances.novel = Dear::Known(is_new);
-            }
-            if wants_estimate {
-                // Ruling 7: an estimate is a statement of its own, with a record and a permit of its own.
-                circumstances.estimated_rows =
-                    Dear::Failed("this gateway does not ask the planner yet".into());
-            }
-            if !wants_novel && !wants_estimate {
-                return decision;
-            }
-            asked.novel |= wants_novel;
-            asked.estimated_rows |= wants_estimate;
-        }
-    }
-
-    /// Counts the lookups of a statement that is about to run; the refusal of one over its budget (ruling 2).
-    fn over_budget(&self, step: &Step<'_>, decision: &Decision) -> Option<Reason> {
-        // A Parse looks nothing up: its Bind does.
-        let per_hour = match step.phase {
-            Phase::Prepare => return None,
-            Phase::Simple | Phase::Execute => {
-                decision.probes.iter().map(|probe| probe.per_hour).min()?
-            }
-        };
-        let principal = &self.session.principal.id;
-        let message = match self
-            .bench
-            .memory
-            .look_up(principal, per_hour, Instant::now())
-        {
-            Lookup::Counted => return None,
-            Lookup::OverBudget => format!(
-                "masked columns may be looked up {per_hour} times an hour, and this principal has done so"
-            ),
-            Lookup::NoRoom => "too many principals look masked columns up at once".to_owned(),
-        };
-        Some(Reason {
-            rule: None,
-            message: message.into(),
-            hint: Some("wait, or leave out the masked column".into()),
-        })
-    }
-
-    /// A mask that needs a key on a gateway without one: every statement that it masks is refused, rather than redacted where a rule says otherwise.
-    fn keyless(&self, decision: &Decision) -> Option<Reason> {
-        let needs_key = decision.masks.iter().any(|mask| mask.transform.is_keyed());
-        (needs_key && self.bench.mask_key_id.is_none()).then(|| Reason {
-            rule: None,
-            message: "a mask needs a key, and this gateway has none".into(),
-            hint: Some("tell the gateway's operator: `[masks] key` in its configuration".into()),
-        })
-    }
-
     fn digest_of(&self, parameters: Parameters<'_>) -> Option<[u8; 32]> {
         (parameters.count > 0).then(|| self.bench.key.parameters(parameters.raw))
-    }
-
-    /// Whether a column of the statement had a classed name before it was renamed, and has none now.
-    fn hides_a_class(&self, facts: &Facts) -> bool {
-        let former = self.loaded().former;
-        let used = facts.accesses.iter().flat_map(|access| &access.columns);
-        let written = facts.writes.iter().map(|write| &write.column);
-        used.map(|used| &used.column)
-            .chain(written)
-            .any(|column| former.hides(column, |column| self.policy.is_classed(column)))
-    }
-
-    fn deny(&self, reason: Reason) -> Decision {
-        self.deny_with(vec![reason])
-    }
-
-    fn deny_with(&self, reasons: Vec<Reason>) -> Decision {
-        Decision::deny(reasons, self.policy.is_mask_bound(&self.view))
     }
 
     async fn permit(
@@ -556,6 +392,7 @@ impl SessionJudge {
                 since: Instant::now(),
                 policy: Arc::clone(&self.policy),
                 version: statement.facts.catalog_version,
+                until: self.view.until(),
             },
         );
         Ok(Permitted {
@@ -603,71 +440,9 @@ impl SessionJudge {
     }
 }
 
-/// What a session whose token expired is told (ruling 18).
-pub(crate) fn expired() -> Fatal {
-    Fatal {
-        sqlstate: "28000",
-        message: "the token of this session expired: get a fresh token and connect again"
-            .to_owned(),
-    }
-}
-
 /// Now, on the gateway's clock; before the year -9999 and after 9999 it is the end of time, when no view holds.
 pub(super) fn now() -> Timestamp {
     Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX)
-}
-
-fn is_allowed(decision: &Decision) -> bool {
-    match decision.verdict {
-        Verdict::Allow => true,
-        Verdict::Hold | Verdict::Deny => false,
-    }
-}
-
-/// Refuses the allowed statement at this place.
-fn refuse_at(decisions: &mut [Decision], place: usize, reason: Reason) {
-    if let Some(decision) = decisions.get_mut(place) {
-        decision.verdict = Verdict::Deny;
-        decision.reasons = vec![reason];
-    }
-}
-
-fn limit(message: String, hint: &str) -> Refusal {
-    Refusal {
-        sqlstate: "54000",
-        message,
-        detail: None,
-        hint: Some(hint.to_owned()),
-        position: None,
-        unknown_name: false,
-    }
-}
-
-fn too_many() -> Refusal {
-    limit(
-        format!("the query string holds more than {STATEMENTS_MAX} statements"),
-        "send fewer statements in one string",
-    )
-}
-
-fn is_too_wide(statement: &Statement) -> bool {
-    statement
-        .facts
-        .outputs
-        .as_ref()
-        .is_some_and(|outputs| outputs.len() > OUTPUTS_MAX)
-}
-
-/// In PostgreSQL's own words.
-fn too_wide() -> Refusal {
-    Refusal {
-        sqlstate: "54011",
-        message: format!("target lists can have at most {OUTPUTS_MAX} entries"),
-        detail: None,
-        hint: None,
-        position: None,
-        unknown_name: false,
-    }
 }
 
 impl From<Fatal> for Stop {

@@ -5,44 +5,64 @@
 use std::sync::Arc;
 
 use provost_engine::{
-    facts::{Facts, Kind, Operation},
+    facts::{Access, Facts, Kind, Operation},
     verdict::{Approval, Decision, Reason, Recording},
 };
 
 /// What of an allowed statement's obligations can't be carried out.
-pub(super) fn unenforced(decision: &Decision, facts: &Facts) -> Option<Reason> {
-    let limits = &decision.limits;
-    let changes_rows = may_change_rows(facts);
-    let gives_rows = may_give_rows(facts);
-    let named = [
-        (
-            limits.affected_rows.filter(|_| changes_rows),
-            "affected rows",
+pub(super) fn unenforced(decision: &Decision, facts: &Facts, company: Company) -> Option<Reason> {
+    match decision.recording {
+        Recording::Statement | Recording::Digest => uncountable(decision, facts, company),
+        Recording::Results => Some(Reason {
+            rule: None,
+            message: Arc::from(
+                "a rule records its rows (`record results`), which this version can't: `record digest` keeps a digest of them",
+            ),
+            hint: Some("this is for whoever writes the policy to change".into()),
+        }),
+    }
+}
+
+/// What else stands in the query string of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Company {
+    /// Nothing.
+    Alone,
+    /// Other statements.
+    Others,
+}
+
+/// Where the rows that a statement changes are limited, and the server's count does not tell them all, or tells them after the
+/// change is committed (ruling 15).
+fn uncountable(decision: &Decision, facts: &Facts, company: Company) -> Option<Reason> {
+    let max = decision.limits.affected_rows?;
+    if !may_change_rows(facts) {
+        return None;
+    }
+    let is_counted = matches!(
+        facts.kind,
+        Kind::Insert | Kind::Update | Kind::Delete | Kind::Merge | Kind::CopyFrom
+    ) && facts.opaque.is_empty()
+        && !facts.uncounted
+        && facts
+            .accesses
+            .iter()
+            .all(|access| access.operation != Operation::Call);
+    let (why, hint) = match (is_counted, company) {
+        (true, Company::Alone) => return None,
+        (true, Company::Others) => (
+            "it stands in a query string with others, which are committed before its rows are counted",
+            "send it alone",
         ),
-        (limits.rows_per_hour.filter(|_| gives_rows), "rows per hour"),
-        (
-            limits.bytes_per_hour.filter(|_| gives_rows),
-            "bytes per hour",
-        ),
-    ];
-    let limit = named.iter().find_map(|(limit, of)| {
-        let limit = limit.as_ref()?;
-        Some(format!(
-            "a rule limits it to {limit} {of}, which this version can't enforce"
-        ))
-    });
-    let recording = match decision.recording {
-        Recording::Statement | Recording::Digest => None,
-        Recording::Results => Some(
-            "a rule records its rows (`record results`), which this version can't: `record digest` keeps a digest of them"
-                .to_owned(),
+        (false, _) => (
+            "the server does not count all that it changes",
+            "use a plain INSERT, UPDATE, DELETE, MERGE or COPY, without a WITH that writes, cascading keys, rules, or functions and triggers that do more than compute",
         ),
     };
-    let message = limit.or(recording)?;
     Some(Reason {
         rule: None,
-        message: Arc::from(message),
-        hint: Some("this is for whoever writes the policy to change".into()),
+        message: Arc::from(format!("a rule limits it to {max} changed rows, and {why}")),
+        hint: Some(hint.into()),
     })
 }
 
@@ -75,24 +95,29 @@ fn approval(approval: &Approval) -> String {
 }
 
 /// Whether the statement may insert, update or delete rows, as far as analysis can say.
-fn may_change_rows(facts: &Facts) -> bool {
+pub(super) fn may_change_rows(facts: &Facts) -> bool {
+    let reads = |access: &Access| access.operation == Operation::Read;
+    // `CREATE TABLE ... AS` inserts what it reads.
+    let fills = facts.accesses.iter().any(reads);
     let only_reads = facts.accesses.iter().all(|access| {
-        matches!(
-            access.operation,
-            Operation::Read
-                | Operation::CopyTo
-                | Operation::Session
-                | Operation::Transaction
-                | Operation::Listen
-                | Operation::Lock
-                | Operation::Maintain
-        )
+        (access.operation == Operation::Create && !fills)
+            || matches!(
+                access.operation,
+                Operation::Read
+                    | Operation::CopyTo
+                    | Operation::Session
+                    | Operation::Transaction
+                    | Operation::Listen
+                    | Operation::Lock
+                    | Operation::Maintain
+                    | Operation::Grant
+            )
     });
     !facts.opaque.is_empty() || !only_reads
 }
 
 /// Whether the statement may give rows.
-fn may_give_rows(facts: &Facts) -> bool {
+pub(super) fn may_give_rows(facts: &Facts) -> bool {
     match facts.kind {
         Kind::Select | Kind::Show | Kind::Explain | Kind::Call | Kind::CopyTo | Kind::Other => true,
         Kind::Insert

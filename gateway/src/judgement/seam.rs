@@ -8,7 +8,9 @@ use provost_evidence::{
     record::{EndRecord, Phase, Record},
 };
 
-use super::{Bound, NamedBy, NamesGiven, Prepared, SessionJudge, Step, Values, values, view::Seen};
+use super::{
+    Bound, NamedBy, NamesGiven, Prepared, SessionJudge, Step, Values, now, values, view::Seen,
+};
 use crate::{
     judge::{
         End, Fatal, Given, Holder, Judge, Keep, Look, Parameters, Permitted, Refused, StatementSeq,
@@ -149,10 +151,13 @@ impl Judge for SessionJudge {
     }
 
     fn is_stale(&self, permitted: &Permitted) -> bool {
-        self.open.get(&permitted.statement).is_none_or(|open| {
-            !Arc::ptr_eq(&open.policy, &self.bench.policy.current())
-                || open.version != self.loaded().catalog.version()
-        })
+        let is_over = SystemTime::now() >= self.expires_at;
+        is_over
+            || self.open.get(&permitted.statement).is_none_or(|open| {
+                !Arc::ptr_eq(&open.policy, &self.bench.policy.current())
+                    || open.version != self.loaded().catalog.version()
+                    || now() >= open.until
+            })
     }
 
     fn is_mask_bound(&self) -> bool {

@@ -143,12 +143,15 @@ pub fn command_tag(body: &[u8]) -> Result<&[u8], Error> {
 
 /// Rows that a command tag names: its last word, where that is a number (`INSERT 0 5`, `SELECT 3`, `COPY 7`).
 #[must_use]
+pub fn tag_count(tag: &[u8]) -> Option<u64> {
+    let last = tag.rsplit(|byte| *byte == b' ').next()?;
+    std::str::from_utf8(last).ok()?.parse().ok()
+}
+
+/// [`tag_count`], and no rows where it names none.
+#[must_use]
 pub fn tag_rows(tag: &[u8]) -> u64 {
-    tag.rsplit(|byte| *byte == b' ')
-        .next()
-        .and_then(|word| std::str::from_utf8(word).ok())
-        .and_then(|word| word.parse().ok())
-        .unwrap_or(0)
+    tag_count(tag).unwrap_or(0)
 }
 
 /// How bad an error is, in the protocol's words.

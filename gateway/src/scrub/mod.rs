@@ -33,6 +33,36 @@ pub(crate) fn write_scrubbed(out: &mut BytesMut, kind: u8, fields: &[(u8, &[u8])
     backend::write_fields(out, kind, rebuilt);
 }
 
+/// Messages that hold nothing but numbers (`#`) and a name that the client gave itself (`@`).
+const OF_NUMBERS: &[&str] = &[
+    "bind message supplies # parameters, but prepared statement \"@\" requires #",
+    "bind message has # parameter formats but # parameters",
+    "bind message has # result formats but query has # columns",
+];
+
+/// Whether a text is one of [`OF_NUMBERS`].
+fn is_of_numbers(text: &str) -> bool {
+    OF_NUMBERS.iter().any(|form| {
+        let mut rest = text;
+        form.split_inclusive(['#', '@']).all(|part| {
+            let (fixed, is_open) = match part.strip_suffix(['#', '@']) {
+                Some(fixed) => (fixed, true),
+                None => (part, false),
+            };
+            let Some(after) = rest.strip_prefix(fixed) else {
+                return false;
+            };
+            rest = match (is_open, part.ends_with('#')) {
+                (false, _) => after,
+                (true, true) => after.trim_start_matches(|c: char| c.is_ascii_digit()),
+                (true, false) => after.trim_start_matches(|c| c != '"'),
+            };
+            // A number has digits.
+            !part.ends_with('#') || rest.len() < after.len()
+        }) && rest.is_empty()
+    })
+}
+
 /// PostgreSQL's own words where they hold nothing but identifiers that are kept anyway, since drivers and people read
 /// them; else the condition's name.
 fn message(sqlstate: &str, fields: &[(u8, &[u8])]) -> String {
@@ -57,6 +87,10 @@ fn message(sqlstate: &str, fields: &[(u8, &[u8])]) -> String {
         "25P02" => {
             "current transaction is aborted, commands ignored until end of transaction block"
                 .to_owned()
+        }
+        // The server itself says where in its code it speaks: nothing that SQL raises can say so.
+        "08P01" if named(b'R') == "exec_bind_message" && is_of_numbers(named(b'M')) => {
+            named(b'M').to_owned()
         }
         "57014" => "canceling statement due to user request or a timeout".to_owned(),
         _ => conditions::condition(sqlstate).to_owned(),
@@ -139,6 +173,11 @@ mod tests {
                 .collect();
             assert_eq!(message(code, &fields), expected);
         };
+        check(
+            "08P01",
+            &[(b'R', b"exec_bind_message")],
+            "protocol violation",
+        );
         let table: (u8, &[u8]) = (b't', b"orders");
         let constraint: (u8, &[u8]) = (b'n', b"orders_key");
         check(
@@ -160,6 +199,38 @@ mod tests {
         );
         check("22P02", &[], "invalid text representation");
         check("22P02", &[constraint], "invalid text representation");
+    }
+
+    #[test]
+    fn a_message_of_numbers_is_kept_where_the_server_itself_gives_it() {
+        let check = |text: &str, routine: &str, is_kept: bool| {
+            let fields = [(b'M', text.as_bytes()), (b'R', routine.as_bytes())];
+            let expected = if is_kept { text } else { "protocol violation" };
+            assert_eq!(message("08P01", &fields), expected, "{routine}");
+        };
+        let server = "exec_bind_message";
+        let wrong = "bind message supplies 1 parameters, but prepared statement \"s\" requires 2";
+        check(wrong, server, true);
+        check(wrong, "exec_stmt_raise", false);
+        check(
+            "bind message has 1 result formats but query has 2 columns",
+            server,
+            true,
+        );
+        check(
+            "bind message has 2 parameter formats but 1 parameters",
+            server,
+            true,
+        );
+        for text in [
+            "bind message has 1 result formats but query has 2 columns of 123-45-6789",
+            "bind message has one result formats but query has 2 columns",
+            "bind message has  result formats but query has 2 columns",
+            "bind message supplies 1 parameters, but prepared statement \"a\"b\" requires 2",
+            "",
+        ] {
+            check(text, server, false);
+        }
     }
 
     #[test]

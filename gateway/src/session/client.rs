@@ -51,6 +51,7 @@ impl<J: Judge> Core<J> {
         loop {
             let passed = out.to_server.copy_body(input);
             take(input, passed);
+            self.sync_after_copy_data(out);
             self.client_drop_bytes -= take(input, self.client_drop_bytes);
             if out.to_server.copy_bytes_left() > 0 || self.client_drop_bytes > 0 {
                 return Ok(Flow::More);
@@ -105,6 +106,10 @@ impl<J: Judge> Core<J> {
                 Message::CopyDone | Message::CopyFail => {
                     run.copy = Copy::InDone;
                     out.to_server.statement(frame, &run.permitted.permit);
+                    if run.is_guarded() {
+                        // The Flush behind the Execute was the COPY's, which ignores it.
+                        out.to_server.neutral(NeutralFrame::Flush);
+                    }
                     Ok(Step::Taken)
                 }
                 // The server ignores both within a COPY, for clients that sent their Sync early.
@@ -150,7 +155,7 @@ impl<J: Judge> Core<J> {
             .map(|pending| &mut pending.operation)
         {
             Some(Operation::Execute { run, .. }) => Some(run),
-            Some(Operation::Query { runs }) => runs.front_mut(),
+            Some(Operation::Query { runs, .. }) => runs.front_mut(),
             Some(_) | None => None,
         };
         run.filter(|run| run.copy == Copy::In)
@@ -186,18 +191,18 @@ impl<J: Judge> Core<J> {
         match self.judge.query(text).await {
             Ok(permitted) if permitted.is_empty() => {
                 out.to_server.neutral(NeutralFrame::EmptyQuery);
-                self.push(Operation::Query { runs: [].into() });
+                self.push(Operation::answered_query());
             }
             Ok(permitted) => {
                 self.bound |= permitted
                     .iter()
                     .any(|permitted| permitted.enforcement.mask_bound);
-                out.to_server.statements(frame, &permitted);
                 for permitted in &permitted {
                     self.judge.touched(permitted.enforcement.touch);
                 }
                 let runs = permitted.into_iter().map(|one| self.run(one)).collect();
-                self.push(Operation::Query { runs });
+                let road = self.send_query(&runs, text, frame, out);
+                self.push(Operation::Query { runs, road });
             }
             Err(Stop::Refused(refused)) => self.deny(Substitute::Query, refused, out),
             Err(Stop::Look(look)) => return Ok(self.look_first(look, out)),
@@ -378,6 +383,10 @@ impl<J: Judge> Core<J> {
                 return self.refuse(Substitute::Execute, refused, out).await;
             }
         };
+        // A result may end at a limit, and then nothing behind it runs.
+        if self.may_be_cut() {
+            return self.wait(Stall::Answer, out);
+        }
         let Some(portal) = self.names.portal_by_id(id) else {
             return self.wait(Stall::Answer, out);
         };
@@ -447,6 +456,7 @@ impl<J: Judge> Core<J> {
         self.judge.touched(enforcement.touch);
         let checked = enforcement.mask_bound || !enforcement.masks.is_empty();
         let waits = enforcement.kind == Kind::CopyFrom
+            || run.is_guarded()
             || enforcement.binding.is_some()
             || enforcement.session_effect == SessionEffect::Catalog;
         let describes = checked && enforcement.columns.is_some() && run.fields.is_none();

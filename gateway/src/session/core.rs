@@ -15,7 +15,7 @@ use super::{
     names::{Hold, Names, Portal},
     out::{NeutralFrame, Out, Substitute},
     pending::{Clock, Copy, Denied, Operation, Pending, Run, Segment, Shape, bare_end},
-    refuse::{self, Token},
+    refuse::{self, Missing, Token},
 };
 use crate::{
     judge::{End, Fatal, Judge, Refused, StatementSeq},
@@ -131,6 +131,8 @@ pub struct Core<J: Judge> {
     pub(super) catalog_dirty: bool,
     /// The catalog changed in this simple Query.
     pub(super) catalog_changed: bool,
+    /// A guarded Query's Sync waits for the end of a `CopyData` frame.
+    pub(super) sync_owed: bool,
     /// Bytes of a client's `CopyData` that nothing waits for.
     pub(super) client_drop_bytes: usize,
     pub(super) server_body: Option<Body>,
@@ -180,6 +182,7 @@ impl<J: Judge> Core<J> {
             bound,
             catalog_dirty: false,
             catalog_changed: false,
+            sync_owed: false,
             client_drop_bytes: 0,
             server_body: None,
             mask_keys: None,
@@ -238,7 +241,7 @@ impl<J: Judge> Core<J> {
             .map(|pending| &mut pending.operation);
         operations.find_map(|operation| match operation {
             Operation::Execute { run, .. } => Some(&mut run.clock),
-            Operation::Query { runs } => runs.front_mut().map(|run| &mut run.clock),
+            Operation::Query { runs, .. } => runs.front_mut().map(|run| &mut run.clock),
             Operation::Look(asking) => Some(&mut asking.clock),
             _ => None,
         })
@@ -262,7 +265,7 @@ impl<J: Judge> Core<J> {
                     ends.push((permitted.statement, bare_end(Outcome::Unknown, None)));
                 }
                 Operation::Execute { run, .. } => ends.extend(open_end(&run, Outcome::Unknown)),
-                Operation::Query { runs } => {
+                Operation::Query { runs, .. } => {
                     ends.extend(
                         runs.iter()
                             .filter_map(|run| open_end(run, Outcome::Unknown)),
@@ -285,8 +288,8 @@ impl<J: Judge> Core<J> {
     }
 
     /// Whether the newest forwarded frame must be answered before the next is looked at: a COPY FROM, since what follows
-    /// may be its data, and a change of the catalog or of the session's names, since what follows is read by what
-    /// it leaves.
+    /// may be its data; a change of a limited number of rows, since what follows may commit it; and a change of the catalog
+    /// or of the session's names, since what follows is read by what it leaves.
     fn has_barrier(&self) -> bool {
         let holds_up = |run: &Run| {
             let enforcement = &run.permitted.enforcement;
@@ -294,15 +297,26 @@ impl<J: Judge> Core<J> {
                 enforcement.kind == Kind::CopyFrom && run.copy == Copy::None && !run.ended;
             copy_waits
                 || enforcement.binding.is_some()
+                || (run.is_guarded() && run.copy != Copy::In)
                 || (enforcement.session_effect == SessionEffect::Catalog && run.copy != Copy::In)
         };
         match self.pending.back().map(|pending| &pending.operation) {
             Some(Operation::Execute { run, .. }) => holds_up(run),
             // Whether a change of the catalog is committed decides how what follows is read.
             Some(operation) if self.catalog_dirty && operation.ends_segment() => true,
-            Some(Operation::Query { runs }) => runs.iter().any(holds_up),
+            Some(Operation::Query { runs, .. }) => runs.iter().any(holds_up),
             Some(_) | None => false,
         }
+    }
+
+    /// Whether a result of the present segment is under way that a limit may end.
+    pub(super) fn may_be_cut(&self) -> bool {
+        self.pending
+            .iter()
+            .filter(|pending| pending.segment == self.segment)
+            .any(|pending| {
+                matches!(&pending.operation, Operation::Execute { run, .. } if run.may_be_cut())
+            })
     }
 
     /// Whether frames of the current segment are unanswered.
@@ -353,8 +367,7 @@ impl<J: Judge> Core<J> {
             self.skipping = true;
             return;
         }
-        let missing = self.token.missing(self.refusals);
-        self.refusals = self.refusals.wrapping_add(1);
+        let missing = self.next_missing();
         out.to_server.substitute(substitute, &missing);
         let shape = match substitute {
             Substitute::Query => Shape::Simple,
@@ -370,6 +383,13 @@ impl<J: Judge> Core<J> {
             refused,
             shape,
         }));
+    }
+
+    /// The name of one refusal more.
+    pub(super) fn next_missing(&mut self) -> Missing {
+        let missing = self.token.missing(self.refusals);
+        self.refusals = self.refusals.wrapping_add(1);
+        missing
     }
 
     /// Ends portals that are no more.

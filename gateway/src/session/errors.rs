@@ -51,6 +51,7 @@ impl<J: Judge> Core<J> {
                 _ => None,
             };
             let refused = self.error_ends(message, &sqlstate).await?;
+            self.release_failed(out).await?;
             if self.muted {
                 return Ok(());
             }
@@ -82,7 +83,7 @@ impl<J: Judge> Core<J> {
                     .running()
                     .map_or(Outcome::Failed, |run| outcome_of(run, sqlstate));
                 self.finish(outcome, Some(sqlstate)).await?;
-                if let Some(Operation::Query { runs }) = self.front() {
+                if let Some(Operation::Query { runs, .. }) = self.front() {
                     let rest = std::mem::take(runs);
                     for (statement, end) in rest
                         .iter()
@@ -97,8 +98,9 @@ impl<J: Judge> Core<J> {
                 shape: Shape::Simple,
                 ..
             })) => {
-                let answered = Operation::Query { runs: [].into() };
-                let denied = self.front().map(|front| std::mem::replace(front, answered));
+                let denied = self
+                    .front()
+                    .map(|front| std::mem::replace(front, Operation::answered_query()));
                 Ok(denied.and_then(|denied| matching(denied, message)))
             }
             Some(_) => {

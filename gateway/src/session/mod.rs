@@ -9,6 +9,7 @@
 //! | `client` | what each of the client's messages does |
 //! | `server` | what each of the server's messages does |
 //! | `results` | descriptions, rows, COPY data; stopping a result |
+//! | `guard` | changes of a limited number of rows |
 //! | `errors` | the server's errors, notices, notifications, settings |
 //! | `look` | the gateway's own questions over the session's connection |
 //! | `names` | prepared statements and portals, with what is not yet certain of them |
@@ -29,6 +30,7 @@ mod client;
 mod core;
 mod describe;
 mod errors;
+mod guard;
 mod look;
 mod names;
 mod out;

@@ -411,6 +411,19 @@ impl<P: Clone, B> Names<P, B> {
         self.arena.get_mut(&id)
     }
 
+    /// The unnamed statement and portal become somebody else's: as if both were closed.
+    pub(super) fn forward_unnamed(&mut self, segment: Segment) {
+        let unnamed: Arc<[u8]> = Arc::from([]);
+        self.forward_statement(&unnamed, segment, None);
+        self.forward_close_portal(&unnamed, segment);
+    }
+
+    /// What [`Self::forward_unnamed`] said has come about. Gives back the portal that is no more.
+    pub(super) fn resolve_unnamed(&mut self) -> Option<Portal<P, B>> {
+        self.resolve_statement(b"", true);
+        self.resolve_portal(b"", true)
+    }
+
     /// Takes every certain portal of `segment` or earlier whose life was the transaction's, which is over.
     pub(super) fn take_portals(&mut self, segment: Segment) -> Vec<Portal<P, B>> {
         self.take_where(|portal| portal.segment <= segment && portal.life != Life::Kept)

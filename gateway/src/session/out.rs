@@ -85,10 +85,28 @@ impl ToServer {
     }
 
     /// Lets a simple Query's frame through, of which every statement was decided; none at all is no proof.
-    pub(crate) fn statements(&mut self, frame: &[u8], permitted: &[Permitted]) {
-        if !permitted.is_empty() {
+    pub(crate) fn statements<'a>(
+        &mut self,
+        frame: &[u8],
+        mut permitted: impl Iterator<Item = &'a Permitted>,
+    ) {
+        if permitted.next().is_some() {
             self.bytes.extend_from_slice(frame);
         }
+    }
+
+    /// Lets the text of a simple Query with one decided statement through by the extended protocol, without a Sync: what it
+    /// changes is not committed before one follows. It takes the unnamed statement and portal, as a simple Query does.
+    pub(crate) fn guarded(&mut self, text: &[u8], _permit: &Permit) {
+        frame::write(&mut self.bytes, b'P', |body| {
+            body.put_u8(0);
+            put_text(body, text);
+            body.put_u16(0);
+        });
+        frame::write(&mut self.bytes, b'B', |body| body.put_slice(&[0; 8]));
+        self.neutral(NeutralFrame::Describe(Target::Portal, b""));
+        frame::write(&mut self.bytes, b'E', |body| body.put_slice(&[0; 5]));
+        self.neutral(NeutralFrame::Flush);
     }
 
     /// Starts a `CopyData` frame of a decided COPY FROM; its body follows through [`Self::copy_body`].

@@ -53,11 +53,22 @@ pub(super) enum Operation {
     /// A Sync.
     Sync,
     /// A simple Query's statements that have not ended, in order.
-    Query { runs: VecDeque<Run> },
+    Query { runs: VecDeque<Run>, road: Road },
     /// A stand-in for a refused frame.
     Denied(Denied),
     /// A question of the gateway's own; its answer is not the client's.
     Look(Asking),
+}
+
+/// How a simple Query went to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Road {
+    /// As it came, or its Sync was sent and nothing of it is left to tell: ReadyForQuery follows by itself.
+    Plain,
+    /// By the extended protocol, and its Sync is not sent: nothing is committed before its count of rows is looked at.
+    Guarded,
+    /// Its Sync was sent. The CommandComplete is told once its transaction is committed.
+    Released(Box<[u8]>),
 }
 
 /// A refusal that waits for its error.
@@ -78,6 +89,14 @@ pub(super) enum Shape {
 }
 
 impl Operation {
+    /// A simple Query that went as it came, of which nothing is left.
+    pub(super) const fn answered_query() -> Self {
+        Self::Query {
+            runs: VecDeque::new(),
+            road: Road::Plain,
+        }
+    }
+
     /// Whether the server answers this with ReadyForQuery.
     pub(super) const fn ends_segment(&self) -> bool {
         matches!(
@@ -220,6 +239,24 @@ impl Run {
         let max = self.permitted.enforcement.limits.bytes?;
         let bytes = self.earlier.1.saturating_add(self.bytes);
         (bytes.saturating_add(more as u64) > max).then(|| refuse::over_limit(max, "bytes"))
+    }
+
+    /// Whether the rows that it changes are limited: then nothing of it may be committed before the server told how many.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.permitted.enforcement.limits.affected_rows.is_some()
+    }
+
+    /// The refusal of a statement that changed more rows than it may; `None` rows are too many to know.
+    pub(super) fn over_affected(&self, rows: Option<u64>) -> Option<Refused> {
+        let max = self.permitted.enforcement.limits.affected_rows?;
+        rows.is_none_or(|rows| rows > max)
+            .then(|| refuse::over_affected(max, rows))
+    }
+
+    /// Whether its result may end before its end: what is behind it waits for that.
+    pub(super) fn may_be_cut(&self) -> bool {
+        let limits = &self.permitted.enforcement.limits;
+        limits.rows.is_some() || limits.bytes.is_some()
     }
 
     /// Its end, as far as it came.

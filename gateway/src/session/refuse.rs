@@ -154,6 +154,36 @@ pub(crate) fn over_limit(max: u64, of: &str) -> Refused {
     }
 }
 
+/// The end of a statement that changed more rows than it may.
+pub(crate) fn over_affected(max: u64, rows: Option<u64>) -> Refused {
+    let changed = rows.map_or_else(|| "too many to count".to_owned(), |rows| rows.to_string());
+    Refused {
+        sqlstate: "54000",
+        message: format!("the statement may change at most {max} rows by policy"),
+        detail: Some(format!(
+            "it changed {changed}, and its whole transaction is undone"
+        )),
+        hint: Some("change fewer rows in one statement: a narrower WHERE".to_owned()),
+        position: None,
+    }
+}
+
+/// The end of a statement that stopped before the server told how many rows it changed: a Sync would commit it.
+pub(crate) fn partial_change() -> Refused {
+    Refused {
+        sqlstate: "42501",
+        message:
+            "denied by policy: a statement whose changed rows are limited must be executed to its end"
+                .to_owned(),
+        detail: Some(
+            "the Execute asked for a part of the rows that it returns; its whole transaction is undone"
+                .to_owned(),
+        ),
+        hint: Some("execute without a limit on rows".to_owned()),
+        position: None,
+    }
+}
+
 /// The end of a statement whose time was up: the server cancelled it, and undid what it did.
 pub(crate) fn over_time(max_ms: u64) -> Refused {
     Refused {

@@ -13,7 +13,7 @@ use super::{
     describe,
     names::Hold,
     out::{Out, whole_frame},
-    pending::{Copy, Operation, Pending, Run, bare_end},
+    pending::{Copy, Operation, Pending, Road, Run, bare_end},
 };
 use crate::{
     judge::{Fatal, Judge},
@@ -158,6 +158,9 @@ impl<J: Judge> Core<J> {
     }
 
     async fn parse_complete(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
+        if self.is_guarded() {
+            return Ok(());
+        }
         match self.pop_if(|operation| matches!(operation, Operation::Parse { .. })) {
             Some(Operation::Parse { name, permitted }) => {
                 self.names.resolve_statement(&name, true);
@@ -172,6 +175,9 @@ impl<J: Judge> Core<J> {
     }
 
     async fn bind_complete(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
+        if self.is_guarded() {
+            return Ok(());
+        }
         match self.pop_if(|operation| matches!(operation, Operation::Bind { .. })) {
             Some(Operation::Bind { name }) => {
                 let replaced = self.names.resolve_portal(&name, true);
@@ -229,7 +235,7 @@ impl<J: Judge> Core<J> {
                     Err(out_of_step(b'T'))
                 };
             }
-            Some(Operation::Query { runs }) if !runs.is_empty() => {}
+            Some(Operation::Query { runs, .. }) if !runs.is_empty() => {}
             Some(_) | None => return Err(out_of_step(b'T')),
         }
         self.check_description(body, out).await?;
@@ -238,6 +244,10 @@ impl<J: Judge> Core<J> {
     }
 
     async fn no_data(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
+        if self.is_guarded() {
+            // Rows that come all the same are stopped where they must be checked.
+            return Ok(());
+        }
         let gives_nothing = |run: &mut Run| {
             let columns = run.permitted.enforcement.columns.as_ref();
             columns.is_some_and(Vec::is_empty)
@@ -275,6 +285,27 @@ impl<J: Judge> Core<J> {
         if (run.rows == 0 || run.copy == Copy::Out) && !run.cut {
             run.rows = backend::tag_rows(tag);
         }
+        if let Some(refused) = run.over_affected(backend::tag_count(tag)) {
+            // The server's count, not that of the rows that came back.
+            run.rows = backend::tag_rows(tag);
+            return self.undo(refused, out).await;
+        }
+        if self.release(frame, out).await? {
+            return Ok(());
+        }
+        self.completed(frame, tag, out).await
+    }
+
+    /// The running statement came to its end.
+    pub(super) async fn completed(
+        &mut self,
+        frame: &[u8],
+        tag: &[u8],
+        out: &mut Out,
+    ) -> Result<(), Fatal> {
+        let Some(run) = self.running() else {
+            return Err(out_of_step(b'C'));
+        };
         let enforcement = Arc::clone(&run.permitted.enforcement);
         let told = (run.rows, run.bytes);
         self.finish(Outcome::Completed, None).await?;
@@ -294,7 +325,7 @@ impl<J: Judge> Core<J> {
         sqlstate: Option<&str>,
     ) -> Result<(), Fatal> {
         let run = match self.front() {
-            Some(Operation::Query { runs }) => runs.pop_front(),
+            Some(Operation::Query { runs, .. }) => runs.pop_front(),
             Some(Operation::Execute { .. }) => {
                 match self.pending.pop_front().map(|pending| pending.operation) {
                     Some(Operation::Execute { portal, run }) => {
@@ -335,6 +366,9 @@ impl<J: Judge> Core<J> {
     }
 
     async fn portal_suspended(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
+        if self.running().is_some_and(|run| run.is_guarded()) {
+            return self.undo_part(out).await;
+        }
         match self.pop_if(|operation| matches!(operation, Operation::Execute { .. })) {
             Some(Operation::Execute { portal, run }) => {
                 match self.names.portal_by_id(portal) {
@@ -363,6 +397,7 @@ impl<J: Judge> Core<J> {
         match self.front() {
             Some(Operation::Execute { .. } | Operation::Query { .. }) => {
                 self.finish(Outcome::Completed, None).await?;
+                self.release_failed(out).await?;
                 self.tell(frame, out);
                 Ok(())
             }
@@ -374,6 +409,7 @@ impl<J: Judge> Core<J> {
         let &[status @ (b'I' | b'T' | b'E')] = body else {
             return Err(Error::Format.into());
         };
+        self.committed(out).await?;
         let segment = match self.pending.front() {
             Some(Pending {
                 segment,
@@ -382,7 +418,11 @@ impl<J: Judge> Core<J> {
             // A statement that analysis saw and the server did not answer: they read the text differently.
             Some(Pending {
                 segment,
-                operation: Operation::Query { runs },
+                operation:
+                    Operation::Query {
+                        runs,
+                        road: Road::Plain,
+                    },
             }) if runs.is_empty() => *segment,
             Some(_) | None => return Err(out_of_step(b'Z')),
         };
@@ -410,7 +450,7 @@ fn front(pending: &mut VecDeque<Pending>) -> Option<&mut Operation> {
 pub(super) fn running(pending: &mut VecDeque<Pending>) -> Option<&mut Run> {
     match front(pending) {
         Some(Operation::Execute { run, .. }) => Some(run),
-        Some(Operation::Query { runs }) => runs.front_mut(),
+        Some(Operation::Query { runs, .. }) => runs.front_mut(),
         Some(_) | None => None,
     }
 }

@@ -233,6 +233,18 @@ pub(crate) fn bind(portal: &str, statement: &str, result_format: u8) -> Vec<u8> 
     message(b'B', &body)
 }
 
+/// With parameters in text form; every result column is text.
+pub(crate) fn bind_texts(portal: &str, statement: &str, values: &[&str]) -> Vec<u8> {
+    let mut body = format!("{portal}\0{statement}\0\0\0").into_bytes();
+    body.extend_from_slice(&u16::try_from(values.len()).unwrap().to_be_bytes());
+    for value in values {
+        body.extend_from_slice(&u32::try_from(value.len()).unwrap().to_be_bytes());
+        body.extend_from_slice(value.as_bytes());
+    }
+    body.extend_from_slice(&[0, 0]);
+    message(b'B', &body)
+}
+
 pub(crate) fn describe(kind: char, name: &str) -> Vec<u8> {
     message(b'D', format!("{kind}{name}\0").as_bytes())
 }

@@ -8,6 +8,6 @@ mod statement;
 
 pub(crate) use self::{
     policy::{Shape, approval, effect, limits, rule, rule_set},
-    session::{Surroundings, surroundings},
+    session::{Surroundings, TEXTS, surroundings},
     statement::facts,
 };

@@ -20,7 +20,7 @@ pub(super) const ADDRESSES: &[&str] = &[
     "2001:db8::1",
 ];
 pub(super) const PEOPLE: &[&str] = &["alice", "bob", "app"];
-pub(super) const TEXTS: &[&str] = &["t1", "t2", "alice", "7", "shop", "hr"];
+pub(crate) const TEXTS: &[&str] = &["t1", "t2", "alice", "7", "shop", "hr"];
 
 /// Instants about which clocks change, and ordinary ones.
 const INSTANTS: &[&str] = &[

@@ -503,3 +503,311 @@ fn time_is_up_once_and_the_servers_cancel_is_told_as_policy() {
         "#]],
     );
 }
+
+#[test]
+fn changed_rows_are_counted_before_they_are_committed() {
+    case(
+        "simple: by the extended protocol; its end is told once it is committed",
+        &[
+            Client(vec![query("insert affected=2"), query("after")]),
+            Server(vec![
+                bare('1'),
+                bare('2'),
+                bare('n'),
+                complete("INSERT 0 2"),
+            ]),
+            Server(vec![ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query insert affected=2
+              > Parse(: insert affected=2)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Flush
+              stalled
+            server
+              > Sync
+              stalled
+            server
+                end 1 Completed rows=2 bytes=0
+                status I
+                permit 2 query after
+              > Query(after)
+              < C INSERT 0 2
+              < Z I
+        "#]],
+    );
+    case(
+        "simple and over: what follows fails at the server, and the rows that came back are no secret",
+        &[
+            Client(vec![query("insert affected=2")]),
+            Server(vec![
+                bare('1'),
+                bare('2'),
+                description(AGREED),
+                row(&[Some("a"), Some("1")]),
+                complete("INSERT 0 3"),
+            ]),
+            Server(vec![missing("34000", 0), ready('I')]),
+            Client(vec![bind("", ""), execute("", 0), sync()]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query insert affected=2
+              > Parse(: insert affected=2)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Flush
+              stalled
+            server
+                end 1 Cut rows=3 bytes=12 54000
+              > Execute(DENIED00)
+              > Sync
+              < T 2 columns
+              < D a|1
+            server
+                status I
+              < E S=ERROR C=54000 M=the statement may change at most 2 rows by policy D=it changed 3, and its whole transaction is undone H=change fewer rows in one statement: a narrower WHERE
+              < Z I
+            client
+                session refuses 26000
+              > Bind( = DENIED01)
+              > Sync
+        "#]],
+    );
+    case(
+        "simple, and the commit fails: nothing completed",
+        &[
+            Client(vec![query("insert affected=2")]),
+            Server(vec![
+                bare('1'),
+                bare('2'),
+                bare('n'),
+                complete("INSERT 0 1"),
+            ]),
+            Server(vec![error("23505", "duplicate"), ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query insert affected=2
+              > Parse(: insert affected=2)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Flush
+              stalled
+            server
+              > Sync
+              stalled
+            server
+                end 1 Failed rows=1 bytes=0 23505
+                status I
+              < E S=ERROR C=23505 M=duplicate D=value 123-45-6789 t=people
+              < Z I
+        "#]],
+    );
+    case(
+        "simple, and the server refuses its text",
+        &[
+            Client(vec![query("insert affected=2"), query("after")]),
+            Server(vec![error("42601", "syntax")]),
+            Server(vec![ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query insert affected=2
+              > Parse(: insert affected=2)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Flush
+              stalled
+            server
+                end 1 Failed rows=0 bytes=0 42601
+                permit 2 query after
+              > Sync
+              > Query(after)
+              < E S=ERROR C=42601 M=syntax D=value 123-45-6789 t=people
+            server
+                status I
+              < Z I
+        "#]],
+    );
+    case(
+        "extended and over: the Sync that would commit waits for the count",
+        &[
+            Client(vec![
+                parse("", "insert affected=2"),
+                bind("", ""),
+                execute("", 0),
+                sync(),
+                query("after"),
+            ]),
+            Server(vec![bare('1'), bare('2'), complete("INSERT 0 3")]),
+            Server(vec![missing("34000", 0), ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare insert affected=2
+                permit 2 bind insert affected=2
+              > Parse(: insert affected=2)
+              > Bind( = )
+              > Execute()
+              > Flush
+              stalled
+            server
+                end 1 Completed rows=0 bytes=0
+                end 2 Cut rows=3 bytes=0 54000
+                permit 3 query after
+              > Execute(DENIED00)
+              > Flush
+              > Sync
+              > Query(after)
+              < 1
+              < 2
+            server
+                status I
+              < E S=ERROR C=54000 M=the statement may change at most 2 rows by policy D=it changed 3, and its whole transaction is undone H=change fewer rows in one statement: a narrower WHERE
+              < Z I
+        "#]],
+    );
+    case(
+        "extended and in parts: nobody knows how many rows it changed",
+        &[
+            Client(vec![
+                parse("", "insert affected=2"),
+                bind("", ""),
+                execute("", 1),
+                flush(),
+            ]),
+            Server(vec![bare('1'), bare('2'), row(&[Some("a")]), bare('s')]),
+            Server(vec![missing("34000", 0)]),
+            Client(vec![sync()]),
+            Server(vec![ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare insert affected=2
+                permit 2 bind insert affected=2
+              > Parse(: insert affected=2)
+              > Bind( = )
+              > Execute()
+              > Flush
+              stalled
+            server
+                end 1 Completed rows=0 bytes=0
+                end 2 Cut rows=1 bytes=7 42501
+              > Execute(DENIED00)
+              > Flush
+              < 1
+              < 2
+              < D a
+            server
+              < E S=ERROR C=42501 M=denied by policy: a statement whose changed rows are limited must be executed to its end D=the Execute asked for a part of the rows that it returns; its whole transaction is undone H=execute without a limit on rows
+            client
+              > Sync
+            server
+                status I
+              < Z I
+        "#]],
+    );
+    case(
+        "COPY counts at its end",
+        &[
+            Client(vec![
+                query("copyin affected=1"),
+                raw('d', b"a\n"),
+                raw('d', b"b\n"),
+                bare('c'),
+            ]),
+            Server(vec![bare('1'), bare('2'), bare('n'), raw('G', &[0, 0, 0])]),
+            Server(vec![complete("COPY 2")]),
+            Server(vec![missing("34000", 0), ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query copyin affected=1
+              > Parse(: copyin affected=1)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Flush
+              stalled
+            server
+              > CopyData(a
+            )
+              > CopyData(b
+            )
+              > CopyDone
+              > Flush
+              < G
+              stalled
+            server
+                end 1 Cut rows=2 bytes=4 54000
+              > Execute(DENIED00)
+              > Sync
+            server
+                status I
+              < E S=ERROR C=54000 M=the statement may change at most 1 rows by policy D=it changed 2, and its whole transaction is undone H=change fewer rows in one statement: a narrower WHERE
+              < Z I
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_behind_a_result_that_a_limit_ends_does_not_run() {
+    case(
+        "the second Execute waits, and is dropped with the rest up to the Sync",
+        &[
+            Client(vec![
+                parse("", "rows=1"),
+                bind("", ""),
+                execute("", 0),
+                parse("", "insert"),
+                bind("", ""),
+                execute("", 0),
+                sync(),
+            ]),
+            Server(vec![
+                bare('1'),
+                bare('2'),
+                row(&[Some("a")]),
+                row(&[Some("b")]),
+                complete("SELECT 2"),
+                bare('1'),
+                bare('2'),
+            ]),
+            Server(vec![ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare rows=1
+                permit 2 bind rows=1
+                permit 3 prepare insert
+                permit 4 bind insert
+              > Parse(: rows=1)
+              > Bind( = )
+              > Execute()
+              > Parse(: insert)
+              > Bind( = )
+              > Flush
+              stalled
+            server
+                end 1 Completed rows=0 bytes=0
+                end 2 Cut rows=1 bytes=7 54000
+                end 3 Completed rows=0 bytes=0
+              > Sync
+              < 1
+              < 2
+              < D a
+              < E S=ERROR C=54000 M=the result is limited to 1 rows by policy D=the limit is on rows per statement: what came before it was shown, the rest is not; if the statement changed data, the change was made H=ask for less: add a LIMIT or a narrower WHERE, or name fewer columns
+            server
+                status I
+                end 4 Skipped rows=0 bytes=0
+              < Z I
+        "#]],
+    );
+}

@@ -26,7 +26,7 @@ pub(super) struct Seen {
 }
 
 /// Decides by words: `deny` is refused, `masked` is bound and masks its second column, `copyin`, `copyout`, `ddl`, `show`; `rows=2` and
-/// `bytes=30` and `time=5` limit, `digest` records by digest. `moves` touches the view, after which all but `free` asks for a look;
+/// `bytes=30`, `time=5` and `affected=2` limit, `digest` records by digest. `moves` touches the view, after which all but `free` asks for a look;
 /// `view` asks for a pin, unless the answer to the last one was `same`; `fetch` asks for names; `names x` prepares `x`, with `declare` (and `hold`) it is a cursor.
 #[derive(Debug)]
 pub(super) struct Words {
@@ -150,6 +150,7 @@ fn enforcement(text: &str) -> Enforcement {
             rows: number("rows="),
             bytes: number("bytes="),
             time_ms: number("time="),
+            affected_rows: number("affected="),
             ..verdict::Limits::default()
         },
         recording: if text.contains("digest") {

@@ -1,0 +1,211 @@
+//! Decides: obstacles first, then the policy, then what this gateway can't carry out.
+//!
+//! Must never allow what the policy did not, but for a Parse whose verdict hangs on values: its Bind is decided with them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use provost_engine::{
+    facts::{Facts, Kind},
+    principal::{Circumstances, Dear},
+    sql::Statement,
+    verdict::{Decision, Needs, Reason, Verdict},
+};
+use provost_evidence::record::Phase;
+
+use super::{
+    CATALOG_OLD, SessionJudge, Step,
+    obligations::{Company, hold_is_refused, unenforced},
+    obstacle::{self, Ground},
+    values::{self, Values},
+    view,
+};
+use crate::judge::Touch;
+
+impl SessionJudge {
+    /// Decides every statement of a text.
+    pub(super) fn decide_all(&self, step: &Step<'_>, statements: &[Statement]) -> Vec<Decision> {
+        let mut ground = self.ground();
+        let company = match statements.len() {
+            0 | 1 => Company::Alone,
+            _ => Company::Others,
+        };
+        let mut decisions = Vec::with_capacity(statements.len());
+        for statement in statements {
+            decisions.push(self.decide(step, &statement.facts, company, ground));
+            // A Parse changes nothing yet: its Bind is judged again.
+            if step.phase != Phase::Prepare {
+                ground.lost |= match view::touch(&statement.facts) {
+                    Touch::Nothing => false,
+                    Touch::Moves => true,
+                    Touch::Returns => self.sight.is_special(),
+                };
+            }
+        }
+        decisions
+    }
+
+    fn ground(&self) -> Ground {
+        // A session's own catalog is read again when everybody's changes.
+        let loaded = self.keeper.current();
+        Ground {
+            // What this session sees is read through its own connection.
+            unread: self.unread && !self.sight.is_uncommitted(),
+            // Within one text only: before what comes later, the session is looked at.
+            lost: false,
+            temporary: self.sight.names_temp(),
+            old: loaded.since.elapsed() > self.bench.catalog_age_max * CATALOG_OLD,
+            mask_bound: self.policy.is_mask_bound(&self.view),
+        }
+    }
+
+    fn decide(&self, step: &Step<'_>, facts: &Facts, company: Company, ground: Ground) -> Decision {
+        if let Some(reason) = obstacle::find(facts, ground) {
+            return self.deny(reason);
+        }
+        if ground.mask_bound && self.hides_a_class(facts) {
+            return self.deny(obstacle::renamed());
+        }
+        if ground.mask_bound
+            && facts.through_views
+            // A view knows relations by their numbers.
+            && facts.views.is_empty()
+            && self.has_namesakes(facts, &[step.path.unwrap_or_else(|| self.sight.path())])
+        {
+            return self.deny(obstacle::namesakes());
+        }
+        if facts.kind == Kind::Empty {
+            return Decision {
+                verdict: Verdict::Allow,
+                ..self.deny_with(Vec::new())
+            };
+        }
+        // The engine is pure: a panic leaves nothing of it behind.
+        let decided = catch_unwind(AssertUnwindSafe(|| self.ask(step, facts)));
+        let Ok(decision) = decided else {
+            return self.deny(Reason {
+                rule: None,
+                message: "internal error in evaluation".into(),
+                hint: Some("this is a defect of the gateway: tell its operator".into()),
+            });
+        };
+        let reason = match decision.verdict {
+            // A Parse runs nothing and shows nothing.
+            Verdict::Deny if decision.needs.values && step.phase == Phase::Prepare => {
+                return Decision {
+                    verdict: Verdict::Allow,
+                    reasons: vec![decided_at_bind()],
+                    ..decision
+                };
+            }
+            Verdict::Deny => return decision,
+            Verdict::Hold => Some(hold_is_refused(&decision.approvals)),
+            Verdict::Allow => {
+                unenforced(&decision, facts, company).or_else(|| self.keyless(&decision))
+            }
+        };
+        let Some(reason) = reason else {
+            return decision;
+        };
+        Decision {
+            verdict: match decision.verdict {
+                // Evidence says that it was held, and that the hold was refused.
+                Verdict::Hold => Verdict::Hold,
+                Verdict::Allow | Verdict::Deny => Verdict::Deny,
+            },
+            reasons: vec![reason],
+            ..decision
+        }
+    }
+
+    /// Asks the policy, and once more with the dear facts that it then wants.
+    fn ask(&self, step: &Step<'_>, facts: &Facts) -> Decision {
+        let known = values::known(facts, step.types, step.values);
+        let texts: Option<Vec<Option<&str>>> = known
+            .as_ref()
+            .map(|known| known.iter().map(Option::as_deref).collect());
+        let mut circumstances = Circumstances {
+            in_transaction: self.status != b'I',
+            parameters: texts.as_deref(),
+            values_follow: matches!(step.values, Values::NotBound),
+            ..Circumstances::default()
+        };
+        let mut asked = Needs::default();
+        loop {
+            let decision = self.policy.decide(&self.view, facts, &circumstances);
+            // With them, the dear facts may not be needed.
+            if decision.needs.values {
+                return decision;
+            }
+            let wants_novel = decision.needs.novel && !asked.novel;
+            let wants_estimate = decision.needs.estimated_rows && !asked.estimated_rows;
+            if wants_novel {
+                let principal = &self.session.principal.id;
+                let is_new = self.bench.memory.is_new(principal, &facts.fingerprint);
+                circumstances.novel = Dear::Known(is_new);
+            }
+            if wants_estimate {
+                // Ruling 7: an estimate is a statement of its own, with a record and a permit of its own.
+                circumstances.estimated_rows =
+                    Dear::Failed("this gateway does not ask the planner yet".into());
+            }
+            if !wants_novel && !wants_estimate {
+                return decision;
+            }
+            asked.novel |= wants_novel;
+            asked.estimated_rows |= wants_estimate;
+        }
+    }
+
+    /// A mask that needs a key on a gateway without one: every statement that it masks is refused, rather than redacted where a rule says otherwise.
+    fn keyless(&self, decision: &Decision) -> Option<Reason> {
+        let needs_key = decision.masks.iter().any(|mask| mask.transform.is_keyed());
+        (needs_key && self.bench.mask_key_id.is_none()).then(|| Reason {
+            rule: None,
+            message: "a mask needs a key, and this gateway has none".into(),
+            hint: Some("tell the gateway's operator: `[masks] key` in its configuration".into()),
+        })
+    }
+
+    /// Whether a column of the statement had a classed name before it was renamed, and has none now.
+    fn hides_a_class(&self, facts: &Facts) -> bool {
+        let former = self.loaded().former;
+        let used = facts.accesses.iter().flat_map(|access| &access.columns);
+        let written = facts.writes.iter().map(|write| &write.column);
+        used.map(|used| &used.column)
+            .chain(written)
+            .any(|column| former.hides(column, |column| self.policy.is_classed(column)))
+    }
+
+    fn deny(&self, reason: Reason) -> Decision {
+        self.deny_with(vec![reason])
+    }
+
+    fn deny_with(&self, reasons: Vec<Reason>) -> Decision {
+        Decision::deny(reasons, self.policy.is_mask_bound(&self.view))
+    }
+}
+
+/// Why a Parse is allowed of which it is not known yet whether it may run.
+fn decided_at_bind() -> Reason {
+    Reason {
+        rule: None,
+        message: "the verdict hangs on values, and is made when they are bound".into(),
+        hint: None,
+    }
+}
+
+/// Whether the statement may run.
+pub(super) fn is_allowed(decision: &Decision) -> bool {
+    match decision.verdict {
+        Verdict::Allow => true,
+        Verdict::Hold | Verdict::Deny => false,
+    }
+}
+
+/// Refuses the allowed statement at this place.
+pub(super) fn refuse_at(decisions: &mut [Decision], place: usize, reason: Reason) {
+    if let Some(decision) = decisions.get_mut(place) {
+        decision.verdict = Verdict::Deny;
+        decision.reasons = vec![reason];
+    }
+}
