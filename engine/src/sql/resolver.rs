@@ -14,7 +14,7 @@ use super::{
     equality::Parameters,
     expanded::Expanded,
     query::Rows,
-    routine::{Active, Pending},
+    routine::{Active, Pending, Texts},
     scope::{Base, Field, Item, Scope},
     session_names::{Binding, SessionNames},
     sweep::Seen,
@@ -73,6 +73,8 @@ pub(super) struct Resolver<'a> {
     pub(super) executed: Option<Executed>,
     /// The path that bodies of functions are read with when they have none of their own: the session's.
     pub(super) runtime_path: Vec<Arc<str>>,
+    /// Texts of bodies as they were parsed.
+    pub(super) texts: Texts,
     /// The functions that are being read, outermost first.
     pub(super) active: Vec<Active>,
     /// Writes whose triggers and rules are still to be read.
@@ -98,6 +100,7 @@ impl<'a> Resolver<'a> {
             keep: Keep::Always,
             runtime_path: effective_path(context.search_path),
             active: Vec::new(),
+            texts: Texts::default(),
             pending: BTreeSet::new(),
             policies_active: Vec::new(),
             session_effect: SessionEffect::None,

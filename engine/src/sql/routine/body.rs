@@ -1,11 +1,11 @@
 //! Bodies in SQL: every statement is read, the last one gives the result. A statement that a body may not hold, or that
 //! analysis reads at the top only, is refused, which makes the call opaque.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use pg_query::{
     NodeEnum,
-    protobuf::{self as pg, Node},
+    protobuf::{self as pg, Node, ParseResult},
 };
 
 use super::{
@@ -49,11 +49,7 @@ impl Resolver<'_> {
 
     /// The statements of a text, with pg_catalog's and the path's names and those of `scope`.
     pub(super) fn statements(&mut self, text: &str, scope: &Scope<'_>) -> Result<Rows, Refusal> {
-        self.work(text.len())?;
-        let Some(text) = with_names_for_parameters(text) else {
-            return Err(Refusal::not_understood("this text"));
-        };
-        let tree = super::super::authority::parse(&text)?;
+        let tree = self.parsed(text)?;
         let outer = std::mem::take(&mut self.seen);
         let mut rows = Ok(Rows::default());
         for statement in &tree.stmts {
@@ -65,12 +61,26 @@ impl Resolver<'_> {
                 break;
             }
         }
-        let missing = self.seen.missing(&tree);
+        let missing = self.seen.missing(tree.as_ref());
         self.seen = outer;
         match (rows, missing) {
             (Ok(_), Some(missing)) => Err(Refusal::not_understood(missing)),
             (rows, _) => rows,
         }
+    }
+
+    /// The tree of a text inside a body, with its parameters as names: made once, however often it is read.
+    fn parsed(&mut self, text: &str) -> Result<Rc<ParseResult>, Refusal> {
+        if let Some(tree) = self.texts.parsed.get(text) {
+            return Ok(tree.clone());
+        }
+        self.work(text.len())?;
+        let Some(named) = with_names_for_parameters(text) else {
+            return Err(Refusal::not_understood("this text"));
+        };
+        let tree = Rc::new(super::super::authority::parse(&named)?);
+        self.texts.parsed.insert(text.to_owned(), tree.clone());
+        Ok(tree)
     }
 
     /// `RETURN ...` or `BEGIN ATOMIC ... END` in the CREATE statement as the server deparses it.

@@ -9,10 +9,16 @@ mod reading;
 mod set_off;
 mod variables;
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
-use pg_query::{NodeEnum, protobuf::Node};
+use pg_query::{
+    NodeEnum,
+    protobuf::{Node, ParseResult},
+};
+use rustc_hash::FxHashMap;
+use serde_json::Value as Json;
 
+use self::plpgsql::Header;
 pub(super) use self::set_off::Pending;
 use super::{
     Refusal,
@@ -92,6 +98,15 @@ pub(super) struct Active {
     was_read: bool,
     /// Something grew that was used before.
     grown: bool,
+}
+
+/// Texts inside bodies and the trees that were made of them, for one statement.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    /// SQL, by its text.
+    parsed: FxHashMap<String, Rc<ParseResult>>,
+    /// Bodies in PL/pgSQL, by how they are called and their text.
+    compiled: FxHashMap<(Header, String), Rc<Json>>,
 }
 
 /// What several values are computed from.

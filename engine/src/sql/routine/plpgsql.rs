@@ -2,7 +2,7 @@
 //! over its variables. Order is not followed: a variable is everything that is ever assigned to it, and every condition
 //! of a body colours all that it assigns and gives.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use serde_json::Value as Json;
 
@@ -14,7 +14,7 @@ use super::{
         scope::{Cte, Field},
     },
     TRIES_MAX,
-    program::Program,
+    program::{Aliases, Program},
     reading::Datum,
     variables::{Variable, of_arguments},
 };
@@ -40,6 +40,8 @@ pub(super) struct Outcome {
 pub(super) struct Names {
     /// Arguments, or a trigger's rows.
     pub(super) variables: BTreeMap<Arc<str>, Variable>,
+    /// Second names of them.
+    pub(super) aliases: Aliases,
     /// What qualifies them: the function's own name.
     pub(super) labels: Vec<Arc<str>>,
     /// A trigger's tables of old and new rows.
@@ -49,7 +51,8 @@ pub(super) struct Names {
 }
 
 /// How a body is called: the words around it in a CREATE statement.
-struct Header {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::sql) struct Header {
     arguments: String,
     result: &'static str,
 }
@@ -74,8 +77,13 @@ impl Resolver<'_> {
             })
             .map(|argument| argument.name.clone().unwrap_or_default())
             .collect();
+        // An argument's number is another name for it: what is assigned to one is in the other.
+        let aliases = Aliases::of_arguments(function);
+        let mut variables = of_arguments(function, arguments);
+        variables.retain(|name, _| !aliases.names(name));
         let names = Names {
-            variables: of_arguments(function, arguments),
+            variables,
+            aliases,
             labels: vec![function.name.clone()],
             tables: Vec::new(),
             outputs,
@@ -100,6 +108,7 @@ impl Resolver<'_> {
         };
         let names = Names {
             variables,
+            aliases: Aliases::default(),
             labels: vec![function.name.clone()],
             tables,
             outputs: Vec::new(),
@@ -118,11 +127,10 @@ impl Resolver<'_> {
     }
 
     fn block(&mut self, text: &str, header: &Header, names: Names) -> Result<Outcome, Refusal> {
-        self.work(text.len())?;
         if text.contains("#variable_conflict") {
             return Err(Refusal::not_understood("#variable_conflict"));
         }
-        let tree = compiled(text, header)?;
+        let tree = self.compiled(text, header)?;
         let function = tree.get(0).and_then(|one| one.get("PLpgSQL_function"));
         let Some((datums, action)) = function.and_then(|function| {
             Some((function.get("datums")?.as_array()?, function.get("action")?))
@@ -144,6 +152,18 @@ impl Resolver<'_> {
             self.book.writes.clone_from(&writes);
         }
         Err(Refusal::not_understood("what flows round its variables"))
+    }
+
+    /// The tree of a body: made once, however often it is read.
+    fn compiled(&mut self, text: &str, header: &Header) -> Result<Rc<Json>, Refusal> {
+        let key = (header.clone(), text.to_owned());
+        if let Some(tree) = self.texts.compiled.get(&key) {
+            return Ok(tree.clone());
+        }
+        self.work(text.len())?;
+        let tree = Rc::new(compile(text, header)?);
+        self.texts.compiled.insert(key, tree.clone());
+        Ok(tree)
     }
 
     /// The arguments as far as the compiler needs them: names, which are rows, which the body assigns.
@@ -200,7 +220,7 @@ impl Resolver<'_> {
 }
 
 /// The tree that PL/pgSQL's compiler makes of a body.
-fn compiled(text: &str, header: &Header) -> Result<Json, Refusal> {
+fn compile(text: &str, header: &Header) -> Result<Json, Refusal> {
     // The body must start right behind the delimiter: lines are counted from there.
     let delimiter = (0..)
         .map(|number: u32| format!("$body{number}$"))

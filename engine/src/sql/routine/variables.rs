@@ -36,6 +36,17 @@ impl Variable {
         self.value.sources.len() != before
     }
 
+    /// Adds all of another; true if that is more than was known.
+    pub(super) fn merge(&mut self, other: &Self) -> bool {
+        let mut is_more = self.add(&other.value);
+        for (field, value) in &other.fields {
+            is_more |= self.add_field(field, value);
+        }
+        is_more |= self.is_closed && !other.is_closed;
+        self.is_closed &= other.is_closed;
+        is_more
+    }
+
     /// Adds what is assigned to a field.
     pub(super) fn add_field(&mut self, field: &str, value: &Value) -> bool {
         let known = self.fields.entry(field.into()).or_default();
@@ -96,13 +107,17 @@ pub(super) fn scope(
 pub(super) fn of_arguments(function: &Function, values: &[Value]) -> BTreeMap<Arc<str>, Variable> {
     let mut variables = BTreeMap::new();
     for (index, (argument, value)) in function.inputs().zip(values).enumerate() {
-        let number: Arc<str> = format!("${}", index.saturating_add(1)).into();
-        variables.insert(number, Variable::of(value.clone()));
+        variables.insert(numbered(index), Variable::of(value.clone()));
         if let Some(name) = argument.name.as_ref().filter(|name| !name.is_empty()) {
             variables.insert(name.clone(), Variable::of(value.clone()));
         }
     }
     variables
+}
+
+/// `$1` for the first argument.
+pub(super) fn numbered(index: usize) -> Arc<str> {
+    format!("${}", index.saturating_add(1)).into()
 }
 
 /// The text with each `$1` as the name `"$1"`, which the scope has.

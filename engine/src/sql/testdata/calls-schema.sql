@@ -109,3 +109,15 @@ ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON guarded USING (tenant IN (SELECT tenant FROM customers WHERE name = current_user));
 CREATE TABLE ruled (id int, word text);
 CREATE RULE ruled_log AS ON INSERT TO ruled WHERE NEW.id > 3 DO ALSO INSERT INTO log (what) VALUES (NEW.word);
+CREATE FUNCTION leak_by_alias(who int) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE one ALIAS FOR $1; v text; "Same" ALIAS FOR v; same_again ALIAS FOR "Same";
+BEGIN SELECT ssn INTO "Same" FROM customers WHERE id = one; RETURN same_again; END $$;
+CREATE FUNCTION leak_by_number(who text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN who := (SELECT ssn FROM customers WHERE name = $1); RETURN $1; END $$;
+CREATE FUNCTION leak_by_number_written(who text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN $1 := (SELECT ssn FROM customers WHERE name = who); RETURN who; END $$;
+CREATE TABLE renamed (id int, word text);
+CREATE FUNCTION renames() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE fresh ALIAS FOR NEW; stale ALIAS FOR OLD;
+BEGIN fresh.word := (SELECT ssn FROM customers WHERE id = fresh.id); RETURN fresh; END $$;
+CREATE TRIGGER renamed_on_insert BEFORE INSERT ON renamed FOR EACH ROW EXECUTE FUNCTION renames();

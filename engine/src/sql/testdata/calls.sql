@@ -149,3 +149,11 @@ SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'jit' ORDER BY
 DO $$ DECLARE v text; BEGIN SELECT name INTO v FROM pg_settings WHERE name = 'jit'; v := 'role'; PERFORM set_config(v, 'x', false) FROM pg_settings WHERE name = 'jit'; END $$
 ;;
 SELECT s.name, current_setting(s.name) FROM pg_settings s
+;;
+SELECT leak_by_alias(1)
+;;
+SELECT leak_by_number(name) FROM log JOIN customers ON true
+;;
+SELECT leak_by_number_written($1)
+;;
+INSERT INTO renamed VALUES (1)

@@ -1,14 +1,17 @@
 //! The statements of a PL/pgSQL body, over its variables. Every statement has an arm of its own or is refused.
 
+mod alias;
 mod assign;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use serde_json::Value as Json;
 
+pub(super) use self::alias::Aliases;
 use super::{
     super::{
         Refusal,
@@ -38,6 +41,7 @@ pub(super) struct Program<'p> {
     passed: BTreeSet<Arc<str>>,
     datums: Vec<Datum>,
     variables: BTreeMap<Arc<str>, Variable>,
+    aliases: Aliases,
     labels: Vec<Arc<str>>,
     outputs: Vec<Arc<str>>,
     lines: Vec<&'p str>,
@@ -58,6 +62,8 @@ pub(super) struct Program<'p> {
 impl<'p> Program<'p> {
     pub(super) fn new(datums: Vec<Datum>, names: Names, text: &'p str, action: &Json) -> Self {
         let mut variables = names.variables;
+        let mut aliases = names.aliases;
+        aliases.declared_in(text);
         let passed = variables.keys().cloned().collect();
         let mut opened = BTreeSet::new();
         opened_in(action, &mut opened);
@@ -69,6 +75,7 @@ impl<'p> Program<'p> {
         Self {
             datums,
             variables,
+            aliases,
             labels: names.labels,
             outputs: names.outputs,
             tables: names.tables,
@@ -352,18 +359,18 @@ impl<'p> Program<'p> {
         let named = index_of(statement, "lineno")
             .and_then(|line| self.lines.get(line.checked_sub(1)?))
             .and_then(|line| returned_name(line));
-        let value = match named.as_deref().and_then(|name| self.variables.get(name)) {
-            Some(variable) => variable.value.clone(),
-            None => self
-                .variables
-                .values()
-                .fold(Value::default(), |mut all, one| {
-                    all.taint(&one.value);
-                    all
-                }),
-        };
+        let mut meant = named
+            .map(|name| self.aliases.meant(&name, &self.variables))
+            .unwrap_or_default();
+        if meant.is_empty() {
+            meant = self.variables.keys().cloned().collect();
+        }
+        let mut value = Value::default();
+        for variable in meant.iter().filter_map(|name| self.variables.get(name)) {
+            value.taint(&variable.value);
+        }
         self.given_anywhere.taint(&value);
-        if !matches!(named.as_deref(), Some("new" | "old")) {
+        if !meant.iter().all(|name| matches!(&**name, "new" | "old")) {
             self.replaces_new(&value);
         }
         Ok(())
@@ -399,7 +406,7 @@ impl<'p> Program<'p> {
     fn call(&mut self, resolver: &mut Resolver<'_>, statement: &Json) -> Result<(), Refusal> {
         let rows = self.expression(resolver, statement, "expr")?;
         // OUT arguments come back into variables that the call names: any of them may.
-        let names: Vec<Arc<str>> = self.variables.keys().cloned().collect();
+        let names: Vec<Arc<str>> = self.named_variables().keys().cloned().collect();
         if !rows.fields.is_empty() {
             let text = query(statement, "expr")
                 .map_or("", |(text, _)| text)
@@ -407,7 +414,9 @@ impl<'p> Program<'p> {
             for name in names {
                 if text.contains(&*name.to_lowercase()) {
                     let everything = Self::as_one(&rows);
-                    self.assign_value(&name, &everything);
+                    for name in self.aliases.meant(&name, &self.variables) {
+                        self.assign_value(&name, &everything);
+                    }
                 }
             }
         }
@@ -574,10 +583,19 @@ impl<'p> Program<'p> {
     }
 
     fn text(&mut self, resolver: &mut Resolver<'_>, text: &str) -> Result<Rows, Refusal> {
-        let rows =
-            resolver.statements(text, &scope(&self.variables, &self.labels, &self.tables))?;
+        let variables = self.named_variables();
+        let rows = resolver.statements(text, &scope(&variables, &self.labels, &self.tables))?;
         self.noted(&rows);
         Ok(rows)
+    }
+
+    /// The variables by every name that they have.
+    fn named_variables(&self) -> Cow<'_, BTreeMap<Arc<str>, Variable>> {
+        if self.aliases.is_empty() {
+            Cow::Borrowed(&self.variables)
+        } else {
+            Cow::Owned(self.aliases.applied(&self.variables))
+        }
     }
 
     /// Everything in rows, noted as computed.
