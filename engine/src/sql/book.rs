@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+use rustc_hash::FxHashMap;
+
 pub(super) use super::sources::Origin;
 use super::{scope::Field, sources::Sources};
 use crate::{
@@ -165,6 +167,20 @@ pub(super) struct Book {
     pub(super) uncounted: bool,
     /// How often anything was noted that is more than computing. Never taken back.
     effects: usize,
+    /// What casts of users gave that did nothing but compute.
+    casts: FxHashMap<(u32, u64), Vec<CastDone>>,
+    /// What columns were used for, whichever.
+    uses: BTreeSet<Use>,
+}
+
+/// A cast that was read, from what, to what.
+#[derive(Debug)]
+struct CastDone {
+    path: Vec<Arc<str>>,
+    value: Value,
+    given: Value,
+    /// What the value was used for.
+    uses: BTreeSet<Use>,
 }
 
 /// Whether an access stays when no column of it is used.
@@ -190,6 +206,60 @@ impl Book {
     /// Forgets the entries after `mark`: only for another try at the same text.
     pub(super) fn rewind(&mut self, mark: usize) {
         self.entries.truncate(mark);
+    }
+
+    /// What a cast gave of the very same value, where reading it again would note nothing new.
+    pub(super) fn cast_done(
+        &mut self,
+        function: u32,
+        path: &[Arc<str>],
+        value: &Value,
+    ) -> Option<Value> {
+        let same = self.casts.get(&(function, value.sources.digest()))?;
+        let done = same.iter().find(|done| {
+            value.row.is_none()
+                && (&done.value.sources, done.value.described, done.value.plain)
+                    == (&value.sources, value.described, value.plain)
+                && *done.path == *path
+        })?;
+        let (given, uses) = (done.given.clone(), done.uses.clone());
+        for used in uses {
+            self.used(value, used);
+        }
+        Some(given)
+    }
+
+    /// Keeps what a cast gave that did nothing but compute.
+    pub(super) fn cast_computed(
+        &mut self,
+        function: u32,
+        path: &[Arc<str>],
+        (value, given): (&Value, &Value),
+        uses: BTreeSet<Use>,
+    ) {
+        if value.row.is_some() {
+            return;
+        }
+        let same = self
+            .casts
+            .entry((function, value.sources.digest()))
+            .or_default();
+        same.push(CastDone {
+            path: path.to_vec(),
+            value: value.clone(),
+            given: given.clone(),
+            uses,
+        });
+    }
+
+    /// What columns were used for since this was last asked, whichever they were.
+    pub(super) fn take_uses(&mut self) -> BTreeSet<Use> {
+        std::mem::take(&mut self.uses)
+    }
+
+    /// Adds to what columns were used for.
+    pub(super) fn add_uses(&mut self, uses: &BTreeSet<Use>) {
+        self.uses.extend(uses);
     }
 
     /// Whether uses are not noted now.
@@ -326,6 +396,7 @@ impl Book {
 
     /// Notes a use of one column of an entry.
     pub(super) fn column_used(&mut self, entry: usize, column: &Arc<Column>, used: Use) {
+        self.uses.insert(used);
         if self.quiet {
             return;
         }
@@ -458,6 +529,19 @@ impl Book {
         };
         self.entries.push(entry);
         self.entries.len().saturating_sub(1)
+    }
+
+    /// Whether a column of this name is written in a relation.
+    pub(super) fn is_written(&self, relation: u32, column: &str) -> bool {
+        let same = |written: &Column| written.relation_oid == relation && *written.name == *column;
+        self.writes.iter().any(|write| same(&write.column))
+            || self.entries.iter().any(|entry| {
+                entry
+                    .access
+                    .columns
+                    .iter()
+                    .any(|used| used.used == Use::Write && same(&used.column))
+            })
     }
 
     /// The accesses, in the order they were met; never empty.

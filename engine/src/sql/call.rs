@@ -180,6 +180,14 @@ impl Resolver<'_> {
             value: Value::default(),
             columns: Columns::Unlisted,
         };
+        if effects.is_empty()
+            && users.is_empty()
+            && let Some(given) = self.cast_called(names, arguments)?
+        {
+            outcome.pure = false;
+            outcome.value.taint(&given);
+            return Ok(outcome);
+        }
         if effects.contains(&None) || (effects.is_empty() && users.is_empty()) {
             let subject = format!("{owner}.{name}");
             self.called(&owner, name);
@@ -201,6 +209,42 @@ impl Resolver<'_> {
             outcome.columns = Columns::Unknown;
         }
         Ok(outcome)
+    }
+
+    /// A type called as if it were a function, `regclass('a')`: a cast. What users' casts give, if it is one.
+    fn cast_called(
+        &mut self,
+        names: &[&str],
+        arguments: &Arguments<'_>,
+    ) -> Result<Option<Value>, Refusal> {
+        let [value] = arguments.values else {
+            return Ok(None);
+        };
+        let named = matches!(
+            arguments.nodes.first().map(|node| &node.node),
+            Some(Some(NodeEnum::NamedArgExpr(_)))
+        );
+        if named || arguments.variadic || arguments.ordered > 0 {
+            return Ok(None);
+        }
+        let part = |name: &&str| Node {
+            node: Some(NodeEnum::String(pg::String {
+                sval: (*name).to_owned(),
+            })),
+        };
+        let name = pg::TypeName {
+            names: names.iter().map(part).collect(),
+            ..pg::TypeName::default()
+        };
+        let is_servers = match names {
+            ["pg_catalog", base] => functions::is_builtin_type(base),
+            _ => true,
+        };
+        if !is_servers || self.type_name(&name).is_err() {
+            return Ok(None);
+        }
+        let targets = self.user_types(&name);
+        self.user_casts(value, Some(&targets)).map(Some)
     }
 
     /// A function called as if it were a field: `value.name`. What it gives.

@@ -27,14 +27,36 @@ pub(super) struct Rows {
     pub(super) open: Option<Value>,
 }
 
-impl Rows {
+/// The columns of rows, for those who name them or count them.
+#[derive(Debug, Clone, Copy)]
+struct Outputs<'r> {
+    fields: &'r [Field],
+    /// As in [`Rows`].
+    open: Option<&'r Value>,
+}
+
+impl Outputs<'_> {
     /// All that the rows are computed from.
-    pub(super) fn everything(&self) -> Value {
-        let mut value = self.open.clone().unwrap_or_default().derived();
-        for field in &self.fields {
+    fn everything(&self) -> Value {
+        let mut value = self.open.cloned().unwrap_or_default().derived();
+        for field in self.fields {
             value.taint(&field.value);
         }
         value
+    }
+}
+
+impl Rows {
+    fn outputs(&self) -> Outputs<'_> {
+        Outputs {
+            fields: &self.fields,
+            open: self.open.as_ref(),
+        }
+    }
+
+    /// All that the rows are computed from.
+    pub(super) fn everything(&self) -> Value {
+        self.outputs().everything()
     }
 
     /// What any column may be computed from, where not all are known.
@@ -102,7 +124,11 @@ impl Resolver<'_> {
             items: vec![Item::new(None, fields.clone())],
             ..Scope::below(level)
         };
-        let mut control = self.order(select, &fields, &scope)?;
+        let outputs = Outputs {
+            fields: &fields,
+            open: None,
+        };
+        let mut control = self.order(select, outputs, &scope)?;
         control.add(&self.limits(select, level)?);
         Ok(Rows {
             fields,
@@ -167,7 +193,11 @@ impl Resolver<'_> {
             }],
             ..Scope::below(level)
         };
-        control.add(&self.order(select, &fields, &scope)?);
+        let outputs = Outputs {
+            fields: &fields,
+            open: open.as_ref(),
+        };
+        control.add(&self.order(select, outputs, &scope)?);
         control.add(&self.limits(select, level)?);
         Ok(Rows {
             fields,
@@ -204,7 +234,7 @@ impl Resolver<'_> {
             self.since(14, "GROUP BY DISTINCT")?;
         }
         for node in &select.group_clause {
-            let value = self.group(node, &rows.fields, &level)?;
+            let value = self.group(node, rows.outputs(), &level)?;
             self.book.used(&value, Use::Group);
             control.taint(&value);
         }
@@ -217,7 +247,7 @@ impl Resolver<'_> {
         for node in &select.distinct_clause {
             // `SELECT DISTINCT` without ON is one empty node.
             if node.node.is_some() {
-                let value = self.positioned(node, &rows.fields, &level, Prefer::Output)?;
+                let value = self.positioned(node, rows.outputs(), &level, Prefer::Output)?;
                 self.book.used(&value, Use::Group);
                 control.taint(&value);
             } else {
@@ -227,7 +257,7 @@ impl Resolver<'_> {
                 }
             }
         }
-        control.add(&self.order(select, &rows.fields, &level)?);
+        control.add(&self.order(select, rows.outputs(), &level)?);
         control.add(&self.limits(select, &level)?);
         self.locking(&select.locking_clause, &level)?;
         self.where_held = where_held;
@@ -365,7 +395,7 @@ impl Resolver<'_> {
     fn group(
         &mut self,
         node: &Node,
-        fields: &[Field],
+        outputs: Outputs<'_>,
         scope: &Scope<'_>,
     ) -> Result<Value, Refusal> {
         match &node.node {
@@ -373,7 +403,7 @@ impl Resolver<'_> {
                 self.seen.mark(set);
                 let mut value = Value::default();
                 for node in &set.content {
-                    value.add(&self.nested(|resolver| resolver.group(node, fields, scope))?);
+                    value.add(&self.nested(|resolver| resolver.group(node, outputs, scope))?);
                 }
                 Ok(value)
             }
@@ -381,11 +411,11 @@ impl Resolver<'_> {
                 self.seen.mark(row.as_ref());
                 let mut value = Value::default();
                 for node in &row.args {
-                    value.add(&self.positioned(node, fields, scope, Prefer::Input)?);
+                    value.add(&self.positioned(node, outputs, scope, Prefer::Input)?);
                 }
                 Ok(value)
             }
-            _ => self.positioned(node, fields, scope, Prefer::Input),
+            _ => self.positioned(node, outputs, scope, Prefer::Input),
         }
     }
 
@@ -393,7 +423,7 @@ impl Resolver<'_> {
     fn order(
         &mut self,
         select: &SelectStmt,
-        fields: &[Field],
+        outputs: Outputs<'_>,
         scope: &Scope<'_>,
     ) -> Result<Value, Refusal> {
         let mut sorted = Value::default();
@@ -405,7 +435,7 @@ impl Resolver<'_> {
             let Some(key) = sort.node.as_deref() else {
                 return Err(Refusal::not_understood("this ORDER BY"));
             };
-            let value = self.positioned(key, fields, scope, Prefer::Output)?;
+            let value = self.positioned(key, outputs, scope, Prefer::Output)?;
             self.operator(&sort.use_op, &[value.clone(), value.clone()])?;
             self.book.used(&value, Use::Sort);
             sorted.taint(&value);
@@ -417,7 +447,7 @@ impl Resolver<'_> {
     fn positioned(
         &mut self,
         node: &Node,
-        fields: &[Field],
+        outputs: Outputs<'_>,
         scope: &Scope<'_>,
         prefer: Prefer,
     ) -> Result<Value, Refusal> {
@@ -426,10 +456,14 @@ impl Resolver<'_> {
                 let Some(Val::Ival(position)) = &constant.val else {
                     return Ok(Value::default());
                 };
+                if outputs.open.is_some() {
+                    // Where columns start and end is not known.
+                    return Ok(outputs.everything());
+                }
                 let index = usize::try_from(position.ival)
                     .ok()
                     .and_then(|position| position.checked_sub(1));
-                let field = index.and_then(|index| fields.get(index));
+                let field = index.and_then(|index| outputs.fields.get(index));
                 let missing = || {
                     Refusal::new(
                         "42P10",
@@ -444,7 +478,8 @@ impl Resolver<'_> {
                 let [name] = names.as_slice() else {
                     return self.expression(node, scope);
                 };
-                let outputs: Vec<&Field> = fields
+                let named: Vec<&Field> = outputs
+                    .fields
                     .iter()
                     .filter(|field| *field.name == **name)
                     .collect();
@@ -453,12 +488,12 @@ impl Resolver<'_> {
                     .items
                     .iter()
                     .any(|item| item.bare && item.fields.iter().any(|field| *field.name == **name));
-                if outputs.is_empty() || (prefer == Prefer::Input && input) {
+                if named.is_empty() || (prefer == Prefer::Input && input) {
                     return self.expression(node, scope);
                 }
                 self.seen.mark(column);
                 let mut value = Value::default();
-                for field in outputs {
+                for field in named {
                     value.add(&field.value);
                 }
                 Ok(value)

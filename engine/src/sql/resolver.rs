@@ -1,7 +1,10 @@
 //! The resolver's state and the lookups that every room of it uses: relations and stored definitions.
 //! Must never let a name through that it did not look up.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use pg_query::{
     NodeEnum,
@@ -21,7 +24,7 @@ use super::{
     utility::Executed,
 };
 use crate::{
-    catalog::{Catalog, Relation, RelationKind},
+    catalog::{Catalog, Relation, RelationKind, TEMP_SCHEMA},
     facts::{How, Operation, SessionEffect},
 };
 
@@ -73,12 +76,18 @@ pub(super) struct Resolver<'a> {
     pub(super) executed: Option<Executed>,
     /// The path that bodies of functions are read with when they have none of their own: the session's.
     pub(super) runtime_path: Vec<Arc<str>>,
+    /// How often a function was met that is being read: what it gives may grow.
+    pub(super) recursions: usize,
+    /// The function of a cast that the statement does not ask for, and the server may or may not find.
+    pub(super) unasked: Option<u32>,
     /// Texts of bodies as they were parsed.
     pub(super) texts: Texts,
     /// The functions that are being read, outermost first.
     pub(super) active: Vec<Active>,
     /// Writes whose triggers and rules are still to be read.
     pub(super) pending: BTreeSet<Pending>,
+    /// Writes whose foreign keys may cascade, and through what they were reached.
+    pub(super) cascading: BTreeMap<(u32, Operation), Option<Arc<str>>>,
     /// Relations whose row-level security is being read.
     pub(super) policies_active: Vec<u32>,
     /// What statements inside bodies do to the session.
@@ -101,7 +110,10 @@ impl<'a> Resolver<'a> {
             runtime_path: effective_path(context.search_path),
             active: Vec::new(),
             texts: Texts::default(),
+            unasked: None,
+            recursions: 0,
             pending: BTreeSet::new(),
+            cascading: BTreeMap::new(),
             policies_active: Vec::new(),
             session_effect: SessionEffect::None,
             new_schema: None,
@@ -384,7 +396,8 @@ impl<'a> Resolver<'a> {
         rows
     }
 
-    /// Parses a text of the catalog and reads its one statement with pg_catalog alone in the path.
+    /// Parses a text of the catalog and reads its one statement with pg_catalog alone in the path; behind it temporary objects,
+    /// whose names the server never qualifies.
     pub(super) fn stored<T>(
         &mut self,
         text: &str,
@@ -403,7 +416,11 @@ impl<'a> Resolver<'a> {
         let Some(node) = statement.stmt.as_ref().and_then(|node| node.node.as_ref()) else {
             return Err(Refusal::not_understood("a stored definition"));
         };
-        let path = std::mem::replace(&mut self.path, vec!["pg_catalog".into()]);
+        let mut own: Vec<Arc<str>> = vec!["pg_catalog".into()];
+        if self.catalog.temp_schema().is_some() {
+            own.push(TEMP_SCHEMA.into());
+        }
+        let path = std::mem::replace(&mut self.path, own);
         let seen = std::mem::take(&mut self.seen);
         let result = read(self, node).map_err(no_position);
         let missing = if result.is_ok() {

@@ -1,8 +1,13 @@
 //! The columns that a value is computed from, as a sorted set without allocation where there are few: values are made,
 //! joined and copied at every node of a statement. Must never lose a member.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{
+    cmp::Ordering,
+    hash::{Hash as _, Hasher as _},
+    sync::Arc,
+};
 
+use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 
 use crate::facts::{Column, How};
@@ -54,6 +59,17 @@ impl Sources {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Equal for equal sets, and as a rule for no others.
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = FxHasher::default();
+        for origin in self {
+            let column = &origin.column;
+            (column.relation_oid, column.attribute).hash(&mut hasher);
+            (origin.how, origin.entry).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Origin> {

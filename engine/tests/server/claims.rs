@@ -27,7 +27,8 @@ pub(crate) enum Difference {
     /// Columns that a row-level security policy reads: its owner chose them, not the statement, so the policy's relations
     /// are accesses, and its columns no uses.
     Policy,
-    /// NEW and OLD in the rules of a view count at the server as reading the view's columns.
+    /// NEW and OLD in the rules of a view count at the server as reading the view's columns; so does NEW in rules on INSERT of a
+    /// table, whose columns are the statement's values.
     Rule,
     /// The server needs the right, and no column of it: `SELECT 1 FROM t`; ours is an access without columns.
     Beyond,
@@ -98,9 +99,13 @@ pub(crate) fn compare(facts: &Facts, needs: &Needs, catalog: &Catalog) -> Compar
         }
         let through_view = writes_view && !found.via.is_empty();
         let of_policy = !found.via.is_disjoint(&policies);
-        let of_rule = relation.kind == RelationKind::View
-            && relation.rules.iter().any(|rule| rule.enabled)
-            && claim.rights & (INSERT | UPDATE | DELETE) != 0;
+        // A table's old rows are read indeed.
+        let of_rule = relation.rules.iter().any(|rule| rule.enabled)
+            && if relation.kind == RelationKind::View {
+                claim.rights & (INSERT | UPDATE | DELETE) != 0
+            } else {
+                claim.rights & (INSERT | UPDATE | DELETE) == INSERT
+            };
         for words in columns {
             let is_read = words.starts_with("read ");
             let cause = if inside || (through_view && is_read) {
@@ -199,8 +204,12 @@ fn ours(facts: &Facts) -> BTreeMap<u32, Ours> {
         for used in &access.columns {
             let number = used.column.attribute;
             if used.column.relation_oid != *oid {
+                // What a write computes beside: of the columns of another relation that decide.
+                let beside = ours.entry(used.column.relation_oid).or_default();
+                beside.read.insert(number);
                 continue;
             }
+            let of = ours.entry(*oid).or_default();
             match (used.used, access.operation) {
                 (Use::Write, Operation::Insert | Operation::CopyFrom) => of.inserted.insert(number),
                 (Use::Write, _) => of.updated.insert(number),

@@ -287,10 +287,10 @@ impl Tally {
     /// The server's trees against facts that say they are whole.
     fn compare(&mut self, facts: &Facts, finished: &Finished, catalog: &Catalog, text: &str) {
         // The server reads the body of a function that comes to be, and runs nothing of it.
-        let made = text
-            .trim_start()
-            .get(..15)
-            .is_some_and(|words| words.eq_ignore_ascii_case("CREATE FUNCTION"));
+        let made = matches!(
+            finished.tag.as_str(),
+            "CREATE FUNCTION" | "CREATE PROCEDURE"
+        );
         if !facts.opaque.is_empty() || finished.trees.is_empty() || made {
             return;
         }

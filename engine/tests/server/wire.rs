@@ -199,12 +199,11 @@ impl Answer {
 
 /// Whether a statement is one of the server's own that check a foreign key: a write into constrained columns is that much.
 fn is_key_check(context: &str) -> bool {
-    [
-        "SQL statement \"SELECT 1 FROM ONLY ",
-        "SQL statement \"SELECT fk.",
-    ]
-    .iter()
-    .any(|start| context.starts_with(start))
+    let of_row = context.starts_with("SQL statement \"SELECT 1 FROM ")
+        && context.contains(" FOR KEY SHARE OF x\"");
+    of_row
+        || context.starts_with("SQL statement \"SELECT 1 FROM ONLY ")
+        || context.starts_with("SQL statement \"SELECT fk.")
 }
 
 /// A client's connection to the server.

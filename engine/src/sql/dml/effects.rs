@@ -1,7 +1,7 @@
 //! What a write sets off: triggers, rules, cascading foreign keys, defaults, checks and expressions of indexes. Must never
 //! take one for bounded that analysis does not follow.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     super::{
@@ -13,12 +13,12 @@ use super::{
     Target,
 };
 use crate::{
-    catalog::{Attribute, Relation},
-    facts::{Column, Operation, Use},
+    catalog::{Attribute, ForeignKey, Relation},
+    facts::{Column, ColumnWrite, Operation, Use},
 };
 
 impl Resolver<'_> {
-    /// Triggers, rules and cascading foreign keys of a relation and its descendants.
+    /// Triggers and rules of a relation and its descendants, and that their foreign keys may cascade.
     pub(in crate::sql) fn set_off(
         &mut self,
         relation: &Arc<Relation>,
@@ -38,16 +38,27 @@ impl Resolver<'_> {
                 self.write_expressions(relation)?;
             }
         }
-        let mut seen: BTreeSet<(u32, Operation)> = written
-            .iter()
-            .map(|relation| (relation.oid, operation))
-            .collect();
-        let mut open: Vec<(Arc<Relation>, Operation)> = written
-            .into_iter()
-            .map(|relation| (relation, operation))
-            .collect();
-        while let Some((relation, operation)) = open.pop() {
+        for relation in written.iter().filter(|one| !one.cascades.is_empty()) {
+            let via = self.via.clone();
+            self.cascading
+                .entry((relation.oid, operation))
+                .or_insert(via);
+        }
+        Ok(())
+    }
+
+    /// What foreign keys change with the keys that were written so far, and what that sets off. Whether anything is new.
+    pub(in crate::sql) fn cascades(
+        &mut self,
+        reached_by: &mut BTreeMap<(u32, Operation), usize>,
+    ) -> Result<bool, Refusal> {
+        let known = reached_by.len();
+        for ((oid, operation), via) in self.cascading.clone() {
+            let Some(relation) = self.catalog.relation(oid).cloned() else {
+                continue;
+            };
             for cascade in &relation.cascades {
+                self.work(1)?;
                 let action = match operation {
                     Operation::Delete => cascade.on_delete,
                     Operation::Update => cascade.on_update,
@@ -66,21 +77,96 @@ impl Resolver<'_> {
                     );
                     continue;
                 };
-                if seen.insert((reached.oid, caused)) {
-                    let via = self.via.clone();
-                    self.book.relation(
-                        self.catalog,
-                        &reached,
-                        caused,
-                        via.as_ref(),
-                        (Descend::All, Keep::Always),
-                    );
-                    self.sets_off(&reached, caused);
-                    open.push((reached, caused));
+                let Some(keys) = self.keys_changed(&reached, &relation, operation) else {
+                    continue;
+                };
+                let place = (reached.oid, caused);
+                let entry = match reached_by.get(&place) {
+                    Some(entry) => *entry,
+                    None => {
+                        let limits = (Descend::All, Keep::Always);
+                        let entry = self.book.relation(
+                            self.catalog,
+                            &reached,
+                            caused,
+                            via.as_ref(),
+                            limits,
+                        );
+                        reached_by.insert(place, entry);
+                        let outer = std::mem::replace(&mut self.via, via.clone());
+                        let result = self.set_off(&reached, caused, Descend::All);
+                        self.via = outer;
+                        result?;
+                        entry
+                    }
+                };
+                if caused == Operation::Update {
+                    self.key_changes(entry, &reached, &keys);
                 }
             }
         }
-        Ok(())
+        Ok(reached_by.len() != known)
+    }
+
+    /// The foreign keys of a relation that a write of another one concerns: of an update those with a column that is written;
+    /// `None`: there are some, and it concerns none of them.
+    fn keys_changed(
+        &self,
+        referring: &Relation,
+        referenced: &Arc<Relation>,
+        operation: Operation,
+    ) -> Option<Vec<ForeignKey>> {
+        let ancestors = self.catalog.ancestors(referenced.oid);
+        let family: Vec<&Arc<Relation>> = std::iter::once(referenced).chain(&ancestors).collect();
+        let base = |key: &ForeignKey| family.iter().find(|one| one.oid == key.0).copied();
+        let is_changed = |key: &&ForeignKey| {
+            let Some(base) = base(key) else {
+                return false;
+            };
+            let mut columns = base
+                .columns
+                .iter()
+                .filter(|column| key.2.contains(&column.attribute));
+            operation != Operation::Update
+                || columns.any(|column| {
+                    let mut family = family.iter();
+                    family.any(|one| self.book.is_written(one.oid, &column.name))
+                })
+        };
+        let keys: Vec<ForeignKey> = referring
+            .foreign_keys
+            .iter()
+            .filter(is_changed)
+            .cloned()
+            .collect();
+        let are_known = referring.foreign_keys.iter().any(|key| base(key).is_some());
+        (!keys.is_empty() || !are_known).then_some(keys)
+    }
+
+    /// A foreign key's own columns change with the key that they refer to: they become what it becomes, NULL or their default.
+    fn key_changes(&mut self, entry: usize, referring: &Relation, keys: &[ForeignKey]) {
+        for key in keys {
+            for (from, to) in key.1.iter().zip(&key.2) {
+                let mut columns = referring.columns.iter();
+                let Some(column) = columns.find(|one| one.attribute == *from) else {
+                    continue;
+                };
+                let mut value = Value::default();
+                for write in self.book.writes.iter().filter(|write| {
+                    write.column.relation_oid == key.0 && write.column.attribute == *to
+                }) {
+                    value.taint(&Value::from_lineage(&write.lineage));
+                }
+                let write = ColumnWrite {
+                    column: column.clone(),
+                    lineage: value.lineage(),
+                };
+                self.book.column_used(entry, column, Use::Write);
+                if !self.book.writes.contains(&write) {
+                    self.book.writes.push(write);
+                }
+            }
+        }
     }
 
     /// Checks, expressions and predicates of indexes that writing a row evaluates, where they call functions of users.

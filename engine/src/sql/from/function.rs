@@ -219,6 +219,13 @@ impl Resolver<'_> {
             NodeEnum::ParamRef(_) | NodeEnum::AConst(_) => Some(Vec::new()),
             NodeEnum::TypeCast(cast) => {
                 let name = cast.type_name.as_ref()?;
+                if name.array_bounds.is_empty() && self.is_tsvector(name) {
+                    let of_tsvector = |name: &str| Field {
+                        name: name.into(),
+                        value: value.clone(),
+                    };
+                    return Some(["lexeme", "positions", "weights"].map(of_tsvector).into());
+                }
                 let element = pg::TypeName {
                     array_bounds: Vec::new(),
                     ..name.clone()
@@ -236,6 +243,17 @@ impl Resolver<'_> {
                 }
             }
             NodeEnum::AArrayExpr(elements) => {
+                // One element of a row's type makes them all such.
+                let typed = elements.elements.iter().find_map(|element| {
+                    let Some(NodeEnum::TypeCast(cast)) = &element.node else {
+                        return None;
+                    };
+                    self.composite_named(cast.type_name.as_ref()?)
+                        .map(|_| element)
+                });
+                if let Some(element) = typed {
+                    return self.element_fields(element, value);
+                }
                 let rows = elements
                     .elements
                     .iter()
@@ -303,6 +321,15 @@ impl Resolver<'_> {
         let names = strings(&call.funcname).ok()?;
         let own = self.catalog.function_schemas("unnest").is_empty();
         (names == ["unnest"] && call.args.len() > 1 && own).then_some(call)
+    }
+
+    fn is_tsvector(&self, name: &pg::TypeName) -> bool {
+        let names = strings(&name.names).unwrap_or_default();
+        match names.as_slice() {
+            ["tsvector"] => self.composite_named(name).is_none(),
+            ["pg_catalog", "tsvector"] => true,
+            _ => false,
+        }
     }
 
     /// A type of the server's own that is no tsvector.

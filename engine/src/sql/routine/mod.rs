@@ -316,6 +316,7 @@ impl Resolver<'_> {
                 active.grown |= known.sources.len() != before;
             }
             active.was_read = true;
+            self.recursions = self.recursions.saturating_add(1);
             return Ok(active.given.clone());
         }
         if self.active.len() >= CALL_DEPTH_MAX {
@@ -336,11 +337,15 @@ impl Resolver<'_> {
             was_read: false,
             grown: false,
         });
-        let result = self.attempt(&named(function), "its body", |resolver| {
-            resolver.in_function(function, path, Self::settled)
-        });
+        let result = self.restored(|resolver| resolver.in_function(function, path, Self::settled));
         self.active.pop();
-        match result? {
+        if self.unasked == Some(function.oid)
+            && let Err(refusal) = &result
+            && self.fails_at_once(function, refusal)
+        {
+            return Ok(values);
+        }
+        match self.or_opaque(result, &named(function), "its body")? {
             Some(given) => Ok(given),
             None => Ok(values),
         }
@@ -412,6 +417,15 @@ impl Resolver<'_> {
         what: &str,
         read: impl FnOnce(&mut Self) -> Result<T, Refusal>,
     ) -> Result<Option<T>, Refusal> {
+        let result = self.restored(read);
+        self.or_opaque(result, subject, what)
+    }
+
+    /// What `read` gives; where it is refused, names and limits are as they were.
+    fn restored<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         let (path, runtime) = (self.path.clone(), self.runtime_path.clone());
         let (via, keep, depth) = (self.via.clone(), self.keep, self.depth);
         let (views, active) = (self.views.len(), self.active.len());
@@ -426,7 +440,21 @@ impl Resolver<'_> {
             (self.policies_active, self.limit, self.top) = (policies, limit, top);
             self.book.set_quiet(quiet);
         }
-        self.or_opaque(result, subject, what)
+        result
+    }
+
+    /// Whether the server finds the same before it runs anything of a function: a type that is missing in its only statement.
+    ///
+    /// # Source
+    /// PostgreSQL, `init_sql_fcache` in `src/backend/executor/functions.c`: a text is analysed before it is run.
+    fn fails_at_once(&self, function: &Function, refusal: &Refusal) -> bool {
+        let Body::Text(text) = &function.body else {
+            return false;
+        };
+        let tree = self.texts.parsed.get(text.as_ref());
+        function.language == Language::Sql
+            && refusal.sqlstate == "42704"
+            && tree.is_some_and(|tree| tree.stmts.len() == 1)
     }
 
     /// What is refused inside something that the catalog stores makes the statement opaque, but for the limits.

@@ -1,7 +1,10 @@
 //! What runs without being called: triggers, rules, row-level security, event triggers, operators and casts of users. Each
 //! is read as far as its function's body is; what can't be read is opaque.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use pg_query::NodeEnum;
 
@@ -50,9 +53,20 @@ impl Resolver<'_> {
         }
     }
 
-    /// Reads every trigger and rule that the statement sets off, and those that they set off.
+    /// Reads every trigger, rule and cascading key that the statement sets off, and those that they set off.
     pub(in crate::sql) fn run_set_off(&mut self) -> Result<(), Refusal> {
-        let mut done: std::collections::BTreeSet<Pending> = std::collections::BTreeSet::new();
+        let mut done = BTreeSet::new();
+        let mut reached = BTreeMap::new();
+        loop {
+            self.run_pending(&mut done)?;
+            let is_more = self.cascades(&mut reached)?;
+            if !is_more && self.pending.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn run_pending(&mut self, done: &mut BTreeSet<Pending>) -> Result<(), Refusal> {
         while let Some(pending) = self.pending.pop_first() {
             let Some(relation) = self.catalog.relation(pending.relation).cloned() else {
                 continue;
@@ -285,7 +299,8 @@ impl Resolver<'_> {
             let via = self
                 .via
                 .replace(format!("{}.{subject}", relation.schema).into());
-            self.views.push(relation.oid);
+            // No view's own number: OLD of a view is read through its definition.
+            self.views.push(0);
             let result = self.attempt(&subject, "a rule", |resolver| {
                 resolver.rule(relation, operation, rule)
             });
@@ -475,8 +490,35 @@ impl Resolver<'_> {
             .copied()
             .collect();
         for cast in casts {
-            let argument = [value.clone()];
-            given.taint(&self.run_by_oid(cast.function, "cast", &argument)?);
+            given.taint(&self.user_cast(cast.function, value, targets.is_none())?);
+        }
+        Ok(given)
+    }
+
+    /// One cast: the same is often met again, wherever a value is.
+    fn user_cast(
+        &mut self,
+        function: u32,
+        value: &Value,
+        is_unasked: bool,
+    ) -> Result<Value, Refusal> {
+        let path = self.runtime_path.clone();
+        if is_unasked && let Some(given) = self.book.cast_done(function, &path, value) {
+            return Ok(given);
+        }
+        let (recursions, effects) = (self.recursions, self.book.effects());
+        let uses = self.book.take_uses();
+        let unasked = is_unasked.then_some(function);
+        let outer = std::mem::replace(&mut self.unasked, unasked);
+        let result = self.run_by_oid(function, "cast", std::slice::from_ref(value));
+        self.unasked = outer;
+        let given = result?;
+        let own_uses = self.book.take_uses();
+        self.book.add_uses(&uses);
+        self.book.add_uses(&own_uses);
+        if is_unasked && self.recursions == recursions && self.book.effects() == effects {
+            let values = (value, &given);
+            self.book.cast_computed(function, &path, values, own_uses);
         }
         Ok(given)
     }

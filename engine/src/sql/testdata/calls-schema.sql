@@ -121,3 +121,5 @@ CREATE FUNCTION renames() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE fresh ALIAS FOR NEW; stale ALIAS FOR OLD;
 BEGIN fresh.word := (SELECT ssn FROM customers WHERE id = fresh.id); RETURN fresh; END $$;
 CREATE TRIGGER renamed_on_insert BEFORE INSERT ON renamed FOR EACH ROW EXECUTE FUNCTION renames();
+CREATE TABLE kinds (code text PRIMARY KEY, label text);
+CREATE TABLE things (id int, kind text REFERENCES kinds ON UPDATE CASCADE ON DELETE SET NULL);

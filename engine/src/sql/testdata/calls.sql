@@ -157,3 +157,17 @@ SELECT leak_by_number(name) FROM log JOIN customers ON true
 SELECT leak_by_number_written($1)
 ;;
 INSERT INTO renamed VALUES (1)
+;;
+UPDATE kinds SET label = label
+;;
+UPDATE kinds SET code = (SELECT ssn FROM customers LIMIT 1) WHERE label = $1
+;;
+DELETE FROM kinds
+;;
+SELECT * FROM unnest($$a:1$$::tsvector)
+;;
+SELECT * FROM unnest(ARRAY[($1, 2)::pair, NULL::pair])
+;;
+SELECT * FROM unnest((SELECT array_agg(ssn) FROM customers)) ORDER BY 1
+;;
+SELECT regclass($$customers$$), text(1)
