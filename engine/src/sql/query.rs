@@ -101,18 +101,31 @@ impl Resolver<'_> {
 
     fn values(&mut self, select: &SelectStmt, level: &Scope<'_>) -> Result<Rows, Refusal> {
         let mut fields: Vec<Field> = Vec::new();
+        let mut open: Option<Value> = None;
         for row in &select.values_lists {
             let Some(NodeEnum::List(row)) = &row.node else {
                 return Err(Refusal::not_understood("this VALUES"));
             };
-            for (index, node) in row.items.iter().enumerate() {
-                let value = self.expression(node, level)?;
-                self.output_used(&value);
+            let mut one = Rows::default();
+            for node in &row.items {
+                if !self.star(node, level, &mut one)? {
+                    let value = self.expression(node, level)?;
+                    self.output_used(&value);
+                    one.fields.push(Field {
+                        name: UNNAMED.into(),
+                        value,
+                    });
+                }
+            }
+            if let Some(more) = &one.open {
+                open.get_or_insert_default().add(more);
+            }
+            for (index, field) in one.fields.into_iter().enumerate() {
                 match fields.get_mut(index) {
-                    Some(field) => field.value.add(&value),
+                    Some(known) => known.value.add(&field.value),
                     None => fields.push(Field {
                         name: format!("column{}", index.saturating_add(1)).into(),
-                        value,
+                        value: field.value,
                     }),
                 }
             }
@@ -121,19 +134,22 @@ impl Resolver<'_> {
             field.value.described = None;
         }
         let scope = Scope {
-            items: vec![Item::new(None, fields.clone())],
+            items: vec![Item {
+                open: open.clone(),
+                ..Item::new(None, fields.clone())
+            }],
             ..Scope::below(level)
         };
         let outputs = Outputs {
             fields: &fields,
-            open: None,
+            open: open.as_ref(),
         };
         let mut control = self.order(select, outputs, &scope)?;
         control.add(&self.limits(select, level)?);
         Ok(Rows {
             fields,
             control,
-            open: None,
+            open,
         })
     }
 

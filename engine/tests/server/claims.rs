@@ -168,8 +168,9 @@ pub(crate) fn described(facts: &Facts, columns: &[(String, u32, i16)]) -> Vec<St
             ));
         }
         let known = output.origin.is_none_or(|origin| origin == (*oid, *number));
+        // A cast to its own type leaves a column what it is; facts may say that it is computed from it.
         let direct = |source: &Source| {
-            source.how == How::Direct
+            source.how != How::Safe
                 && (source.column.relation_oid, source.column.attribute) == (*oid, *number)
         };
         // A whole row is described as its relation, without a column.

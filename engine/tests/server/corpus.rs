@@ -337,7 +337,12 @@ impl Tally {
         // What functions of the server's own look up in its catalogs is part of what they do.
         nested.claims.retain(|oid, _| *oid >= FIRST_USER_OID);
         let missing = claims::compare(facts, &nested, catalog).missing;
-        if !missing.is_empty() {
+        // The server's own comparison of new rows with old ones; and what earlier statements put off to the end of their transaction.
+        let is_anothers = matches!(
+            finished.tag.as_str(),
+            "REFRESH MATERIALIZED VIEW" | "COMMIT"
+        );
+        if !missing.is_empty() && !is_anothers {
             self.unsound_nested.push(format!(
                 "{}: {} <- {}",
                 self.file,

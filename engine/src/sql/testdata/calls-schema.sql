@@ -123,3 +123,8 @@ BEGIN fresh.word := (SELECT ssn FROM customers WHERE id = fresh.id); RETURN fres
 CREATE TRIGGER renamed_on_insert BEFORE INSERT ON renamed FOR EACH ROW EXECUTE FUNCTION renames();
 CREATE TABLE kinds (code text PRIMARY KEY, label text);
 CREATE TABLE things (id int, kind text REFERENCES kinds ON UPDATE CASCADE ON DELETE SET NULL);
+CREATE TABLE renamed_copies (id int, word text);
+CREATE FUNCTION copies() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO renamed_copies VALUES (NEW.*); RETURN NEW; END $$;
+CREATE TRIGGER renamed_on_update BEFORE UPDATE ON renamed FOR EACH ROW EXECUTE FUNCTION copies();
+CREATE FUNCTION copies_pair(p pair) RETURNS void LANGUAGE sql AS 'INSERT INTO renamed_copies VALUES ((p).*)';

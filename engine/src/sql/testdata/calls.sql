@@ -171,3 +171,7 @@ SELECT * FROM unnest(ARRAY[($1, 2)::pair, NULL::pair])
 SELECT * FROM unnest((SELECT array_agg(ssn) FROM customers)) ORDER BY 1
 ;;
 SELECT regclass($$customers$$), text(1)
+;;
+UPDATE renamed SET word = (SELECT ssn FROM customers LIMIT 1)
+;;
+SELECT copies_pair(ROW(name, ssn)::pair) FROM customers
