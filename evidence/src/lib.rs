@@ -9,6 +9,7 @@
 //! | [`record`] | what the gateway logs: plain data |
 //! | `log` | frames, segments, group commit, recovery |
 //! | [`dataset`] | the tables and their columns |
+//! | [`lease`] | slices of hourly budgets that gateways sharing a store take; no evidence |
 //! | `ledger` | canonical records, Merkle tree and tiles, checkpoints, manifests and seals; pure |
 //! | `seal` | joins log entries to rows, builds and publishes seals |
 //! | [`verify()`] | checks everything from a public key |
@@ -20,6 +21,7 @@
 pub mod dataset;
 pub mod error;
 pub mod key;
+pub mod lease;
 mod ledger;
 mod log;
 pub mod query;
@@ -32,6 +34,7 @@ pub mod verify;
 
 pub use error::Error;
 pub use key::{PublicKey, SigningKey};
+pub use lease::Leases;
 pub use log::{Durability, Log, LogOptions, Receipt, Recovery};
 pub use query::{Answer, Format, query};
 pub use seal::{Sealed, Sealer};

@@ -239,6 +239,17 @@ pub trait Judge {
         holder: Holder,
     ) -> impl Future<Output = Result<Keep, Fatal>>;
 
+    /// Takes one row of so many bytes from the principal's budgets of an hour, as far as `limits` has any. A row that is not taken
+    /// must not be shown.
+    ///
+    /// # Errors
+    /// What ends the result: a budget is spent, or can't be counted.
+    fn take_row(
+        &mut self,
+        limits: &Limits,
+        bytes: u64,
+    ) -> impl Future<Output = Result<(), Refused>>;
+
     /// Whether the policy, the catalog or the time changed since `permitted` was decided, as far as they can matter: judge
     /// again before its Execute.
     fn is_stale(&self, permitted: &Permitted) -> bool;

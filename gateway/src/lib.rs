@@ -7,7 +7,7 @@
 //! It receives an `Arc<Policy>` and never sees policy text. From outside:
 //!
 //! ```text
-//! let gateway = serve::Gateway::bind(settings, Parts { policy, log, key, issuer }).await?;  // listens, reads catalogs
+//! let gateway = serve::Gateway::bind(settings, Parts { policy, log, leases, key, issuer }).await?;  // listens, reads catalogs
 //! gateway.address();                                                                       // the port taken
 //! gateway.run(shutdown).await?;                                                            // until `shutdown` resolves
 //! ```

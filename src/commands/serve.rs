@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use provost_evidence::{DurableFolder, Log, LogOptions, Sealer, SigningKey};
+use provost_evidence::{DurableFolder, Leases, Log, LogOptions, Sealer, SigningKey};
 use provost_gateway::{
     identity::Issuer,
     record::micros,
@@ -86,6 +86,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     .await?;
     let key = std::str::from_utf8(resolved.signing_key.reveal()).map_err(|_| Error::SigningKey)?;
     let store = DurableFolder::open(&config.evidence.store)?;
+    let leases = Leases::new(Arc::clone(&store), &config.evidence.gateway);
     let sealer = Sealer::open(Arc::clone(&log), store, SigningKey::from_pem(key)?).await?;
     let issuer = Issuer::discover(resolved.issuer).await?;
     let (rules, files) = keeper.counts();
@@ -94,6 +95,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
         Parts {
             policy: keeper.handle(),
             log,
+            leases,
             key: resolved.digest_key,
             issuer,
         },

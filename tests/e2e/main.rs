@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod budgets;
 mod bundles;
 mod catalog;
 mod catalog_stamp;

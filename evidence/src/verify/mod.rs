@@ -16,6 +16,7 @@ use object_store::ObjectStore;
 
 use crate::error::{Damage, Error};
 use crate::key::PublicKey;
+use crate::lease;
 use crate::seal::pending::Pending;
 use crate::store;
 
@@ -216,7 +217,11 @@ pub async fn verify(
         log: None,
         problems: Vec::new(),
     };
-    let listed: BTreeSet<String> = store::list(store, "").await?.into_iter().collect();
+    let listed: BTreeSet<String> = store::list(store, "")
+        .await?
+        .into_iter()
+        .filter(|key| !key.starts_with(lease::PREFIX))
+        .collect();
     let pending = log_folder.and_then(|folder| Pending::read(folder).ok().flatten());
     let mut uncovered = listed.clone();
     for key in keys {

@@ -16,6 +16,7 @@ mod reading;
 mod refusal;
 mod seam;
 pub(crate) mod setting;
+mod spending;
 mod values;
 mod view;
 
@@ -37,7 +38,7 @@ use provost_engine::{
     verdict::Decision,
 };
 use provost_evidence::{
-    Durability, Log, Receipt,
+    Durability, Leases, Log, Receipt,
     record::{Outcome, Phase, Record},
 };
 use tokio::sync::{Notify, Semaphore};
@@ -49,6 +50,7 @@ use self::{
     names::NamesGiven,
     pinning::{Holding, Pinning},
     refusal::{is_too_wide, limit, too_many, too_wide},
+    spending::Spending,
     values::Values,
     view::{OWN_CATALOGS_MAX, View},
 };
@@ -86,6 +88,10 @@ pub(crate) struct Bench {
     workers: Workers,
     /// What is remembered of principals.
     memory: Memory,
+    /// What they spent of their budgets.
+    spending: Spending,
+    /// Slices of budgets, which all gateways share.
+    leases: Leases,
     /// The id of the keys of `hash` and `tokenize`, where there are keys.
     mask_key_id: Option<Arc<str>>,
     /// See [`crate::settings::Settings`].
@@ -111,6 +117,7 @@ impl Bench {
         policy: Arc<PolicyHandle>,
         log: Arc<Log>,
         key: Arc<EvidenceKey>,
+        leases: Leases,
         settings: &crate::settings::Settings,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -119,6 +126,8 @@ impl Bench {
             key,
             workers: Workers::start()?,
             memory: Memory::default(),
+            spending: Spending::default(),
+            leases,
             mask_key_id: settings
                 .mask_keys
                 .as_ref()
@@ -181,7 +190,7 @@ pub(crate) struct SessionJudge {
     seq: u64,
     /// Statements whose end is not logged; as many as the session's pipeline may hold.
     open: HashMap<StatementSeq, Open>,
-    /// See [`Ground::unread`].
+    /// See [`obstacle::Ground::unread`].
     unread: bool,
     /// A name of the statement at hand was not known, and the session was looked at for it.
     looked_again: bool,
@@ -333,10 +342,11 @@ impl SessionJudge {
         }
         self.pinning.over();
         if decisions.iter().all(is_allowed) {
-            for place in 0..decisions.len() {
-                let over = decisions
-                    .get(place)
-                    .and_then(|decision| self.over_budget(step, decision));
+            for (place, statement) in statements.iter().enumerate() {
+                let Some(decision) = decisions.get(place) else {
+                    continue;
+                };
+                let over = self.over_budget(step, &statement.facts, decision).await;
                 if let Some(reason) = over {
                     refuse_at(&mut decisions, place, reason);
                 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use provost_engine::sql::Named;
+use provost_engine::{sql::Named, verdict::Limits};
 use provost_evidence::{
     Durability,
     record::{EndRecord, Phase, Record},
@@ -148,6 +148,10 @@ impl Judge for SessionJudge {
         };
         self.sight.looked(seen, answer, self.keeper.current()).await;
         Ok(Keep::Open)
+    }
+
+    async fn take_row(&mut self, limits: &Limits, bytes: u64) -> Result<(), Refused> {
+        SessionJudge::take_row(self, limits, bytes).await
     }
 
     fn is_stale(&self, permitted: &Permitted) -> bool {

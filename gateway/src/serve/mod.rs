@@ -36,7 +36,7 @@ use std::{
 
 use bytes::BytesMut;
 use provost_engine::graph::Policy;
-use provost_evidence::{Durability, Log};
+use provost_evidence::{Durability, Leases, Log};
 use rustls::{ServerConfig, crypto::ring};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
@@ -78,6 +78,8 @@ pub struct Parts {
     pub policy: Arc<PolicyHandle>,
     /// The evidence log.
     pub log: Arc<Log>,
+    /// Slices of hourly budgets, in the store that all gateways share.
+    pub leases: Leases,
     /// The key of evidence's digests.
     pub key: EvidenceKey,
     /// Verifies tokens.
@@ -117,11 +119,12 @@ impl Gateway {
         let Parts {
             policy,
             log,
+            leases,
             key,
             issuer,
         } = parts;
         let bench = Arc::new(
-            Bench::new(policy, log, Arc::new(key), &settings)
+            Bench::new(policy, log, Arc::new(key), leases, &settings)
                 .map_err(|source| Error::Thread { source })?,
         );
         let (rooms, readers) = rooms(&settings).await?;

@@ -256,7 +256,13 @@ impl Run {
     /// Whether its result may end before its end: what is behind it waits for that.
     pub(super) fn may_be_cut(&self) -> bool {
         let limits = &self.permitted.enforcement.limits;
-        limits.rows.is_some() || limits.bytes.is_some()
+        limits.rows.is_some() || limits.bytes.is_some() || self.has_budget()
+    }
+
+    /// Whether its rows are taken from budgets of an hour.
+    pub(super) fn has_budget(&self) -> bool {
+        let limits = &self.permitted.enforcement.limits;
+        limits.rows_per_hour.is_some() || limits.bytes_per_hour.is_some()
     }
 
     /// Its end, as far as it came.

@@ -75,7 +75,7 @@ impl<J: Judge> Core<J> {
         } else if let Some(over) = run.over_rows() {
             over
         } else if enforcement.masks.is_empty()
-            && let Some(over) = run.over_bytes(header.body_bytes)
+            && let Some(over) = over_bytes(&mut self.judge, run, header.body_bytes).await
         {
             over
         } else if enforcement.masks.is_empty() {
@@ -92,7 +92,8 @@ impl<J: Judge> Core<J> {
             let fields = run.fields.as_deref().unwrap_or_default();
             let masks = &enforcement.masks;
             let start = out.to_client.len();
-            let counted = enforcement.limits.bytes.map(|_| run.masked.clone());
+            let is_limited = enforcement.limits.bytes.is_some() || run.has_budget();
+            let counted = is_limited.then(|| run.masked.clone());
             let masked = rows::mask_row(
                 body,
                 fields,
@@ -103,7 +104,11 @@ impl<J: Judge> Core<J> {
                 &mut out.to_client,
             );
             let sent = out.to_client.len().saturating_sub(start + HEADER_BYTES);
-            match (masked, run.over_bytes(sent)) {
+            let over = match masked {
+                Ok(()) => over_bytes(&mut self.judge, run, sent).await,
+                Err(_) => None,
+            };
+            match (masked, over) {
                 (Ok(()), None) => {
                     run.rows += 1;
                     run.bytes += sent as u64;
@@ -191,12 +196,13 @@ impl<J: Judge> Core<J> {
         out: &mut Out,
     ) -> Result<(), Fatal> {
         let muted = self.muted;
-        let Some(run) = self.running().filter(|run| run.copy == Copy::Out) else {
+        let Some(run) = running(&mut self.pending).filter(|run| run.copy == Copy::Out) else {
             return Err(out_of_step(b'd'));
         };
-        let over = run
-            .over_rows()
-            .or_else(|| run.over_bytes(header.body_bytes));
+        let over = match run.over_rows() {
+            None if !muted => over_bytes(&mut self.judge, run, header.body_bytes).await,
+            over => over,
+        };
         if muted {
             run.cut = true;
         } else if let Some(refused) = over {
@@ -220,6 +226,18 @@ impl<J: Judge> Core<J> {
             Some(_) | None => Err(out_of_step(b'c')),
         }
     }
+}
+
+/// The refusal of a row of that many bytes, where it is over a limit or a budget; else it is counted.
+async fn over_bytes<J: Judge>(judge: &mut J, run: &Run, bytes: usize) -> Option<Refused> {
+    if let Some(over) = run.over_bytes(bytes) {
+        return Some(over);
+    }
+    if !run.has_budget() {
+        return None;
+    }
+    let limits = &run.permitted.enforcement.limits;
+    judge.take_row(limits, bytes as u64).await.err()
 }
 
 /// Whether a statement's rows are checked and may be masked.

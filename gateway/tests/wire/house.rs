@@ -27,7 +27,7 @@ use provost_engine::{
     },
     verdict::{BundleDigest, Transform},
 };
-use provost_evidence::{Log, LogOptions};
+use provost_evidence::{DurableFolder, Leases, Log, LogOptions};
 use provost_gateway::{
     error::Error,
     identity::{Issuer, IssuerSettings},
@@ -281,6 +281,8 @@ impl House {
     pub(crate) fn try_start(settings: Settings) -> Result<Self, Error> {
         let folder = tempfile::tempdir().unwrap();
         let log_folder = folder.path().join("log");
+        let store = DurableFolder::open(&folder.path().join("store")).unwrap();
+        let leases = Leases::new(store, "test");
         let (log, _) = Log::open(LogOptions::new(&log_folder, "test")).unwrap();
         let policy = Arc::new(PolicyHandle::new(allow_everything("one")));
         let runtime = Runtime::new().unwrap();
@@ -294,6 +296,7 @@ impl House {
                 Parts {
                     policy: Arc::clone(&policy),
                     log,
+                    leases,
                     key,
                     issuer,
                 },

@@ -96,6 +96,8 @@ pub(crate) struct House {
     /// What the gateway finds in its environment, besides our own.
     pub(crate) environment: Vec<(String, String)>,
     gateway: Option<Child>,
+    /// Gateways beside it.
+    others: Vec<Child>,
 }
 
 impl House {
@@ -119,6 +121,7 @@ impl House {
             port: free_port(),
             environment: Vec::new(),
             gateway: None,
+            others: Vec::new(),
         };
         house.write_files();
         house
@@ -227,14 +230,37 @@ impl House {
 
     /// Starts the gateway and waits until it listens.
     pub(crate) fn start_gateway(&mut self) {
+        let child = self.serve(&self.config_path());
+        self.gateway = Some(self.listening(child));
+    }
+
+    /// Starts a second gateway over the same store and policies; from here on clients connect to it, and not to the first.
+    pub(crate) fn start_another(&mut self) {
+        self.port = free_port();
+        let number = self.others.len() + 2;
+        let config = self
+            .config()
+            .replace("gateway-1", &format!("gateway-{number}"))
+            .replace(
+                &format!("{}/log\"", self.folder.path().display()),
+                &format!("{}/log-{number}\"", self.folder.path().display()),
+            );
+        let path = self.path(&format!("provost-{number}.toml"));
+        fs::write(&path, config).unwrap();
+        let child = self.serve(&path);
+        let child = self.listening(child);
+        self.others.push(child);
+    }
+
+    fn serve(&self, config: &Path) -> Child {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.path("gateway.log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_provost"))
+        Command::new(env!("CARGO_BIN_EXE_provost"))
             .args(["serve", "--config"])
-            .arg(self.config_path())
+            .arg(config)
             .env("NO_COLOR", "1")
             .env("RUST_BACKTRACE", "1")
             .envs(self.environment.iter().cloned())
@@ -242,23 +268,26 @@ impl House {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .unwrap();
-        self.gateway = Some(child);
+            .unwrap()
+    }
+
+    fn listening(&self, mut child: Child) -> Child {
         let deadline = Instant::now() + GATEWAY_DEADLINE;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let ended = self.gateway.as_mut().unwrap().try_wait().unwrap();
+            let ended = child.try_wait().unwrap();
             assert!(
                 ended.is_none(),
                 "the gateway ended with {ended:?}:\n{}",
                 self.gateway_log()
             );
-            assert!(
-                Instant::now() < deadline,
-                "the gateway does not listen:\n{}",
-                self.gateway_log()
-            );
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the gateway does not listen:\n{}", self.gateway_log());
+            }
             thread::sleep(Duration::from_millis(20));
         }
+        child
     }
 
     /// The most memory that the gateway ever held, in KiB, where the system tells (Linux's `VmHWM`).
@@ -408,6 +437,10 @@ impl House {
 impl Drop for House {
     fn drop(&mut self) {
         self.kill_gateway();
+        for other in &mut self.others {
+            let _ = other.kill();
+            let _ = other.wait();
+        }
         if thread::panicking() {
             eprintln!("the gateway wrote:\n{}", self.gateway_log());
         }

@@ -811,3 +811,71 @@ fn what_is_behind_a_result_that_a_limit_ends_does_not_run() {
         "#]],
     );
 }
+
+#[test]
+fn a_budget_is_one_for_all_statements() {
+    case(
+        "the fourth row is not shown, of whichever statement; another statement is not touched",
+        &[
+            Client(vec![query("budget"), query("masked budget"), query("free")]),
+            Server(vec![
+                row(&[Some("a")]),
+                row(&[Some("b")]),
+                complete("SELECT 2"),
+                ready('I'),
+                description(AGREED),
+                row(&[Some("ann"), Some("1")]),
+                row(&[Some("bob"), Some("2")]),
+                complete("SELECT 2"),
+                ready('I'),
+                row(&[Some("c")]),
+                complete("SELECT 1"),
+                ready('I'),
+            ]),
+            Client(vec![query("copyout budget")]),
+            Server(vec![
+                raw('H', &[0, 0, 1, 0, 0]),
+                raw('d', b"a\n"),
+                bare('c'),
+                complete("COPY 1"),
+                ready('I'),
+            ]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query budget
+                permit 2 query masked budget
+                permit 3 query free
+              > Query(budget)
+              > Query(masked budget)
+              > Query(free)
+            server
+                end 1 Completed rows=2 bytes=14
+                status I
+                end 2 Cut rows=1 bytes=23 54000 masked=[(1, 1)]
+                status I
+                end 3 Completed rows=1 bytes=7
+                status I
+              < D a
+              < D b
+              < C SELECT 2
+              < Z I
+              < T 2 columns
+              < D ann|[redacted]
+              < E S=ERROR C=54000 M=the budget is spent
+              < Z I
+              < D c
+              < C SELECT 1
+              < Z I
+            client
+                permit 4 query copyout budget
+              > Query(copyout budget)
+            server
+                end 4 Cut rows=0 bytes=0 54000
+                status I
+              < H 
+              < E S=ERROR C=54000 M=the budget is spent
+              < Z I
+        "#]],
+    );
+}

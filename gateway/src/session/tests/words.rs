@@ -26,13 +26,14 @@ pub(super) struct Seen {
 }
 
 /// Decides by words: `deny` is refused, `masked` is bound and masks its second column, `copyin`, `copyout`, `ddl`, `show`; `rows=2` and
-/// `bytes=30`, `time=5` and `affected=2` limit, `digest` records by digest. `moves` touches the view, after which all but `free` asks for a look;
+/// `bytes=30`, `time=5` and `affected=2` limit, `budget` takes rows from three that all have together, `digest` records by digest. `moves` touches the view, after which all but `free` asks for a look;
 /// `view` asks for a pin, unless the answer to the last one was `same`; `fetch` asks for names; `names x` prepares `x`, with `declare` (and `hold`) it is a cursor.
 #[derive(Debug)]
 pub(super) struct Words {
     log: Arc<Log>,
     _folder: tempfile::TempDir,
     next: u64,
+    budget: u64,
     moved: bool,
     blind: bool,
     pinned: bool,
@@ -48,6 +49,7 @@ impl Words {
             log,
             _folder: folder,
             next: 0,
+            budget: 3,
             moved: false,
             blind: false,
             pinned: false,
@@ -151,6 +153,7 @@ fn enforcement(text: &str) -> Enforcement {
             bytes: number("bytes="),
             time_ms: number("time="),
             affected_rows: number("affected="),
+            rows_per_hour: text.contains("budget").then_some(3),
             ..verdict::Limits::default()
         },
         recording: if text.contains("digest") {
@@ -266,6 +269,18 @@ impl Judge for Words {
             return Ok(Keep::End);
         }
         Ok(Keep::Open)
+    }
+
+    async fn take_row(&mut self, _: &verdict::Limits, _: u64) -> Result<(), Refused> {
+        let left = self.budget.checked_sub(1).ok_or_else(|| Refused {
+            sqlstate: "54000",
+            message: "the budget is spent".to_owned(),
+            detail: None,
+            hint: None,
+            position: None,
+        })?;
+        self.budget = left;
+        Ok(())
     }
 
     fn is_stale(&self, _: &Permitted) -> bool {
