@@ -164,9 +164,17 @@ fn time_is_limited_by_cancelling_at_the_server() {
     let messages = raw.query("SELECT count(*) FROM scratch");
     assert_eq!(values(&messages), ["0"], "the session goes on");
     assert!(start.elapsed() < SOON);
+    // A client that sends none of its COPY's data: the server would not hear a cancel.
+    let start = Instant::now();
+    let messages = raw.query("COPY scratch FROM STDIN");
+    assert_eq!(tags(&messages), "GEZ");
+    assert_eq!(sqlstate(&messages).as_deref(), Some("57014"));
+    assert!(start.elapsed() < Duration::from_secs(4), "within the grace");
+    let messages = raw.query("SELECT 'on'");
+    assert_eq!(values(&messages), ["on"]);
 
     let cut = statements(&mut house, "outcome = 'cut' AND sqlstate = '57014'");
-    assert_eq!(cut.len(), 3, "{cut:?}");
+    assert_eq!(cut.len(), 4, "{cut:?}");
 }
 
 #[test]

@@ -509,6 +509,30 @@ proptest::proptest! {
     }
 }
 
+#[test]
+fn what_the_servers_count_leaves_out_is_told() {
+    let check = |sql: &str, expected: bool| {
+        let statements = read_deep(sql.as_bytes(), Witness::Deny).unwrap();
+        assert_eq!(statements[0].facts.uncounted, expected, "{sql}");
+    };
+    check("UPDATE orders SET note = 'x' WHERE id = 1", false);
+    check("INSERT INTO audited SELECT id, note FROM orders", false);
+    check(
+        "WITH x AS (SELECT 1 AS id) DELETE FROM people USING x",
+        false,
+    );
+    check(
+        "WITH x AS (DELETE FROM people RETURNING id) SELECT id FROM x",
+        true,
+    );
+    check(
+        "WITH x AS (INSERT INTO people VALUES (1) RETURNING id) INSERT INTO people SELECT id FROM x",
+        true,
+    );
+    check("INSERT INTO ruled VALUES (1)", true);
+    check("DELETE FROM ruled", false);
+}
+
 /// The views that a statement rests on, where it rests on nothing else.
 fn check_views(sql: &str, expected: &[&str]) {
     let statements = read_deep(sql.as_bytes(), Witness::Deny).unwrap();

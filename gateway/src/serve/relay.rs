@@ -236,6 +236,7 @@ impl Relay {
             ));
         }
         if self.core.is_time_up(now.into_std()) {
+            self.core.fail_copy(&mut self.out);
             self.cancelling = Some(Cancelling {
                 request: self.canceller.as_ref().map(Canceller::request),
                 until: now + CANCEL_GRACE,

@@ -161,6 +161,18 @@ impl<J: Judge> Core<J> {
         run.filter(|run| run.copy == Copy::In)
     }
 
+    /// Ends a COPY FROM whose time is up: a server that waits for the client's data hears no cancel. Within a `CopyData` frame nothing
+    /// can be said; then only the client's next bytes end it.
+    pub fn fail_copy(&mut self, out: &mut Out) {
+        if out.to_server.copy_bytes_left() > 0 {
+            return;
+        }
+        if let Some(run) = self.copying() {
+            run.copy = Copy::InDone;
+            out.to_server.copy_fail();
+        }
+    }
+
     fn copy_data(&mut self, header: Header, out: &mut Out) {
         match self.copying() {
             Some(run) => {

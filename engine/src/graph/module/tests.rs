@@ -10,8 +10,8 @@ use serde_json::json;
 use super::*;
 use crate::{
     facts::{
-        Access, CatalogVersion, ColumnUse, Kind, Lineage, Object, Opaque, OutputColumn,
-        SessionEffect, Source, Use,
+        Access, CatalogVersion, ColumnUse, Constant, Equality, Kind, Lineage, Object, Opaque,
+        OutputColumn, SessionEffect, Source, Use,
     },
     graph::{
         compile,
@@ -563,6 +563,40 @@ fn dear_facts_are_fetched_only_where_nothing_else_settles_it() {
     let of_policy = policy(Mode::Enforce, &[&asking, &denying]);
     let settled = decide(&of_policy, &facts(), &Circumstances::default());
     assert!(settled.needs.is_empty(), "another module refuses anyway");
+}
+
+#[test]
+fn a_module_that_reads_the_statement_waits_for_values_that_follow() {
+    let allowing = says(STATEMENT, json!([{"verdict": "allow"}]));
+    let of_policy = policy(Mode::Enforce, &[&allowing]);
+    let mut compares = facts();
+    let column = compares.accesses[0]
+        .columns
+        .first()
+        .map(|used| Arc::clone(&used.column))
+        .expect("a column");
+    compares.accesses[0].equalities = BTreeSet::from([Equality {
+        column,
+        value: Constant::Parameter(1),
+    }]);
+    let follow = Circumstances {
+        values_follow: true,
+        ..Circumstances::default()
+    };
+    let known = Circumstances {
+        parameters: Some(&[Some("7")]),
+        ..follow.clone()
+    };
+    for (facts, circumstances, waits) in [
+        (&compares, &follow, true),
+        (&compares, &known, false),
+        (&compares, &Circumstances::default(), false),
+        (&facts(), &follow, false),
+    ] {
+        let decision = decide(&of_policy, facts, circumstances);
+        assert_eq!(decision.needs.values, waits, "{circumstances:?}");
+        assert_eq!(decision.verdict == Verdict::Deny, waits);
+    }
 }
 
 #[test]

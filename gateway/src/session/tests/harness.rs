@@ -120,6 +120,9 @@ pub(super) fn transcript(steps: &[Step], limits: Limits, chunk: usize) -> String
                 Step::TimeUp(after) => {
                     let now = start + Duration::from_millis(*after);
                     let is_up = harness.core.is_time_up(now);
+                    if is_up {
+                        harness.core.fail_copy(&mut harness.out);
+                    }
                     lines.push(format!(
                         "after {after} ms: {}",
                         if is_up { "up" } else { "not up" }

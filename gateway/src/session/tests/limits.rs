@@ -479,6 +479,39 @@ fn time_is_up_once_and_the_servers_cancel_is_told_as_policy() {
         "#]],
     );
     case(
+        "a COPY FROM that waits for its client is ended, and what the client sends later is nobody's",
+        &[
+            Client(vec![query("copyin time=5")]),
+            Server(vec![raw('G', &[0, 0, 0])]),
+            TimeUp(0),
+            TimeUp(5),
+            Server(vec![
+                error("57014", "COPY from stdin failed: stopped by the gateway"),
+                ready('I'),
+            ]),
+            Client(vec![raw('d', b"a\n"), bare('c'), query("after")]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query copyin time=5
+              > Query(copyin time=5)
+              stalled
+            server
+              < G
+            after 0 ms: not up
+            after 5 ms: up
+            server
+                end 1 Cut rows=0 bytes=0 57014
+                status I
+              > CopyFail
+              < E S=ERROR C=57014 M=the statement's time is limited to 5 ms by policy D=the server was asked to cancel it when its time was up, and did H=ask for less: a narrower WHERE, fewer joins, a LIMIT
+              < Z I
+            client
+                permit 2 query after
+              > Query(after)
+        "#]],
+    );
+    case(
         "somebody else's cancel is told as it is",
         &[
             Client(vec![query("time=5")]),
