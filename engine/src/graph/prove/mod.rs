@@ -162,6 +162,24 @@ struct Prover<'a> {
     variables: Variables,
 }
 
+/// The operations that an invariant speaks of.
+fn claimed_operations(invariant: &Invariant) -> Vec<Operation> {
+    match &invariant.claim {
+        Claim::AlwaysMask(_) => vec![Operation::Read],
+        Claim::NeverAllow(scope) => Operation::ALL
+            .into_iter()
+            .filter(|operation| scope.operations.contains(*operation))
+            .collect(),
+    }
+}
+
+/// Whether a scope decides any of these: names that others speak of make no difference.
+fn concerns(scope: &Scope, operations: &[Operation]) -> bool {
+    operations
+        .iter()
+        .any(|operation| scope.operations.contains(*operation))
+}
+
 fn scope_of(rule: &Rule) -> Option<&Scope> {
     match &rule.effect {
         Effect::Allow(scope)
@@ -180,6 +198,7 @@ impl Names {
             Claim::NeverAllow(scope) => Some(scope),
             Claim::AlwaysMask(_) => None,
         };
+        let operations = claimed_operations(invariant);
         let deciding = |rule: &&&Rule| {
             matches!(
                 rule.effect,
@@ -190,6 +209,7 @@ impl Names {
             .iter()
             .filter(deciding)
             .filter_map(|rule| scope_of(rule))
+            .filter(|scope| concerns(scope, &operations))
             .chain(claimed)
             .collect();
         let (mut schemas, mut names, mut columns, mut singles) =
@@ -276,13 +296,7 @@ impl<'a> Prover<'a> {
     }
 
     fn prove(&mut self, names: &Names) -> Result<Option<Counterexample>, String> {
-        let operations: Vec<Operation> = match &self.invariant.claim {
-            Claim::AlwaysMask(_) => vec![Operation::Read],
-            Claim::NeverAllow(scope) => Operation::ALL
-                .into_iter()
-                .filter(|operation| scope.operations.contains(*operation))
-                .collect(),
-        };
+        let operations = claimed_operations(self.invariant);
         let uses = self.uses();
         let mut left = POINTS_MAX;
         let mut unknown: Option<String> = None;
@@ -358,6 +372,7 @@ impl<'a> Prover<'a> {
                         .rules
                         .iter()
                         .filter_map(|rule| scope_of(rule))
+                        .filter(|scope| concerns(scope, &claimed_operations(self.invariant)))
                         .any(by_scope)
             }
         }
