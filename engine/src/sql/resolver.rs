@@ -76,8 +76,8 @@ pub(super) struct Resolver<'a> {
     pub(super) executed: Option<Executed>,
     /// The path that bodies of functions are read with when they have none of their own: the session's.
     pub(super) runtime_path: Vec<Arc<str>>,
-    /// How often a function was met that is being read: what it gives may grow.
-    pub(super) recursions: usize,
+    /// The outermost of `active` that was met again: what it gives may grow.
+    pub(super) met_again: usize,
     /// The function of a cast that the statement does not ask for, and the server may or may not find.
     pub(super) unasked: Option<u32>,
     /// Texts of bodies as they were parsed.
@@ -111,7 +111,7 @@ impl<'a> Resolver<'a> {
             active: Vec::new(),
             texts: Texts::default(),
             unasked: None,
-            recursions: 0,
+            met_again: usize::MAX,
             pending: BTreeSet::new(),
             cascading: BTreeMap::new(),
             policies_active: Vec::new(),

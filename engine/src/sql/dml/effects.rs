@@ -13,7 +13,7 @@ use super::{
     Target,
 };
 use crate::{
-    catalog::{Attribute, ForeignKey, Relation},
+    catalog::{Attribute, ForeignKey, Relation, RelationKind},
     facts::{Column, ColumnWrite, Operation, Use},
 };
 
@@ -30,7 +30,6 @@ impl Resolver<'_> {
             written.extend(self.catalog.descendants(relation.oid));
         }
         for relation in &written {
-            self.sets_off(relation, operation);
             if matches!(
                 operation,
                 Operation::Insert | Operation::Update | Operation::CopyFrom
@@ -38,11 +37,21 @@ impl Resolver<'_> {
                 self.write_expressions(relation)?;
             }
         }
-        for relation in written.iter().filter(|one| !one.cascades.is_empty()) {
-            let via = self.via.clone();
-            self.cascading
-                .entry((relation.oid, operation))
-                .or_insert(via);
+        let mut operations = vec![operation];
+        if relation.kind == RelationKind::Partitioned && operation == Operation::Update {
+            // A row may move: it is deleted from one partition and inserted into another.
+            operations.extend([Operation::Delete, Operation::Insert]);
+        }
+        for relation in &written {
+            for operation in &operations {
+                self.sets_off(relation, *operation);
+                if !relation.cascades.is_empty() {
+                    let via = self.via.clone();
+                    self.cascading
+                        .entry((relation.oid, *operation))
+                        .or_insert(via);
+                }
+            }
         }
         Ok(())
     }

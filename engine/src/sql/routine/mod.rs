@@ -309,14 +309,15 @@ impl Resolver<'_> {
         function: &Arc<Function>,
         values: Vec<Value>,
     ) -> Result<Vec<Value>, Refusal> {
-        if let Some(active) = self.active.iter_mut().find(|one| one.oid == function.oid) {
+        let mut active = self.active.iter_mut().enumerate();
+        if let Some((place, active)) = active.find(|(_, one)| one.oid == function.oid) {
             for (known, value) in active.arguments.iter_mut().zip(&values) {
                 let before = known.sources.len();
                 known.taint(value);
                 active.grown |= known.sources.len() != before;
             }
             active.was_read = true;
-            self.recursions = self.recursions.saturating_add(1);
+            self.met_again = self.met_again.min(place);
             return Ok(active.given.clone());
         }
         if self.active.len() >= CALL_DEPTH_MAX {

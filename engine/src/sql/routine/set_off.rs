@@ -506,17 +506,21 @@ impl Resolver<'_> {
         if is_unasked && let Some(given) = self.book.cast_done(function, &path, value) {
             return Ok(given);
         }
-        let (recursions, effects) = (self.recursions, self.book.effects());
+        let effects = self.book.effects();
+        let met_again = std::mem::replace(&mut self.met_again, usize::MAX);
         let uses = self.book.take_uses();
         let unasked = is_unasked.then_some(function);
         let outer = std::mem::replace(&mut self.unasked, unasked);
         let result = self.run_by_oid(function, "cast", std::slice::from_ref(value));
         self.unasked = outer;
+        // What functions give that were being read before may grow.
+        let is_settled = self.met_again >= self.active.len();
+        self.met_again = self.met_again.min(met_again);
         let given = result?;
         let own_uses = self.book.take_uses();
         self.book.add_uses(&uses);
         self.book.add_uses(&own_uses);
-        if is_unasked && self.recursions == recursions && self.book.effects() == effects {
+        if is_unasked && is_settled && self.book.effects() == effects {
             let values = (value, &given);
             self.book.cast_computed(function, &path, values, own_uses);
         }
