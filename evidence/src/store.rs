@@ -9,7 +9,6 @@ use std::io::Write;
 use std::path::Path as FilePath;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,8 +27,6 @@ use crate::error::Error;
 pub struct DurableFolder {
     inner: LocalFileSystem,
     root: PathBuf,
-    /// Makes staging names unique within the process.
-    staged: AtomicU64,
 }
 
 impl DurableFolder {
@@ -45,58 +42,52 @@ impl DurableFolder {
             key: folder.display().to_string(),
             source,
         })?;
-        Ok(Arc::new(DurableFolder {
-            inner,
-            root,
-            staged: AtomicU64::new(0),
-        }))
+        Ok(Arc::new(DurableFolder { inner, root }))
     }
+}
 
-    /// Staging name, fsync, then link (create) or rename (overwrite), then fsync of the folders. Names ending in
-    /// `#digits` are `LocalFileSystem`'s own staging names: listings leave them out.
-    fn write(
-        &self,
-        target: &FilePath,
-        payload: &PutPayload,
-        mode: &PutMode,
-    ) -> Result<(), std::io::Error> {
-        if let Some(folder) = target.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let mut staging = target.as_os_str().to_owned();
-        staging.push(format!(
-            "#{}{:06}",
-            std::process::id(),
-            self.staged.fetch_add(1, Ordering::Relaxed)
-        ));
-        let mut file = File::create(&staging)?;
-        for chunk in payload {
-            file.write_all(chunk)?;
-        }
-        file.sync_all()?;
-        let placed = match mode {
-            PutMode::Overwrite => std::fs::rename(&staging, target),
-            PutMode::Create | PutMode::Update(_) => {
-                let linked = std::fs::hard_link(&staging, target);
-                std::fs::remove_file(&staging)?;
-                linked
-            }
-        };
-        // An object that was there already may be the work of a crash: make it durable before anyone relies on it.
-        if placed
-            .as_ref()
-            .is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists)
-        {
-            File::open(target)?.sync_all()?;
-        }
-        for folder in target.ancestors().skip(1) {
-            File::open(folder)?.sync_all()?;
-            if folder == self.root {
-                break;
-            }
-        }
-        placed
+/// Staging name, fsync, then link (create) or rename (overwrite), then fsync of the folders up to `root`. Names ending in
+/// `#digits` are `LocalFileSystem`'s own staging names: listings leave them out. They are random: gateways of one process id,
+/// each in a container of its own, may share the folder.
+fn write(
+    root: &FilePath,
+    target: &FilePath,
+    payload: &PutPayload,
+    mode: &PutMode,
+) -> Result<(), std::io::Error> {
+    if let Some(folder) = target.parent() {
+        std::fs::create_dir_all(folder)?;
     }
+    let mut staging = target.as_os_str().to_owned();
+    let number = getrandom::u64().map_err(std::io::Error::other)?;
+    staging.push(format!("#{number:020}"));
+    let mut file = File::create_new(&staging)?;
+    for chunk in payload {
+        file.write_all(chunk)?;
+    }
+    file.sync_all()?;
+    let placed = match mode {
+        PutMode::Overwrite => std::fs::rename(&staging, target),
+        PutMode::Create | PutMode::Update(_) => {
+            let linked = std::fs::hard_link(&staging, target);
+            std::fs::remove_file(&staging)?;
+            linked
+        }
+    };
+    // An object that was there already may be the work of a crash: make it durable before anyone relies on it.
+    if placed
+        .as_ref()
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists)
+    {
+        File::open(target)?.sync_all()?;
+    }
+    for folder in target.ancestors().skip(1) {
+        File::open(folder)?.sync_all()?;
+        if folder == root {
+            break;
+        }
+    }
+    placed
 }
 
 impl std::fmt::Display for DurableFolder {
@@ -118,8 +109,11 @@ impl ObjectStore for DurableFolder {
             return self.inner.put_opts(location, payload, options).await;
         }
         let target = self.inner.path_to_filesystem(location)?;
-        // fsync blocks; objects are few and the sealer is the only one waiting.
-        match self.write(&target, &payload, &options.mode) {
+        // fsync blocks, and sessions that are served on this thread must not wait for it.
+        let root = self.root.clone();
+        let work = move || write(&root, &target, &payload, &options.mode);
+        let written = tokio::task::spawn_blocking(work).await;
+        match written.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
             Ok(()) => Ok(PutResult {
                 e_tag: None,
                 version: None,
