@@ -131,6 +131,8 @@ impl View {
     pub(super) fn wanted(&mut self, shared: &Loaded) -> Option<Look> {
         if let Some(own) = &mut self.own
             && own.base != shared.catalog.version()
+            // Once: when the path is known, the catalog itself is what is stale.
+            && !own.stale
         {
             own.stale = true;
             self.asks_path = true;
