@@ -20,17 +20,17 @@ const ROUNDS: usize = 21;
 fn main() {
     let answer = match env::var_os("PROVOST_CATALOG_ANSWER") {
         Some(file) => fs::read(file).expect("the answer can be read"),
-        None => include_bytes!("../src/catalog/testdata/things.json").to_vec(),
+        None => include_bytes!("../src/catalog/testdata/things.answer").to_vec(),
     };
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        let catalog = Catalog::from_json(&answer).expect("the answer is a catalog");
+        let catalog = Catalog::from_answer(&answer).expect("the answer is a catalog");
         times.push(start.elapsed());
         drop(catalog);
     }
     times.sort();
-    let catalog = Catalog::from_json(&answer).expect("the answer is a catalog");
+    let catalog = Catalog::from_answer(&answer).expect("the answer is a catalog");
     println!(
         "{} relations, {} bytes: {:.1} ms (least {:.1} ms, {ROUNDS} rounds)",
         catalog.relations().count(),

@@ -1,15 +1,20 @@
 //! Keeps each target's catalog: reads it through a connection of its own, again on a timer and whenever asked.
 //!
 //! It reads with the gateway's own fixed queries and never changes anything on the server: first the stamp, which is cheap,
-//! then, where that is another one, the whole catalog. A catalog that can't be read
+//! then, where that is another one, the whole catalog. Views' definitions are the costliest part: they are read when the first
+//! statement rests on them, and from then on with everything else. A catalog that can't be read
 //! again grows old and says so (`Loaded::since`): who relies on it refuses (ruling 4).
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant, SystemTime},
 };
 
-use provost_engine::catalog::{CATALOG_QUERY, Catalog, STAMP_QUERY};
+use provost_engine::catalog::{
+    CATALOG_QUERY, Catalog, DEFINITIONS_QUERY, FIRST_QUERY, FIRST_STAMP_QUERY, OUTLINE_QUERY,
+    STAMP_QUERY,
+};
 use provost_evidence::{Durability, record::Record};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -41,6 +46,14 @@ pub enum Error {
         /// Why.
         #[from]
         source: upstream::Error,
+    },
+    /// The role lacks a right that every role has unless it was taken away.
+    #[error(
+        "the catalog can't be read: {message}; every role may read it unless that right was taken from PUBLIC: GRANT it to the gateway's role"
+    )]
+    Denied {
+        /// What the server said.
+        message: String,
     },
     /// Its answer is no catalog.
     #[error("{source}")]
@@ -74,7 +87,14 @@ pub(crate) struct Loaded {
 /// One target's catalog.
 pub(crate) struct Keeper {
     current: RwLock<Loaded>,
-    waiters: mpsc::Sender<oneshot::Sender<Result<(), Arc<Error>>>>,
+    waiters: mpsc::Sender<Waiter>,
+}
+
+/// Somebody who waits for a reading.
+struct Waiter {
+    /// Views whose definitions must be in it.
+    lacking: BTreeSet<u32>,
+    answer: oneshot::Sender<Result<(), Arc<Error>>>,
 }
 
 /// What reads for a [`Keeper`]; runs until it is dropped.
@@ -82,9 +102,9 @@ pub(crate) struct Reader {
     keeper: Arc<Keeper>,
     upstream: Arc<Upstream>,
     server: Option<Server>,
-    requests: mpsc::Receiver<oneshot::Sender<Result<(), Arc<Error>>>>,
-    /// What the server's catalogs were like at the last whole reading.
-    stamp: Vec<u8>,
+    requests: mpsc::Receiver<Waiter>,
+    /// What the server's catalogs were like at the last whole reading; `None`: nothing is known of it, and the next one is whole.
+    stamp: Option<Vec<u8>>,
     age_max: Duration,
 }
 
@@ -99,8 +119,8 @@ impl Keeper {
     ) -> Result<(Arc<Self>, Reader), Error> {
         let mut server = None;
         let since = Instant::now();
-        let stamp = read(&upstream, &mut server, STAMP_QUERY).await?;
-        let catalog = parse(read(&upstream, &mut server, CATALOG_QUERY).await?).await?;
+        let outline = read(&upstream, &mut server, FIRST_QUERY, &BTreeSet::new()).await?;
+        let catalog = parse(outline).await?;
         let (waiters, requests) = mpsc::channel(WAITERS_MAX);
         let keeper = Arc::new(Self {
             current: RwLock::new(Loaded {
@@ -115,7 +135,7 @@ impl Keeper {
             upstream,
             server,
             requests,
-            stamp,
+            stamp: None,
             age_max,
         };
         Ok((keeper, reader))
@@ -129,14 +149,19 @@ impl Keeper {
             .clone()
     }
 
-    /// Waits for a reading that began after this call. Waiters share one.
+    /// Waits for a reading that began after this call, with the definitions of these views, where they are still there. Waiters
+    /// share one.
     ///
     /// # Errors
     /// [`Error`] when it failed; the old catalog stays.
-    pub(crate) async fn refresh(&self) -> Result<Loaded, Arc<Error>> {
+    pub(crate) async fn refresh(&self, lacking: BTreeSet<u32>) -> Result<Loaded, Arc<Error>> {
         let (sender, answer) = oneshot::channel();
+        let waiter = Waiter {
+            lacking,
+            answer: sender,
+        };
         self.waiters
-            .send(sender)
+            .send(waiter)
             .await
             .map_err(|_| Arc::new(Error::Stopping))?;
         answer
@@ -153,6 +178,11 @@ impl Reader {
         // INVARIANT: whoever is taken from `requests` before a reading begins is answered by that reading; whoever
         // comes during it waits for the next.
         let mut waiting = Vec::new();
+        // Nobody had to wait for the first stamp. Where it fails, the next reading is whole.
+        match self.ask(FIRST_STAMP_QUERY, &BTreeSet::new()).await {
+            Ok(stamp) => self.stamp = Some(stamp),
+            Err(_) => self.server = None,
+        }
         // Half of the allowed age: the reading itself, and one that fails, have the other half.
         let pause = self.age_max / 2;
         loop {
@@ -160,21 +190,25 @@ impl Reader {
                 count = self.requests.recv_many(&mut waiting, WAITERS_MAX) => if count == 0 { return },
                 () = sleep(pause) => {}
             }
-            let outcome = self.read_again(&bench).await.map_err(Arc::new);
+            let lacking = waiting
+                .iter_mut()
+                .flat_map(|one: &mut Waiter| std::mem::take(&mut one.lacking));
+            let outcome = self.read_again(&bench, lacking.collect()).await;
+            let outcome = outcome.map_err(Arc::new);
             if let Err(error) = &outcome {
                 tracing::warn!(target_name = %self.upstream.name(), %error, "the catalog could not be read");
             }
             for waiter in waiting.drain(..) {
                 // Whoever gave up waiting needs no answer.
-                let _ = waiter.send(outcome.clone());
+                let _ = waiter.answer.send(outcome.clone());
             }
         }
     }
 
-    async fn read_again(&mut self, bench: &Bench) -> Result<(), Error> {
+    async fn read_again(&mut self, bench: &Bench, lacking: BTreeSet<u32>) -> Result<(), Error> {
         let since = Instant::now();
         let current = self.keeper.current();
-        let (catalog, former) = match self.changed(&current.catalog).await {
+        let (catalog, former) = match self.changed(&current.catalog, lacking).await {
             Ok(None) => (current.catalog, current.former),
             Ok(Some((catalog, stamp))) => {
                 let record = loaded(self.upstream.name(), &catalog);
@@ -183,7 +217,7 @@ impl Reader {
                     .await
                     .map_err(|_| Error::Log)?;
                 let former = current.former.after(&current.catalog, &catalog);
-                self.stamp = stamp;
+                self.stamp = Some(stamp);
                 (Arc::new(catalog), Arc::new(former))
             }
             Err(error) => {
@@ -206,19 +240,46 @@ impl Reader {
 }
 
 impl Reader {
-    /// Reads the catalog again, with the stamp that it had just before; `None`: it is what it was.
-    async fn changed(&mut self, current: &Catalog) -> Result<Option<(Catalog, Vec<u8>)>, Error> {
-        let stamp = read(&self.upstream, &mut self.server, STAMP_QUERY).await?;
-        if stamp == self.stamp {
-            return Ok(None);
+    /// Reads the catalog again, with the stamp that it had just before; `None`: it is what it was, and has the definitions
+    /// that somebody lacks.
+    async fn changed(
+        &mut self,
+        current: &Catalog,
+        mut lacking: BTreeSet<u32>,
+    ) -> Result<Option<(Catalog, Vec<u8>)>, Error> {
+        // Another waiter may have had them read.
+        lacking.retain(|oid| {
+            let view = current.relation(*oid);
+            view.is_some_and(|view| view.lacks_definition())
+        });
+        let mut definitions = None;
+        if !lacking.is_empty() {
+            definitions = Some(self.ask(DEFINITIONS_QUERY, &lacking).await?);
         }
-        let catalog = parse(read(&self.upstream, &mut self.server, CATALOG_QUERY).await?).await?;
+        // INVARIANT: definitions are deparsed by the names of the moment. The stamp comes after them: while it is what it was
+        // before the catalog, they fit each other.
+        let stamp = self.ask(STAMP_QUERY, &BTreeSet::new()).await?;
+        if self.stamp.as_ref() == Some(&stamp) {
+            let Some(answer) = definitions else {
+                return Ok(None);
+            };
+            let catalog = current.with_definitions(&answer)?;
+            let is_new = catalog.version() != current.version();
+            return Ok(is_new.then_some((catalog, stamp)));
+        }
+        // What was asked for once is read from now on with everything else.
+        lacking.append(&mut current.defined());
+        let catalog = parse(self.ask(OUTLINE_QUERY, &lacking).await?).await?;
         // Rows that were written again as they were, or things that no statement's meaning depends on.
         if catalog.version() == current.version() {
-            self.stamp = stamp;
+            self.stamp = Some(stamp);
             return Ok(None);
         }
         Ok(Some((catalog, stamp)))
+    }
+
+    async fn ask(&mut self, query: &'static str, views: &BTreeSet<u32>) -> Result<Vec<u8>, Error> {
+        read(&self.upstream, &mut self.server, query, views).await
     }
 }
 
@@ -239,7 +300,7 @@ pub(crate) fn loaded(target: &str, catalog: &Catalog) -> Record {
 /// [`Error::Upstream`], [`Error::Timeout`].
 pub async fn pull(target: Target, timeout_ms: u64) -> Result<Vec<u8>, Error> {
     let upstream = Upstream::new(target, timeout_ms)?;
-    read(&upstream, &mut None, CATALOG_QUERY).await
+    read(&upstream, &mut None, CATALOG_QUERY, &BTreeSet::new()).await
 }
 
 /// The answer to one of the fixed queries, through a connection that is made where there is none.
@@ -247,6 +308,7 @@ async fn read(
     upstream: &Upstream,
     server: &mut Option<Server>,
     query: &'static str,
+    views: &BTreeSet<u32>,
 ) -> Result<Vec<u8>, Error> {
     let attempt = async {
         let server = match server {
@@ -257,7 +319,13 @@ async fn read(
                     .await?,
             ),
         };
-        let answer = upstream::one_text(server, query).await?;
+        let answer = upstream::one_text_about(server, query, views).await;
+        let answer = answer.map_err(|error| match error {
+            upstream::Error::Refused { sqlstate, message } if sqlstate == "42501" => {
+                Error::Denied { message }
+            }
+            source => Error::Upstream { source },
+        })?;
         answer.ok_or(Error::Upstream {
             source: upstream::Error::Protocol {
                 what: "NULL in answer to the catalog query",
@@ -271,6 +339,6 @@ async fn read(
 
 /// Reads the answer on a thread that may take its time: a large catalog must not hold up sessions.
 pub(crate) async fn parse(json: Vec<u8>) -> Result<Catalog, Error> {
-    let parsed = spawn_blocking(move || Catalog::from_json(&json)).await;
+    let parsed = spawn_blocking(move || Catalog::from_answer(&json)).await;
     Ok(parsed.map_err(|_| Error::Stopping)??)
 }

@@ -135,4 +135,29 @@ fn a_server_can_be_named_by_url() {
     }
     succeeded(pull(&url, house.cluster.password()));
     assert!(file.exists());
+    fs::remove_file(&file).unwrap();
+
+    // Any role can read it, unless what every role may was taken away: then nothing is read, and it says what is missing.
+    let reader = url.replacen("postgres@", "reader@", 1);
+    let run = |sql: &str| {
+        let answer = house.cluster.execute("shop", sql);
+        answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    };
+    run("CREATE ROLE reader LOGIN PASSWORD 'read'");
+    run(
+        "REVOKE EXECUTE ON FUNCTION pg_catalog.int8(integer) FROM PUBLIC; \
+         REVOKE EXECUTE ON FUNCTION pg_catalog.pg_get_expr(pg_node_tree, oid) FROM PUBLIC",
+    );
+    let refused = pull(&reader, "read");
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    for expected in ["permission denied for function", "GRANT"] {
+        assert!(said.contains(expected), "{said}");
+    }
+    assert!(!file.exists());
+    run(
+        "GRANT EXECUTE ON FUNCTION pg_catalog.int8(integer), pg_catalog.pg_get_expr(pg_node_tree, oid) TO PUBLIC",
+    );
+    succeeded(pull(&reader, "read"));
+    assert!(file.exists());
 }

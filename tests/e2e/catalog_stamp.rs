@@ -7,7 +7,8 @@ use crate::support::{House, Person, succeeded};
 
 /// What one stamp and one reading leave in the server's log, once each.
 const STAMP_LINE: &str = "array_agg(xmin), 0), 0) FROM pg_catalog.pg_namespace)";
-const CATALOG_LINE: &str = "WITH fixed AS MATERIALIZED (";
+const CATALOG_LINE: &str = "fixed AS MATERIALIZED (";
+const DEFINITIONS_LINE: &str = "WITH RECURSIVE below AS (";
 
 /// Each follows on those before it.
 const CHANGES: &[&str] = &[
@@ -180,4 +181,52 @@ fn only_a_new_stamp_means_a_new_reading() {
         house.count("SELECT count(*) FROM changes WHERE what = 'catalog-loaded'"),
         2
     );
+}
+
+#[test]
+fn definitions_of_views_are_read_when_they_are_wanted() {
+    let mut house = House::without_gateway();
+    house.write_config(|config| {
+        config.replace("threads = 2", "threads = 2\ncatalog_age_max_ms = 200")
+    });
+    let change = |house: &House, sql: &str| {
+        let answer = house.cluster.execute("shop", sql);
+        answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    };
+    change(
+        &house,
+        "CREATE TABLE kept (id int, note text); INSERT INTO kept VALUES (42, 'seen'); \
+         CREATE VIEW beneath AS SELECT id, note FROM kept; CREATE VIEW above AS SELECT note FROM beneath; \
+         CREATE VIEW aside AS SELECT id FROM kept",
+    );
+    house.start_gateway();
+    let read = |house: &House| house.server_log().matches(DEFINITIONS_LINE).count();
+    let shows = |house: &House, sql: &str, expected: &str| {
+        let said = succeeded(house.psql(Person::Dba, &["--tuples-only", "--quiet"], sql));
+        assert_eq!(said.trim(), expected, "{sql}");
+    };
+    shows(&house, "SELECT id FROM kept;", "42");
+    assert_eq!(read(&house), 0, "nobody wanted any");
+    shows(&house, "SELECT note FROM above;", "seen");
+    assert_eq!(read(&house), 1, "the views beneath come along");
+    shows(&house, "SELECT id FROM beneath;", "42");
+    assert_eq!(read(&house), 1);
+    // In a transaction, where the session itself sees nothing else than everybody.
+    shows(&house, "BEGIN; SELECT id FROM aside; COMMIT;", "42");
+    assert_eq!(read(&house), 2);
+
+    // What was wanted once is read with everything else: by its new names.
+    let readings_before = readings(&house).1;
+    change(&house, "ALTER TABLE kept RENAME COLUMN note TO remark");
+    house.wait_until("a reading", |house| readings(house).1 > readings_before);
+    shows(&house, "SELECT note FROM above;", "seen");
+    assert_eq!(read(&house), 2);
+    // A view that is another one now.
+    change(
+        &house,
+        "CREATE OR REPLACE VIEW aside AS SELECT id + 1 AS id FROM kept; CREATE VIEW late AS SELECT id FROM aside",
+    );
+    shows(&house, "SELECT id FROM late;", "43");
+    house.stop_gateway();
+    succeeded(house.verify());
 }

@@ -78,7 +78,7 @@ fn check(cluster: &Cluster, database: &str, schema_text: &str, statements: &str)
         .execute(database, schema_text)
         .unwrap_or_else(|error| panic!("{error}"));
     let json = cluster.execute(database, CATALOG_QUERY).unwrap();
-    let server = Catalog::from_json(json.trim().as_bytes()).unwrap();
+    let server = Catalog::from_answer(json.trim().as_bytes()).unwrap();
     let dump = Command::new(cluster.program("pg_dump"))
         .args([
             "--schema-only",

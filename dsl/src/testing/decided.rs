@@ -208,6 +208,7 @@ fn refusal(sqlstate: &'static str, message: &str) -> Refusal {
         hint: None,
         position: None,
         unknown_name: false,
+        lacking: Box::default(),
     }
 }
 

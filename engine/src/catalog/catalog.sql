@@ -1,20 +1,18 @@
-WITH fixed AS MATERIALIZED (
-  -- The catalog in one row with one text. `search_path` must be pg_catalog alone, for operators and functions. Relations and
-  -- types are qualified, for a temporary one comes before any path. What there are many of comes as lines, in no order,
-  -- because JSON costs the server more than everything else: numbers, then a text behind its length in characters.
-  -- Definitions come out qualified.
+fixed AS MATERIALIZED (
+  -- The catalog in one row with one text: JSON, and columns behind it. `search_path` must be pg_catalog alone, for operators
+  -- and functions. Relations and types are qualified, for a temporary one comes before any path. What there are many of comes
+  -- as lines, in no order, because JSON costs the server more than everything else: numbers, then a text behind its length in
+  -- characters. Definitions come out qualified. `wanted` stands before this text: the views that they are given of.
   SELECT set_config('search_path', 'pg_catalog', true) AS search_path
 ), spaces AS MATERIALIZED (
   SELECT oid, nspname, oid >= 16384 OR nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AS of_users
   FROM pg_catalog.pg_namespace
   -- Of temporary schemas only this session's own.
   WHERE nspname !~ '^pg_(toast|temp)' OR oid = pg_my_temp_schema()
-), named AS MATERIALIZED (
-  SELECT c.oid, c.relname, CASE c.relkind WHEN 'I' THEN 'i' ELSE c.relkind END AS relkind, c.relnamespace, c.relrowsecurity, c.relforcerowsecurity
-  FROM pg_catalog.pg_class AS c JOIN spaces AS s ON s.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') OR c.oid >= 16384 AND c.relkind IN ('i', 'I')
 ), classes AS MATERIALIZED (
-  SELECT oid, relkind, oid >= 16384 AS of_users FROM named WHERE relkind <> 'i'
+  SELECT c.oid, c.relname, c.relkind, c.relnamespace, c.reltype, c.relrowsecurity, c.relforcerowsecurity, c.oid >= 16384 AS of_users
+  FROM pg_catalog.pg_class AS c JOIN spaces AS s ON s.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
 ), with_functions AS MATERIALIZED (
   -- Functions and operators of the server's own leave no dependency.
   SELECT DISTINCT classid, objid FROM pg_catalog.pg_depend
@@ -82,6 +80,8 @@ WITH fixed AS MATERIALIZED (
     SELECT t.oid, u.function FROM pg_catalog.pg_type AS t
       CROSS JOIN LATERAL (VALUES (t.typinput::pg_catalog.oid), (t.typoutput), (t.typreceive), (t.typsend), (t.typmodin), (t.typmodout)) AS u(function)
       WHERE t.oid >= 16384 AND t.typtype = 'b' AND u.function >= 16384
+        -- Few types have any.
+        AND GREATEST(t.typinput::pg_catalog.oid, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout) >= 16384
     UNION ALL
     SELECT r.rngtypid, u.function FROM pg_catalog.pg_range AS r
       CROSS JOIN LATERAL (VALUES (r.rngsubdiff::pg_catalog.oid), (r.rngcanonical)) AS u(function)
@@ -97,28 +97,29 @@ WITH fixed AS MATERIALIZED (
   WHERE x.function NOT IN (SELECT oid FROM trusted)
   GROUP BY x.type
 )
-SELECT json_build_object(
+SELECT concat(json_build_object(
   'server_version_num', current_setting('server_version_num')::integer,
   'database', current_database(),
   'temp_schema', (SELECT nspname FROM spaces WHERE oid = pg_my_temp_schema()),
   'schemas', (SELECT json_object_agg(oid, nspname) FROM spaces),
-  -- oid, schema, kind (`i`: of an index), row security (1 enabled, 2 forced), name
+  -- oid, schema, kind, row security (1 enabled, 2 forced), its row type, name
   'relations', (SELECT string_agg(concat_ws(' ', oid::integer, relnamespace::integer, relkind,
-      relrowsecurity::integer + 2 * relforcerowsecurity::integer, char_length(relname::pg_catalog.text), relname), E'\n') FROM named),
-  -- relation, number and properties (1 not null, 2 generated, 4 identity, 8 nondeterministic, 16 with a default), type, name.
-  -- What is generated has a default's row, what is identity is not null: the server sees to both.
-  'attributes', (SELECT string_agg(concat_ws(' ', a.attrelid::integer, a.attnum::integer * 32
-      + CASE WHEN a.attnotnull THEN CASE a.attidentity WHEN '' THEN 1 ELSE 5 END ELSE 0 END
-      + CASE WHEN a.atthasdef THEN CASE a.attgenerated WHEN '' THEN 16 ELSE 18 END ELSE 0 END
-      + CASE WHEN a.attcollation = ANY (ARRAY(SELECT n.oid FROM pg_catalog.pg_collation AS n WHERE NOT n.collisdeterministic)) THEN 8 ELSE 0 END,
-      a.atttypid::integer, char_length(a.attname::pg_catalog.text), a.attname), E'\n')
-    FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
-    WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')),
-  -- relation, number, expression. Constants run nothing, whatever they are: deparsing them is what would take the time. Only
-  -- generated columns refer to others: without a relation it takes a fraction of the time.
+      relrowsecurity::integer + 2 * relforcerowsecurity::integer, reltype::integer, char_length(relname::pg_catalog.text), relname), E'\n')
+    FROM classes),
+  -- relation, number, expression. Constants run nothing, whatever they are, nor do the server's own conversions to the length
+  -- and scale of a column: deparsing them is what would take the time. Only generated columns refer to others: without a
+  -- relation it takes a fraction of the time.
   'defaults', (SELECT string_agg(concat_ws(' ', x.adrelid::integer, x.adnum, char_length(x.expression), x.expression), E'\n') FROM (
-      SELECT d.adrelid, d.adnum, pg_get_expr(d.adbin, CASE WHEN strpos(d.adbin::pg_catalog.text, '{VAR ') > 0 THEN d.adrelid ELSE 0 END) AS expression
-      FROM pg_catalog.pg_attrdef AS d WHERE d.adbin::pg_catalog.text NOT LIKE '{CONST %' OFFSET 0) AS x),
+      SELECT d.adrelid, d.adnum, CASE WHEN d.adbin::pg_catalog.text LIKE '{FUNCEXPR :funcid 1299 %' THEN 'now()'
+          ELSE pg_get_expr(d.adbin, CASE WHEN strpos(d.adbin::pg_catalog.text, '{VAR ') > 0 THEN d.adrelid ELSE 0 END) END AS expression
+      FROM pg_catalog.pg_attrdef AS d WHERE d.adbin::pg_catalog.text NOT LIKE '{CONST %'
+        AND d.adbin::pg_catalog.text NOT LIKE '{FUNCEXPR :funcid 1703 :funcresulttype 1700 :funcretset false :funcvariadic false :funcformat 2 '
+          || ':funccollid 0 :inputcollid 0 :args ({CONST %'
+        AND d.adbin::pg_catalog.text NOT LIKE '{FUNCEXPR :funcid 1703 :funcresulttype 1700 :funcretset false :funcvariadic false :funcformat 2 '
+          || ':funccollid 0 :inputcollid 0 :args ({FUNCEXPR :funcid 1740 :funcresulttype 1700 :funcretset false :funcvariadic false '
+          || ':funcformat 2 :funccollid 0 :inputcollid 0 :args ({CONST %'
+        AND d.adbin::pg_catalog.text NOT LIKE '{FUNCEXPR :funcid 669 :funcresulttype 1043 :funcretset false :funcvariadic false :funcformat 2 '
+          || ':funccollid 100 :inputcollid 100 :args ({CONST %' OFFSET 0) AS x),
   -- relation, columns that a check is about
   'checked', (SELECT string_agg(concat_ws(' ', conrelid::integer, array_to_string(conkey, ',')), E'\n')
     FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid >= 16384 AND cardinality(conkey) > 0),
@@ -126,12 +127,13 @@ SELECT json_build_object(
   'foreign_keys', (SELECT string_agg(concat_ws(' ', oid::integer, conrelid::integer, confrelid::integer, confdeltype, confupdtype,
       array_to_string(conkey, ','), array_to_string(confkey, ',')), E'\n')
     FROM pg_catalog.pg_constraint WHERE contype = 'f'),
-  -- index, relation, properties (1 unique, 2 exclusion, 4 valid, 8 immediate, 16 partial, 32 on expressions), key columns' number, how
-  -- many columns follow, columns
-  'indexes', (SELECT string_agg(concat_ws(' ', indexrelid::integer, indrelid::integer, indisunique::integer + 2 * indisexclusion::integer
-      + 4 * indisvalid::integer + 8 * indimmediate::integer + 16 * (indpred IS NOT NULL)::integer + 32 * (indexprs IS NOT NULL)::integer,
-      indnkeyatts, indnatts, indkey), E'\n')
-    FROM pg_catalog.pg_index WHERE indrelid IN (SELECT oid FROM classes WHERE of_users)),
+  -- relation, properties (1 unique, 2 exclusion, 4 valid, 8 immediate, 16 partial, 32 on expressions), key columns' number, how many
+  -- columns follow, columns, name
+  'indexes', (SELECT string_agg(concat_ws(' ', i.indrelid::integer, i.indisunique::integer + 2 * i.indisexclusion::integer
+      + 4 * i.indisvalid::integer + 8 * i.indimmediate::integer + 16 * (i.indpred IS NOT NULL)::integer + 32 * (i.indexprs IS NOT NULL)::integer,
+      i.indnkeyatts, i.indnatts, i.indkey, char_length(n.relname::pg_catalog.text), n.relname), E'\n')
+    FROM pg_catalog.pg_class AS n JOIN pg_catalog.pg_index AS i ON i.indexrelid = n.oid
+    WHERE n.oid >= 16384 AND n.relkind IN ('i', 'I') AND (n.relnamespace IN (SELECT oid FROM spaces)) IS TRUE),
   -- relation, column that an expression or a predicate of an index is about
   'index_columns', (SELECT string_agg(DISTINCT concat_ws(' ', i.indrelid::integer, d.refobjsubid), E'\n')
     FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
@@ -141,7 +143,8 @@ SELECT json_build_object(
   'parents', (SELECT string_agg(concat_ws(' ', inhrelid::integer, inhparent::integer, inhseqno), E'\n') FROM pg_catalog.pg_inherits),
   -- relation, definition
   'views', (SELECT string_agg(concat_ws(' ', x.oid::integer, char_length(x.definition), x.definition), E'\n') FROM (
-      SELECT oid, pg_get_viewdef(oid) AS definition FROM classes WHERE of_users AND relkind IN ('v', 'm') OFFSET 0) AS x),
+      SELECT oid, pg_get_viewdef(oid) AS definition FROM classes WHERE of_users AND relkind IN ('v', 'm')
+        AND oid IN (SELECT oid FROM wanted) OFFSET 0) AS x),
   -- relation, the transaction that made its definition what it is
   'view_marks', (SELECT string_agg(concat_ws(' ', r.ev_class, r.xmin), E'\n') FROM pg_catalog.pg_rewrite AS r
     WHERE r.ev_class >= 16384 AND r.ev_type = '1' AND r.rulename = '_RETURN'),
@@ -178,11 +181,11 @@ SELECT json_build_object(
           CASE WHEN o.join_estimator >= 16384 THEN o.join_estimator::bigint ELSE 0 END),
         'trusted', o.function IN (SELECT oid FROM trusted)))
     FROM operators AS o),
-  -- oid, schema, kind, element or base, relation, constrained, name
+  -- oid, schema, kind, element or base, not null, name. Row types are told with their relations.
   'types', (SELECT string_agg(concat_ws(' ', t.oid::integer, t.typnamespace::integer, CASE WHEN t.typtype = 'b' AND t.typelem <> 0 AND t.typlen = -1 THEN 'a' ELSE t.typtype END,
-      (CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END)::integer, t.typrelid::integer, t.typnotnull::integer,
+      (CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END)::integer, t.typnotnull::integer,
       char_length(t.typname::pg_catalog.text), t.typname), E'\n')
-    FROM pg_catalog.pg_type AS t JOIN spaces AS s ON s.oid = t.typnamespace WHERE s.of_users OR t.oid >= 16384),
+    FROM pg_catalog.pg_type AS t JOIN spaces AS s ON s.oid = t.typnamespace WHERE t.typrelid = 0 AND (s.of_users OR t.oid >= 16384)),
   -- Columns of a domain are constrained, of the server's own ones too.
   'server_domains', (SELECT json_agg(oid::bigint) FROM pg_catalog.pg_type WHERE typtype = 'd' AND oid < 16384),
   'domain_checks', (SELECT json_agg(json_build_array(contypid::bigint, pg_get_expr(conbin, 0)) ORDER BY contypid, oid)
@@ -194,4 +197,16 @@ SELECT json_build_object(
   'event_triggers', (SELECT json_agg(json_build_object('name', evtname, 'event', evtevent, 'function', evtfoid::bigint, 'tags', evttags)) FROM event_triggers),
   'builtins', (SELECT json_agg(DISTINCT proname) FROM pg_catalog.pg_proc
     WHERE pronamespace = 'pg_catalog'::pg_catalog.regnamespace AND oid < 16384 AND pronargs >= 1 AND pronargs - pronargdefaults <= 1)
-)::pg_catalog.text FROM fixed
+), E'\n',
+  -- Columns, of which there are more than of everything else, and which are spared JSON altogether: relation, number and properties
+  -- (1 not null, 2 generated, 4 identity, 8 nondeterministic, 16 with a default), type, name. What is generated has a default's row,
+  -- what is identity is not null: the server sees to both. A dropped column has no type: other marks of it stand further back in
+  -- the row. `IS TRUE` keeps this from becoming a join, which is planned by what tables are guessed to hold.
+  (SELECT string_agg(concat_ws(' ', a.attrelid::integer, a.attnum::integer * 32
+      + CASE WHEN a.attnotnull THEN CASE a.attidentity WHEN '' THEN 1 ELSE 5 END ELSE 0 END
+      + CASE WHEN a.atthasdef THEN CASE a.attgenerated WHEN '' THEN 16 ELSE 18 END ELSE 0 END
+      + CASE WHEN a.attcollation = ANY (ARRAY(SELECT n.oid FROM pg_catalog.pg_collation AS n WHERE NOT n.collisdeterministic)) THEN 8 ELSE 0 END,
+      a.atttypid::integer, char_length(a.attname::pg_catalog.text), a.attname), E'\n')
+    FROM pg_catalog.pg_attribute AS a WHERE a.attnum > 0 AND a.atttypid <> 0 AND (a.attrelid IN (SELECT oid FROM classes)) IS TRUE),
+  -- Nothing is cut off.
+  E'\n.') FROM fixed

@@ -53,14 +53,38 @@ impl Content {
         self.event_triggers.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
-    /// The hash of it; it must be arranged.
-    pub(super) fn version(&self) -> CatalogVersion {
+    /// The hash of everything but views' definitions, and that of all of it; it must be arranged.
+    pub(super) fn version(&mut self) -> ([u8; 32], CatalogVersion) {
+        let relations = self.relations.iter_mut();
+        let definitions: Vec<_> = relations.map(|one| one.definition.take()).collect();
         let mut bytes = Bytes(Vec::new());
         self.hash(&mut bytes);
-        let digest = blake3::hash(&bytes.0);
-        let head = digest.as_bytes().first_chunk::<8>();
-        CatalogVersion(head.map_or(0, |head| u64::from_be_bytes(*head)))
+        let outline = *blake3::hash(&bytes.0).as_bytes();
+        for (one, definition) in self.relations.iter_mut().zip(definitions) {
+            one.definition = definition;
+        }
+        let definitions = self
+            .relations
+            .iter()
+            .filter_map(|one| Some((one.oid, &**one.definition.as_ref()?)));
+        (outline, version(&outline, definitions))
     }
+}
+
+/// The version of a catalog with these definitions, by view.
+pub(super) fn version<'a>(
+    outline: &[u8; 32],
+    definitions: impl IntoIterator<Item = (u32, &'a str)>,
+) -> CatalogVersion {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(outline);
+    for (oid, definition) in definitions {
+        hasher.update(&oid.to_le_bytes());
+        hasher.update(&(definition.len() as u64).to_le_bytes());
+        hasher.update(definition.as_bytes());
+    }
+    let head = hasher.finalize().as_bytes().first_chunk::<8>().copied();
+    CatalogVersion(head.map_or(0, u64::from_be_bytes))
 }
 
 /// Collects what is hashed: one large hash is many times cheaper than many small ones. Numbers are put down alike on every

@@ -24,10 +24,9 @@ pub fn is_file(text: &str) -> bool {
 /// The file of what [`super::CATALOG_QUERY`] gave, and the catalog.
 ///
 /// # Errors
-/// Those of [`Catalog::from_json`].
+/// Those of [`Catalog::from_answer`].
 pub fn to_file(answer: &[u8]) -> Result<(String, Catalog), Error> {
-    let wire: Wire = serde_json::from_slice(answer)?;
-    let content = wire.content()?;
+    let content = Wire::read(answer)?.content()?;
     let text = written(&content)?;
     Ok((text, Catalog::from_content(content)?))
 }

@@ -2,6 +2,7 @@
 //! Read from the server with [`CATALOG_QUERY`], never from what a client says; never changed once made.
 
 mod content;
+mod definitions;
 pub mod file;
 mod relation;
 mod routine;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 pub(crate) use self::content::Content;
 use self::wire::Wire;
 pub use self::{
+    definitions::{DEFINITIONS_QUERY, FIRST_QUERY, FIRST_STAMP_QUERY, OUTLINE_QUERY, for_views},
     relation::{
         Attribute, Cascade, ForeignKey, Relation, RelationKind, RowPolicy, RowSecurity, Rule,
         RuleEvent, Trigger, TriggerTiming,
@@ -32,16 +34,38 @@ pub use self::{
 };
 use crate::facts::{CatalogVersion, Column};
 
-/// How the keeper's own connection reads the catalog: one row with one text column, for [`Catalog::from_json`]. PostgreSQL 13
+/// The stamp, with what it needs.
+macro_rules! stamp_query {
+    () => {
+        concat!(
+            "SET LOCAL search_path = pg_catalog; SET LOCAL jit = off; SET LOCAL synchronize_seqscans = off; \
+             SET LOCAL max_parallel_workers_per_gather = 0;\n",
+            include_str!("stamp.sql")
+        )
+    };
+}
+use stamp_query;
+
+/// The catalog with the definitions of all views.
+macro_rules! catalog_statement {
+    () => {
+        concat!(
+            "WITH wanted AS MATERIALIZED (SELECT oid FROM pg_catalog.pg_class WHERE relkind IN ('v', 'm')),\n",
+            include_str!("catalog.sql")
+        )
+    };
+}
+
+/// How the catalog is read whole: one row with one text column, for [`Catalog::from_answer`]. PostgreSQL 13
 /// to 18. Run it as a simple Query of its own: statements in one transaction, of which only the last gives a row. The first
 /// keep the path from deciding what operators mean, and switch off compilation, which costs seconds.
 pub const CATALOG_QUERY: &str = concat!(
     "SET LOCAL search_path = pg_catalog; SET LOCAL jit = off;\n",
-    include_str!("catalog.sql")
+    catalog_statement!()
 );
 
 /// The last statement of [`CATALOG_QUERY`], for whoever sets `search_path` (to `pg_catalog`) and `jit` otherwise.
-pub const CATALOG_STATEMENT: &str = include_str!("catalog.sql");
+pub const CATALOG_STATEMENT: &str = catalog_statement!();
 
 /// A stamp of what [`CATALOG_QUERY`] reads: one row with one text column. Equal stamps mean that nothing of it was changed by
 /// a committed transaction in between; a session's own open transaction it can't tell of. Ask for it before the catalog: a
@@ -51,11 +75,7 @@ pub const CATALOG_STATEMENT: &str = include_str!("catalog.sql");
 /// number there, which no visible row had before; one that only deletes leaves fewer. What the server changes in place
 /// (statistics, flags for what is no more) is not read. The rows are hashed in the order in which they lie, so nothing may
 /// begin in the middle of a table or share it among workers.
-pub const STAMP_QUERY: &str = concat!(
-    "SET LOCAL search_path = pg_catalog; SET LOCAL jit = off; SET LOCAL synchronize_seqscans = off; \
-     SET LOCAL max_parallel_workers_per_gather = 0;\n",
-    include_str!("stamp.sql")
-);
+pub const STAMP_QUERY: &str = stamp_query!();
 
 /// The schema of a session's own temporary objects, whatever the server calls it.
 pub const TEMP_SCHEMA: &str = "pg_temp";
@@ -107,6 +127,8 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub struct Catalog {
     version: CatalogVersion,
+    /// The hash of everything but views' definitions.
+    outline: [u8; 32],
     server_version_num: u32,
     database: Arc<str>,
     schemas: BTreeSet<Arc<str>>,
@@ -134,20 +156,22 @@ impl Catalog {
     /// Reads what [`CATALOG_QUERY`] gave.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for other JSON, [`Error::Version`] for a server before 13 or after 18.
-    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        let wire: Wire = serde_json::from_slice(json)?;
-        Self::from_content(wire.content()?)
+    /// [`Error::Malformed`] and [`Error::Line`] for anything else, [`Error::Version`] for a server before 13 or after 18.
+    pub fn from_answer(answer: &[u8]) -> Result<Self, Error> {
+        Self::from_content(Wire::read(answer)?.content()?)
     }
 
-    fn from_content(content: Content) -> Result<Self, Error> {
+    fn from_content(mut content: Content) -> Result<Self, Error> {
         if !(130_000..190_000).contains(&content.server_version_num) {
             return Err(Error::Version {
                 version: content.server_version_num,
             });
         }
-        let version = content.version();
-        Ok(Self::assemble(content, version))
+        let (outline, version) = content.version();
+        Ok(Self {
+            outline,
+            ..Self::assemble(content, version)
+        })
     }
 
     /// A catalog with this content.
@@ -155,6 +179,7 @@ impl Catalog {
         content.name_temporary();
         let mut catalog = Self {
             version,
+            outline: [0; 32],
             server_version_num: content.server_version_num,
             database: content.database,
             schemas: content.schemas,

@@ -353,6 +353,12 @@ impl Relation {
         self.columns.iter().find(|column| &*column.name == name)
     }
 
+    /// Whether it has a definition that was not read with the catalog.
+    #[must_use]
+    pub const fn lacks_definition(&self) -> bool {
+        self.definition.is_none() && self.definition_mark.is_some()
+    }
+
     /// Whether it is the server's own: pg_catalog or information_schema.
     #[must_use]
     pub fn is_system(&self) -> bool {

@@ -1,4 +1,4 @@
-//! What a server answers, read: `testdata/things.json` is what PostgreSQL 15 gives over `testdata/things.sql`.
+//! What a server answers, read: `testdata/things.answer` is what PostgreSQL 15 gives over `testdata/things.sql`.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{file::to_file, *};
 
-const THINGS: &[u8] = include_bytes!("testdata/things.json");
+const THINGS: &[u8] = include_bytes!("testdata/things.answer");
 
 /// What is not the server's own, in words.
 fn shown(catalog: &Catalog) -> String {
@@ -153,7 +153,7 @@ fn column(one: &Attribute) -> String {
 
 #[test]
 fn everything_that_runs_is_known() {
-    let catalog = Catalog::from_json(THINGS).unwrap();
+    let catalog = Catalog::from_answer(THINGS).unwrap();
     expect_file!["testdata/things.txt"].assert_eq(&shown(&catalog));
     let base = catalog.relation_named("public", "base").unwrap();
     assert_eq!(
@@ -166,15 +166,22 @@ fn everything_that_runs_is_known() {
     assert_eq!(catalog.operator_schemas("==="), ["public".into()]);
 }
 
-/// The answer with this field changed.
+/// The answer with this field changed: `attributes` is what stands behind the JSON.
 fn with(field: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
-    let mut answer: Value = serde_json::from_slice(THINGS).unwrap();
-    change(&mut answer[field]);
-    serde_json::to_vec(&answer).unwrap()
+    let mut values = serde_json::Deserializer::from_slice(THINGS).into_iter();
+    let mut answer: Value = values.next().unwrap().unwrap();
+    let behind = str::from_utf8(&THINGS[values.byte_offset()..]).unwrap();
+    let lines = behind.strip_prefix('\n').unwrap();
+    let mut lines = lines.strip_suffix("\n.").unwrap().into();
+    change(match field {
+        "attributes" => &mut lines,
+        _ => &mut answer[field],
+    });
+    format!("{answer}\n{}\n.", lines.as_str().unwrap()).into_bytes()
 }
 
 fn version(answer: &[u8]) -> CatalogVersion {
-    Catalog::from_json(answer).unwrap().version()
+    Catalog::from_answer(answer).unwrap().version()
 }
 
 #[test]
@@ -218,6 +225,75 @@ fn a_version_is_of_the_content_alone() {
 }
 
 #[test]
+fn definitions_that_come_later_make_the_same_catalog() {
+    let whole = Catalog::from_answer(THINGS).unwrap();
+    let outline = Catalog::from_answer(&with("views", |lines| *lines = Value::Null)).unwrap();
+    let view = outline.relation_named("public", "shown").unwrap();
+    assert!(view.lacks_definition());
+    assert!(outline.defined().is_empty());
+    assert_ne!(outline.version(), whole.version());
+
+    let definition = whole
+        .relation(view.oid)
+        .unwrap()
+        .definition
+        .clone()
+        .unwrap();
+    let line = |oid: u32, mark: u32| format!("{oid} {mark} {} {definition}", definition.len());
+    let mark = view.definition_mark.unwrap();
+    let defined = outline
+        .with_definitions(line(view.oid, mark).as_bytes())
+        .unwrap();
+    assert_eq!(defined.version(), whole.version());
+    assert_eq!(shown(&defined), shown(&whole));
+    assert_eq!(defined.defined(), BTreeSet::from([view.oid]));
+    assert_eq!(
+        defined
+            .relation_named("public", "shown")
+            .unwrap()
+            .definition
+            .as_ref(),
+        Some(&definition)
+    );
+
+    // What is not this catalog's is left out.
+    for other in [
+        line(view.oid, mark + 1),
+        line(view.oid + 1, mark),
+        String::new(),
+    ] {
+        let same = outline.with_definitions(other.as_bytes()).unwrap();
+        assert_eq!(same.version(), outline.version(), "{other}");
+        assert!(same.defined().is_empty());
+    }
+    for broken in ["1", "1 2", "1 2 5 abc", "x 2 3 abc"] {
+        let section = outline.with_definitions(broken.as_bytes());
+        assert!(
+            matches!(
+                section,
+                Err(Error::Line {
+                    section: "definitions"
+                })
+            ),
+            "{broken}"
+        );
+    }
+}
+
+#[test]
+fn queries_take_numbers_of_views() {
+    for query in [OUTLINE_QUERY, DEFINITIONS_QUERY] {
+        assert_eq!(query.matches("'{}'").count(), 1);
+        assert_eq!(for_views(query, &BTreeSet::new()), query);
+        let about = for_views(query, &BTreeSet::from([7, 4_294_967_295]));
+        assert_eq!(
+            about.matches("'{7,4294967295}'::pg_catalog.oid[]").count(),
+            1
+        );
+    }
+}
+
+#[test]
 fn a_file_holds_the_same() {
     let (text, catalog) = to_file(THINGS).unwrap();
     let read = Catalog::from_file(&text).unwrap();
@@ -241,26 +317,28 @@ fn broken_lines_are_refused() {
         ("attributes", "1 2 3 2 abc"),
         ("attributes", "1 2 3 x abc"),
         ("attributes", "1 99999999 3 3 abc"),
-        ("relations", "70000 2200 q 0 1 a"),
-        ("relations", "70000 1 r 0 1 a"),
+        ("relations", "70000 2200 q 0 0 1 a"),
+        ("relations", "70000 1 r 0 0 1 a"),
+        ("relations", "70000 2200 r 0 a"),
         ("foreign_keys", "1 2 3 cc a 1 1"),
-        ("indexes", "1 1 1 1 1 a"),
-        ("indexes", "1 1 1 1 2 1"),
+        ("indexes", "1 1 1 1 a 1 a"),
+        ("indexes", "1 1 1 2 1 1 a"),
         ("checked", "1 a"),
-        ("types", "1 2200 z 0 0 0 1 a"),
+        ("types", "1 2200 z 0 0 1 a"),
+        ("types", "1 2200 c 0 0 1 a"),
         ("views", "1 -1 a"),
         ("view_marks", "1 x"),
         ("parents", "1 2"),
     ] {
-        let found = Catalog::from_json(&with(field, |text| *text = lines.into()));
+        let found = Catalog::from_answer(&with(field, |text| *text = lines.into()));
         assert!(
             matches!(found, Err(Error::Line { section }) if section == field),
             "{field}: {lines}"
         );
     }
     // A cut anywhere is no catalog.
-    for end in (0..THINGS.len() - 2).step_by(331) {
-        assert!(Catalog::from_json(&THINGS[..end]).is_err(), "{end}");
+    for end in (0..THINGS.len()).step_by(331) {
+        assert!(Catalog::from_answer(&THINGS[..end]).is_err(), "{end}");
     }
 }
 

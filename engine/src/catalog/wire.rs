@@ -23,6 +23,8 @@ pub(super) struct Wire {
     temp_schema: Option<Arc<str>>,
     schemas: HashMap<u32, Arc<str>>,
     relations: Text,
+    /// Behind the JSON.
+    #[serde(skip)]
     attributes: Text,
     defaults: Text,
     checked: Text,
@@ -64,17 +66,21 @@ pub(super) struct Wire {
 /// Lines; NULL is none.
 type Text = Option<String>;
 
+fn text(lines: &Text) -> &str {
+    lines.as_deref().unwrap_or_default()
+}
+
 /// Reads lines of words with single spaces between them, some with a text at their end.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     section: &'static str,
     rest: &'a str,
 }
 
 impl<'a> Lines<'a> {
-    fn new(section: &'static str, text: &'a Text) -> Self {
+    pub(super) const fn new(section: &'static str, text: &'a str) -> Self {
         Self {
             section,
-            rest: text.as_deref().unwrap_or_default(),
+            rest: text,
         }
     }
 
@@ -85,7 +91,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Whether there is another line.
-    fn more(&self) -> bool {
+    pub(super) const fn more(&self) -> bool {
         !self.rest.is_empty()
     }
 
@@ -101,7 +107,7 @@ impl<'a> Lines<'a> {
         Ok(word)
     }
 
-    fn number<T: std::str::FromStr>(&mut self) -> Result<T, Error> {
+    pub(super) fn number<T: std::str::FromStr>(&mut self) -> Result<T, Error> {
         self.word()?.parse().map_err(|_| self.malformed())
     }
 
@@ -129,7 +135,7 @@ impl<'a> Lines<'a> {
     }
 
     /// The text at the line's end, behind its length in characters.
-    fn text(&mut self) -> Result<&'a str, Error> {
+    pub(super) fn text(&mut self) -> Result<&'a str, Error> {
         let length: usize = self.number()?;
         // What begins with so many ASCII characters needs no counting.
         let plain = self.rest.as_bytes().get(..length);
@@ -148,17 +154,17 @@ impl<'a> Lines<'a> {
 }
 
 /// A line of an index.
-struct Index {
-    oid: u32,
+struct Index<'a> {
     relation: u32,
     properties: u8,
     /// How many of the columns are its key.
     key_length: usize,
     /// 0 for an expression.
     columns: Vec<i16>,
+    name: &'a str,
 }
 
-impl Index {
+impl<'a> Index<'a> {
     const UNIQUE: u8 = 1;
     const EXCLUSION: u8 = 2;
     const VALID: u8 = 4;
@@ -166,18 +172,18 @@ impl Index {
     const PARTIAL: u8 = 16;
     const ON_EXPRESSIONS: u8 = 32;
 
-    fn read(lines: &mut Lines<'_>) -> Result<Self, Error> {
-        let (oid, relation) = (lines.oid()?, lines.oid()?);
+    fn read(lines: &mut Lines<'a>) -> Result<Self, Error> {
+        let relation = lines.oid()?;
         let properties = lines.number()?;
         let (key_length, columns): (usize, usize) = (lines.number()?, lines.number()?);
         Ok(Self {
-            oid,
             relation,
             properties,
             key_length,
             columns: (0..columns)
                 .map(|_| lines.number())
                 .collect::<Result<_, _>>()?,
+            name: lines.text()?,
         })
     }
 
@@ -198,6 +204,9 @@ impl Index {
 /// Relations by oid.
 type Relations = FxHashMap<u32, Relation>;
 
+/// The first oid that is not the server's own: PostgreSQL's `FirstNormalObjectId`.
+const FIRST_OF_USERS: u32 = 16_384;
+
 /// The text's own allocation, shared by all that are equal.
 #[derive(Default)]
 struct Names<'a>(HashMap<&'a str, Arc<str>>);
@@ -209,12 +218,31 @@ impl<'a> Names<'a> {
 }
 
 impl Wire {
+    /// Reads an answer: JSON, behind it the columns' lines, and a mark of the end.
+    pub(super) fn read(answer: &[u8]) -> Result<Self, Error> {
+        let mut values = serde_json::Deserializer::from_slice(answer).into_iter::<Self>();
+        let mut wire = match values.next() {
+            Some(wire) => wire?,
+            None => serde_json::from_slice(answer)?,
+        };
+        let behind = answer.get(values.byte_offset()..).unwrap_or_default();
+        let attributes = str::from_utf8(behind).ok();
+        let attributes = attributes
+            .and_then(|text| text.strip_prefix('\n'))
+            .and_then(|text| text.strip_suffix("\n."));
+        let malformed = || Error::Line {
+            section: "attributes",
+        };
+        wire.attributes = Some(attributes.ok_or_else(malformed)?.to_owned());
+        Ok(wire)
+    }
+
     /// The content, everything in an order of its own.
     pub(super) fn content(self) -> Result<Content, Error> {
-        let (mut relations, indexes) = self.relations()?;
+        let (mut relations, mut types) = self.relations()?;
         self.columns(&mut relations)?;
-        self.keys(&mut relations, &indexes)?;
-        let types = self.types()?;
+        self.keys(&mut relations)?;
+        self.types(&mut types)?;
         self.constrain(&mut relations, &types)?;
         for (oid, expression) in self.write_expressions {
             on(&mut relations, oid, |one| {
@@ -255,23 +283,20 @@ impl Wire {
             .ok_or_else(|| lines.malformed())
     }
 
-    /// Relations, and the names of indexes.
-    fn relations(&self) -> Result<(Relations, HashMap<u32, &str>), Error> {
+    /// Relations and their row types, which have their names and schemas: the server renames and moves both together.
+    fn relations(&self) -> Result<(Relations, Vec<UserType>), Error> {
         let mut relations = Relations::default();
-        let mut indexes = HashMap::new();
-        let mut lines = Lines::new("relations", &self.relations);
+        let mut types = Vec::new();
+        let mut lines = Lines::new("relations", text(&self.relations));
         while lines.more() {
             let oid = lines.oid()?;
             let schema = lines.oid()?;
             let schema = self.schema(schema, &lines)?;
             let kind = lines.letter()?;
             let row_security = lines.number::<u8>()?;
-            let name = lines.text()?;
+            let row_type = lines.oid()?;
+            let name: Arc<str> = lines.text()?.into();
             let kind = match kind {
-                'i' => {
-                    indexes.insert(oid, name);
-                    continue;
-                }
                 'r' => RelationKind::Table,
                 'p' => RelationKind::Partitioned,
                 'v' => RelationKind::View,
@@ -286,24 +311,37 @@ impl Wire {
                 3 => RowSecurity::Forced,
                 _ => RowSecurity::Off,
             };
+            if row_type >= FIRST_OF_USERS {
+                types.push(UserType {
+                    oid: row_type,
+                    schema: Arc::clone(&schema),
+                    name: Arc::clone(&name),
+                    kind: TypeKind::Composite,
+                    element: 0,
+                    relation: oid,
+                    constrained: false,
+                    checks: Vec::new(),
+                    support: self.support.get(&row_type).cloned().unwrap_or_default(),
+                });
+            }
             let relation = Relation {
                 row_security,
-                ..Relation::new(oid, schema, name.into(), kind)
+                ..Relation::new(oid, schema, name, kind)
             };
             relations.insert(oid, relation);
         }
-        Ok((relations, indexes))
+        Ok((relations, types))
     }
 
     /// Columns and their defaults, parents, definitions of views.
     fn columns(&self, relations: &mut Relations) -> Result<(), Error> {
         let mut expressions: HashMap<(u32, i16), &str> = HashMap::new();
-        let mut lines = Lines::new("defaults", &self.defaults);
+        let mut lines = Lines::new("defaults", text(&self.defaults));
         while lines.more() {
             expressions.insert((lines.oid()?, lines.number()?), lines.text()?);
         }
         let mut names = Names::default();
-        let mut lines = Lines::new("attributes", &self.attributes);
+        let mut lines = Lines::new("attributes", text(&self.attributes));
         while lines.more() {
             let oid = lines.oid()?;
             let packed: i32 = lines.number()?;
@@ -329,7 +367,7 @@ impl Wire {
                 });
             });
         }
-        let mut lines = Lines::new("parents", &self.parents);
+        let mut lines = Lines::new("parents", text(&self.parents));
         let mut parents: BTreeSet<(u32, i32, u32)> = BTreeSet::new();
         while lines.more() {
             let (child, parent) = (lines.oid()?, lines.oid()?);
@@ -338,14 +376,14 @@ impl Wire {
         for (child, _, parent) in parents {
             on(relations, child, |one| one.parents.push(parent));
         }
-        let mut lines = Lines::new("views", &self.views);
+        let mut lines = Lines::new("views", text(&self.views));
         while lines.more() {
             let (oid, definition) = (lines.oid()?, lines.text()?);
             on(relations, oid, |one| {
                 one.definition = Some(definition.into())
             });
         }
-        let mut lines = Lines::new("view_marks", &self.view_marks);
+        let mut lines = Lines::new("view_marks", text(&self.view_marks));
         while lines.more() {
             let (oid, mark) = (lines.number()?, lines.number()?);
             on(relations, oid, |one| one.definition_mark = Some(mark));
@@ -354,22 +392,18 @@ impl Wire {
     }
 
     /// Indexes, foreign keys, and what cascades through them.
-    fn keys(&self, relations: &mut Relations, names: &HashMap<u32, &str>) -> Result<(), Error> {
-        let mut lines = Lines::new("indexes", &self.indexes);
+    fn keys(&self, relations: &mut Relations) -> Result<(), Error> {
+        let mut lines = Lines::new("indexes", text(&self.indexes));
         while lines.more() {
             let index = Index::read(&mut lines)?;
-            // One without a name is another session's.
-            let Some(name) = names.get(&index.oid) else {
-                continue;
-            };
             on(relations, index.relation, |one| {
-                one.indexes.push((*name).into());
+                one.indexes.push(index.name.into());
                 if let Some(key) = index.unique_key() {
                     one.unique_keys.push(key);
                 }
             });
         }
-        let mut lines = Lines::new("foreign_keys", &self.foreign_keys);
+        let mut lines = Lines::new("foreign_keys", text(&self.foreign_keys));
         let mut keys = BTreeMap::new();
         while lines.more() {
             let constraint = lines.oid()?;
@@ -400,16 +434,16 @@ impl Wire {
             .chain(self.server_domains.iter().copied())
             .collect();
         let mut columns: HashMap<u32, BTreeSet<i16>> = HashMap::new();
-        let mut lines = Lines::new("checked", &self.checked);
+        let mut lines = Lines::new("checked", text(&self.checked));
         while lines.more() {
             (columns.entry(lines.oid()?).or_default()).extend(lines.list()?);
         }
-        let mut lines = Lines::new("index_columns", &self.index_columns);
+        let mut lines = Lines::new("index_columns", text(&self.index_columns));
         while lines.more() {
             (columns.entry(lines.oid()?).or_default()).insert(lines.number()?);
         }
         // Primary keys and unique and exclusion constraints are indexes.
-        let mut lines = Lines::new("indexes", &self.indexes);
+        let mut lines = Lines::new("indexes", text(&self.indexes));
         while lines.more() {
             let index = Index::read(&mut lines)?;
             if index.has(Index::UNIQUE) || index.has(Index::EXCLUSION) {
@@ -431,20 +465,19 @@ impl Wire {
         Ok(())
     }
 
-    fn types(&self) -> Result<Vec<UserType>, Error> {
+    /// Types that are no relation's.
+    fn types(&self, types: &mut Vec<UserType>) -> Result<(), Error> {
         let mut checks: HashMap<u32, Vec<Option<Arc<str>>>> = HashMap::new();
         for (oid, check) in &self.domain_checks {
             checks.entry(*oid).or_default().push(check.clone());
         }
-        let mut types = Vec::new();
-        let mut lines = Lines::new("types", &self.types);
+        let mut lines = Lines::new("types", text(&self.types));
         while lines.more() {
             let oid = lines.oid()?;
             let schema = lines.oid()?;
             let schema = self.schema(schema, &lines)?;
             let kind = match lines.letter()? {
                 'b' => TypeKind::Base,
-                'c' => TypeKind::Composite,
                 'd' => TypeKind::Domain,
                 'e' => TypeKind::Enum,
                 'p' => TypeKind::Pseudo,
@@ -453,7 +486,7 @@ impl Wire {
                 'a' => TypeKind::Array,
                 _ => return Err(lines.malformed()),
             };
-            let (element, relation) = (lines.oid()?, lines.oid()?);
+            let element = lines.oid()?;
             let not_null = lines.number::<u8>()? == 1;
             let checks = checks.remove(&oid);
             types.push(UserType {
@@ -462,13 +495,13 @@ impl Wire {
                 name: lines.text()?.into(),
                 kind,
                 element,
-                relation,
+                relation: 0,
                 constrained: kind == TypeKind::Domain && (not_null || checks.is_some()),
                 checks: checks.into_iter().flatten().flatten().collect(),
                 support: self.support.get(&oid).cloned().unwrap_or_default(),
             });
         }
-        Ok(types)
+        Ok(())
     }
 }
 

@@ -259,8 +259,8 @@ mod tests {
 
     #[test]
     fn a_server_has_nothing_that_is_not_on_the_list() {
-        let things = include_bytes!("../catalog/testdata/things.json");
-        let catalog = Catalog::from_json(things).unwrap();
+        let things = include_bytes!("../catalog/testdata/things.answer");
+        let catalog = Catalog::from_answer(things).unwrap();
         let listed = listed();
         let mut count = 0;
         for relation in catalog

@@ -352,6 +352,22 @@ fn facts(
         return Err(Refusal::not_understood("this statement"));
     };
     let mut resolver = Resolver::new(context, parameters, text);
+    let outcome = read_with(&mut resolver, statement, node, fingerprint);
+    // Whoever met one may have passed over it, as the body of a function that can't be read.
+    if resolver.lacking.is_empty() {
+        outcome
+    } else {
+        Err(Refusal::lacking(resolver.lacking))
+    }
+}
+
+/// What a statement does, by a resolver of its own.
+fn read_with(
+    resolver: &mut Resolver<'_>,
+    statement: &RawStmt,
+    node: &NodeEnum,
+    fingerprint: Arc<str>,
+) -> Result<Read, Refusal> {
     resolver.top = top_predicate(node).map(std::ptr::from_ref);
     resolver.limit = literal_limit(node);
     let mut reading = resolver.statement(node)?;
@@ -374,7 +390,7 @@ fn facts(
     let binding = resolver.binding.take();
     let rests_on = std::mem::take(&mut resolver.rests_on);
     let uncounted = resolver.book.uncounted;
-    let (accesses, writes, mut opaque) = resolver.book.finish();
+    let (accesses, writes, mut opaque) = std::mem::take(&mut resolver.book).finish();
     let moves_path = |access: &Access| {
         access.operation == Operation::Session
             && matches!(&access.object, Object::Setting(name) if **name == *"search_path")
@@ -406,14 +422,15 @@ fn facts(
         through_views,
         views,
         limit,
-        parameters: parameters
+        parameters: resolver
+            .parameters
             .uses
             .last_key_value()
             .map_or(0, |(highest, _)| *highest),
         lookups,
         uncounted,
         fingerprint,
-        catalog_version: context.catalog.version(),
+        catalog_version: resolver.catalog.version(),
     };
     Ok(Read {
         facts,

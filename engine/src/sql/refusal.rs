@@ -1,5 +1,7 @@
 //! Refusals: why a text can't be analysed, shaped as PostgreSQL's ErrorResponse. Never carries a value of the database.
 
+use std::collections::BTreeSet;
+
 /// Why a text can't be analysed; shaped as PostgreSQL's ErrorResponse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -15,6 +17,9 @@ pub struct Refusal {
     pub position: Option<u32>,
     /// A name is not in the catalog: a refresh might help.
     pub unknown_name: bool,
+    /// Views whose definitions the text rests on and the catalog lacks, by oid: with them it can be analysed
+    /// ([`Catalog::with_definitions`](crate::catalog::Catalog::with_definitions)).
+    pub lacking: Box<[u32]>,
 }
 
 impl Refusal {
@@ -27,6 +32,7 @@ impl Refusal {
             hint: None,
             position: None,
             unknown_name: false,
+            lacking: Box::default(),
         }
     }
 
@@ -47,6 +53,15 @@ impl Refusal {
         Self {
             unknown_name: true,
             ..Self::new(sqlstate, message)
+        }
+    }
+
+    /// Definitions of views that the catalog lacks: nothing is said of the statement before they are there.
+    pub(super) fn lacking(views: BTreeSet<u32>) -> Self {
+        Self {
+            lacking: views.into_iter().collect(),
+            ..Self::new("55000", "definitions of views are not read yet")
+                .hint("try again once the gateway can read the server's catalog")
         }
     }
 

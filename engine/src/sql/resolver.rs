@@ -92,6 +92,8 @@ pub(super) struct Resolver<'a> {
     pub(super) policies_active: Vec<u32>,
     /// What statements inside bodies do to the session.
     pub(super) session_effect: SessionEffect,
+    /// Views whose definitions were needed and are not in the catalog. Whatever became of that within: the statement is refused.
+    pub(super) lacking: BTreeSet<u32>,
 }
 
 impl<'a> Resolver<'a> {
@@ -116,6 +118,7 @@ impl<'a> Resolver<'a> {
             cascading: BTreeMap::new(),
             policies_active: Vec::new(),
             session_effect: SessionEffect::None,
+            lacking: BTreeSet::new(),
             new_schema: None,
             catalog: context.catalog,
             path: effective_path(context.search_path),
@@ -227,7 +230,10 @@ impl<'a> Resolver<'a> {
         self.row_policies(relation, 'r', entry)?;
         let mut fields = self.base_fields(relation, entry);
         let mut control = Value::default();
-        if relation.kind.is_view() && !relation.is_system() {
+        if relation.lacks_definition() {
+            // The statement is refused at its end: until then it is read on, for what else is lacking.
+            self.lacking.insert(relation.oid);
+        } else if relation.kind.is_view() && !relation.is_system() {
             let rows = self.view_rows(relation)?;
             let inner = rows.fields;
             control = rows.control;
@@ -366,12 +372,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn view_rows(&mut self, view: &Arc<Relation>) -> Result<Rows, Refusal> {
-        let Some(definition) = view.definition.clone() else {
-            return Err(Refusal::not_understood(&format!(
-                "view \"{}\", whose definition is not known,",
-                view.name
-            )));
-        };
+        let definition = self.definition_of(view)?;
         if self.views.len() >= VIEW_DEPTH_MAX || self.views.contains(&view.oid) {
             return Err(Refusal::new(
                 "54001",
@@ -394,6 +395,19 @@ impl<'a> Resolver<'a> {
         self.views.pop();
         self.via = outer;
         rows
+    }
+
+    /// A view's query. One that the catalog lacks is noted.
+    pub(super) fn definition_of(&mut self, view: &Relation) -> Result<Arc<str>, Refusal> {
+        if view.lacks_definition() {
+            self.lacking.insert(view.oid);
+        }
+        view.definition.clone().ok_or_else(|| {
+            Refusal::not_understood(&format!(
+                "view \"{}\", whose definition is not known,",
+                view.name
+            ))
+        })
     }
 
     /// Parses a text of the catalog and reads its one statement with pg_catalog alone in the path; behind it temporary objects,

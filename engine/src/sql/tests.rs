@@ -1,5 +1,5 @@
 //! Statements and what analysis says of them, over the catalog of a small shop read from a real PostgreSQL 15
-//! (`testdata/shop.json`, made by `catalog.sql` over `testdata/shop.sql`).
+//! (`testdata/shop.answer`, made by `catalog.sql` over `testdata/shop.sql`).
 
 use std::{
     collections::BTreeSet,
@@ -13,12 +13,12 @@ use super::*;
 use crate::facts::{Access, Constant, Equality, How, Lineage, Object, Use};
 
 static CATALOG: LazyLock<Catalog> =
-    LazyLock::new(|| Catalog::from_json(include_bytes!("testdata/shop.json")).unwrap());
+    LazyLock::new(|| Catalog::from_answer(include_bytes!("testdata/shop.answer")).unwrap());
 
-/// Users' functions of many kinds (`testdata/calls.json`, made as the shop is over `testdata/calls-schema.sql`, without the
+/// Users' functions of many kinds (`testdata/calls.answer`, made as the shop is over `testdata/calls-schema.sql`, without the
 /// server's own relations).
 static CALLS: LazyLock<Catalog> =
-    LazyLock::new(|| Catalog::from_json(include_bytes!("testdata/calls.json")).unwrap());
+    LazyLock::new(|| Catalog::from_answer(include_bytes!("testdata/calls.answer")).unwrap());
 
 /// A session whose temporary objects are followed.
 static FOLLOWED: SessionNames = SessionNames {
@@ -256,8 +256,6 @@ fn equalities_limits_and_lookups_are_exact() {
 
 /// The shop with another type, or collation, of the column `customers.tenant`.
 fn shop_with(type_oid: u32, nondeterministic: &[i16]) -> Catalog {
-    let mut shop: serde_json::Value =
-        serde_json::from_slice(include_bytes!("testdata/shop.json")).unwrap();
     let customers = CATALOG.relation_named("public", "customers").unwrap().oid;
     // Relation, number with properties, type, length of the name, name: see `catalog.sql`.
     let line = |line: &str| match line.split(' ').collect::<Vec<_>>()[..] {
@@ -269,10 +267,9 @@ fn shop_with(type_oid: u32, nondeterministic: &[i16]) -> Catalog {
         }
         _ => line.to_owned(),
     };
-    let attributes = shop["attributes"].as_str().unwrap();
-    let changed: Vec<String> = attributes.lines().map(line).collect();
-    shop["attributes"] = changed.join("\n").into();
-    Catalog::from_json(&serde_json::to_vec(&shop).unwrap()).unwrap()
+    let lines = include_str!("testdata/shop.answer").lines().map(line);
+    let changed: Vec<String> = lines.collect();
+    Catalog::from_answer(changed.join("\n").as_bytes()).unwrap()
 }
 
 /// What `tenant` equals in `SELECT id FROM customers WHERE <predicate>`.
@@ -492,7 +489,7 @@ fn hard_inputs_are_refused_or_read() {
 
 #[test]
 fn the_same_catalog_has_the_same_version() {
-    let again = Catalog::from_json(include_bytes!("testdata/shop.json")).unwrap();
+    let again = Catalog::from_answer(include_bytes!("testdata/shop.answer")).unwrap();
     assert_eq!(CATALOG.version(), again.version());
 }
 
@@ -706,4 +703,97 @@ fn what_a_change_computes_beside_is_a_use() {
         "INSERT INTO accounts (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET tenant = 'b'",
         &[filter, ("id", Use::Filter), ("code", Use::Compute)],
     );
+}
+
+/// The shop without the definitions of its views.
+fn shop_without_definitions() -> Catalog {
+    let answer = include_str!("testdata/shop.answer");
+    let mut values = serde_json::Deserializer::from_str(answer).into_iter();
+    let mut shop: serde_json::Value = values.next().unwrap().unwrap();
+    let behind = &answer[values.byte_offset()..];
+    let views = CATALOG.relations().filter(|one| one.definition.is_some());
+    let marks: Vec<String> = views.map(|one| format!("{} 7", one.oid)).collect();
+    shop["view_marks"] = marks.join("\n").into();
+    shop["views"] = serde_json::Value::Null;
+    Catalog::from_answer(format!("{shop}{behind}").as_bytes()).unwrap()
+}
+
+#[test]
+fn a_definition_that_is_lacking_is_named() {
+    let lacking = shop_without_definitions();
+    let path: Vec<Arc<str>> = vec!["pg_catalog".into(), "public".into()];
+    let read = |catalog: &Catalog, sql: &str| {
+        let context = Context {
+            catalog,
+            search_path: &path,
+            parameter_types: &[],
+            witness: Witness::Deny,
+            names: &NO_NAMES,
+        };
+        analyse(sql.as_bytes(), &context)
+    };
+    let every = ["contact_names", "customer_contacts", "order_totals", "top"];
+    for (sql, named) in [
+        ("SELECT id FROM customers", &[][..]),
+        ("SELECT id FROM customer_contacts", &["customer_contacts"]),
+        ("SELECT name FROM contact_names", &["contact_names"]),
+        (
+            "SELECT 1 FROM order_totals, hr.top",
+            &["order_totals", "top"],
+        ),
+        (
+            "UPDATE customer_contacts SET name = 'x'",
+            &["customer_contacts"],
+        ),
+        (
+            "SELECT 1 WHERE false AND EXISTS (SELECT FROM hr.top)",
+            &["top"],
+        ),
+        // What reads a body passes over what it can't read there: not over this.
+        (
+            "DO 'BEGIN PERFORM 1 FROM customer_contacts; END'",
+            &["customer_contacts"],
+        ),
+        (
+            "SELECT 1; SELECT id FROM customer_contacts",
+            &["customer_contacts"],
+        ),
+        ("DROP TABLE orders CASCADE", &every),
+    ] {
+        let refused = match read(&lacking, sql) {
+            Err(refusal) => refusal.lacking,
+            Ok(_) => Box::default(),
+        };
+        let mut names: Vec<&str> = refused
+            .iter()
+            .map(|oid| &*lacking.relation(*oid).unwrap().name)
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, named, "{sql}");
+        // With what it asked for, round after round, it is read as it ever was.
+        let mut catalog = lacking.clone();
+        let facts = loop {
+            match read(&catalog, sql) {
+                Ok(statements) => break statements,
+                Err(refusal) => {
+                    assert!(!refusal.lacking.is_empty(), "{sql}: {}", refusal.message);
+                    let lines = refusal.lacking.iter().map(|oid| {
+                        let definition = CATALOG.relation(*oid).unwrap().definition.clone();
+                        let definition = definition.unwrap();
+                        format!("{oid} 7 {} {definition}", definition.chars().count())
+                    });
+                    let lines: Vec<String> = lines.collect();
+                    let lines = lines.join("\n");
+                    catalog = catalog.with_definitions(lines.as_bytes()).unwrap();
+                }
+            }
+        };
+        let known = read(&CATALOG, sql).unwrap();
+        assert_eq!(facts.len(), known.len());
+        for (facts, known) in facts.into_iter().zip(known) {
+            let mut facts = facts.facts;
+            facts.catalog_version = known.facts.catalog_version;
+            assert_eq!(facts, known.facts, "{sql}");
+        }
+    }
 }

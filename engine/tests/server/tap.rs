@@ -261,7 +261,7 @@ impl Session {
         match &self.digest {
             Some((known, catalog)) if *known == digest => Ok(Some(catalog.clone())),
             _ => {
-                let catalog = Arc::new(Catalog::from_json(&json).unwrap());
+                let catalog = Arc::new(Catalog::from_answer(&json).unwrap());
                 self.digest = Some((digest, catalog.clone()));
                 Ok(Some(catalog))
             }

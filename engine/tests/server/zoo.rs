@@ -183,7 +183,7 @@ fn catalog(client: &mut Client) -> Catalog {
     let json = answer.statements.last().unwrap().rows[0][0]
         .clone()
         .unwrap();
-    Catalog::from_json(&json).unwrap()
+    Catalog::from_answer(&json).unwrap()
 }
 
 fn bases(catalog: &Catalog) -> Vec<Base> {

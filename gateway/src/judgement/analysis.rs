@@ -82,6 +82,7 @@ fn internal_error() -> Refusal {
         hint: Some("this is a defect of the gateway: tell its operator, and try to write the statement in another way".to_owned()),
         position: None,
         unknown_name: false,
+        lacking: Box::default(),
     }
 }
 

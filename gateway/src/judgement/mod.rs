@@ -22,7 +22,7 @@ mod view;
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
     rc::Rc,
     sync::Arc,
@@ -309,7 +309,7 @@ impl SessionJudge {
             self.policy = policy;
         }
         if self.unread && !self.sight.is_uncommitted() {
-            self.unread = self.keeper.refresh().await.is_err();
+            self.unread = self.keeper.refresh(BTreeSet::new()).await.is_err();
         }
         Ok(())
     }

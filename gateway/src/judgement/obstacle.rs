@@ -173,6 +173,7 @@ pub(super) fn unseen(failure: &Failure) -> Refusal {
         hint: Some(hint.to_owned()),
         position: None,
         unknown_name: false,
+        lacking: Box::default(),
     }
 }
 
@@ -186,6 +187,7 @@ pub(super) fn aborted() -> Refusal {
         hint: None,
         position: None,
         unknown_name: false,
+        lacking: Box::default(),
     }
 }
 
@@ -201,6 +203,7 @@ pub(super) fn outdated() -> Refusal {
         hint: Some("prepare it again, or write the name with its schema".to_owned()),
         position: None,
         unknown_name: false,
+        lacking: Box::default(),
     }
 }
 

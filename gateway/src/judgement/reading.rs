@@ -19,6 +19,10 @@ use crate::{
     judge::{Look, Stop},
 };
 
+/// How often definitions are read for one text, which is refused then: once for the views that it names and all beneath, again for
+/// what functions in those read.
+const DEFINITION_ROUNDS_MAX: usize = 8;
+
 /// Why a text has no analysis.
 enum Unread {
     Refused(Refusal),
@@ -66,7 +70,7 @@ impl SessionJudge {
             return Err(obstacle::unseen(&failure).into());
         }
         if let Some(look) = self.sight.wanted(&self.keeper.current()) {
-            return match self.analyse_once(step).await {
+            return match self.analyse_defined(step).await {
                 // A look takes a snapshot: what can do without one goes first, a SET TRANSACTION among them.
                 Ok(analysed) if analysed.iter().all(|one| view::is_independent(&one.facts)) => {
                     Ok(analysed)
@@ -75,7 +79,7 @@ impl SessionJudge {
                 _ => Err(Unread::Look(look)),
             };
         }
-        let refused = match self.analyse_once(step).await {
+        let refused = match self.analyse_defined(step).await {
             Err(refusal) if refusal.unknown_name => refusal,
             // A name that only the session knows.
             Err(refusal)
@@ -86,8 +90,8 @@ impl SessionJudge {
             other => return Ok(other?),
         };
         if self.status == b'I' && !self.sight.is_special() {
-            return match self.keeper.refresh().await {
-                Ok(_) => Ok(self.analyse_once(step).await?),
+            return match self.keeper.refresh(BTreeSet::new()).await {
+                Ok(_) => Ok(self.analyse_defined(step).await?),
                 Err(_) => Err(refused.into()),
             };
         }
@@ -98,6 +102,29 @@ impl SessionJudge {
         self.sight.doubt(self.status);
         let look = self.sight.wanted(&self.keeper.current());
         Err(look.map_or_else(|| refused.into(), Unread::Look))
+    }
+
+    /// Analyses it, and reads the definitions of views that it rests on where nobody asked for them before. Those of views beneath
+    /// come along; bodies of functions may speak of further ones.
+    async fn analyse_defined(&self, step: &Step<'_>) -> Result<Analysed, Refusal> {
+        let mut asked: BTreeSet<u32> = BTreeSet::new();
+        for _ in 0..DEFINITION_ROUNDS_MAX {
+            match self.analyse_once(step).await {
+                Err(refusal) if refusal.lacking.iter().any(|view| !asked.contains(view)) => {
+                    asked.extend(&*refusal.lacking);
+                    if self
+                        .keeper
+                        .refresh(refusal.lacking.iter().copied().collect())
+                        .await
+                        .is_err()
+                    {
+                        return Err(refusal);
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+        self.analyse_once(step).await
     }
 
     async fn analyse_once(&self, step: &Step<'_>) -> Result<Analysed, Refusal> {
@@ -228,5 +255,6 @@ fn several() -> Refusal {
         hint: None,
         position: None,
         unknown_name: false,
+        lacking: Box::default(),
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn limit(message: String, hint: &str) -> Refusal {
         hint: Some(hint.to_owned()),
         position: None,
         unknown_name: false,
+        lacking: Box::default(),
     }
 }
 
@@ -49,5 +50,6 @@ pub(super) fn too_wide() -> Refusal {
         hint: None,
         position: None,
         unknown_name: false,
+        lacking: Box::default(),
     }
 }

@@ -307,6 +307,7 @@ fn refusals_say_why_without_the_text() {
         hint: None,
         position: Some(8),
         unknown_name: false,
+        lacking: Box::default(),
     };
     let cases: [(Vec<u8>, Refusal, &str); 4] = [
         (

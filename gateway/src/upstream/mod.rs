@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub use login::Unfit;
-pub(crate) use query::one_text;
+pub(crate) use query::{one_text, one_text_about};
 pub(crate) use tls::Connector;
 
 /// How long a cancel request may take, connecting included; then it is given up.

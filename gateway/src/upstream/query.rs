@@ -1,4 +1,7 @@
-//! The gateway's own questions to a server: fixed text, one text value in answer. Never a client's text.
+//! The gateway's own questions to a server: fixed text, with numbers in it at most, and one text value in answer. Never a
+//! client's text.
+
+use std::collections::BTreeSet;
 
 use bytes::{Buf as _, BytesMut};
 use fallible_iterator::FallibleIterator as _;
@@ -7,6 +10,8 @@ use postgres_protocol::message::{
     frontend,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use provost_engine::catalog::for_views;
 
 use super::{Error, Server, unreachable};
 use crate::stream::Stream;
@@ -24,8 +29,18 @@ pub(crate) async fn one_text(
     server: &mut Server,
     question: &'static str,
 ) -> Result<Option<Vec<u8>>, Error> {
+    one_text_about(server, question, &BTreeSet::new()).await
+}
+
+/// The same with these views' numbers put into the question.
+pub(crate) async fn one_text_about(
+    server: &mut Server,
+    question: &'static str,
+    views: &BTreeSet<u32>,
+) -> Result<Option<Vec<u8>>, Error> {
+    let question = for_views(question, views);
     let mut out = BytesMut::new();
-    frontend::query(question, &mut out).map_err(|source| Error::Value { source })?;
+    frontend::query(&question, &mut out).map_err(|source| Error::Value { source })?;
     server.stream.write_all(&out).await.map_err(unreachable)?;
     server.stream.flush().await.map_err(unreachable)?;
     let mut rows = 0_usize;

@@ -1,4 +1,4 @@
--- One of everything that runs something, and names that are awkward to write down. `things.json` is what the catalog query
+-- One of everything that runs something, and names that are awkward to write down. `things.answer` is what the catalog query
 -- gives over it.
 CREATE TABLE base (id int PRIMARY KEY, value text DEFAULT 'x', at timestamptz DEFAULT now(), loud text GENERATED ALWAYS AS (upper(value)) STORED,
     CHECK (id > 0), CHECK (value <> 'y'));

@@ -17,8 +17,9 @@ const WIDE: &str = include_str!("../testdata/wide.sql");
 const STATEMENTS: &str = include_str!("../testdata/statements.sql");
 
 /// The shop that the analysis' own tests are over: read from a real PostgreSQL 15, and the text that it was made of.
-static SHOP: LazyLock<Catalog> =
-    LazyLock::new(|| Catalog::from_json(include_bytes!("../../sql/testdata/shop.json")).unwrap());
+static SHOP: LazyLock<Catalog> = LazyLock::new(|| {
+    Catalog::from_answer(include_bytes!("../../sql/testdata/shop.answer")).unwrap()
+});
 const SHOP_SQL: &str = include_str!("../../sql/testdata/shop.sql");
 
 /// Runs on a thread with the stack that parsing needs.

@@ -65,6 +65,9 @@ impl Resolver<'_> {
         let mut looked_at = 0;
         for other in self.catalog.relations() {
             looked_at += 1;
+            if other.lacks_definition() {
+                self.lacking.insert(other.oid);
+            }
             let refers = other.foreign_keys.iter().any(|key| key.0 == relation.oid);
             let hangs = refers
                 || texts(other).any(|text| mentions(text, &relation.name))

@@ -80,12 +80,7 @@ impl Resolver<'_> {
 
     /// The one relation that a view selects from, and which of its columns are which of that relation's.
     fn base_of(&mut self, view: &Relation) -> Result<Base, Refusal> {
-        let Some(definition) = view.definition.clone() else {
-            return Err(Refusal::not_understood(&format!(
-                "view \"{}\", whose definition is not known,",
-                view.name
-            )));
-        };
+        let definition = self.definition_of(view)?;
         self.work(definition.len())?;
         let tree = parse(&definition).map_err(|_| not_updatable(view))?;
         let statement = tree.stmts.first().and_then(|first| first.stmt.as_ref());

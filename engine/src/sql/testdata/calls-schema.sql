@@ -1,4 +1,4 @@
--- The schema of calls.json: functions, procedures, operators, casts, triggers, rules and policies of users.
+-- The schema of calls.answer: functions, procedures, operators, casts, triggers, rules and policies of users.
 SET check_function_bodies = off;
 CREATE EXTENSION citext;
 CREATE EXTENSION dblink;
