@@ -78,7 +78,6 @@ impl Resolver<'_> {
                     ('n' | 'd', _) => Operation::Update,
                     _ => continue,
                 };
-                self.book.uncounted = true;
                 let Some(reached) = self.catalog.relation(cascade.oid).cloned() else {
                     self.book.opaque(
                         &relation.name,
@@ -89,6 +88,7 @@ impl Resolver<'_> {
                 let Some(keys) = self.keys_changed(&reached, &relation, operation) else {
                     continue;
                 };
+                self.book.uncounted = true;
                 let place = (reached.oid, caused);
                 let entry = match reached_by.get(&place) {
                     Some(entry) => *entry,
