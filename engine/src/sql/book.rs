@@ -151,6 +151,20 @@ struct Entry {
     follows: Option<usize>,
 }
 
+/// A set of uses, whichever column they are of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Uses(u16);
+
+impl Uses {
+    const fn add(&mut self, used: Use) {
+        self.0 |= 1 << used as u16;
+    }
+
+    const fn has(self, used: Use) -> bool {
+        self.0 & (1 << used as u16) != 0
+    }
+}
+
 /// Everything noted so far.
 #[derive(Debug, Default)]
 pub(super) struct Book {
@@ -170,7 +184,7 @@ pub(super) struct Book {
     /// What casts of users gave that did nothing but compute.
     casts: FxHashMap<(u32, u64), Vec<CastDone>>,
     /// What columns were used for, whichever.
-    uses: BTreeSet<Use>,
+    uses: Uses,
 }
 
 /// A cast that was read, from what, to what.
@@ -180,7 +194,7 @@ struct CastDone {
     value: Value,
     given: Value,
     /// What the value was used for.
-    uses: BTreeSet<Use>,
+    uses: Uses,
 }
 
 /// Whether an access stays when no column of it is used.
@@ -222,9 +236,11 @@ impl Book {
                     == (&value.sources, value.described, value.plain)
                 && *done.path == *path
         })?;
-        let (given, uses) = (done.given.clone(), done.uses.clone());
-        for used in uses {
-            self.used(value, used);
+        let (given, uses) = (done.given.clone(), done.uses);
+        for used in Use::ALL {
+            if uses.has(used) {
+                self.used(value, used);
+            }
         }
         Some(given)
     }
@@ -235,7 +251,7 @@ impl Book {
         function: u32,
         path: &[Arc<str>],
         (value, given): (&Value, &Value),
-        uses: BTreeSet<Use>,
+        uses: Uses,
     ) {
         if value.row.is_some() {
             return;
@@ -253,13 +269,13 @@ impl Book {
     }
 
     /// What columns were used for since this was last asked, whichever they were.
-    pub(super) fn take_uses(&mut self) -> BTreeSet<Use> {
+    pub(super) fn take_uses(&mut self) -> Uses {
         std::mem::take(&mut self.uses)
     }
 
     /// Adds to what columns were used for.
-    pub(super) fn add_uses(&mut self, uses: &BTreeSet<Use>) {
-        self.uses.extend(uses);
+    pub(super) fn add_uses(&mut self, uses: Uses) {
+        self.uses.0 |= uses.0;
     }
 
     /// Whether uses are not noted now.
@@ -396,7 +412,7 @@ impl Book {
 
     /// Notes a use of one column of an entry.
     pub(super) fn column_used(&mut self, entry: usize, column: &Arc<Column>, used: Use) {
-        self.uses.insert(used);
+        self.uses.add(used);
         if self.quiet {
             return;
         }
@@ -544,6 +560,29 @@ impl Book {
             })
     }
 
+    /// Entries that follow another one's limits take them over.
+    fn follow_leaders(&mut self) {
+        if self.entries.iter().all(|entry| entry.follows.is_none()) {
+            return;
+        }
+        let limits: Vec<(bool, bool, BTreeSet<Equality>)> = self
+            .entries
+            .iter()
+            .map(|entry| {
+                let access = &entry.access;
+                (access.filtered, access.bounded, access.equalities.clone())
+            })
+            .collect();
+        for entry in &mut self.entries {
+            let leader = entry.follows.and_then(|leader| limits.get(leader));
+            if let Some((filtered, bounded, equalities)) = leader {
+                entry.access.filtered = *filtered;
+                entry.access.bounded = *bounded;
+                entry.access.equalities.clone_from(equalities);
+            }
+        }
+    }
+
     /// The accesses, in the order they were met; never empty.
     pub(super) fn finish(mut self) -> (Vec<Access>, Vec<ColumnWrite>, BTreeSet<Opaque>) {
         for index in 0..self.entries.len() {
@@ -569,25 +608,13 @@ impl Book {
                 }
             }
         }
-        let limits: Vec<(bool, bool, BTreeSet<Equality>)> = self
-            .entries
-            .iter()
-            .map(|entry| {
-                let access = &entry.access;
-                (access.filtered, access.bounded, access.equalities.clone())
-            })
-            .collect();
-        for entry in &mut self.entries {
-            let leader = entry.follows.and_then(|leader| limits.get(leader));
-            if let Some((filtered, bounded, equalities)) = leader {
-                entry.access.filtered = *filtered;
-                entry.access.bounded = *bounded;
-                entry.access.equalities.clone_from(equalities);
-            }
-        }
+        self.follow_leaders();
         for entry in &mut self.entries {
             let uses = &mut entry.access.columns;
             // What decides which rows there are says more than what is computed on the way.
+            if !uses.iter().any(|noted| noted.used == Use::Compute) {
+                continue;
+            }
             let decisive: BTreeSet<Arc<Column>> = uses
                 .iter()
                 .filter(|noted| noted.used == Use::Filter)

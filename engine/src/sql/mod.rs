@@ -286,7 +286,7 @@ fn read(
             names: given.as_ref(),
             ..*context
         };
-        let fingerprint = shape::fingerprint(text, own).into();
+        let fingerprint = shape::fingerprint(text, own);
         let read = facts(statement, (words, fingerprint), &now, parameters)?;
         if let Some(binding) = &read.binding {
             given.to_mut().apply(binding);

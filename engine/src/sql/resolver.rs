@@ -98,6 +98,7 @@ pub(super) struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     pub(super) fn new(context: &Context<'a>, parameters: Parameters<'a>, text: &'a str) -> Self {
+        let path = effective_path(context.search_path);
         Self {
             parameters,
             top: None,
@@ -109,7 +110,7 @@ impl<'a> Resolver<'a> {
             rests_on: BTreeSet::new(),
             executed: None,
             keep: Keep::Always,
-            runtime_path: effective_path(context.search_path),
+            runtime_path: path.clone(),
             active: Vec::new(),
             texts: Texts::default(),
             unasked: None,
@@ -121,7 +122,7 @@ impl<'a> Resolver<'a> {
             lacking: BTreeSet::new(),
             new_schema: None,
             catalog: context.catalog,
-            path: effective_path(context.search_path),
+            path,
             book: Book::default(),
             seen: Seen::with_room(text.len()),
             depth: 0,

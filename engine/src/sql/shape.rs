@@ -1,7 +1,7 @@
 //! The fingerprint of a statement's shape, from its tokens: constants, parameters, comments and spacing left out, lists of
 //! constants alike whatever their length. Must never tell of a constant: evidence shows it where texts are hidden.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use pg_query::protobuf::Token;
 
@@ -13,7 +13,7 @@ const CONSTANT: &[u8] = b"?";
 const BETWEEN: u8 = 0;
 
 /// 16 hex digits: the same for texts of one shape. `tokens` are those of the statement alone.
-pub(super) fn fingerprint(text: &str, tokens: &[(Range<usize>, Token)]) -> String {
+pub(super) fn fingerprint(text: &str, tokens: &[(Range<usize>, Token)]) -> Arc<str> {
     let mut shape = Shape::default();
     for (range, token) in tokens {
         match token {
@@ -86,7 +86,7 @@ impl Shape {
         self.starts.truncate(kept);
     }
 
-    fn finish(mut self) -> String {
+    fn finish(mut self) -> Arc<str> {
         while self.ends_with(&[b";"]) {
             self.shorten(1);
         }
@@ -96,7 +96,7 @@ impl Shape {
             .as_str()
             .get(..16)
             .unwrap_or_default()
-            .to_owned()
+            .into()
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::sql::authority::tokens;
 
-    fn of(text: &str) -> String {
+    fn of(text: &str) -> Arc<str> {
         fingerprint(text, &tokens(text).unwrap())
     }
 

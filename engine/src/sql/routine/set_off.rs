@@ -518,8 +518,8 @@ impl Resolver<'_> {
         self.met_again = self.met_again.min(met_again);
         let given = result?;
         let own_uses = self.book.take_uses();
-        self.book.add_uses(&uses);
-        self.book.add_uses(&own_uses);
+        self.book.add_uses(uses);
+        self.book.add_uses(own_uses);
         if is_unasked && is_settled && self.book.effects() == effects {
             let values = (value, &given);
             self.book.cast_computed(function, &path, values, own_uses);
