@@ -283,7 +283,7 @@ impl Resolver<'_> {
 
     /// Notes output, except at the top of a view, where a column counts when it is referred to.
     fn output_used(&mut self, value: &Value) {
-        if self.views.is_empty() {
+        if self.views.len() == self.outputs_from {
             self.book.used(value, Use::Output);
         }
     }

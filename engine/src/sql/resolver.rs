@@ -49,6 +49,8 @@ pub(super) struct Resolver<'a> {
     /// The innermost view being expanded, `schema.name`.
     pub(super) via: Option<Arc<str>>,
     pub(super) views: Vec<u32>,
+    /// How many of `views` were being read where the statement began whose outputs count.
+    pub(super) outputs_from: usize,
     pub(super) expanded: Expanded,
     /// Names of relations that the statement itself writes, for the witness.
     pub(super) named: BTreeSet<String>,
@@ -129,6 +131,7 @@ impl<'a> Resolver<'a> {
             work: 0,
             via: None,
             views: Vec::new(),
+            outputs_from: 0,
             expanded: Expanded::default(),
             named: BTreeSet::new(),
         }

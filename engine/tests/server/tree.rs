@@ -164,10 +164,18 @@ impl Needs {
             }
             inside |= own.is_none_or(|own| !self.asks_for_all(own, oid, catalog));
         }
-        for (_, items) in &node.fields {
-            items
-                .iter()
-                .for_each(|item| self.collect(item, catalog, inside));
+        let excluded = excluded_rights(node);
+        for (field, items) in &node.fields {
+            let items = items.iter().flat_map(|item| match item {
+                Item::List(items) => items.as_slice(),
+                one => std::slice::from_ref(one),
+            });
+            for (index, item) in items.enumerate() {
+                // Since PostgreSQL 16 rights stand apart from the entries, which count them from 1.
+                if field != "rteperminfos" || !excluded.contains(&(index as i64 + 1)) {
+                    self.collect(item, catalog, inside);
+                }
+            }
         }
     }
 
@@ -276,6 +284,22 @@ fn places(item: &Item, found: &mut BTreeSet<usize>) {
 /// read the table all the same.
 fn is_excluded(node: &Node) -> bool {
     matches!(node.field("relkind"), [Item::Word(kind)] if kind == "c")
+}
+
+/// The numbers of the rights that such entries of a query have.
+fn excluded_rights(query: &Node) -> Vec<i64> {
+    let mut found = Vec::new();
+    for item in query.field("rtable") {
+        let Item::List(entries) = item else { continue };
+        for entry in entries {
+            if let Item::Node(entry) = entry
+                && is_excluded(entry)
+            {
+                found.extend(entry.number("perminfoindex").map(i64::from));
+            }
+        }
+    }
+    found
 }
 
 fn is_whole_row(node: &Node) -> bool {

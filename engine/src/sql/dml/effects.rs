@@ -109,6 +109,7 @@ impl Resolver<'_> {
                         entry
                     }
                 };
+                self.key_asked(entry, &reached, &keys);
                 if caused == Operation::Update {
                     self.key_changes(entry, &reached, &keys);
                 }
@@ -150,6 +151,15 @@ impl Resolver<'_> {
             .collect();
         let are_known = referring.foreign_keys.iter().any(|key| base(key).is_some());
         (!keys.is_empty() || !are_known).then_some(keys)
+    }
+
+    /// The rows that a key's change concerns are looked up by the foreign key's columns.
+    fn key_asked(&mut self, entry: usize, referring: &Relation, keys: &[ForeignKey]) {
+        let is_asked =
+            |column: &&Arc<Column>| keys.iter().any(|key| key.1.contains(&column.attribute));
+        for column in referring.columns.iter().filter(is_asked) {
+            self.book.column_used(entry, column, Use::Join);
+        }
     }
 
     /// A foreign key's own columns change with the key that they refer to: they become what it becomes, NULL or their default.

@@ -165,7 +165,11 @@ impl Resolver<'_> {
                 return Err(Refusal::not_understood("a name of the session's in a body"));
             }
             other => {
-                let reading = self.statement(other)?;
+                // What CREATE TABLE AS or EXPLAIN asks for is used here, as at the top of a statement.
+                let outer = std::mem::replace(&mut self.outputs_from, self.views.len());
+                let reading = self.statement(other);
+                self.outputs_from = outer;
+                let reading = reading?;
                 self.sets_session(reading.session_effect);
                 Rows::default()
             }

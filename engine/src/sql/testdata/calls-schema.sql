@@ -128,3 +128,6 @@ CREATE FUNCTION copies() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN INSERT INTO renamed_copies VALUES (NEW.*); RETURN NEW; END $$;
 CREATE TRIGGER renamed_on_update BEFORE UPDATE ON renamed FOR EACH ROW EXECUTE FUNCTION copies();
 CREATE FUNCTION copies_pair(p pair) RETURNS void LANGUAGE sql AS 'INSERT INTO renamed_copies VALUES ((p).*)';
+CREATE FUNCTION makes_table() RETURNS void LANGUAGE sql AS 'CREATE TABLE made AS SELECT id, ssn FROM customers';
+CREATE FUNCTION explains() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE line text; BEGIN FOR line IN EXPLAIN ANALYZE SELECT ssn FROM customers LOOP RETURN NEXT line; END LOOP; END $$;

@@ -175,3 +175,7 @@ SELECT regclass($$customers$$), text(1)
 UPDATE renamed SET word = (SELECT ssn FROM customers LIMIT 1)
 ;;
 SELECT copies_pair(ROW(name, ssn)::pair) FROM customers
+;;
+SELECT makes_table()
+;;
+SELECT explains()
