@@ -367,12 +367,13 @@ impl<'a> Prover<'a> {
         match &self.invariant.claim {
             Claim::AlwaysMask(_) => true,
             Claim::NeverAllow(scope) => {
+                let operations = claimed_operations(self.invariant);
                 by_scope(scope)
                     || self
                         .rules
                         .iter()
                         .filter_map(|rule| scope_of(rule))
-                        .filter(|scope| concerns(scope, &claimed_operations(self.invariant)))
+                        .filter(|scope| concerns(scope, &operations))
                         .any(by_scope)
             }
         }

@@ -29,6 +29,11 @@ impl Resolver<'_> {
         if descend == Descend::All {
             written.extend(self.catalog.descendants(relation.oid));
         }
+        let mut operations = vec![operation];
+        if relation.kind == RelationKind::Partitioned && operation == Operation::Update {
+            // A row may move: it is deleted from one partition and inserted into another.
+            operations.extend([Operation::Delete, Operation::Insert]);
+        }
         for relation in &written {
             if matches!(
                 operation,
@@ -36,13 +41,6 @@ impl Resolver<'_> {
             ) {
                 self.write_expressions(relation)?;
             }
-        }
-        let mut operations = vec![operation];
-        if relation.kind == RelationKind::Partitioned && operation == Operation::Update {
-            // A row may move: it is deleted from one partition and inserted into another.
-            operations.extend([Operation::Delete, Operation::Insert]);
-        }
-        for relation in &written {
             for operation in &operations {
                 self.sets_off(relation, *operation);
                 if !relation.cascades.is_empty() {

@@ -555,6 +555,17 @@ pub(super) fn named(function: &Function) -> String {
     format!("{}.{}", function.schema, function.name)
 }
 
+/// A name as the server reads it: without quotes, or in small letters.
+fn folded(word: &str) -> Arc<str> {
+    let quoted = word
+        .strip_prefix('"')
+        .and_then(|word| word.strip_suffix('"'));
+    match quoted {
+        Some(quoted) => quoted.replace("\"\"", "\"").into(),
+        None => word.to_ascii_lowercase().into(),
+    }
+}
+
 /// The path that a function sets for itself: `Some(None)` for none, `None` where it depends on who runs it.
 #[expect(
     clippy::option_option,
@@ -571,18 +582,12 @@ fn own_path(function: &Function) -> Option<Option<Vec<Arc<str>>>> {
     let mut path: Vec<Arc<str>> = Vec::new();
     for word in set.split(',') {
         let word = word.trim();
-        let schema = match word
-            .strip_prefix('"')
-            .and_then(|word| word.strip_suffix('"'))
-        {
-            Some(quoted) => quoted.replace("\"\"", "\""),
-            None => word.to_lowercase(),
-        };
-        if schema == "$user" {
+        let schema = folded(word);
+        if *schema == *"$user" {
             return None;
         }
         if !schema.is_empty() {
-            path.push(schema.into());
+            path.push(schema);
         }
     }
     Some(Some(effective_path(&path)))

@@ -9,6 +9,7 @@ use pg_query::protobuf::Token;
 
 use super::super::{
     super::authority,
+    folded,
     variables::{Variable, numbered},
 };
 use crate::catalog::Function;
@@ -116,17 +117,6 @@ impl Aliases {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-}
-
-/// A name as the server reads it: without quotes, or in small letters.
-fn folded(word: &str) -> Arc<str> {
-    let quoted = word
-        .strip_prefix('"')
-        .and_then(|word| word.strip_suffix('"'));
-    match quoted {
-        Some(quoted) => quoted.replace("\"\"", "\"").into(),
-        None => word.to_ascii_lowercase().into(),
     }
 }
 

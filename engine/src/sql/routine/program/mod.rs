@@ -25,7 +25,7 @@ use super::{
         Datum, index, index_of, list, literal_text, opened_in, part, query, returned_name,
         split_assignment, word,
     },
-    variables::{Variable, scope},
+    variables::{Variable, numbered, scope},
 };
 use crate::facts::Use;
 
@@ -520,8 +520,7 @@ impl<'p> Program<'p> {
         let mut parameters = BTreeMap::new();
         for (number, one) in part(statement, "params").enumerate() {
             let rows = self.expression_of(resolver, one)?;
-            let name: Arc<str> = format!("${}", number.saturating_add(1)).into();
-            parameters.insert(name, Variable::of(self.noted(&rows)));
+            parameters.insert(numbered(number), Variable::of(self.noted(&rows)));
         }
         let Some((text, _)) = query(statement, key) else {
             return Err(Refusal::not_understood("this EXECUTE"));
