@@ -34,6 +34,8 @@ use crate::{
 const WAITERS_MAX: usize = 1_024;
 /// How long one reading may take; then it failed, and the connection is made anew.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the catalog is asked for until the server answers: what is dropped while it is read makes its question fail.
+const TRIES_MAX: u32 = 5;
 /// What the server's `pg_stat_activity` shows for the keeper's connection.
 const APPLICATION_NAME: &str = "provost catalog";
 
@@ -278,8 +280,21 @@ impl Reader {
         Ok(Some((catalog, stamp)))
     }
 
+    /// Asks until the server answers: what it says when something is dropped meanwhile is no fault of the question.
     async fn ask(&mut self, query: &'static str, views: &BTreeSet<u32>) -> Result<Vec<u8>, Error> {
-        read(&self.upstream, &mut self.server, query, views).await
+        let mut tries = 1;
+        loop {
+            match read(&self.upstream, &mut self.server, query, views).await {
+                Err(Error::Upstream {
+                    source: upstream::Error::Refused { .. },
+                }) if tries < TRIES_MAX => {
+                    // A connection that failed once is not asked again.
+                    self.server = None;
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Enforcement {
     pub binding: Option<Binding>,
     /// The cursors that it reads on from, by name.
     pub cursors: Vec<Arc<str>>,
+    /// It may change the session's role: what the server then tells of it is as it should be.
+    pub sets_role: bool,
 }
 
 /// A statement that may run.
@@ -184,6 +186,12 @@ pub trait Judge {
     /// # Errors
     /// [`Stop`].
     fn query(&mut self, text: &[u8]) -> impl Future<Output = Result<Vec<Permitted>, Stop>>;
+
+    /// Decides a FunctionCall of the function of this oid, whatever its arguments.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    fn call(&mut self, function: u32) -> impl Future<Output = Result<Permitted, Stop>>;
 
     /// Decides a Parse: exactly one statement (or none, which is allowed). The text is judged again at each Bind.
     /// The permitted statement ends at ParseComplete.

@@ -35,6 +35,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod types;
+mod unbounded;
 mod utility;
 mod with;
 mod witness;
@@ -60,6 +61,7 @@ use self::{equality::Parameters, resolver::Resolver};
 pub use self::{
     refusal::Refusal,
     session_names::{Binding, Hold, NO_NAMES, Named, SessionNames, Temporary},
+    unbounded::{is_unbounded, unbounded},
 };
 use crate::{
     catalog::Catalog,

@@ -1,8 +1,8 @@
 //! Decisions in the words and shapes that a session needs: enforcement for what may run, errors for what may not.
 
 use provost_engine::{
-    facts::{Facts, How, Operation, OutputColumn},
-    sql::Refusal,
+    facts::{Access, Facts, How, Object, Operation, OutputColumn},
+    sql::{self, Refusal},
     verdict::{Decision, Limits, Reason},
 };
 use provost_evidence::Durability;
@@ -29,6 +29,7 @@ pub(super) fn enforcement(facts: &Facts, decision: Decision) -> Enforcement {
         recording: decision.recording,
         binding: None,
         cursors: Vec::new(),
+        sets_role: sets_role(facts),
     }
 }
 
@@ -42,6 +43,22 @@ fn limits(facts: &Facts, limits: Limits) -> Limits {
         bytes_per_hour: of_rows(limits.bytes_per_hour),
         ..limits
     }
+}
+
+/// Whether the session may be of another role behind the statement.
+fn sets_role(facts: &Facts) -> bool {
+    let is_role = |access: &Access| match &access.object {
+        Object::Setting(name) => {
+            matches!(&**name, "role" | "session_authorization")
+                && access.operation == Operation::Session
+        }
+        Object::Relation { .. }
+        | Object::Function { .. }
+        | Object::Channel(_)
+        | Object::Other { .. }
+        | Object::Nothing => false,
+    };
+    sql::is_unbounded(facts) || facts.accesses.iter().any(is_role)
 }
 
 fn expected(output: &OutputColumn) -> ExpectedColumn {

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use provost_engine::{
     facts::{Facts, Kind},
     principal::{Circumstances, Dear},
-    sql::Statement,
+    sql::{self, Statement},
     verdict::{Decision, Needs, Reason, Verdict},
 };
 use provost_evidence::record::Phase;
@@ -17,9 +17,7 @@ use super::{
     obligations::{Company, hold_is_refused, unenforced},
     obstacle::{self, Ground},
     values::{self, Values},
-    view,
 };
-use crate::judge::Touch;
 
 impl SessionJudge {
     /// Decides every statement of a text.
@@ -32,19 +30,12 @@ impl SessionJudge {
         let mut decisions = Vec::with_capacity(statements.len());
         for statement in statements {
             decisions.push(self.decide(step, &statement.facts, company, ground));
-            // A Parse changes nothing yet: its Bind is judged again.
-            if step.phase != Phase::Prepare {
-                ground.lost |= match view::touch(&statement.facts) {
-                    Touch::Nothing => false,
-                    Touch::Moves => true,
-                    Touch::Returns => self.sight.is_special(),
-                };
-            }
+            ground = self.ground_after(step, statement, ground);
         }
         decisions
     }
 
-    fn ground(&self) -> Ground {
+    pub(super) fn ground(&self) -> Ground {
         // A session's own catalog is read again when everybody's changes.
         let loaded = self.keeper.current();
         Ground {
@@ -59,7 +50,10 @@ impl SessionJudge {
     }
 
     fn decide(&self, step: &Step<'_>, facts: &Facts, company: Company, ground: Ground) -> Decision {
-        if let Some(reason) = obstacle::find(facts, ground) {
+        // What may do anything anyway needs no ground.
+        if !sql::is_unbounded(facts)
+            && let Some(reason) = obstacle::find(facts, ground)
+        {
             return self.deny(reason);
         }
         if ground.mask_bound && self.hides_a_class(facts) {

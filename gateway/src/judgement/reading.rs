@@ -55,6 +55,9 @@ impl SessionJudge {
             Err(Unread::Refused(refusal)) => {
                 self.pinning.over();
                 self.looked_again = false;
+                if let Some(unbounded) = self.despite(step, &refusal) {
+                    return Ok(unbounded);
+                }
                 self.given = None;
                 Err(self.refuse_text(step, refusal).await)
             }

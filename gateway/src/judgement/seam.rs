@@ -43,6 +43,11 @@ impl Judge for SessionJudge {
         judged
     }
 
+    async fn call(&mut self, function: u32) -> Result<Permitted, Stop> {
+        self.settle().await?;
+        self.judge_call(function).await
+    }
+
     async fn prepare(
         &mut self,
         text: &[u8],
@@ -146,7 +151,8 @@ impl Judge for SessionJudge {
             Look::Path => Seen::Path,
             Look::Catalog(_) => Seen::Catalog,
         };
-        self.sight.looked(seen, answer, self.keeper.current()).await;
+        let shared = self.keeper.current();
+        self.sight.looked(seen, answer, holder, shared).await;
         Ok(Keep::Open)
     }
 

@@ -16,13 +16,16 @@ use super::{Cache, SearchPath};
 use crate::{
     catalog::{self, Loaded},
     former::FormerNames,
-    judge::{Look, Restore, Touch, Unseen},
+    judge::{Holder, Look, Restore, Touch, Unseen},
     look::PathAnswer,
 };
 
 /// Catalogs that sessions hold for themselves at once, of all sessions. At the limit a statement that needs one more is
 /// refused.
 pub(super) const OWN_CATALOGS_MAX: usize = 256;
+
+/// How often a catalog is asked for in a row: what other sessions drop while it is read makes the question fail.
+const TRIES_MAX: u8 = 5;
 
 /// A session's view.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub(super) struct View {
     temp: Option<String>,
     restore: Option<Arc<Restore>>,
     failed: Option<Failure>,
+    /// Times in a row that the catalog could not be read.
+    tries: u8,
     room: Arc<Semaphore>,
 }
 
@@ -93,6 +98,7 @@ impl View {
             temp: None,
             restore: None,
             failed: None,
+            tries: 0,
             room,
         }
     }
@@ -211,8 +217,20 @@ impl View {
         &mut self,
         seen: Seen,
         answer: Result<Vec<u8>, Unseen>,
+        holder: Holder,
         shared: Loaded,
     ) {
+        if let Err(unseen) = &answer
+            && seen == Seen::Catalog
+            // The client's own transaction is as it was.
+            && holder == Holder::Gateway
+            && !unseen.sqlstate.starts_with("57")
+            && self.tries < TRIES_MAX
+        {
+            self.tries += 1;
+            return;
+        }
+        self.tries = 0;
         let taken = match (answer, seen) {
             (Err(unseen), _) => Err(Failure::Server(unseen.sqlstate)),
             (Ok(json), Seen::Path) => self.take_path(&json, &shared),
@@ -307,11 +325,11 @@ pub(super) fn touch(facts: &Facts) -> Touch {
 }
 
 /// Whether a statement can move the search path or touch temporary objects without the catalog's notice: by a setting, or
-/// by a function that it calls. `all` is RESET ALL and DISCARD.
+/// by a function that it calls. `all` is RESET ALL and DISCARD; the path may name the role.
 fn moves(facts: &Facts) -> bool {
     let sets = |access: &Access| {
         access.operation == Operation::Session
-            && matches!(&access.object, Object::Setting(name) if matches!(&**name, "search_path" | "all"))
+            && matches!(&access.object, Object::Setting(name) if matches!(&**name, "search_path" | "all" | "role" | "session_authorization"))
     };
     sql::may_change_search_path(facts) || facts.accesses.iter().any(sets)
 }

@@ -51,8 +51,8 @@ pub enum Message<'a> {
     CopyDone,
     /// `CopyFail`.
     CopyFail,
-    /// A function call (the fast path), unread: it is never forwarded.
-    FunctionCall,
+    /// A function call (the fast path): the function's oid.
+    FunctionCall(u32),
 }
 
 /// A Parse message.
@@ -123,7 +123,7 @@ pub fn read(kind: u8, body: &[u8]) -> Result<Message<'_>, Error> {
             reader.text()?;
             Message::CopyFail
         }
-        b'F' => return Ok(Message::FunctionCall),
+        b'F' => Message::FunctionCall(function_call(&mut reader)?),
         other => return Err(Error::Kind(other)),
     };
     reader.finish()?;
@@ -166,6 +166,18 @@ fn bind<'a>(reader: &mut Reader<'a>) -> Result<Bind<'a>, Error> {
         parameters,
         count,
     })
+}
+
+fn function_call(reader: &mut Reader<'_>) -> Result<u32, Error> {
+    let function = reader.u32()?;
+    let formats = reader.count()?;
+    reader.bytes(formats.saturating_mul(2))?;
+    let count = reader.count()?;
+    for _ in 0..count {
+        reader.value()?;
+    }
+    reader.i16()?;
+    Ok(function)
 }
 
 /// A value of a Bind: its format code, and its bytes unless it is NULL.

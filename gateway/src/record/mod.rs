@@ -14,7 +14,7 @@ use provost_engine::{
     facts::{Access, Column, Facts, Kind, Lineage, Object},
     graph::Policy,
     principal::{Authentication, Principal, Session},
-    sql::{Refusal, Statement},
+    sql::{Refusal, Statement, is_unbounded},
     verdict::{BundleDigest, Decision, OutputMask, Verdict},
 };
 use provost_evidence::record::{
@@ -24,6 +24,7 @@ use provost_evidence::record::{
 use crate::judge::StatementSeq;
 
 pub use digest::{EvidenceKey, KeyTooShort};
+pub(crate) use redact::reason as reason_of_refusal;
 
 /// The longest attacker-chosen text of a start-up message that a record keeps, in bytes; the rest is cut.
 const STARTUP_TEXT_BYTES_MAX: usize = 256;
@@ -154,7 +155,7 @@ pub fn decision(
         columns: columns(facts),
         verdict: decided.verdict.name().to_owned(),
         rules: texts(&determining.rules),
-        reason: reason(decided),
+        reason: reason(decided, facts),
         controls: texts(&determining.controls),
         facts_digest: Some(digest::facts(facts)),
         maskings: decided
@@ -345,8 +346,8 @@ fn texts(texts: &[std::sync::Arc<str>]) -> Vec<String> {
     texts.iter().map(ToString::to_string).collect()
 }
 
-fn reason(decided: &Decision) -> Option<String> {
-    let reasons: Vec<String> = decided
+fn reason(decided: &Decision, facts: &Facts) -> Option<String> {
+    let mut reasons: Vec<String> = decided
         .reasons
         .iter()
         .map(|reason| match &reason.rule {
@@ -354,6 +355,10 @@ fn reason(decided: &Decision) -> Option<String> {
             None => reason.message.to_string(),
         })
         .collect();
+    // What was let through unread says so, and why.
+    if let Some(opaque) = facts.opaque.first().filter(|_| is_unbounded(facts)) {
+        reasons.push(format!("may do anything: {}", opaque.reason));
+    }
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 

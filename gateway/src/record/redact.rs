@@ -45,7 +45,7 @@ pub(super) fn unread(key: &EvidenceKey, text: &[u8]) -> Option<String> {
 
 /// Why a text was refused. PostgreSQL's own messages quote the text (`syntax error at or near "..."`), so those of the grammar
 /// are said without the quote, and any literal of the text is replaced in the others.
-pub(super) fn reason(key: &EvidenceKey, text: &[u8], refused: &Refusal) -> String {
+pub(crate) fn reason(key: &EvidenceKey, text: &[u8], refused: &Refusal) -> String {
     let at = refused
         .position
         .map(|position| format!(" at character {position}"))

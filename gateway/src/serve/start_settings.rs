@@ -23,6 +23,10 @@ pub(super) fn decide(
         match name.as_str() {
             "client_encoding" => check_encoding(value)?,
             "standard_conforming_strings" => check_strings(value)?,
+            // A rule may allow it to the session; a connection begins as who the gateway is.
+            "role" | "session_authorization" => {
+                return Err(refused(name, "set it in the session instead"));
+            }
             _ if name.starts_with("provost.") => {
                 return Err(refused(name, "settings of that name are the gateway's own"));
             }

@@ -10,7 +10,7 @@ use super::{
     core::{Core, Flow, Stall, open_end, shared, take},
     names::{Found, Hold, NAME_BYTES_MAX, Portal, Statement},
     out::{NeutralFrame, Out, Substitute, whole_frame},
-    pending::{Copy, Operation, Run, bare_end},
+    pending::{Copy, Operation, Road, Run, bare_end},
     refuse,
 };
 use crate::{
@@ -139,7 +139,7 @@ impl<J: Judge> Core<J> {
                 self.push(Operation::Sync);
                 Ok(Step::Taken)
             }
-            Message::FunctionCall => self.function_call(out).await,
+            Message::FunctionCall(function) => self.function_call(function, frame, out).await,
             // Outside a COPY the server ignores these: a client whose COPY just failed still sends them.
             Message::CopyData | Message::CopyDone | Message::CopyFail | Message::Terminate => {
                 Ok(Step::Taken)
@@ -211,6 +211,7 @@ impl<J: Judge> Core<J> {
                     .any(|permitted| permitted.enforcement.mask_bound);
                 for permitted in &permitted {
                     self.judge.touched(permitted.enforcement.touch);
+                    self.sets_role |= permitted.enforcement.sets_role;
                 }
                 let runs = permitted.into_iter().map(|one| self.run(one)).collect();
                 let road = self.send_query(&runs, text, frame, out);
@@ -224,21 +225,33 @@ impl<J: Judge> Core<J> {
         Ok(Step::Taken)
     }
 
-    async fn function_call(&mut self, out: &mut Out) -> Result<Step, Fatal> {
+    async fn function_call(
+        &mut self,
+        function: u32,
+        frame: &[u8],
+        out: &mut Out,
+    ) -> Result<Step, Fatal> {
         if self.is_segment_open() {
             return self.wait(Stall::Answer, out);
         }
-        let refused = Refused {
-            sqlstate: "42501",
-            message: "function calls outside SQL are not allowed".to_owned(),
-            detail: Some(
-                "the FunctionCall message names a function by number and can't be analysed"
-                    .to_owned(),
-            ),
-            hint: Some("call the function in a SELECT".to_owned()),
-            position: None,
-        };
-        self.refuse(Substitute::Query, refused, out).await
+        match self.judge.call(function).await {
+            Ok(permitted) => {
+                out.to_server.statement(frame, &permitted.permit);
+                self.judge.touched(permitted.enforcement.touch);
+                self.sets_role |= permitted.enforcement.sets_role;
+                let runs = [self.run(permitted)].into();
+                let road = Road::Plain;
+                self.push(Operation::Query { runs, road });
+                Ok(Step::Taken)
+            }
+            Err(Stop::Refused(refused)) => {
+                self.deny(Substitute::Query, refused, out);
+                Ok(Step::Taken)
+            }
+            Err(Stop::Look(look)) => Ok(self.look_first(look, out)),
+            Err(Stop::Names) => Ok(self.give_names(out)),
+            Err(Stop::Fatal(fatal)) => Err(fatal),
+        }
     }
 
     /// Refuses on the session's own account.
@@ -466,6 +479,7 @@ impl<J: Judge> Core<J> {
         } = &run.permitted;
         self.bound |= enforcement.mask_bound;
         self.judge.touched(enforcement.touch);
+        self.sets_role |= enforcement.sets_role;
         let checked = enforcement.mask_bound || !enforcement.masks.is_empty();
         let waits = enforcement.kind == Kind::CopyFrom
             || run.is_guarded()

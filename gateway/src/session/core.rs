@@ -123,6 +123,10 @@ pub struct Core<J: Judge> {
     pub(super) muted: bool,
     /// Something of the transaction may have been undone: an error, or ROLLBACK.
     pub(super) undone: bool,
+    /// A statement that may set the role was let through: the session need not stay who it was.
+    pub(super) sets_role: bool,
+    /// The last ReadyForQuery told of an open transaction that has not failed.
+    pub(super) in_block: bool,
     /// The transaction set a savepoint.
     pub(super) savepoint: bool,
     /// A mask binds the principal, or did once: server text is rebuilt.
@@ -178,6 +182,8 @@ impl<J: Judge> Core<J> {
             skipping: false,
             muted: false,
             undone: false,
+            sets_role: false,
+            in_block: false,
             savepoint: false,
             bound,
             catalog_dirty: false,
@@ -302,6 +308,12 @@ impl<J: Judge> Core<J> {
         };
         match self.pending.back().map(|pending| &pending.operation) {
             Some(Operation::Execute { run, .. }) => holds_up(run),
+            // The client's data is wanted first, whatever was before it in the same text or comes behind it.
+            Some(Operation::Query { runs, .. })
+                if runs.front().is_some_and(|run| run.copy == Copy::In) =>
+            {
+                false
+            }
             // Whether a change of the catalog is committed decides how what follows is read.
             Some(operation) if self.catalog_dirty && operation.ends_segment() => true,
             Some(Operation::Query { runs, .. }) => runs.iter().any(holds_up),

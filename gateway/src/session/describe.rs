@@ -101,6 +101,7 @@ mod tests {
             touch: Touch::Nothing,
             binding: None,
             cursors: Vec::new(),
+            sets_role: false,
         }
     }
 

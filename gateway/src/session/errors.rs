@@ -233,8 +233,10 @@ impl<J: Judge> Core<J> {
         let holds = match name {
             b"client_encoding" => value == b"UTF8",
             b"standard_conforming_strings" => value == b"on",
-            b"session_authorization" => self.fixed.session_authorization.as_deref() == Some(value),
-            b"is_superuser" => self.fixed.is_superuser.as_deref() == Some(value),
+            b"session_authorization" => {
+                self.sets_role || self.fixed.session_authorization.as_deref() == Some(value)
+            }
+            b"is_superuser" => self.sets_role || self.fixed.is_superuser.as_deref() == Some(value),
             _ => true,
         };
         if !holds {

@@ -26,6 +26,24 @@ const LOOK_MS_MAX: u64 = 30_000;
 /// The largest message of an answer: a catalog of some hundred thousand columns. Beyond: the session ends.
 const LOOK_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Around a question in the client's transaction that may fail through nobody's fault: its failure must not be the client's.
+const GUARD: &str = "SAVEPOINT provost_own";
+/// Takes the guard back where the question was answered.
+const UNGUARD: &str = "RELEASE SAVEPOINT provost_own";
+/// Goes back to before a question that failed.
+const GO_BACK: &str = "ROLLBACK TO SAVEPOINT provost_own";
+
+/// How a question in the client's transaction is guarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// It is not.
+    None,
+    /// By a savepoint.
+    Set,
+    /// It failed, and the transaction is taken back to the savepoint.
+    GoingBack,
+}
+
 /// What ends the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
@@ -43,6 +61,7 @@ pub(super) enum Until {
 pub(super) struct Asking {
     look: Look,
     pub(super) until: Until,
+    guard: Guard,
     /// Statements of it that are still to complete before the one that gives the answer.
     before: usize,
     /// CloseComplete messages that are still to come.
@@ -63,17 +82,28 @@ impl<J: Judge> Core<J> {
             return Step::Stalled;
         }
         let name = self.token.own(self.questions_failed);
-        let steps = look.steps();
-        for (question, values) in &steps {
-            out.to_server.own(&name, question, values);
-        }
         let until = match look {
             _ if self.mid_segment && !self.held => Until::Closed,
             Look::Pin(_) => Until::Held,
             Look::Path | Look::Catalog(_) => Until::Ready,
         };
+        let mut steps = look.steps();
+        let mut before = look.answer_at();
+        let is_guarded = self.in_block && until == Until::Ready && matches!(look, Look::Catalog(_));
+        let guard = if is_guarded {
+            steps.insert(0, (GUARD, Vec::new()));
+            steps.push((UNGUARD, Vec::new()));
+            before = before.saturating_add(1);
+            Guard::Set
+        } else {
+            Guard::None
+        };
+        for (question, values) in &steps {
+            out.to_server.own(&name, question, values);
+        }
         let asking = Asking {
-            before: look.answer_at(),
+            guard,
+            before,
             closes: steps.len().saturating_mul(2),
             until,
             answer: None,
@@ -157,6 +187,15 @@ impl<J: Judge> Core<J> {
                     self.end_held(out);
                 }
                 until == Until::Closed
+            }
+            b'Z' if asking.guard == Guard::Set && asking.failed.is_some() => {
+                asking.guard = Guard::GoingBack;
+                // The question that failed may have left a statement of its name.
+                let name = self.token.own(self.questions_failed.wrapping_add(1));
+                out.to_server.own(&name, GO_BACK, &[]);
+                out.to_server.own(&name, UNGUARD, &[]);
+                out.to_server.neutral(NeutralFrame::Sync);
+                return Ok(());
             }
             b'Z' if until == Until::Ready => true,
             other => return Err(out_of_step(other)),

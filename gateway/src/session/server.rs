@@ -5,7 +5,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::BytesMut;
-use provost_engine::facts::SessionEffect;
+use provost_engine::facts::{Kind, SessionEffect};
 use provost_evidence::record::Outcome;
 
 use super::{
@@ -119,6 +119,7 @@ impl<J: Judge> Core<J> {
                     b'n' => self.no_data(frame, out).await,
                     b'C' => self.command_complete(frame, body, out).await,
                     b's' => self.portal_suspended(frame, out).await,
+                    b'V' => self.function_answer(frame, out).await,
                     b'I' => self.empty_query(frame, out).await,
                     b'G' | b'H' => self.copy_starts(kind, frame, out).await,
                     b'c' => self.copy_out_done(frame, out),
@@ -393,6 +394,20 @@ impl<J: Judge> Core<J> {
         }
     }
 
+    /// The result of a FunctionCall, which is its end.
+    async fn function_answer(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
+        match self.running() {
+            Some(run) if run.permitted.enforcement.kind == Kind::Call => {
+                run.rows = 1;
+                run.bytes = frame.len() as u64;
+                self.finish(Outcome::Completed, None).await?;
+                self.tell(frame, out);
+                Ok(())
+            }
+            Some(_) | None => Err(out_of_step(b'V')),
+        }
+    }
+
     async fn empty_query(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
         match self.front() {
             Some(Operation::Execute { .. } | Operation::Query { .. }) => {
@@ -429,6 +444,7 @@ impl<J: Judge> Core<J> {
         self.pending.pop_front();
         self.muted = false;
         self.judge.transaction_status(status);
+        self.in_block = status == b'T';
         if status == b'I' {
             self.transaction_over(segment).await?;
         }

@@ -195,14 +195,23 @@ pub(crate) fn certificate() -> ClientTls {
     }
 }
 
-/// A policy that allows everything to everybody.
+/// A policy that allows everything to everybody that analysis can read, but for VACUUM and the like.
 pub(crate) fn allow_everything(digest: &str) -> Arc<Policy> {
-    policy(digest, Effect::Allow)
+    let read = Operation::ALL.into_iter();
+    let read: Vec<Operation> = read
+        .filter(|operation| *operation != Operation::Maintain)
+        .collect();
+    policy(digest, rules(&read, Effect::Allow))
+}
+
+/// A policy that allows everything to everybody, whether analysis can read it or not.
+pub(crate) fn allow_anything(digest: &str) -> Arc<Policy> {
+    policy(digest, rules(&Operation::ALL, Effect::Allow))
 }
 
 /// A policy that denies everything to everybody.
 pub(crate) fn deny_everything(digest: &str) -> Arc<Policy> {
-    policy(digest, Effect::Deny)
+    policy(digest, rules(&Operation::ALL, Effect::Deny))
 }
 
 /// A policy that allows everything and masks `ssn`.
@@ -223,7 +232,7 @@ pub(crate) fn mask_ssn(digest: &str) -> Arc<Policy> {
         otherwise: Transform::Redact,
         probing: Probing::Deny,
     };
-    let mut rules = rules(Effect::Allow);
+    let mut rules = rules(&Operation::ALL, Effect::Allow);
     rules.push(Rule {
         mode: Mode::Enforce,
         name: "mask".into(),
@@ -245,21 +254,21 @@ pub(crate) fn mask_ssn(digest: &str) -> Arc<Policy> {
     Arc::new(graph::compile(set).unwrap())
 }
 
-fn policy(digest: &str, effect: fn(Scope) -> Effect) -> Arc<Policy> {
+fn policy(digest: &str, rules: Vec<Rule>) -> Arc<Policy> {
     let set = RuleSet {
         mode: Mode::Enforce,
         invariants: Vec::new(),
         digest: BundleDigest(digest.into()),
         classes: Vec::new(),
-        rules: rules(effect),
+        rules,
     };
     Arc::new(graph::compile(set).unwrap())
 }
 
-/// One rule that has this effect on everything for everybody.
-fn rules(effect: fn(Scope) -> Effect) -> Vec<Rule> {
+/// One rule that has this effect on these operations on everything for everybody.
+fn rules(operations: &[Operation], effect: fn(Scope) -> Effect) -> Vec<Rule> {
     let everything = Scope {
-        operations: Operations::of(&Operation::ALL),
+        operations: Operations::of(operations),
         objects: None,
         condition: Condition::Always,
     };

@@ -4,8 +4,8 @@ use provost_gateway::settings::ClientTls;
 
 use crate::{
     house::{
-        House, allow_everything, deny_everything, mask_ssn, settings_for, start_cluster, target,
-        tokens,
+        House, allow_anything, allow_everything, deny_everything, mask_ssn, settings_for,
+        start_cluster, target, tokens,
     },
     postgres::Cluster,
     raw::{Raw, message},
@@ -352,10 +352,20 @@ fn temporary_tables_are_this_sessions_and_come_first() {
     );
     // What others do is seen too.
     check(&mut other, &[("CREATE TABLE fresh AS SELECT 4 AS z", "I")]);
+    check(&mut raw, &[("SELECT z FROM fresh", "4 I")]);
+    // Also what everybody's catalog has come to show since: it was once asked for the path for ever.
+    check(
+        &mut other,
+        &[
+            ("CREATE TABLE fresher AS SELECT 5 AS z", "I"),
+            ("SELECT z FROM fresher", "5 I"),
+        ],
+    );
     check(
         &mut raw,
         &[
-            ("SELECT z FROM fresh", "4 I"),
+            ("SELECT nick FROM people", "mine I"),
+            ("SELECT z FROM fresher", "5 I"),
             ("DROP TABLE people", "I"),
             ("SELECT name FROM people WHERE id = 1", "name 1 I"),
             ("SELECT make_temp()", "0 I"),
@@ -629,4 +639,54 @@ fn cursors_are_masked_by_the_query_they_were_declared_for() {
     ];
     pipeline(&mut raw, &steps, "!34000");
     assert!(!house.stop().contains("000-00-1"));
+}
+
+#[test]
+fn whoever_is_allowed_anything_gets_the_servers_own_words() {
+    let (_cluster, house, mut raw) = world();
+    let readable = [
+        ("SELECT nam FROM people", "!42703"),
+        ("DROP TABLE a.t; SELECT 1", "!can't share its text"),
+        ("SET search_path = a; SELECT x FROM t", "!42P01"),
+    ];
+    check(&mut raw, &readable);
+    let call = message(b'F', &[0, 0, 0x07, 0xea, 0, 0, 0, 0, 0, 0]);
+    let answer = raw.send(&call).answer();
+    assert!(answer.contains("42501"), "{answer}");
+    house.policy.swap(allow_anything("two"));
+    check(
+        &mut raw,
+        &[
+            ("SELECT nam FROM people", "!42703"),
+            ("SELECT 1 FRM x", "!42601"),
+            ("SET search_path = a; SELECT x FROM t", "1 I"),
+            ("SELECT x FROM t", "1 I"),
+            ("RESET search_path", "I"),
+            (
+                "CREATE TABLE many (y int); INSERT INTO many VALUES (5); SELECT y FROM many",
+                "5 I",
+            ),
+            ("SELECT y FROM many", "5 I"),
+            // The role is for a rule to allow, and the session lives on as somebody else.
+            ("CREATE ROLE somebody", "I"),
+            ("SET ROLE somebody", "I"),
+            ("SELECT current_user", "somebody I"),
+            ("SELECT y FROM many", "!42501"),
+            ("RESET ROLE", "I"),
+            // What the gateway holds stays held, whatever is allowed.
+            ("SET standard_conforming_strings = off", "!42501"),
+            ("SET NAMES 'latin1'", "!42501"),
+            ("SELECT y FROM many", "5 I"),
+        ],
+    );
+    let answer = raw.send(&call).answer();
+    assert!(!answer.contains("42501"), "{answer}");
+    house.policy.swap(mask_ssn("three"));
+    check(
+        &mut raw,
+        &[
+            ("SELECT nothing FROM nowhere", "!42P01"),
+            ("DROP TABLE many; SELECT 1", "!can't share its text"),
+        ],
+    );
 }

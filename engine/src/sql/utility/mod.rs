@@ -47,12 +47,6 @@ impl Reading {
     }
 }
 
-/// Settings that are refused whoever asks, with what to do instead.
-const FIXED_SETTINGS: &[(&str, &str)] = &[
-    ("role", "the role is the gateway's affair"),
-    ("session_authorization", "the role is the gateway's affair"),
-];
-
 impl Resolver<'_> {
     /// Reads one statement.
     pub(super) fn statement(&mut self, node: &NodeEnum) -> Result<Reading, Refusal> {
@@ -285,7 +279,12 @@ impl Resolver<'_> {
 
     /// Inside a function the path is not moved: what follows in its body was read by the path that it is called with.
     pub(super) fn refuse_inside(&self, setting: &str) -> Result<(), Refusal> {
-        if self.views.is_empty() || !matches!(setting, "search_path" | "all") {
+        // The path may name the role: `$user`.
+        let moves_path = matches!(
+            setting,
+            "search_path" | "all" | "role" | "session_authorization"
+        );
+        if self.views.is_empty() || !moves_path {
             return Ok(());
         }
         Err(Refusal::new(
@@ -302,7 +301,12 @@ impl Resolver<'_> {
             set.kind(),
             VariableSetKind::VarSetValue | VariableSetKind::VarSetCurrent
         );
-        refuse_setting(&name, value.as_deref().filter(|_| sets))?;
+        // A reset gives back what the connection started with, which the gateway chose.
+        if sets {
+            refuse_setting(&name, value.as_deref())?;
+        } else {
+            refuse_own(&name)?;
+        }
         // RESET ALL and DISCARD ALL give back what the connection started with, which the gateway chose.
         let name: Arc<str> = if set.kind() == VariableSetKind::VarResetAll {
             "all".into()
@@ -343,19 +347,13 @@ impl Resolver<'_> {
     }
 }
 
-/// Refuses what no client may set: the role, the path that names are looked up in, how texts are read. No `value` is a reset.
+/// Refuses what no client may set: what is the gateway's own, and how texts are read. The role is for a rule to allow. No `value`
+/// is one that can't be told.
 ///
 /// # Errors
 /// 42501.
 pub(super) fn refuse_setting(name: &str, value: Option<&str>) -> Result<(), Refusal> {
     refuse_own(name)?;
-    if let Some((_, why)) = FIXED_SETTINGS.iter().find(|(fixed, _)| *fixed == name) {
-        return Err(Refusal::new(
-            "42501",
-            format!("setting \"{name}\" can't be changed through the gateway"),
-        )
-        .hint(*why));
-    }
     let value = value.map(str::to_lowercase).unwrap_or_default();
     let utf8 = matches!(value.as_str(), "utf8" | "utf-8" | "unicode");
     if matches!(name, "client_encoding" | "names") && !utf8 {

@@ -55,7 +55,7 @@ fn simple_queries() {
                 query("deny 1"),
                 query("ok;deny position"),
                 query(" "),
-                raw('F', b"\0\0\0\x01"),
+                raw('F', &[0; 10]),
             ]),
             Server(vec![
                 missing("42601", 0),
@@ -73,7 +73,7 @@ fn simple_queries() {
                 refuse query deny 1
                 permit 1 query ok
                 refuse query deny position
-                session refuses 42501
+                refuse call deny function 0
               > Query(DENIED00)
               > Query(DENIED01)
               > Query()
@@ -89,7 +89,7 @@ fn simple_queries() {
               < Z T
               < I
               < Z T
-              < E S=ERROR C=42501 M=function calls outside SQL are not allowed D=the FunctionCall message names a function by number and can't be analysed H=call the function in a SELECT
+              < E S=ERROR C=42501 M=no deny function 0 D=because
               < Z E
         "#]],
     );

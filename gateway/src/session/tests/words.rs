@@ -187,6 +187,7 @@ fn enforcement(text: &str) -> Enforcement {
             }
         }),
         cursors: Vec::new(),
+        sets_role: false,
     }
 }
 
@@ -204,6 +205,12 @@ impl Judge for Words {
             permitted.push(self.decide("query", statement).await?);
         }
         Ok(permitted)
+    }
+
+    async fn call(&mut self, function: u32) -> Result<Permitted, Stop> {
+        let verdict = if function == 0 { "deny" } else { "call" };
+        self.decide("call", &format!("{verdict} function {function}"))
+            .await
     }
 
     async fn prepare(&mut self, text: &[u8], _: &[u32]) -> Result<(Permitted, String), Stop> {

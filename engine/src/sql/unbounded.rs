@@ -1,0 +1,318 @@
+//! Texts that analysis refused, as statements that may do anything to anything: what a policy must allow in full before the
+//! server itself is asked what it says of such a text.
+//!
+//! Must never say less than everything: a rule that speaks of one operation speaks of these statements too.
+
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
+
+use pg_query::{
+    NodeEnum,
+    protobuf::{Token, TransactionStmtKind},
+};
+
+use super::{Binding, Statement, authority, caps, parameters, shape};
+use crate::facts::{Access, CatalogVersion, Facts, Kind, Object, Opaque, Operation, SessionEffect};
+
+/// The subject of the one opaque entry of such a statement, and the sort of the object that it touches.
+const ANYTHING: &str = "anything";
+/// Settings, or beginnings of their names, that the gateway holds for every session: a text that speaks of one stays refused.
+const HELD: [&str; 3] = ["client_encoding", "standard_conforming_strings", "provost."];
+
+/// What one statement of the text is, as far as its grammar tells.
+struct Outline {
+    kind: Kind,
+    span: Range<usize>,
+    binding: Option<Binding>,
+}
+
+/// The statements of a text that can't be analysed, for `reason` (one line, no value of the text in it), each of which may do
+/// anything. `None` where the text is over a limit, or about a setting that the gateway holds: then nobody may run it.
+///
+/// A text that the grammar refuses counts as one statement: a server of the same grammar refuses it as a whole.
+#[must_use]
+pub fn unbounded(text: &[u8], reason: &str, version: CatalogVersion) -> Option<Vec<Statement>> {
+    let text = caps::check(text).ok()?;
+    let lower = text.to_ascii_lowercase();
+    if HELD.iter().any(|held| lower.contains(held)) {
+        return None;
+    }
+    let tokens = authority::tokens(text);
+    let opaque = Opaque {
+        subject: ANYTHING.into(),
+        reason: reason.into(),
+    };
+    let statement = |outline: Outline| {
+        let own = tokens
+            .as_deref()
+            .map(|tokens| authority::within(tokens, &outline.span));
+        let whole = outline.span.clone();
+        Statement {
+            facts: facts(text, own, outline.kind, opaque.clone(), version),
+            literals: own.map_or_else(|| vec![whole], literals),
+            span: outline.span,
+            binding: outline.binding,
+            rests_on: BTreeSet::new(),
+        }
+    };
+    Some(outlines(text)?.into_iter().map(statement).collect())
+}
+
+/// Whether facts are those of a statement that analysis refused.
+#[must_use]
+pub fn is_unbounded(facts: &Facts) -> bool {
+    facts
+        .opaque
+        .first()
+        .is_some_and(|opaque| &*opaque.subject == ANYTHING)
+}
+
+fn facts(
+    text: &str,
+    tokens: Option<&[(Range<usize>, Token)]>,
+    kind: Kind,
+    opaque: Opaque,
+    version: CatalogVersion,
+) -> Facts {
+    let access = |operation| Access {
+        object: Object::Other {
+            sort: ANYTHING.into(),
+            name: "".into(),
+        },
+        operation,
+        columns: BTreeSet::new(),
+        via: None,
+        filtered: false,
+        bounded: false,
+        equalities: BTreeSet::new(),
+    };
+    let uses = tokens.map(|tokens| parameters(text, tokens));
+    Facts {
+        kind,
+        accesses: Operation::ALL.into_iter().map(access).collect(),
+        outputs: None,
+        writes: Vec::new(),
+        opaque: BTreeSet::from([opaque]),
+        session_effect: session_effect(kind),
+        through_views: false,
+        views: BTreeSet::new(),
+        limit: None,
+        parameters: uses
+            .and_then(|uses| uses.last_key_value().map(|(highest, _)| *highest))
+            .unwrap_or(0),
+        lookups: BTreeSet::new(),
+        uncounted: true,
+        fingerprint: tokens.map_or_else(
+            || "0000000000000000".into(),
+            |tokens| shape::fingerprint(text, tokens).into(),
+        ),
+        catalog_version: version,
+    }
+}
+
+/// Whatever is no query may have changed the catalog.
+const fn session_effect(kind: Kind) -> SessionEffect {
+    match kind {
+        Kind::Select
+        | Kind::Insert
+        | Kind::Update
+        | Kind::Delete
+        | Kind::Merge
+        | Kind::CopyTo
+        | Kind::CopyFrom
+        | Kind::Truncate
+        | Kind::Show
+        | Kind::Begin
+        | Kind::Commit
+        | Kind::Rollback
+        | Kind::Savepoint
+        | Kind::Listen
+        | Kind::Lock
+        | Kind::Release
+        | Kind::Empty => SessionEffect::None,
+        Kind::Ddl
+        | Kind::Grant
+        | Kind::Set
+        | Kind::Explain
+        | Kind::Call
+        | Kind::Maintain
+        | Kind::Other => SessionEffect::Catalog,
+    }
+}
+
+fn literals(tokens: &[(Range<usize>, Token)]) -> Vec<Range<usize>> {
+    let literal = |(_, token): &&(Range<usize>, Token)| authority::is_literal(*token);
+    let found = tokens.iter().filter(literal);
+    found.map(|(range, _)| range.clone()).collect()
+}
+
+/// The statements of a text; `None` where there are too many, or none.
+fn outlines(text: &str) -> Option<Vec<Outline>> {
+    let Ok(tree) = authority::parse(text) else {
+        return Some(vec![Outline {
+            kind: Kind::Other,
+            span: 0..text.len(),
+            binding: None,
+        }]);
+    };
+    if tree.stmts.is_empty() || tree.stmts.len() > super::STATEMENTS_MAX {
+        return None;
+    }
+    let mut outlines = Vec::with_capacity(tree.stmts.len());
+    for (index, statement) in tree.stmts.iter().enumerate() {
+        let start = usize::try_from(statement.stmt_location).ok()?;
+        let length = usize::try_from(statement.stmt_len).ok()?;
+        let is_last = index.saturating_add(1) == tree.stmts.len();
+        let end = if length == 0 || is_last {
+            text.len()
+        } else {
+            start.saturating_add(length).min(text.len())
+        };
+        let node = statement.stmt.as_ref()?.node.as_ref()?;
+        // SET NAMES.
+        if matches!(node, NodeEnum::VariableSetStmt(set) if HELD.contains(&set.name.as_str())) {
+            return None;
+        }
+        outlines.push(Outline {
+            kind: kind(node),
+            span: start..end,
+            binding: binding(node),
+        });
+    }
+    Some(outlines)
+}
+
+fn kind(node: &NodeEnum) -> Kind {
+    match node {
+        NodeEnum::SelectStmt(select) if select.into_clause.is_none() => Kind::Select,
+        NodeEnum::InsertStmt(_) => Kind::Insert,
+        NodeEnum::UpdateStmt(_) => Kind::Update,
+        NodeEnum::DeleteStmt(_) => Kind::Delete,
+        NodeEnum::MergeStmt(_) => Kind::Merge,
+        NodeEnum::CopyStmt(copy) if copy.is_from => Kind::CopyFrom,
+        NodeEnum::CopyStmt(_) => Kind::CopyTo,
+        NodeEnum::TruncateStmt(_) => Kind::Truncate,
+        NodeEnum::VariableSetStmt(_) | NodeEnum::DiscardStmt(_) => Kind::Set,
+        NodeEnum::VariableShowStmt(_) => Kind::Show,
+        NodeEnum::ExplainStmt(_) => Kind::Explain,
+        NodeEnum::CallStmt(_) | NodeEnum::DoStmt(_) => Kind::Call,
+        NodeEnum::ListenStmt(_) | NodeEnum::NotifyStmt(_) | NodeEnum::UnlistenStmt(_) => {
+            Kind::Listen
+        }
+        NodeEnum::LockStmt(_) => Kind::Lock,
+        NodeEnum::FetchStmt(_) => Kind::Select,
+        NodeEnum::ClosePortalStmt(_) | NodeEnum::DeallocateStmt(_) => Kind::Release,
+        NodeEnum::TransactionStmt(transaction) => match transaction.kind() {
+            TransactionStmtKind::TransStmtBegin | TransactionStmtKind::TransStmtStart => {
+                Kind::Begin
+            }
+            TransactionStmtKind::TransStmtCommit => Kind::Commit,
+            TransactionStmtKind::TransStmtRollback => Kind::Rollback,
+            TransactionStmtKind::TransStmtSavepoint
+            | TransactionStmtKind::TransStmtRelease
+            | TransactionStmtKind::TransStmtRollbackTo => Kind::Savepoint,
+            TransactionStmtKind::TransStmtPrepare
+            | TransactionStmtKind::TransStmtCommitPrepared
+            | TransactionStmtKind::TransStmtRollbackPrepared
+            | TransactionStmtKind::Undefined => Kind::Other,
+        },
+        _ => Kind::Other,
+    }
+}
+
+/// What it does to names: one that it gives is known no more, for nobody can say what it stands for.
+fn binding(node: &NodeEnum) -> Option<Binding> {
+    let name = |name: &str| -> Arc<str> { name.into() };
+    match node {
+        NodeEnum::PrepareStmt(prepare) => Some(Binding::Deallocate(name(&prepare.name))),
+        NodeEnum::DeallocateStmt(release) if release.name.is_empty() => {
+            Some(Binding::DeallocateAll)
+        }
+        NodeEnum::DeallocateStmt(release) => Some(Binding::Deallocate(name(&release.name))),
+        NodeEnum::DeclareCursorStmt(declare) => Some(Binding::Close(name(&declare.portalname))),
+        NodeEnum::ClosePortalStmt(close) if close.portalname.is_empty() => Some(Binding::CloseAll),
+        NodeEnum::ClosePortalStmt(close) => Some(Binding::Close(name(&close.portalname))),
+        NodeEnum::DiscardStmt(_) => Some(Binding::Everything),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Binding, is_unbounded, unbounded};
+    use crate::facts::{CatalogVersion, Kind, Operation};
+
+    fn check(text: &str, expected: &[(&str, Kind, Option<Binding>)]) {
+        let found = unbounded(text.as_bytes(), "it is not understood", CatalogVersion(7)).unwrap();
+        let told: Vec<(&str, Kind, Option<Binding>)> = found
+            .iter()
+            .map(|one| {
+                let span = text.get(one.span.clone()).unwrap().trim();
+                (span, one.facts.kind, one.binding.clone())
+            })
+            .collect();
+        assert_eq!(told, expected, "{text}");
+        for statement in &found {
+            assert!(is_unbounded(&statement.facts));
+            assert_eq!(statement.facts.accesses.len(), Operation::ALL.len());
+            assert_eq!(statement.facts.catalog_version, CatalogVersion(7));
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_not_understood_may_do_anything() {
+        check(
+            "SELECT nothing FROM nowhere; CREATE TABLE t (a int)",
+            &[
+                ("SELECT nothing FROM nowhere", Kind::Select, None),
+                ("CREATE TABLE t (a int)", Kind::Other, None),
+            ],
+        );
+        check("SELEC 'x", &[("SELEC 'x", Kind::Other, None)]);
+        check(
+            "COPY nowhere FROM STDIN",
+            &[("COPY nowhere FROM STDIN", Kind::CopyFrom, None)],
+        );
+        check(
+            "PREPARE p AS SELECT nothing; DECLARE c CURSOR FOR SELECT nothing; DISCARD ALL; CLOSE ALL",
+            &[
+                (
+                    "PREPARE p AS SELECT nothing",
+                    Kind::Other,
+                    Some(Binding::Deallocate("p".into())),
+                ),
+                (
+                    "DECLARE c CURSOR FOR SELECT nothing",
+                    Kind::Other,
+                    Some(Binding::Close("c".into())),
+                ),
+                ("DISCARD ALL", Kind::Set, Some(Binding::Everything)),
+                ("CLOSE ALL", Kind::Release, Some(Binding::CloseAll)),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_text_over_a_limit_or_about_a_held_setting_runs_for_nobody() {
+        let long = format!("SELECT 1 {}", "-".repeat(300));
+        for text in [
+            &long,
+            "SET NAMES 'latin1'",
+            "SET Client_Encoding TO latin1",
+            "DO 'SET standard_conforming_strings = off'",
+            "RESET provost.principal",
+        ] {
+            let found = unbounded(text.as_bytes(), "", CatalogVersion(0));
+            assert_eq!(found, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn literals_are_found_or_all_of_it_is_one() {
+        let literals = |text: &str| {
+            let found = unbounded(text.as_bytes(), "", CatalogVersion(0)).unwrap();
+            found.into_iter().next().unwrap().literals
+        };
+        assert_eq!(literals("SELECT 'a' FRM x"), [7..10]);
+        assert_eq!(literals("SELECT 'a"), [0..9]);
+    }
+}
