@@ -222,10 +222,13 @@ def pipelines(connection):
     with connection.pipeline():
         found = [connection.execute("SELECT %s * 2", [number]) for number in range(50)]
     show("pipeline", [cursor.fetchone()[0] for cursor in found])
-    with connection.pipeline() as pipeline:
+    # The error must not arrive before all is sent: the lock is given when it is.
+    with psycopg.connect(autocommit=True) as other, connection.pipeline() as pipeline:
+        other.execute("SELECT pg_advisory_lock(7)")
         first = connection.execute("SELECT 1")
-        second = connection.execute("SELECT 1 / 0")
+        second = connection.execute("SELECT 1 / length(pg_advisory_xact_lock(7)::text)")
         third = connection.execute("SELECT 3")
+        other.execute("SELECT pg_advisory_unlock(7)")
         error("within", pipeline.sync)
         show("first", first.fetchone())
         error("second", second.fetchone)
