@@ -58,6 +58,8 @@ pub enum Durability {
 }
 
 /// Proof that a record is in the log. Made by [`Log::append`] and by nothing else.
+///
+/// With the feature `null-log`, which is for benchmarks alone, `Log::null` gives receipts for what it did not keep.
 #[derive(Debug)]
 pub struct Receipt {
     index: u64,
@@ -73,9 +75,20 @@ impl Receipt {
 /// The write-ahead log of one gateway. Shared as an `Arc`; every method can be called from any thread or runtime.
 pub struct Log {
     options: LogOptions,
-    committer: committer::Committer,
-    /// Held for as long as the log lives; the operating system frees it when the process dies.
-    _lock: File,
+    keeping: Keeping,
+}
+
+/// Where appends go.
+enum Keeping {
+    /// To disk.
+    Disk {
+        committer: committer::Committer,
+        /// Held for as long as the log lives; the operating system frees it when the process dies.
+        _lock: File,
+    },
+    /// Nowhere.
+    #[cfg(feature = "null-log")]
+    Nothing,
 }
 
 impl std::fmt::Debug for Log {
@@ -112,11 +125,30 @@ impl Log {
         Ok((
             Arc::new(Log {
                 options,
-                committer,
-                _lock: lock,
+                keeping: Keeping::Disk {
+                    committer,
+                    _lock: lock,
+                },
             }),
             recovery,
         ))
+    }
+
+    /// A log that keeps nothing and acknowledges everything: what a gateway costs without evidence. It can't be sealed.
+    #[cfg(feature = "null-log")]
+    pub fn null(gateway: impl Into<String>) -> Arc<Log> {
+        Arc::new(Log {
+            options: LogOptions::new(PathBuf::new(), gateway),
+            keeping: Keeping::Nothing,
+        })
+    }
+
+    fn committer(&self) -> Option<&committer::Committer> {
+        match &self.keeping {
+            Keeping::Disk { committer, .. } => Some(committer),
+            #[cfg(feature = "null-log")]
+            Keeping::Nothing => None,
+        }
     }
 
     /// Appends a record and waits until it is as durable as asked.
@@ -127,6 +159,9 @@ impl Log {
     /// [`Error::RecordTooLarge`] and [`Error::Encode`] leave the log as it was. Any other error means that the log has
     /// failed: every later append is [`Error::LogFailed`] until the process is restarted.
     pub async fn append(&self, record: &Record, durability: Durability) -> Result<Receipt, Error> {
+        let Some(committer) = self.committer() else {
+            return Ok(Receipt { index: 0 });
+        };
         let payload = serde_json::to_vec(record).map_err(|source| Error::Encode { source })?;
         if payload.len() > frame::PAYLOAD_BYTES_MAX {
             return Err(Error::RecordTooLarge {
@@ -134,10 +169,10 @@ impl Log {
                 bytes_max: frame::PAYLOAD_BYTES_MAX,
             });
         }
-        let index = self.committer.append(&payload, durability)?;
+        let index = committer.append(&payload, durability)?;
         match durability {
             Durability::Process => {}
-            Durability::Power => self.committer.wait_synced(index + 1).await?,
+            Durability::Power => committer.wait_synced(index + 1).await?,
         }
         Ok(Receipt { index })
     }
@@ -147,13 +182,16 @@ impl Log {
     /// # Errors
     /// [`Error::LogFailed`].
     pub async fn sync(&self) -> Result<(), Error> {
-        let end = self.committer.request_sync()?;
-        self.committer.wait_synced(end).await
+        let Some(committer) = self.committer() else {
+            return Ok(());
+        };
+        let end = committer.request_sync()?;
+        committer.wait_synced(end).await
     }
 
     /// Closes the current segment if it holds anything; returns the first sequence that is in no closed segment.
     pub(crate) fn rotate(&self) -> Result<u64, Error> {
-        self.committer.rotate()
+        self.committer().map_or(Ok(0), committer::Committer::rotate)
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -167,7 +205,7 @@ impl Log {
 
     /// The number of this start, from 1.
     pub fn epoch(&self) -> u64 {
-        self.committer.epoch()
+        self.committer().map_or(1, committer::Committer::epoch)
     }
 }
 

@@ -1,0 +1,69 @@
+//! The gateway over a log that keeps nothing: what everything but evidence costs. For `tests/bench/run.sh`.
+//!
+//! `bench-gateway LISTEN SOCKET-FOLDER PORT DATABASE PASSWORD-FILE POLICIES ISSUER AUDIENCE THREADS`. It must never serve anything
+//! but a benchmark: what it decides is enforced, and recorded nowhere.
+
+use std::{env, error::Error, fs, path::Path, sync::Arc};
+
+use provost_evidence::{DurableFolder, Leases, Log};
+use provost_gateway::{
+    identity::{Issuer, IssuerSettings},
+    policy::PolicyHandle,
+    record::EvidenceKey,
+    serve::{Gateway, Parts},
+    settings::{ClientTls, Host, Secret, ServerTls, Settings, Target},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [
+        listen,
+        folder,
+        port,
+        database,
+        password,
+        policies,
+        issuer,
+        audience,
+        threads,
+    ] = arguments.as_slice()
+    else {
+        return Err("nine arguments: see tests/bench/run.py".into());
+    };
+    let target = Target {
+        name: database.as_str().into(),
+        host: Host::Unix(folder.into()),
+        port: port.parse()?,
+        database: database.as_str().into(),
+        user: "postgres".into(),
+        password: Some(Secret::new(fs::read(password)?)),
+        tls: ServerTls::Off,
+    };
+    let mut settings = Settings::new(listen.parse()?, ClientTls::Off, vec![target]);
+    settings.threads = Some(threads.parse()?);
+    let policy = provost_dsl::load(Path::new(policies)).map_err(|error| format!("{error:?}"))?;
+    let store = tempfile::tempdir()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let parts = Parts {
+            policy: Arc::new(PolicyHandle::new(Arc::new(policy.policy))),
+            log: Log::null("bench"),
+            leases: Leases::new(DurableFolder::open(store.path())?, "bench"),
+            key: EvidenceKey::new(Secret::new([7_u8; 32]))?,
+            issuer: Issuer::discover(IssuerSettings::new(issuer.clone(), vec![audience.clone()]))
+                .await?,
+        };
+        let mut stop = signal(SignalKind::terminate())?;
+        let gateway = Gateway::bind(settings, parts).await?;
+        gateway
+            .run(async {
+                stop.recv().await;
+            })
+            .await?;
+        Ok(())
+    })
+}
