@@ -7,6 +7,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`record`] | what the gateway logs: plain data |
+//! | [`draft`] | decisions encoded in two parts, of which one is kept |
 //! | `log` | frames, segments, group commit, recovery |
 //! | [`dataset`] | the tables and their columns |
 //! | [`lease`] | slices of hourly budgets that gateways sharing a store take; no evidence |
@@ -19,6 +20,7 @@
 //! | [`error`] | the one error enum |
 
 pub mod dataset;
+pub mod draft;
 pub mod error;
 pub mod key;
 pub mod lease;

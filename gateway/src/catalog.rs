@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -24,6 +24,7 @@ use tokio::{
 
 use crate::{
     former::FormerNames,
+    glance::Shared,
     judgement::Bench,
     record,
     settings::Target,
@@ -88,7 +89,7 @@ pub(crate) struct Loaded {
 
 /// One target's catalog.
 pub(crate) struct Keeper {
-    current: RwLock<Loaded>,
+    current: Shared<Loaded>,
     waiters: mpsc::Sender<Waiter>,
 }
 
@@ -125,7 +126,7 @@ impl Keeper {
         let catalog = parse(outline).await?;
         let (waiters, requests) = mpsc::channel(WAITERS_MAX);
         let keeper = Arc::new(Self {
-            current: RwLock::new(Loaded {
+            current: Shared::new(Loaded {
                 catalog: Arc::new(catalog),
                 since,
                 former: Arc::default(),
@@ -145,10 +146,12 @@ impl Keeper {
 
     /// The catalog last read.
     pub(crate) fn current(&self) -> Loaded {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.current.current()
+    }
+
+    /// The same, for those who look often.
+    pub(crate) const fn shared(&self) -> &Shared<Loaded> {
+        &self.current
     }
 
     /// Waits for a reading that began after this call, with the definitions of these views, where they are still there. Waiters
@@ -228,15 +231,11 @@ impl Reader {
                 return Err(error);
             }
         };
-        *self
-            .keeper
-            .current
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Loaded {
+        self.keeper.current.replace(Loaded {
             catalog,
             since,
             former,
-        };
+        });
         Ok(())
     }
 }

@@ -28,6 +28,7 @@
 //! | [`permit`] | the right to forward |
 //! | [`upstream`] | connections to targets' servers |
 //! | [`catalog`] | targets' catalogs, kept fresh |
+//! | `glance` | what all sessions read and seldom changes |
 //! | `cancel` | cancel keys |
 //! | [`policy`] | the policy in force |
 //! | [`error`] | why a gateway doesn't start, or stopped |
@@ -36,6 +37,7 @@ mod cancel;
 pub mod catalog;
 pub mod error;
 mod former;
+mod glance;
 pub mod identity;
 pub mod judge;
 mod judgement;

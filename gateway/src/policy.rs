@@ -1,13 +1,15 @@
 //! The policy in force: swapped atomically, named by every decision that it makes.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use provost_engine::graph::Policy;
+
+use crate::glance::Shared;
 
 /// Holds the policy in force. Whoever decides takes the `Arc` once and decides one statement under it.
 #[derive(Debug)]
 pub struct PolicyHandle {
-    current: RwLock<Arc<Policy>>,
+    current: Shared<Arc<Policy>>,
     /// What the first policy is and where it came from, for the log of the start.
     first: Option<String>,
 }
@@ -17,7 +19,7 @@ impl PolicyHandle {
     #[must_use]
     pub fn new(policy: Arc<Policy>) -> Self {
         Self {
-            current: RwLock::new(policy),
+            current: Shared::new(policy),
             first: None,
         }
     }
@@ -39,12 +41,16 @@ impl PolicyHandle {
     /// The policy in force now.
     #[must_use]
     pub fn current(&self) -> Arc<Policy> {
-        // A panic while swapping can't leave half a pointer behind.
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.current.current()
+    }
+
+    /// How often it was swapped: while this is the same, so is the policy.
+    pub(crate) fn changes(&self) -> u64 {
+        self.current.changes()
     }
 
     /// Puts `policy` in force; statements decided before finish under the one that decided them.
     pub fn swap(&self, policy: Arc<Policy>) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = policy;
+        self.current.replace(policy);
     }
 }

@@ -112,16 +112,16 @@ impl Committer {
         self.shared.epoch
     }
 
-    /// Writes one frame; returns its sequence once write(2) has taken all of it.
-    pub(super) fn append(&self, payload: &[u8], durability: Durability) -> Result<u64, Error> {
+    /// Writes one frame, which has its payload and no header yet; returns its sequence once write(2) has taken all of it.
+    pub(super) fn append(&self, frame: &mut [u8], durability: Durability) -> Result<u64, Error> {
         let mut writer = self.shared.lock();
         writer.check()?;
         if self.shared.is_segment_full(&writer) {
             self.shared.rotate(&mut writer)?;
         }
         let sequence = writer.next_sequence;
-        let frame = frame::encode(sequence, payload);
-        if let Err(source) = writer.file.append(&frame) {
+        frame::finish(frame, sequence);
+        if let Err(source) = writer.file.append(frame) {
             let path = writer.path.clone();
             return Err(self.shared.fail(
                 &mut writer,

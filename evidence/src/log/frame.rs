@@ -25,15 +25,30 @@ pub(crate) struct Frame<'a> {
     pub(crate) bytes: usize,
 }
 
-/// Encodes a frame. The caller has checked that `payload` is within [`PAYLOAD_BYTES_MAX`], which fits a u32.
-pub(crate) fn encode(sequence: u64, payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + payload.len());
+/// Empties `out` and leaves room for a frame's header; the payload is appended behind it.
+pub(crate) fn begin(out: &mut Vec<u8>) {
+    out.clear();
+    out.resize(FRAME_HEADER_BYTES, 0);
+}
+
+/// The payload of a frame that [`begin`] began.
+pub(crate) fn payload(frame: &[u8]) -> &[u8] {
+    frame.get(FRAME_HEADER_BYTES..).unwrap_or_default()
+}
+
+/// Fills in the header of a frame that [`begin`] began. The caller has checked that its payload is within [`PAYLOAD_BYTES_MAX`],
+/// which fits a u32.
+pub(crate) fn finish(frame: &mut [u8], sequence: u64) {
+    let Some((header, payload)) = frame.split_first_chunk_mut::<FRAME_HEADER_BYTES>() else {
+        return;
+    };
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&checksum(sequence, payload).to_le_bytes());
-    out.extend_from_slice(&sequence.to_le_bytes());
-    out.extend_from_slice(payload);
-    out
+    let checksum = checksum(sequence, payload);
+    let (first, behind) = header.split_at_mut(8);
+    let (length_bytes, checksum_bytes) = first.split_at_mut(4);
+    length_bytes.copy_from_slice(&length.to_le_bytes());
+    checksum_bytes.copy_from_slice(&checksum.to_le_bytes());
+    behind.copy_from_slice(&sequence.to_le_bytes());
 }
 
 /// Decodes the frame at the start of `bytes`.
@@ -82,6 +97,16 @@ fn checksum(sequence: u64, payload: &[u8]) -> u32 {
     hasher.update(&sequence.to_le_bytes());
     hasher.update(payload);
     hasher.finalize()
+}
+
+/// A whole frame.
+#[cfg(test)]
+pub(crate) fn encode(sequence: u64, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    begin(&mut frame);
+    frame.extend_from_slice(payload);
+    finish(&mut frame, sequence);
+    frame
 }
 
 #[cfg(test)]

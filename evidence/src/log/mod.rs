@@ -9,16 +9,26 @@ pub(crate) mod segment;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::draft::Entry;
 use crate::error::Error;
 use crate::record::Record;
 
 pub(crate) use disk::{sync_folder_of, write_whole};
 pub use recovery::Recovery;
+
+/// Memory for encoding that a thread keeps; a frame that took more gives it back.
+const FRAME_BYTES_KEPT: usize = 64 * 1024;
+
+thread_local! {
+    /// The frame at hand.
+    static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Where the log is and how it behaves.
 #[derive(Debug, Clone)]
@@ -159,17 +169,39 @@ impl Log {
     /// [`Error::RecordTooLarge`] and [`Error::Encode`] leave the log as it was. Any other error means that the log has
     /// failed: every later append is [`Error::LogFailed`] until the process is restarted.
     pub async fn append(&self, record: &Record, durability: Durability) -> Result<Receipt, Error> {
+        self.append_with(durability, |out| serde_json::to_writer(out, record))
+            .await
+    }
+
+    /// The same for an entry that is made when it is written.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub async fn append_entry<'a>(
+        &self,
+        durability: Durability,
+        make: impl FnOnce() -> Entry<'a>,
+    ) -> Result<Receipt, Error> {
+        self.append_with(durability, |out| make().write(out)).await
+    }
+
+    async fn append_with(
+        &self,
+        durability: Durability,
+        write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
+    ) -> Result<Receipt, Error> {
         let Some(committer) = self.committer() else {
             return Ok(Receipt { index: 0 });
         };
-        let payload = serde_json::to_vec(record).map_err(|source| Error::Encode { source })?;
-        if payload.len() > frame::PAYLOAD_BYTES_MAX {
-            return Err(Error::RecordTooLarge {
-                bytes: payload.len(),
-                bytes_max: frame::PAYLOAD_BYTES_MAX,
-            });
-        }
-        let index = committer.append(&payload, durability)?;
+        let index = FRAME.with_borrow_mut(|frame| {
+            frame::begin(frame);
+            let written = write(frame).map_err(|source| Error::Encode { source });
+            let outcome = written.and_then(|()| put(committer, frame, durability));
+            if frame.capacity() > FRAME_BYTES_KEPT {
+                *frame = Vec::new();
+            }
+            outcome
+        })?;
         match durability {
             Durability::Process => {}
             Durability::Power => committer.wait_synced(index + 1).await?,
@@ -207,6 +239,22 @@ impl Log {
     pub fn epoch(&self) -> u64 {
         self.committer().map_or(1, committer::Committer::epoch)
     }
+}
+
+/// Appends a frame whose payload is written.
+fn put(
+    committer: &committer::Committer,
+    frame: &mut [u8],
+    durability: Durability,
+) -> Result<u64, Error> {
+    let bytes = frame::payload(frame).len();
+    if bytes > frame::PAYLOAD_BYTES_MAX {
+        return Err(Error::RecordTooLarge {
+            bytes,
+            bytes_max: frame::PAYLOAD_BYTES_MAX,
+        });
+    }
+    committer.append(frame, durability)
 }
 
 pub(crate) fn check_gateway_name(name: &str) -> Result<(), Error> {

@@ -132,8 +132,8 @@ fn scan(bytes: &[u8], first_sequence: u64) -> Result<Segment, (u64, Damage)> {
                 ));
             }
             Ok(frame) => {
-                let record = serde_json::from_slice(frame.payload)
-                    .map_err(|_| (offset as u64, Damage::Payload))?;
+                let record =
+                    Record::read(frame.payload).map_err(|_| (offset as u64, Damage::Payload))?;
                 records.push(record);
                 offset += frame.bytes;
             }

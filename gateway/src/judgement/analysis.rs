@@ -19,7 +19,7 @@ use provost_engine::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::names::NO_NAMES;
+use super::{names::NO_NAMES, notes::Noted};
 
 /// Stack of every thread that parses, in bytes: the parsers recurse with the text's nesting.
 pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
@@ -29,7 +29,7 @@ const INLINE_BYTES_MAX: usize = 16 * 1024;
 const WORKERS: usize = 2;
 /// Texts that wait for a worker; a session that brings one more waits with it.
 const QUEUE_MAX: usize = 64;
-/// Analyses kept by one thread; the least recently used one makes room.
+/// Analyses kept by one thread; at the limit the quarter least recently used makes room.
 const CACHE_ENTRIES_MAX: usize = 1_024;
 /// Longest text that is kept.
 const CACHE_TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -54,11 +54,13 @@ pub(crate) struct Question {
 }
 
 /// The statements of a text.
-pub(crate) type Analysed = Arc<[Statement]>;
+pub(crate) type Statements = Arc<[Statement]>;
+/// The same on their way through a session's thread, with what was made of them there.
+pub(crate) type Analysed = Rc<Noted>;
 
 impl Question {
     /// Asks the engine.
-    pub(super) fn ask(&self) -> Result<Analysed, Refusal> {
+    pub(super) fn ask(&self) -> Result<Statements, Refusal> {
         let context = Context {
             catalog: &self.catalog,
             search_path: &self.search_path,
@@ -89,7 +91,7 @@ fn internal_error() -> Refusal {
 /// One thread's analyses.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    entries: HashMap<Key, Entry>,
+    entries: HashMap<Key, Analysed>,
     clock: u64,
 }
 
@@ -102,18 +104,17 @@ struct Key {
     version: CatalogVersion,
 }
 
-#[derive(Debug)]
-struct Entry {
-    analysed: Analysed,
-    used: u64,
-}
-
 impl Cache {
     fn find(&mut self, key: &Key) -> Option<Analysed> {
+        let analysed = Rc::clone(self.entries.get(key)?);
+        self.touch(&analysed);
+        Some(analysed)
+    }
+
+    /// An analysis of this cache is used.
+    pub(crate) fn touch(&mut self, analysed: &Noted) {
         self.clock += 1;
-        let entry = self.entries.get_mut(key)?;
-        entry.used = self.clock;
-        Some(Arc::clone(&entry.analysed))
+        analysed.used.set(self.clock);
     }
 
     fn keep(&mut self, key: Key, analysed: &Analysed) {
@@ -121,18 +122,20 @@ impl Cache {
             return;
         }
         if self.entries.len() >= CACHE_ENTRIES_MAX {
-            // A scan of a thousand numbers costs less than the analysis that was just done.
-            let oldest = self.entries.values().map(|entry| entry.used).min();
-            self.entries.retain(|_, entry| Some(entry.used) != oldest);
+            self.make_room();
         }
-        let used = self.clock;
-        self.entries.insert(
-            key,
-            Entry {
-                analysed: Arc::clone(analysed),
-                used,
-            },
-        );
+        self.touch(analysed);
+        self.entries.insert(key, Rc::clone(analysed));
+    }
+
+    /// Drops the quarter that was not used for longest: a look at each, once in so many texts.
+    fn make_room(&mut self) {
+        let mut times: Vec<u64> = self.entries.values().map(|kept| kept.used.get()).collect();
+        let quarter = times.len() / 4;
+        if quarter < times.len() {
+            let (_, &mut last, _) = times.select_nth_unstable(quarter);
+            self.entries.retain(|_, kept| kept.used.get() > last);
+        }
     }
 }
 
@@ -145,7 +148,7 @@ pub(crate) struct Workers {
 #[derive(Debug)]
 struct Job {
     question: Question,
-    answer: oneshot::Sender<Result<Analysed, Refusal>>,
+    answer: oneshot::Sender<Result<Statements, Refusal>>,
 }
 
 impl Workers {
@@ -178,7 +181,7 @@ impl Workers {
         Ok(Self { jobs })
     }
 
-    async fn ask(&self, question: Question) -> Result<Analysed, Refusal> {
+    async fn ask(&self, question: Question) -> Result<Statements, Refusal> {
         let (answer, result) = oneshot::channel();
         if self.jobs.send(Job { question, answer }).await.is_err() {
             return Err(internal_error());
@@ -203,11 +206,12 @@ pub(crate) async fn analyse(
     if let Some(analysed) = cache.borrow_mut().find(&key) {
         return Ok(analysed);
     }
-    let analysed = if question.text.len() <= INLINE_BYTES_MAX {
+    let statements = if question.text.len() <= INLINE_BYTES_MAX {
         question.ask()?
     } else {
         workers.ask(question).await?
     };
+    let analysed = Rc::new(Noted::new(statements));
     // What rests on a session's names holds for that session, and now.
     if analysed
         .iter()
@@ -220,9 +224,9 @@ pub(crate) async fn analyse(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{rc::Rc, sync::Arc};
 
-    use super::{CACHE_ENTRIES_MAX, CACHE_TEXT_BYTES_MAX, Cache, Key};
+    use super::{CACHE_ENTRIES_MAX, CACHE_TEXT_BYTES_MAX, Cache, Key, Noted};
     use provost_engine::facts::CatalogVersion;
 
     fn key(text: &str, version: u64) -> Key {
@@ -238,20 +242,20 @@ mod tests {
     #[test]
     fn another_catalog_finds_nothing_and_the_least_used_makes_room() {
         let mut cache = Cache::default();
-        let nothing = Arc::from(Vec::new());
-        cache.keep(key("a", 1), &nothing);
+        let nothing = || Rc::new(Noted::new(Arc::from([])));
+        cache.keep(key("a", 1), &nothing());
         assert!(cache.find(&key("a", 1)).is_some());
         assert!(cache.find(&key("a", 2)).is_none());
         for number in 0..CACHE_ENTRIES_MAX {
             assert!(cache.find(&key("a", 1)).is_some(), "{number}");
-            cache.keep(key(&number.to_string(), 1), &nothing);
+            cache.keep(key(&number.to_string(), 1), &nothing());
         }
         assert!(cache.entries.len() <= CACHE_ENTRIES_MAX);
         assert!(
             cache.find(&key("a", 1)).is_some(),
             "used between every two others"
         );
-        cache.keep(key(&"x".repeat(CACHE_TEXT_BYTES_MAX + 1), 1), &nothing);
+        cache.keep(key(&"x".repeat(CACHE_TEXT_BYTES_MAX + 1), 1), &nothing());
         assert!(
             cache
                 .find(&key(&"x".repeat(CACHE_TEXT_BYTES_MAX + 1), 1))

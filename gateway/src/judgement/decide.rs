@@ -37,7 +37,7 @@ impl SessionJudge {
 
     pub(super) fn ground(&self) -> Ground {
         // A session's own catalog is read again when everybody's changes.
-        let loaded = self.keeper.current();
+        let loaded = self.everybodys();
         Ground {
             // What this session sees is read through its own connection.
             unread: self.unread && !self.sight.is_uncommitted(),
@@ -162,7 +162,8 @@ impl SessionJudge {
 
     /// Whether a column of the statement had a classed name before it was renamed, and has none now.
     fn hides_a_class(&self, facts: &Facts) -> bool {
-        let former = self.loaded().former;
+        let loaded = self.loaded();
+        let former = &loaded.former;
         let used = facts.accesses.iter().flat_map(|access| &access.columns);
         let written = facts.writes.iter().map(|write| &write.column);
         used.map(|used| &used.column)

@@ -12,10 +12,11 @@ use provost_engine::{
 };
 use provost_evidence::{
     Durability, Error, Receipt,
+    draft::{Draft, Entry, HexDigest, Occasion, StatementId},
     record::{DecisionRecord, EndRecord, Outcome, Record},
 };
 
-use super::{SessionJudge, Step, answer};
+use super::{Sent, SessionJudge, Step, answer, notes::Note};
 use crate::{
     judge::{Fatal, StatementSeq, Stop},
     record::{self, Asked, Determining},
@@ -35,7 +36,34 @@ impl SessionJudge {
             phase: step.phase,
             text: step.text,
             bundle: self.policy.digest(),
-            parameters: step.parameters,
+            parameters: self.parameters_digest(step),
+        }
+    }
+
+    fn parameters_digest(&self, step: &Step<'_>) -> Option<[u8; 32]> {
+        match step.parameters {
+            Sent::Nothing => None,
+            Sent::Raw(raw) => Some(self.bench.key.parameters(raw)),
+            Sent::Digest(digest) => Some(digest),
+        }
+    }
+
+    /// What of a decision's record is another each time.
+    fn occasion<'a>(&'a self, step: &Step<'_>, seq: StatementSeq) -> Occasion<'a> {
+        let (principal, session_id) = (&self.session.principal, self.id.as_str());
+        Occasion {
+            decided_at: record::micros(SystemTime::now()),
+            statement_id: StatementId {
+                session_id,
+                seq: seq.0,
+            },
+            session_id,
+            seq: seq.0,
+            phase: step.phase,
+            principal: &principal.id,
+            on_behalf_of: principal.on_behalf_of.as_ref().map(|person| &*person.id),
+            target: &self.session.target,
+            parameters_digest: self.parameters_digest(step).map(HexDigest::from),
         }
     }
 
@@ -56,6 +84,35 @@ impl SessionJudge {
             &Determining::of(&self.policy, decision, self.bench.mask_key_id.as_deref()),
             &classes,
         )
+    }
+
+    /// Logs a decision of which there is a note; `None` when the record does not fit even without its text.
+    pub(super) async fn log_noted(
+        &self,
+        step: &Step<'_>,
+        seq: StatementSeq,
+        statement: &Statement,
+        note: &Note,
+        durability: Durability,
+    ) -> Result<Option<Receipt>, Fatal> {
+        let entry = || {
+            if let Some(draft) = note.draft.get() {
+                return Entry::Drafted(draft, self.occasion(step, seq));
+            }
+            let record = self.record(step, seq, statement, &note.decision);
+            if let Ok(draft) = Draft::new(&record) {
+                // Nobody else set it meanwhile.
+                let _ = note.draft.set(draft);
+            }
+            Entry::Whole(Record::Decision(record))
+        };
+        match self.bench.log.append_entry(durability, entry).await {
+            Err(Error::RecordTooLarge { .. }) => {
+                let record = self.record(step, seq, statement, &note.decision);
+                self.log_decision(record, durability).await
+            }
+            outcome => outcome.map(Some).map_err(|error| self.bench.fail(&error)),
+        }
     }
 
     /// Logs a decision; `None` when the record does not fit even without its text.

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Shapes remembered of all principals together; at the limit the oldest is forgotten, and is new when it comes again.
@@ -14,6 +17,8 @@ const SHAPES_MAX: usize = 100_000;
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     shapes: Mutex<Shapes>,
+    /// How many shapes were forgotten.
+    forgotten: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +48,13 @@ impl Memory {
             && let Some(oldest) = shapes.order.pop_front()
         {
             shapes.known.remove(&oldest);
+            self.forgotten.fetch_add(1, Ordering::Release);
         }
+    }
+
+    /// How many shapes were forgotten: while this is the same, whatever was remembered still is.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Acquire)
     }
 }
 

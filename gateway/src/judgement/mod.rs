@@ -9,6 +9,7 @@ mod decide;
 mod logging;
 mod memory;
 mod names;
+mod notes;
 mod obligations;
 mod obstacle;
 mod pinning;
@@ -23,7 +24,7 @@ mod view;
 
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     io,
     rc::Rc,
     sync::Arc,
@@ -35,7 +36,7 @@ use provost_engine::{
     facts::CatalogVersion,
     graph::{Policy, SessionView},
     principal::Session,
-    sql::{Statement, Witness},
+    sql::Witness,
     verdict::Decision,
 };
 use provost_evidence::{
@@ -49,6 +50,7 @@ use self::{
     decide::{is_allowed, refuse_at},
     memory::Memory,
     names::NamesGiven,
+    notes::{Note, Noted, Recollection},
     pinning::{Holding, Pinning},
     refusal::{is_too_wide, limit, too_many, too_wide},
     spending::Spending,
@@ -60,10 +62,9 @@ pub(crate) use self::{
     refusal::expired,
 };
 use crate::{
-    catalog::Keeper,
-    judge::{
-        End, Enforcement, Fatal, Judge as _, Parameters, Permitted, Refused, StatementSeq, Stop,
-    },
+    catalog::{Keeper, Loaded},
+    glance::Glance,
+    judge::{End, Enforcement, Fatal, Judge as _, Permitted, Refused, StatementSeq, Stop},
     permit::Permit,
     policy::PolicyHandle,
     record::{EvidenceKey, SessionId},
@@ -153,7 +154,7 @@ impl Bench {
     }
 
     /// The log failed: the gateway stops (P6), and this is what the client is told.
-    fn fail(&self, error: &provost_evidence::Error) -> Fatal {
+    pub(crate) fn fail(&self, error: &provost_evidence::Error) -> Fatal {
         tracing::error!(%error, "the evidence log failed: the gateway stops");
         self.failed.notify_one();
         Fatal {
@@ -187,10 +188,14 @@ pub(crate) struct SessionJudge {
     sight: View,
     expires_at: SystemTime,
     policy: Arc<Policy>,
+    /// [`PolicyHandle::changes`] before `policy` was taken.
+    policy_changes: u64,
     view: SessionView,
+    /// The catalog that everybody sees.
+    glance: Glance<Loaded>,
     seq: u64,
     /// Statements whose end is not logged; as many as the session's pipeline may hold.
-    open: HashMap<StatementSeq, Open>,
+    open: BTreeMap<StatementSeq, Open>,
     /// See [`obstacle::Ground::unread`].
     unread: bool,
     /// A name of the statement at hand was not known, and the session was looked at for it.
@@ -206,7 +211,8 @@ pub(crate) struct SessionJudge {
 /// A decided statement that has not ended.
 struct Open {
     since: Instant,
-    policy: Arc<Policy>,
+    /// [`PolicyHandle::changes`] when it was decided.
+    policy: u64,
     version: CatalogVersion,
     /// Until when the decision holds: a time window opens or closes then.
     until: Timestamp,
@@ -221,11 +227,14 @@ pub(crate) struct Prepared {
     made_at: CatalogVersion,
     /// The whole PREPARE or DECLARE, where SQL gave it its name.
     whole: Option<Arc<str>>,
+    /// What the text was last read as.
+    memory: Recollection,
 }
 
 /// What is kept of a Bind.
 #[derive(Debug, Clone)]
 pub(crate) struct Bound {
+    /// Of values of which there are too many bytes.
     digest: Option<[u8; 32]>,
     /// As they came; `None` where there are none, or too many bytes of them.
     raw: Option<Arc<[u8]>>,
@@ -235,19 +244,32 @@ pub(crate) struct Bound {
     made_at: CatalogVersion,
 }
 
+/// Values that came with a Bind, as evidence speaks of them.
+#[derive(Clone, Copy)]
+enum Sent<'a> {
+    /// None came.
+    Nothing,
+    /// As they came.
+    Raw(&'a [u8]),
+    /// They are not kept, but for their digest.
+    Digest([u8; 32]),
+}
+
 /// What one step of the protocol asks about.
 #[derive(Clone, Copy)]
 struct Step<'a> {
     phase: Phase,
     text: &'a Arc<[u8]>,
     types: &'a Arc<[u32]>,
-    parameters: Option<[u8; 32]>,
+    parameters: Sent<'a>,
     values: Values<'a>,
     /// Where a portal's names were looked up; `None`: where they are now.
     path: Option<&'a Arc<[Arc<str>]>>,
     /// The catalog that the server may have read it by.
     made_at: Option<CatalogVersion>,
     named_by: NamedBy,
+    /// Where a prepared statement's text is not read for the first time.
+    memory: Option<&'a Recollection>,
 }
 
 /// Who gave a prepared statement or a portal its name.
@@ -269,7 +291,9 @@ impl SessionJudge {
         search_path: SearchPath,
         expires_at: SystemTime,
     ) -> Self {
+        let policy_changes = bench.policy.changes();
         let policy = bench.policy.current();
+        let glance = Glance::new(keeper.shared());
         let view = policy.view(&session, now());
         let sight = View::new(search_path, Arc::clone(&bench.own_catalogs));
         Self {
@@ -281,9 +305,11 @@ impl SessionJudge {
             sight,
             expires_at,
             policy,
+            policy_changes,
             view,
+            glance,
             seq: 0,
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             unread: false,
             looked_again: false,
             given: None,
@@ -304,8 +330,10 @@ impl SessionJudge {
         if SystemTime::now() >= self.expires_at {
             return Err(Stop::Fatal(expired()));
         }
-        let policy = self.bench.policy.current();
-        if !Arc::ptr_eq(&policy, &self.policy) || now() >= self.view.until() {
+        let changes = self.bench.policy.changes();
+        if changes != self.policy_changes || now() >= self.view.until() {
+            let policy = self.bench.policy.current();
+            self.policy_changes = changes;
             self.view = policy.view(&self.session, now());
             self.policy = policy;
         }
@@ -316,11 +344,7 @@ impl SessionJudge {
     }
 
     /// Decides every statement, then logs: all permits, or one refusal with every statement in the log.
-    async fn judge(
-        &mut self,
-        step: &Step<'_>,
-        statements: &[Statement],
-    ) -> Result<Vec<Permitted>, Stop> {
+    async fn judge(&mut self, step: &Step<'_>, statements: &Noted) -> Result<Vec<Permitted>, Stop> {
         let pinned = self.pinning.take();
         let unbounded = self.despite_ground(step, statements);
         let statements = unbounded.as_deref().unwrap_or(statements);
@@ -359,8 +383,8 @@ impl SessionJudge {
             return Err(self.refuse_all(step, statements, &decisions).await);
         }
         let mut permitted = Vec::with_capacity(statements.len());
-        for (statement, decision) in statements.iter().zip(decisions) {
-            match self.permit(step, statement, decision).await {
+        for (place, decision) in decisions.into_iter().enumerate() {
+            match self.permit(step, statements, place, decision).await {
                 Ok(one) => permitted.push(one),
                 Err(stop) => {
                     self.skip(permitted).await?;
@@ -371,20 +395,31 @@ impl SessionJudge {
         Ok(permitted)
     }
 
-    fn digest_of(&self, parameters: Parameters<'_>) -> Option<[u8; 32]> {
-        (parameters.count > 0).then(|| self.bench.key.parameters(parameters.raw))
-    }
-
     async fn permit(
         &mut self,
         step: &Step<'_>,
-        statement: &Statement,
+        statements: &Noted,
+        place: usize,
         decision: Decision,
     ) -> Result<Permitted, Stop> {
+        let Some(statement) = statements.get(place) else {
+            return Err(Stop::Refused(answer::denied(&[])));
+        };
         let seq = self.next();
-        let record = self.record(step, seq, statement, &decision);
+        let known = statements.find(place, &self.policy, &decision);
+        let note = known.clone().unwrap_or_else(|| {
+            let enforcement = Enforcement {
+                binding: statement.binding.clone(),
+                cursors: self.cursors(statement),
+                ..answer::enforcement(&statement.facts, decision.clone())
+            };
+            Note::new(place, &self.policy, decision, enforcement)
+        });
         let durability = answer::durability(&statement.facts, self.bench.durable);
-        let Some(receipt) = self.log_decision(record, durability).await? else {
+        let Some(receipt) = self
+            .log_noted(step, seq, statement, &note, durability)
+            .await?
+        else {
             let refusal = limit(
                 logging::TOO_LARGE.to_owned(),
                 "name fewer columns and relations in one statement",
@@ -393,17 +428,18 @@ impl SessionJudge {
                 .await?;
             return Err(Stop::Refused(answer::refused(refusal)));
         };
+        if known.is_none() {
+            statements.keep(&note);
+        }
         if step.phase != Phase::Prepare {
             let principal = &self.session.principal.id;
-            self.bench
-                .memory
-                .ran(principal, &statement.facts.fingerprint);
+            note.ran(principal, &statement.facts.fingerprint, &self.bench.memory);
         }
         self.open.insert(
             seq,
             Open {
                 since: Instant::now(),
-                policy: Arc::clone(&self.policy),
+                policy: self.policy_changes,
                 version: statement.facts.catalog_version,
                 until: self.view.until(),
             },
@@ -411,11 +447,7 @@ impl SessionJudge {
         Ok(Permitted {
             permit: Permit::from(receipt),
             statement: seq,
-            enforcement: Arc::new(Enforcement {
-                binding: statement.binding.clone(),
-                cursors: self.cursors(statement),
-                ..answer::enforcement(&statement.facts, decision)
-            }),
+            enforcement: Arc::clone(&note.enforcement),
         })
     }
 

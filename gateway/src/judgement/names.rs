@@ -7,7 +7,7 @@ use provost_engine::{
     sql::{self, Named, SessionNames, Temporary},
 };
 
-use super::{Bound, NamedBy, Prepared};
+use super::{Bound, NamedBy, Prepared, Recollection};
 use crate::judge::Given;
 
 /// What stands for a statement that can't be told from the text that named it: no grammar takes it.
@@ -128,6 +128,7 @@ impl Prepared {
             types: vec![SOME_TYPE; types].into(),
             made_at,
             whole: Some(Arc::clone(&named.text)),
+            memory: Recollection::default(),
         }
     }
 }

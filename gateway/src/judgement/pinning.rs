@@ -3,7 +3,7 @@
 //!
 //! Must never let an answer serve another frame than the one that it was asked for: each call of the judge takes it, used or not.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use provost_engine::{
     facts::{Facts, Kind, Object},
@@ -106,7 +106,7 @@ impl SessionJudge {
             return Holding::Held;
         }
         let pin = Pin::new(relations(&statement.facts));
-        let catalog = self.loaded().catalog;
+        let catalog = Arc::clone(&self.loaded().catalog);
         // INVARIANT: what is compared with the server is the catalog that analysis read, not one that came since.
         let is_same = catalog.version() == statement.facts.catalog_version;
         let differs = match answer.filter(|_| is_same) {

@@ -2,7 +2,7 @@
 //!
 //! Must never read it by a view or by names that a statement of the session may have changed since: it asks first.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use provost_engine::{
     facts::{Facts, Kind, Object, SessionEffect},
@@ -12,7 +12,9 @@ use provost_engine::{
 use super::{
     SessionJudge, Step,
     analysis::{Analysed, Question, analyse},
-    limit, obstacle, view,
+    limit,
+    notes::Noted,
+    obstacle, view,
 };
 use crate::{
     catalog::Loaded,
@@ -72,7 +74,7 @@ impl SessionJudge {
         if let Some(failure) = self.sight.failure() {
             return Err(obstacle::unseen(&failure).into());
         }
-        if let Some(look) = self.sight.wanted(&self.keeper.current()) {
+        if let Some(look) = self.sight.wanted(&self.everybodys()) {
             return match self.analyse_defined(step).await {
                 // A look takes a snapshot: what can do without one goes first, a SET TRANSACTION among them.
                 Ok(analysed) if analysed.iter().all(|one| view::is_independent(&one.facts)) => {
@@ -103,7 +105,7 @@ impl SessionJudge {
         }
         // The name may be one that only this session can see.
         self.sight.doubt(self.status);
-        let look = self.sight.wanted(&self.keeper.current());
+        let look = self.sight.wanted(&self.everybodys());
         Err(look.map_or_else(|| refused.into(), Unread::Look))
     }
 
@@ -131,23 +133,42 @@ impl SessionJudge {
     }
 
     async fn analyse_once(&self, step: &Step<'_>) -> Result<Analysed, Refusal> {
-        let (ground, own_cache) = self.sight.ground(self.keeper.current());
+        let (ground, own_cache) = self.sight.ground(self.everybodys());
+        let search_path = step.path.unwrap_or_else(|| self.sight.path());
+        // What a session of its own sees is read by itself.
+        let memory = step
+            .memory
+            .filter(|_| own_cache.is_none() && self.given.is_none());
+        let place = (ground.catalog.version(), search_path);
+        if let Some(analysed) = memory.and_then(|memory| memory.find(place)) {
+            self.cache.borrow_mut().touch(&analysed);
+            return Ok(analysed);
+        }
         let question = Question {
             text: Arc::clone(step.text),
             types: Arc::clone(step.types),
-            search_path: Arc::clone(step.path.unwrap_or_else(|| self.sight.path())),
+            search_path: Arc::clone(search_path),
             target: Arc::clone(&self.session.target),
-            catalog: ground.catalog,
+            catalog: Arc::clone(&ground.catalog),
             witness: self.bench.witness,
             names: self.given.as_ref().map(|given| Arc::clone(&given.names)),
         };
         let cache = own_cache.unwrap_or(&self.cache);
-        analyse(cache, &self.bench.workers, question).await
+        let analysed = analyse(cache, &self.bench.workers, question).await?;
+        if let Some(memory) = memory {
+            memory.keep(place, &analysed);
+        }
+        Ok(analysed)
     }
 
     /// The catalog that the session's names are looked up in.
-    pub(super) fn loaded(&self) -> Loaded {
-        self.sight.ground(self.keeper.current()).0
+    pub(super) fn loaded(&self) -> Rc<Loaded> {
+        self.sight.ground(self.everybodys()).0
+    }
+
+    /// The catalog that everybody sees.
+    pub(super) fn everybodys(&self) -> Rc<Loaded> {
+        self.glance.look(self.keeper.shared())
     }
 
     /// Whether the server may still run a statement by other names than the present ones: it keeps what it made of a prepared
@@ -192,7 +213,7 @@ impl SessionJudge {
     pub(super) async fn analyse_one(&mut self, step: &Step<'_>) -> Result<Analysed, Stop> {
         let statements = self.analyse(step).await?;
         match statements.len() {
-            0 => Ok(Arc::from([self.empty(step)])),
+            0 => Ok(Rc::new(Noted::new(Arc::from([self.empty(step)])))),
             1 => Ok(statements),
             _ => Err(self.refuse_text(step, several()).await),
         }

@@ -5,11 +5,13 @@ use std::{sync::Arc, time::SystemTime};
 use provost_engine::{sql::Named, verdict::Limits};
 use provost_evidence::{
     Durability,
+    draft::Entry,
     record::{EndRecord, Phase, Record},
 };
 
 use super::{
-    Bound, NamedBy, NamesGiven, Prepared, SessionJudge, Step, Values, now, values, view::Seen,
+    Bound, NamedBy, NamesGiven, Prepared, Recollection, Sent, SessionJudge, Step, Values, now,
+    values, view::Seen,
 };
 use crate::{
     judge::{
@@ -31,11 +33,12 @@ impl Judge for SessionJudge {
             phase: Phase::Simple,
             text: &text,
             types: &types,
-            parameters: None,
+            parameters: Sent::Nothing,
             values: Values::None,
             path: None,
             made_at: None,
             named_by: NamedBy::Protocol,
+            memory: None,
         };
         let statements = self.analyse(&step).await?;
         let judged = self.judge(&step, &statements).await;
@@ -58,16 +61,18 @@ impl Judge for SessionJudge {
             types: Arc::from(parameter_types),
             made_at: self.loaded().catalog.version(),
             whole: None,
+            memory: Recollection::default(),
         };
         let step = Step {
             phase: Phase::Prepare,
             text: &prepared.text,
             types: &prepared.types,
-            parameters: None,
+            parameters: Sent::Nothing,
             values: Values::NotBound,
             path: None,
             made_at: None,
             named_by: NamedBy::Protocol,
+            memory: Some(&prepared.memory),
         };
         let permitted = self.judge_one(&step).await?;
         prepared.made_at = self.loaded().catalog.version();
@@ -83,11 +88,15 @@ impl Judge for SessionJudge {
             phase: Phase::Execute,
             text: &prepared.text,
             types: &prepared.types,
-            parameters: self.digest_of(parameters),
+            parameters: match parameters.count {
+                0 => Sent::Nothing,
+                _ => Sent::Raw(parameters.raw),
+            },
             values: Values::Bound(parameters.raw),
             path: None,
             made_at: Some(prepared.made_at),
             named_by: prepared.named_by(),
+            memory: Some(&prepared.memory),
         };
         self.judge_one(&step).await
     }
@@ -101,20 +110,26 @@ impl Judge for SessionJudge {
             phase: Phase::Execute,
             text: &prepared.text,
             types: &prepared.types,
-            parameters: bound.digest,
+            parameters: match (&bound.raw, bound.digest) {
+                (Some(raw), _) => Sent::Raw(raw),
+                (None, Some(digest)) => Sent::Digest(digest),
+                (None, None) => Sent::Nothing,
+            },
             values: bound.raw.as_deref().map_or(Values::None, Values::Bound),
             path: Some(&bound.path),
             made_at: Some(bound.made_at),
             named_by: prepared.named_by(),
+            memory: Some(&prepared.memory),
         };
         self.judge_one(&step).await
     }
 
     fn bound(&self, parameters: Parameters<'_>) -> Bound {
-        let kept = parameters.count > 0 && parameters.raw.len() <= values::KEPT_BYTES_MAX;
+        let is_any = parameters.count > 0;
+        let is_kept = parameters.raw.len() <= values::KEPT_BYTES_MAX;
         Bound {
-            digest: self.digest_of(parameters),
-            raw: kept.then(|| Arc::from(parameters.raw)),
+            digest: (is_any && !is_kept).then(|| self.bench.key.parameters(parameters.raw)),
+            raw: (is_any && is_kept).then(|| Arc::from(parameters.raw)),
             path: Arc::clone(self.sight.path()),
             made_at: self.loaded().catalog.version(),
         }
@@ -164,7 +179,7 @@ impl Judge for SessionJudge {
         let is_over = SystemTime::now() >= self.expires_at;
         is_over
             || self.open.get(&permitted.statement).is_none_or(|open| {
-                !Arc::ptr_eq(&open.policy, &self.bench.policy.current())
+                open.policy != self.bench.policy.changes()
                     || open.version != self.loaded().catalog.version()
                     || now() >= open.until
             })
@@ -180,11 +195,12 @@ impl Judge for SessionJudge {
             phase: Phase::Execute,
             text: &text,
             types: &types,
-            parameters: None,
+            parameters: Sent::Nothing,
             values: Values::None,
             path: None,
             made_at: None,
             named_by: NamedBy::Protocol,
+            memory: None,
         };
         self.refuse_unread(&step, &refused.message, refused.sqlstate)
             .await
@@ -195,24 +211,27 @@ impl Judge for SessionJudge {
             .open
             .remove(&statement)
             .map(|open| open.since.elapsed());
-        let record = Record::End(EndRecord {
-            ended_at: record::micros(SystemTime::now()),
-            statement_id: self.id.statement(statement),
-            outcome: end.outcome,
-            rows: end.rows,
-            bytes: end.bytes,
-            duration_us: since.map_or(0, |since| {
-                u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-            }),
-            sqlstate: end.sqlstate,
-            values_masked: end.values_masked,
-            result_digest: end.result_digest.map(|digest| record::hex(&digest)),
-        });
+        let record = || {
+            Entry::Whole(Record::End(EndRecord {
+                ended_at: record::micros(SystemTime::now()),
+                statement_id: self.id.statement(statement),
+                outcome: end.outcome,
+                rows: end.rows,
+                bytes: end.bytes,
+                duration_us: since.map_or(0, |since| {
+                    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+                }),
+                sqlstate: end.sqlstate,
+                values_masked: end.values_masked,
+                result_digest: end.result_digest.map(|digest| record::hex(&digest)),
+            }))
+        };
         let durability = match self.bench.durable {
             Durable::Everything => Durability::Power,
             Durable::Writes => Durability::Process,
         };
-        self.bench.append(&record, durability).await.map(drop)
+        let logged = self.bench.log.append_entry(durability, record).await;
+        logged.map(drop).map_err(|error| self.bench.fail(&error))
     }
 
     /// The reading itself waits for the next statement: until the transaction ends, there is nothing new to read.

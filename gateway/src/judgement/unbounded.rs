@@ -5,6 +5,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
     sync::Arc,
 };
 
@@ -15,8 +16,8 @@ use provost_engine::{
 use provost_evidence::record::Phase;
 
 use super::{
-    NamedBy, SessionJudge, Step, Values, analysis::Analysed, decide::is_allowed, obstacle,
-    obstacle::Ground, view,
+    NamedBy, Sent, SessionJudge, Step, Values, analysis::Analysed, decide::is_allowed,
+    notes::Noted, obstacle, obstacle::Ground, view,
 };
 use crate::{
     judge::{Permitted, Refused, Stop, Touch},
@@ -67,14 +68,14 @@ impl SessionJudge {
         self.decide_all(step, &statements)
             .iter()
             .all(is_allowed)
-            .then(|| Arc::from(statements))
+            .then(|| Rc::new(Noted::new(Arc::from(statements))))
     }
 
     /// Decides a FunctionCall: of a function that is called by its number, with values that only it can read, nobody can say what
     /// it does.
     pub(super) async fn judge_call(&mut self, function: u32) -> Result<Permitted, Stop> {
-        let loaded = self.loaded().catalog;
-        let name = loaded.function_by_oid(function).map_or_else(
+        let loaded = self.loaded();
+        let name = loaded.catalog.function_by_oid(function).map_or_else(
             || function.to_string(),
             |found| format!("{}.{}", found.schema, found.name),
         );
@@ -86,11 +87,12 @@ impl SessionJudge {
             phase: Phase::Simple,
             text: &text,
             types: &types,
-            parameters: None,
+            parameters: Sent::Nothing,
             values: Values::None,
             path: None,
             made_at: None,
             named_by: NamedBy::Protocol,
+            memory: None,
         };
         let reason = "a FunctionCall names a function by number and can't be analysed";
         let statements: Option<Vec<Statement>> = self
@@ -102,6 +104,7 @@ impl SessionJudge {
                 .await?;
             return Err(Stop::Refused(refused));
         };
+        let statements = Noted::new(Arc::from(statements));
         let mut permitted = self.judge(&step, &statements).await?;
         match (permitted.pop(), permitted.is_empty()) {
             (Some(one), true) => Ok(one),

@@ -114,15 +114,15 @@ impl View {
     }
 
     /// The session's own catalog, in the place of the one that `shared` is; with the analyses made against it.
-    pub(super) fn ground(&self, shared: Loaded) -> (Loaded, Option<&Rc<RefCell<Cache>>>) {
+    pub(super) fn ground(&self, shared: Rc<Loaded>) -> (Rc<Loaded>, Option<&Rc<RefCell<Cache>>>) {
         match &self.own {
             None => (shared, None),
             Some(own) => (
-                Loaded {
+                Rc::new(Loaded {
                     catalog: Arc::clone(&own.catalog),
                     since: shared.since.min(own.since),
                     former: Arc::clone(&own.former),
-                },
+                }),
                 Some(&own.cache),
             ),
         }

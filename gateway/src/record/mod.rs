@@ -8,7 +8,7 @@ mod redact;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, fmt::Write as _, net::IpAddr, sync::Arc, time::SystemTime};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::SystemTime};
 
 use provost_engine::{
     facts::{Access, Column, Facts, Kind, Lineage, Object},
@@ -477,12 +477,8 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(
-        String::with_capacity(bytes.len() * 2),
-        |mut digits, byte| {
-            // Writing into a String can't fail.
-            let _ = write!(digits, "{byte:02x}");
-            digits
-        },
-    )
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .map(|digit| char::from(digit + if digit < 10 { b'0' } else { b'a' - 10 }))
+        .collect()
 }

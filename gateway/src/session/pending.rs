@@ -15,6 +15,7 @@ use super::{
     look::{Asking, Until},
     names::{Hold, PortalId},
     refuse::{self, Missing},
+    results::is_checked,
 };
 use crate::{
     judge::{End, Permitted, Refused},
@@ -263,6 +264,17 @@ impl Run {
     pub(super) fn has_budget(&self) -> bool {
         let limits = &self.permitted.enforcement.limits;
         limits.rows_per_hour.is_some() || limits.bytes_per_hour.is_some()
+    }
+
+    /// Whether its rows (of DataRow `D` or CopyData `d`) pass as they are, uncounted but for their number and bytes.
+    pub(super) fn passes(&self, kind: u8) -> bool {
+        let enforcement = &self.permitted.enforcement;
+        let is_checked = is_checked(self) && self.fields.is_none();
+        match kind {
+            b'D' => enforcement.masks.is_empty() && !is_checked && !self.may_be_cut(),
+            b'd' => self.copy == Copy::Out && !self.may_be_cut(),
+            _ => false,
+        }
     }
 
     /// Its end, as far as it came.

@@ -18,7 +18,7 @@ use crate::{
     judge::{Fatal, Judge, Refused},
     protocol::{
         backend,
-        frame::{HEADER_BYTES, Header},
+        frame::{self, HEADER_BYTES, Header},
     },
 };
 
@@ -45,6 +45,37 @@ impl<J: Judge> Core<J> {
             self.stop(describe::disagreement(), out).await?;
         }
         Ok(true)
+    }
+
+    /// Passes the whole rows at the start of `input` at once, where nothing of them is looked at and nothing counted but they and
+    /// their bytes; false where there are none, or each must be taken by itself.
+    pub(super) fn pass_rows(&mut self, kind: u8, input: &mut BytesMut, out: &mut Out) -> bool {
+        if self.muted {
+            return false;
+        }
+        let Some(run) = running(&mut self.pending).filter(|run| run.passes(kind)) else {
+            return false;
+        };
+        let (mut rows, mut end) = (0, 0);
+        // A bad header is the next frame's, and told there.
+        while let Some(rest) = input.get(end..)
+            && let Ok(Some(header)) = frame::header(rest)
+            && header.kind == kind
+            && header.frame_bytes() <= rest.len()
+        {
+            rows += 1;
+            end += header.frame_bytes();
+        }
+        if rows == 0 {
+            return false;
+        }
+        let bytes = input.get(..end).unwrap_or_default();
+        run.rows += rows as u64;
+        run.bytes += (end - rows * HEADER_BYTES) as u64;
+        run.told(bytes);
+        out.to_client.extend_from_slice(bytes);
+        take(input, end);
+        true
     }
 
     /// Takes one DataRow; false while it must be whole and is not.
@@ -241,7 +272,7 @@ async fn over_bytes<J: Judge>(judge: &mut J, run: &Run, bytes: usize) -> Option<
 }
 
 /// Whether a statement's rows are checked and may be masked.
-fn is_checked(run: &Run) -> bool {
+pub(super) fn is_checked(run: &Run) -> bool {
     run.permitted.enforcement.mask_bound || !run.permitted.enforcement.masks.is_empty()
 }
 

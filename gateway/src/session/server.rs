@@ -52,6 +52,7 @@ impl<J: Judge> Core<J> {
                 continue;
             }
             match header.kind {
+                b'D' | b'd' if self.pass_rows(header.kind, input, out) => {}
                 b'D' => {
                     if !self.data_row(header, input, out).await? {
                         return Ok(Flow::More);

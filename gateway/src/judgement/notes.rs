@@ -1,0 +1,164 @@
+//! What was made of a decision on a statement, kept beside the statement's analysis: an equal decision on it is enforced and
+//! recorded without being worked out again.
+//!
+//! Must never stand for a decision: each is made anew, and only one that is equal, by the same policy, finds its note.
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    ops::Deref,
+    rc::{Rc, Weak},
+    sync::{self, Arc},
+};
+
+use provost_engine::{facts::CatalogVersion, graph::Policy, sql::Statement, verdict::Decision};
+use provost_evidence::draft::Draft;
+
+use super::{analysis::Statements, memory::Memory};
+use crate::judge::Enforcement;
+
+/// Notes on one text; at the limit the oldest makes room. Principals whom different rules bind have notes of their own.
+const NOTES_MAX: usize = 4;
+/// A longer draft is not kept.
+const DRAFT_BYTES_MAX: usize = 8 * 1024;
+
+/// A text's statements, with notes.
+#[derive(Debug)]
+pub(crate) struct Noted {
+    statements: Statements,
+    notes: RefCell<Vec<Rc<Note>>>,
+    /// When it was last asked for, by the clock of the cache that has it.
+    pub(super) used: Cell<u64>,
+}
+
+/// What a prepared statement's text was last read as, as long as its thread's cache has it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Recollection(Rc<RefCell<Option<Seen>>>);
+
+/// What a text was read as, and by what: a catalog and a search path.
+#[derive(Debug)]
+struct Seen {
+    version: CatalogVersion,
+    path: Arc<[Arc<str>]>,
+    noted: Weak<Noted>,
+}
+
+impl Recollection {
+    /// What the text is in this catalog, by this path.
+    pub(super) fn find(&self, (version, path): Place<'_>) -> Option<Rc<Noted>> {
+        let seen = self.0.borrow();
+        let is_same = |seen: &&Seen| seen.version == version && seen.path == *path;
+        seen.as_ref().filter(is_same)?.noted.upgrade()
+    }
+
+    /// Remembers it.
+    pub(super) fn keep(&self, (version, path): Place<'_>, noted: &Rc<Noted>) {
+        *self.0.borrow_mut() = Some(Seen {
+            version,
+            path: Arc::clone(path),
+            noted: Rc::downgrade(noted),
+        });
+    }
+}
+
+/// What a text is read by.
+type Place<'a> = (CatalogVersion, &'a Arc<[Arc<str>]>);
+
+/// What a decision on one of the statements came to.
+#[derive(Debug)]
+pub(super) struct Note {
+    place: usize,
+    /// Not kept alive by being noted; its memory is not given to another one.
+    policy: sync::Weak<Policy>,
+    /// The decision.
+    pub(super) decision: Decision,
+    /// What the session does.
+    pub(super) enforcement: Arc<Enforcement>,
+    /// Its record, once it was recorded.
+    pub(super) draft: OnceCell<Draft>,
+    /// Of whom the gateway's memory has the statement's shape, and [`Memory::forgotten`] before it took it.
+    ran_by: RefCell<Option<(Arc<str>, u64)>>,
+}
+
+impl Note {
+    /// Notes what is done about the decision on the statement at this place.
+    pub(super) fn new(
+        place: usize,
+        policy: &Arc<Policy>,
+        decision: Decision,
+        enforcement: Enforcement,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            place,
+            policy: Arc::downgrade(policy),
+            decision,
+            enforcement: Arc::new(enforcement),
+            draft: OnceCell::new(),
+            ran_by: RefCell::default(),
+        })
+    }
+
+    /// The principal may run the statement, whose shape this is.
+    pub(super) fn ran(&self, principal: &Arc<str>, fingerprint: &Arc<str>, memory: &Memory) {
+        let forgotten = memory.forgotten();
+        let mut ran_by = self.ran_by.borrow_mut();
+        let is_known = ran_by
+            .as_ref()
+            .is_some_and(|(who, then)| who == principal && *then == forgotten);
+        if !is_known {
+            memory.ran(principal, fingerprint);
+            *ran_by = Some((Arc::clone(principal), forgotten));
+        }
+    }
+}
+
+impl Noted {
+    /// Statements that nothing is noted of.
+    pub(crate) const fn new(statements: Statements) -> Self {
+        Self {
+            statements,
+            notes: RefCell::new(Vec::new()),
+            used: Cell::new(0),
+        }
+    }
+
+    /// What was made of an equal decision.
+    pub(super) fn find(
+        &self,
+        place: usize,
+        policy: &Arc<Policy>,
+        decision: &Decision,
+    ) -> Option<Rc<Note>> {
+        let notes = self.notes.borrow();
+        let is_equal = |note: &&Rc<Note>| {
+            note.place == place
+                && std::ptr::eq(note.policy.as_ptr(), Arc::as_ptr(policy))
+                && note.decision == *decision
+        };
+        notes.iter().find(is_equal).map(Rc::clone)
+    }
+
+    /// Keeps a note, unless it is too long or rests on names of one session.
+    pub(super) fn keep(&self, note: &Rc<Note>) {
+        let is_short = note
+            .draft
+            .get()
+            .is_none_or(|draft| draft.bytes() <= DRAFT_BYTES_MAX);
+        let rests_on_nothing = |statement: &Statement| statement.rests_on.is_empty();
+        if !(is_short && self.statements.iter().all(rests_on_nothing)) {
+            return;
+        }
+        let mut notes = self.notes.borrow_mut();
+        if notes.len() >= NOTES_MAX {
+            notes.remove(0);
+        }
+        notes.push(Rc::clone(note));
+    }
+}
+
+impl Deref for Noted {
+    type Target = [Statement];
+
+    fn deref(&self) -> &[Statement] {
+        &self.statements
+    }
+}
