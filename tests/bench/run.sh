@@ -15,5 +15,8 @@ set_up
 if ! command -v pgbouncer >/dev/null 2>&1 && [ ! -x /usr/sbin/pgbouncer ]; then
   install_missing " pgbouncer" " pgbouncer" " pgbouncer"
 fi
+if ! command -v strace >/dev/null 2>&1; then
+  install_missing " strace" " strace" ""
+fi
 cargo build --release --locked --features null-evidence --bin provost --example bench-relay --example bench-gateway >&2
 exec python3 tests/bench/run.py --programs "${CARGO_TARGET_DIR:-target}/release" "$@"
