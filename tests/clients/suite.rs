@@ -6,6 +6,8 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -16,6 +18,9 @@ use crate::{
 
 /// The database that the files run in.
 pub(crate) const DATABASE: &str = "regression";
+
+/// How long the whole suite may take one way. What hangs must not hang the tests: it counts as not run.
+const SUITE_DEADLINE: Duration = Duration::from_secs(90 * 60);
 
 /// As `pg_regress` starts a server of its own.
 pub(crate) const SERVER_SETTINGS: &[(&str, &str)] = &[("max_prepared_transactions", "2")];
@@ -103,7 +108,7 @@ impl Suite {
         let binaries = binaries(&house.cluster);
         let mut command = Command::new(pg_regress(&house.cluster));
         house.client_environment(&mut command, way);
-        let output = command
+        command
             .arg(format!("--inputdir={}", self.folder.path().display()))
             .arg(format!("--outputdir={}", out.display()))
             .arg(format!("--bindir={}", binaries.display()))
@@ -115,19 +120,14 @@ impl Suite {
             .arg(format!("--user={SUPERUSER}"))
             .args(["--use-existing", "--max-concurrent-tests=20"])
             .env_remove("LC_ALL")
-            .current_dir(&out)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            .current_dir(&out);
+        let (said, end) = run_until(&mut command, &out.join("pg_regress.out"), SUITE_DEADLINE);
         keep(&out, way, &said);
         let verdicts = verdicts(&said);
-        assert!(
-            !verdicts.is_empty(),
-            "pg_regress: {}\n{said}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(!verdicts.is_empty(), "pg_regress: {end}\n{said}");
+        if !end.starts_with("exit status") {
+            eprintln!("pg_regress {}: {end}", way.name());
+        }
         verdicts
     }
 
@@ -155,6 +155,31 @@ impl Suite {
         fs::write(&path, some).unwrap();
         path
     }
+}
+
+/// Runs it and says what it printed and how it ended; one that takes too long is ended. What it had not told by then was not run.
+fn run_until(command: &mut Command, printed: &Path, deadline: Duration) -> (String, String) {
+    let out = fs::File::create(printed).unwrap();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().unwrap())
+        .stderr(out)
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let end = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status.to_string();
+        }
+        if start.elapsed() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            break format!("ended after {} min", deadline.as_secs() / 60);
+        }
+        thread::sleep(Duration::from_millis(100));
+    };
+    let said = fs::read(printed).unwrap();
+    (String::from_utf8_lossy(&said).into_owned(), end)
 }
 
 /// Keeps what was printed.

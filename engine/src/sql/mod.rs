@@ -21,6 +21,7 @@ mod functions;
 mod json;
 mod names;
 mod nodes;
+mod patience;
 mod predicate;
 mod query;
 mod refusal;
@@ -57,8 +58,9 @@ pub(crate) use self::{
     names::column_name,
     resolver::strings,
 };
-use self::{equality::Parameters, resolver::Resolver};
+use self::{equality::Parameters, patience::Patience, resolver::Resolver};
 pub use self::{
+    patience::analyse_within,
     refusal::Refusal,
     session_names::{Binding, Hold, NO_NAMES, Named, SessionNames, Temporary},
     unbounded::{is_unbounded, unbounded},
@@ -122,9 +124,17 @@ pub struct Statement {
 /// A [`Refusal`] for text that does not parse, is over a limit, names what the catalog does not know, or that
 /// analysis does not understand yet.
 pub fn analyse(text: &[u8], context: &Context<'_>) -> Result<Vec<Statement>, Refusal> {
+    analyse_for(text, context, &mut Patience::Endless)
+}
+
+fn analyse_for(
+    text: &[u8],
+    context: &Context<'_>,
+    patience: &mut Patience,
+) -> Result<Vec<Statement>, Refusal> {
     let text = caps::check(text)?;
     let (mut statements, named) =
-        read(text, context).map_err(|refusal| in_characters(text, refusal))?;
+        read(text, context, patience).map_err(|refusal| in_characters(text, refusal))?;
     if context.witness != Witness::Off {
         let facts: Vec<&Facts> = statements
             .iter()
@@ -240,6 +250,7 @@ pub fn may_change_search_path(facts: &Facts) -> bool {
 fn read(
     text: &str,
     context: &Context<'_>,
+    patience: &mut Patience,
 ) -> Result<(Vec<Statement>, Vec<BTreeSet<String>>), Refusal> {
     let tree = authority::parse(text)?;
     let Some(tokens) = authority::tokens(text) else {
@@ -289,7 +300,7 @@ fn read(
             ..*context
         };
         let fingerprint = shape::fingerprint(text, own);
-        let read = facts(statement, (words, fingerprint), &now, parameters)?;
+        let read = facts(statement, (words, fingerprint), &now, parameters, patience)?;
         if let Some(binding) = &read.binding {
             given.to_mut().apply(binding);
         }
@@ -349,12 +360,15 @@ fn facts(
     (text, fingerprint): (&str, Arc<str>),
     context: &Context<'_>,
     parameters: Parameters<'_>,
+    patience: &mut Patience,
 ) -> Result<Read, Refusal> {
     let Some(node) = statement.stmt.as_ref().and_then(|node| node.node.as_ref()) else {
         return Err(Refusal::not_understood("this statement"));
     };
     let mut resolver = Resolver::new(context, parameters, text);
+    resolver.work_max = patience.work_max();
     let outcome = read_with(&mut resolver, statement, node, fingerprint);
+    patience.took(resolver.work)?;
     // Whoever met one may have passed over it, as the body of a function that can't be read.
     if resolver.lacking.is_empty() {
         outcome

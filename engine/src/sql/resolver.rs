@@ -32,7 +32,7 @@ use crate::{
 pub(super) const DEPTH_MAX: usize = 1000;
 /// Most work that one statement may ask for: nodes read, columns looked through, sources gathered. A statement over it is
 /// refused; the largest honest ones (inserts of 65,535 parameters) ask for a fifth of it.
-const WORK_MAX: usize = 500_000;
+pub(super) const WORK_MAX: usize = 500_000;
 /// Deepest chain of views over views.
 const VIEW_DEPTH_MAX: usize = 32;
 
@@ -44,8 +44,10 @@ pub(super) struct Resolver<'a> {
     pub(super) book: Book,
     pub(super) seen: Seen,
     pub(super) depth: usize,
-    /// What was asked for so far, of [`WORK_MAX`].
-    work: usize,
+    /// What was asked for so far.
+    pub(super) work: usize,
+    /// What may be asked for: [`WORK_MAX`], or less where the caller wants to wait for less.
+    pub(super) work_max: usize,
     /// The innermost view being expanded, `schema.name`.
     pub(super) via: Option<Arc<str>>,
     pub(super) views: Vec<u32>,
@@ -129,6 +131,7 @@ impl<'a> Resolver<'a> {
             seen: Seen::with_room(text.len()),
             depth: 0,
             work: 0,
+            work_max: WORK_MAX,
             via: None,
             views: Vec::new(),
             outputs_from: 0,
@@ -159,10 +162,10 @@ impl<'a> Resolver<'a> {
     /// Counts work.
     ///
     /// # Errors
-    /// 54001 beyond [`WORK_MAX`].
+    /// 54001 beyond what may be asked for.
     pub(super) fn work(&mut self, amount: usize) -> Result<(), Refusal> {
         self.work = self.work.saturating_add(amount);
-        if self.work > WORK_MAX {
+        if self.work > self.work_max {
             return Err(
                 Refusal::new("54001", "statement is too complex to be analysed")
                     .hint("send it in parts, or its values as parameters"),

@@ -25,7 +25,10 @@ use super::{names::NO_NAMES, notes::Noted};
 pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
 /// Longest text analysed on a session's own thread; a longer one goes to a worker, so that other sessions don't wait.
 const INLINE_BYTES_MAX: usize = 16 * 1024;
-/// Workers for longer texts.
+/// Most work that a text may ask for there (see [`sql::analyse_within`]); one that asks for more is begun anew by a worker. A short
+/// text may stand for much: triggers and functions that it sets off are read with it.
+const INLINE_WORK_MAX: usize = 10_000;
+/// Workers for longer texts, and for those that ask for much.
 const WORKERS: usize = 2;
 /// Texts that wait for a worker; a session that brings one more waits with it.
 const QUEUE_MAX: usize = 64;
@@ -61,17 +64,34 @@ pub(crate) type Analysed = Rc<Noted>;
 impl Question {
     /// Asks the engine.
     pub(super) fn ask(&self) -> Result<Statements, Refusal> {
-        let context = Context {
+        // The engine is pure: a panic leaves nothing of it behind.
+        catch_unwind(AssertUnwindSafe(|| {
+            sql::analyse(&self.text, &self.context())
+        }))
+        .unwrap_or_else(|_| Err(internal_error()))
+        .map(Arc::from)
+    }
+
+    /// Asks it, unless that takes more than other sessions should wait for.
+    fn ask_briefly(&self) -> Option<Result<Statements, Refusal>> {
+        if self.text.len() > INLINE_BYTES_MAX {
+            return None;
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            sql::analyse_within(&self.text, &self.context(), INLINE_WORK_MAX)
+        }));
+        let outcome = outcome.unwrap_or_else(|_| Some(Err(internal_error())))?;
+        Some(outcome.map(Arc::from))
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
             catalog: &self.catalog,
             search_path: &self.search_path,
             parameter_types: &self.types,
             witness: self.witness,
             names: self.names.as_deref().unwrap_or(&NO_NAMES),
-        };
-        // The engine is pure: a panic leaves nothing of it behind.
-        catch_unwind(AssertUnwindSafe(|| sql::analyse(&self.text, &context)))
-            .unwrap_or_else(|_| Err(internal_error()))
-            .map(Arc::from)
+        }
     }
 }
 
@@ -206,10 +226,9 @@ pub(crate) async fn analyse(
     if let Some(analysed) = cache.borrow_mut().find(&key) {
         return Ok(analysed);
     }
-    let statements = if question.text.len() <= INLINE_BYTES_MAX {
-        question.ask()?
-    } else {
-        workers.ask(question).await?
+    let statements = match question.ask_briefly() {
+        Some(outcome) => outcome?,
+        None => workers.ask(question).await?,
     };
     let analysed = Rc::new(Noted::new(statements));
     // What rests on a session's names holds for that session, and now.

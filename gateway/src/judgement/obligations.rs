@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use provost_engine::{
     facts::{Access, Facts, Kind, Operation},
+    sql::is_unbounded,
     verdict::{Approval, Decision, Reason, Recording},
 };
 
@@ -137,7 +138,8 @@ pub(super) fn may_give_rows(facts: &Facts) -> bool {
         | Kind::Lock
         | Kind::Maintain
         | Kind::Release
-        | Kind::Empty => facts.outputs.is_some(),
+        // Where analysis could not read it, nobody knows whether it has a RETURNING.
+        | Kind::Empty => facts.outputs.is_some() || is_unbounded(facts),
     }
 }
 

@@ -26,12 +26,13 @@ const LOOK_MS_MAX: u64 = 30_000;
 /// The largest message of an answer: a catalog of some hundred thousand columns. Beyond: the session ends.
 const LOOK_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Around a question in the client's transaction that may fail through nobody's fault: its failure must not be the client's.
+/// Around a question in the client's transaction that may fail through nobody's fault, and that locks what views read: neither its
+/// failure nor its locks must be the client's.
 const GUARD: &str = "SAVEPOINT provost_own";
-/// Takes the guard back where the question was answered.
-const UNGUARD: &str = "RELEASE SAVEPOINT provost_own";
-/// Goes back to before a question that failed.
+/// Goes back to before the question, whatever came of it: that gives the locks up.
 const GO_BACK: &str = "ROLLBACK TO SAVEPOINT provost_own";
+/// Takes the guard away.
+const UNGUARD: &str = "RELEASE SAVEPOINT provost_own";
 
 /// How a question in the client's transaction is guarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +93,7 @@ impl<J: Judge> Core<J> {
         let is_guarded = self.in_block && until == Until::Ready && matches!(look, Look::Catalog(_));
         let guard = if is_guarded {
             steps.insert(0, (GUARD, Vec::new()));
+            steps.push((GO_BACK, Vec::new()));
             steps.push((UNGUARD, Vec::new()));
             before = before.saturating_add(1);
             Guard::Set

@@ -1,0 +1,95 @@
+//! How much work a caller waits for: one that lets others wait meanwhile waits for little, and has it done elsewhere then.
+//!
+//! Must never let what was read in part be taken for what was read in full.
+
+use super::{Context, Refusal, Statement, analyse_for, resolver::WORK_MAX};
+
+/// The work that a caller still waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Any amount within the limit of a statement.
+    Endless,
+    /// This much for all statements of the text that are still to be read.
+    Left(usize),
+    /// It is over.
+    Over,
+}
+
+impl Patience {
+    /// The work that the next statement may ask for.
+    pub(super) fn work_max(self) -> usize {
+        match self {
+            Self::Endless => WORK_MAX,
+            Self::Left(left) => left.min(WORK_MAX),
+            Self::Over => 0,
+        }
+    }
+
+    /// A statement asked for this much.
+    ///
+    /// # Errors
+    /// When it is over, whatever came of the statement: it was not read to its end.
+    pub(super) fn took(&mut self, work: usize) -> Result<(), Refusal> {
+        *self = match *self {
+            Self::Endless => Self::Endless,
+            Self::Left(left) => left.checked_sub(work).map_or(Self::Over, Self::Left),
+            Self::Over => Self::Over,
+        };
+        match self {
+            Self::Endless | Self::Left(_) => Ok(()),
+            Self::Over => Err(Refusal::not_understood("so much work in one text")),
+        }
+    }
+}
+
+/// Reads as [`super::analyse`] does, for a caller who lets others wait meanwhile. `None`: the text asks for more than `work_max`,
+/// and nothing is known of it. A unit of work is a node that is read, or a column that is looked through; the statements of a
+/// text share what is allowed.
+#[must_use]
+pub fn analyse_within(
+    text: &[u8],
+    context: &Context<'_>,
+    work_max: usize,
+) -> Option<Result<Vec<Statement>, Refusal>> {
+    let mut patience = Patience::Left(work_max);
+    let outcome = analyse_for(text, context, &mut patience);
+    (patience != Patience::Over).then_some(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::analyse_within;
+    use crate::{
+        catalog::Catalog,
+        sql::{Context, NO_NAMES, Witness, analyse},
+    };
+
+    /// Whether the text is read within this much work; where it is, as it is read without a limit.
+    fn check(text: &str, work_max: usize, is_read: bool) {
+        let catalog = Catalog::from_answer(include_bytes!("testdata/shop.answer")).unwrap();
+        let context = Context {
+            catalog: &catalog,
+            search_path: &["public".into()],
+            parameter_types: &[],
+            witness: Witness::Deny,
+            names: &NO_NAMES,
+        };
+        let found = analyse_within(text.as_bytes(), &context, work_max);
+        assert_eq!(found.is_some(), is_read, "{text}");
+        if let Some(found) = found {
+            assert_eq!(found, analyse(text.as_bytes(), &context), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_asks_for_more_is_not_read_at_all() {
+        check("SELECT id FROM customers", 100, true);
+        check("SELECT id FROM customers", 1, false);
+        // Together they ask for more than each of them.
+        check(&"SELECT id FROM customers;".repeat(100), 100, false);
+        check(&"SELECT id FROM customers;".repeat(100), 10_000, true);
+        // What is refused before is refused.
+        check("SELECT nothing FROM customers", 100, true);
+        check("SELEC", 0, true);
+    }
+}
