@@ -12,7 +12,7 @@ mod types;
 mod wire;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -33,6 +33,9 @@ pub use self::{
     types::{TypeKind, UserType},
 };
 use crate::facts::{CatalogVersion, Column};
+
+/// Each statement looks up a dozen names: quickly, and safe from whoever chooses names that collide.
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// The stamp, with what it needs.
 macro_rules! stamp_query {
@@ -183,17 +186,17 @@ impl Catalog {
             server_version_num: content.server_version_num,
             database: content.database,
             schemas: content.schemas,
-            relations: HashMap::new(),
-            by_name: HashMap::new(),
-            children: HashMap::new(),
-            indexes: HashMap::new(),
+            relations: HashMap::default(),
+            by_name: HashMap::default(),
+            children: HashMap::default(),
+            indexes: HashMap::default(),
             functions: Named::default(),
-            functions_by_oid: HashMap::new(),
+            functions_by_oid: HashMap::default(),
             called: content.called,
             operators: Named::default(),
-            operators_by_oid: HashMap::new(),
-            types: HashMap::new(),
-            types_by_oid: HashMap::new(),
+            operators_by_oid: HashMap::default(),
+            types: HashMap::default(),
+            types_by_oid: HashMap::default(),
             untrusted_casts: content
                 .casts
                 .iter()
@@ -493,8 +496,8 @@ struct Named<T> {
 impl<T> Default for Named<T> {
     fn default() -> Self {
         Self {
-            objects: HashMap::new(),
-            schemas: HashMap::new(),
+            objects: HashMap::default(),
+            schemas: HashMap::default(),
         }
     }
 }

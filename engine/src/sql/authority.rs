@@ -32,14 +32,16 @@ pub(crate) fn tokens(text: &str) -> Option<Vec<(Range<usize>, Token)>> {
     {
         return Some(Vec::new());
     }
-    let tokens = pg_query::scan_tokens(text).ok()?;
-    tokens
-        .iter()
-        .map(|token: &ScanToken| {
-            let range = usize::try_from(token.start).ok()?..usize::try_from(token.end).ok()?;
-            Some((range, Token::try_from(token.token).unwrap_or(Token::Nul)))
-        })
-        .collect()
+    let scanned = pg_query::scan_tokens(text).ok()?;
+    let mut tokens = Vec::with_capacity(scanned.len());
+    for ScanToken {
+        start, end, token, ..
+    } in scanned
+    {
+        let range = usize::try_from(start).ok()?..usize::try_from(end).ok()?;
+        tokens.push((range, Token::try_from(token).unwrap_or(Token::Nul)));
+    }
+    Some(tokens)
 }
 
 /// Those of a text's tokens that lie within `span`, bytes of the text.

@@ -73,7 +73,7 @@ impl Value {
     /// Adds what another value is computed from, as derived.
     pub(super) fn taint(&mut self, other: &Self) {
         self.row = None;
-        self.sources.add(&other.sources.clone().map(derived));
+        self.sources.add_as(&other.sources, derived);
     }
 
     /// One field of the row, by its name; `None` where the fields are not known or none or several have it.

@@ -48,6 +48,10 @@ pub(super) fn check(text: &[u8]) -> Result<&str, Refusal> {
 /// The two runs that make PostgreSQL's lexer slow. Quoting is not followed: `/*` inside a literal counts, so
 /// that no trick of quoting hides one. A literal of 257 operator characters is refused outside quotes only.
 fn runs(text: &[u8]) -> Result<(), Refusal> {
+    // What is this short has room for neither run.
+    if text.len() <= OPERATOR_RUN_MAX.min(COMMENT_DEPTH_MAX.saturating_mul(2)) {
+        return Ok(());
+    }
     let mut quoted = None;
     let mut run = 0_usize;
     let mut depth = 0_usize;

@@ -520,12 +520,10 @@ impl Resolver<'_> {
 
     fn limits(&mut self, select: &SelectStmt, level: &Scope<'_>) -> Result<Value, Refusal> {
         let mut control = Value::default();
-        for node in [
-            select.limit_count.as_deref(),
-            select.limit_offset.as_deref(),
-        ] {
+        let count = select.limit_count.as_deref();
+        for node in count.into_iter().chain(select.limit_offset.as_deref()) {
             // Columns of this level are not allowed there, those of outer levels are.
-            let value = self.optional(node, level)?;
+            let value = self.expression(node, level)?;
             self.book.used(&value, Use::Filter);
             control.taint(&value);
         }

@@ -199,8 +199,9 @@ impl<'s> Scope<'s> {
         for scope in self.levels() {
             let mut found: Option<Value> = None;
             for item in scope.items.iter().filter(|item| item.bare) {
-                let known = item.fields.iter().any(|field| &*field.name == name);
-                if !known && let Some(value) = &item.open {
+                if let Some(value) = &item.open
+                    && !item.fields.iter().any(|field| &*field.name == name)
+                {
                     open.get_or_insert_with(Value::default).add(value);
                     continue;
                 }

@@ -14,7 +14,10 @@ const BETWEEN: u8 = 0;
 
 /// 16 hex digits: the same for texts of one shape. `tokens` are those of the statement alone.
 pub(super) fn fingerprint(text: &str, tokens: &[(Range<usize>, Token)]) -> Arc<str> {
-    let mut shape = Shape::default();
+    let mut shape = Shape {
+        written: Vec::with_capacity(text.len().saturating_add(tokens.len())),
+        starts: Vec::with_capacity(tokens.len()),
+    };
     for (range, token) in tokens {
         match token {
             Token::SqlComment | Token::CComment => {}
@@ -27,7 +30,6 @@ pub(super) fn fingerprint(text: &str, tokens: &[(Range<usize>, Token)]) -> Arc<s
 }
 
 /// The words of a shape so far.
-#[derive(Default)]
 struct Shape {
     written: Vec<u8>,
     /// Where each of the words starts.
@@ -91,12 +93,18 @@ impl Shape {
             self.shorten(1);
         }
         let digest = blake3::hash(&self.written);
-        digest
-            .to_hex()
-            .as_str()
-            .get(..16)
-            .unwrap_or_default()
-            .into()
+        let mut digits = [0; 16];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(digest.as_bytes()) {
+            let digit = |value: u8| {
+                if value < 10 {
+                    b'0' + value
+                } else {
+                    b'a' - 10 + value
+                }
+            };
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        std::str::from_utf8(&digits).unwrap_or_default().into()
     }
 }
 

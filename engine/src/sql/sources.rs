@@ -82,9 +82,24 @@ impl Sources {
         }
     }
 
+    /// Adds every member of another set with another `how`; `change` is as for [`Sources::map`].
+    pub(super) fn add_as(&mut self, other: &Self, change: impl Fn(How) -> How) {
+        if other.len() < SORT_FROM {
+            for origin in other {
+                self.insert(Origin {
+                    how: change(origin.how),
+                    ..origin.clone()
+                });
+            }
+        } else {
+            self.add(&other.clone().map(change));
+        }
+    }
+
     /// Adds every member of another set.
     pub(super) fn add(&mut self, other: &Self) {
-        if self.0.is_empty() {
+        if other.is_empty() {
+        } else if self.0.is_empty() {
             self.0.clone_from(&other.0);
         } else if other.len() < SORT_FROM {
             for origin in other.iter() {
@@ -169,7 +184,13 @@ mod tests {
             }).collect();
             let found: Vec<_> = members(&all).into_iter().map(|(number, how, entry)| (number, entry, how)).collect();
             proptest::prop_assert_eq!(found, wanted.into_iter().collect::<Vec<_>>());
-            let derived = all.clone().map(|how| if how == How::Direct { How::Derived } else { how });
+            let derive = |how| if how == How::Direct { How::Derived } else { how };
+            let derived = all.clone().map(derive);
+            let mut added = one_set.clone();
+            added.add_as(&other_set, derive);
+            let mut wanted = one_set.clone();
+            wanted.add(&other_set.clone().map(derive));
+            proptest::prop_assert_eq!(added, wanted);
             let distinct: BTreeSet<_> = members(&derived).into_iter().collect();
             proptest::prop_assert_eq!(distinct.len(), derived.len());
         }

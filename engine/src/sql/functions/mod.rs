@@ -5,12 +5,13 @@ mod judgement;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::sync::LazyLock;
 
 use pg_query::{
     NodeEnum,
     protobuf::{Node, a_const::Val},
 };
+use rustc_hash::FxHashMap;
 
 pub(super) use self::judgement::{Bound, Effect, is_builtin_type, is_row_trigger};
 use self::judgement::{Rest, judge, rest_of};
@@ -57,8 +58,8 @@ impl Overload {
     }
 }
 
-static FUNCTIONS: LazyLock<HashMap<&'static str, Vec<Overload>>> = LazyLock::new(|| {
-    let mut functions: HashMap<&'static str, Vec<Overload>> = HashMap::new();
+static FUNCTIONS: LazyLock<FxHashMap<&'static str, Vec<Overload>>> = LazyLock::new(|| {
+    let mut functions: FxHashMap<&'static str, Vec<Overload>> = FxHashMap::default();
     for line in include_str!("list.txt").lines() {
         if let Some((name, overload)) = read(line) {
             functions.entry(name).or_default().push(overload);
