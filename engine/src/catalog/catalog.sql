@@ -188,8 +188,13 @@ SELECT concat(json_build_object(
     FROM pg_catalog.pg_type AS t JOIN spaces AS s ON s.oid = t.typnamespace WHERE t.typrelid = 0 AND (s.of_users OR t.oid >= 16384)),
   -- Columns of a domain are constrained, of the server's own ones too.
   'server_domains', (SELECT json_agg(oid::bigint) FROM pg_catalog.pg_type WHERE typtype = 'd' AND oid < 16384),
-  'domain_checks', (SELECT json_agg(json_build_array(contypid::bigint, pg_get_expr(conbin, 0)) ORDER BY contypid, oid)
-    FROM pg_catalog.pg_constraint WHERE contypid >= 16384),
+  -- With what a domain's default computes.
+  'domain_checks', (SELECT json_agg(json_build_array(x.type::bigint, x.expression) ORDER BY x.type, x.oid) FROM (
+      SELECT contypid, pg_get_expr(conbin, 0), oid FROM pg_catalog.pg_constraint WHERE contypid >= 16384
+      UNION ALL
+      SELECT oid, pg_get_expr(typdefaultbin, 0), 0 FROM pg_catalog.pg_type
+      WHERE typtype = 'd' AND oid >= 16384 AND typdefaultbin IS NOT NULL AND typdefaultbin::pg_catalog.text NOT LIKE '{CONST %'
+    ) AS x(type, expression, oid)),
   'support', (SELECT json_object_agg(type, functions) FROM support),
   'casts', (SELECT json_agg(json_build_object('source', castsource::bigint, 'target', casttarget::bigint,
         'function', castfunc::bigint, 'context', castcontext, 'trusted', castfunc IN (SELECT oid FROM trusted)))

@@ -52,7 +52,7 @@ pub struct UserType {
     pub relation: u32,
     /// A domain with constraints.
     pub constrained: bool,
-    /// A domain's check expressions over `VALUE`, deparsed.
+    /// A domain's check expressions over `VALUE`, deparsed, and its default where that is more than a constant.
     #[serde(
         default,
         deserialize_with = "null_is_empty",

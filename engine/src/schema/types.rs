@@ -309,6 +309,11 @@ fn constrain(draft: &mut Draft, domain: u32, constraint: &pg::Constraint) -> Res
         (ConstrType::ConstrCheck, Some(expression)) => {
             Some(text::expression(draft, expression)?.text)
         }
+        (ConstrType::ConstrDefault, Some(expression))
+            if !matches!(expression.node, Some(pg_query::NodeEnum::AConst(_))) =>
+        {
+            Some(text::expression(draft, expression)?.text)
+        }
         _ => return Ok(()),
     };
     draft.touch();

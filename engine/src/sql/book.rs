@@ -10,7 +10,7 @@ use std::{
 use rustc_hash::FxHashMap;
 
 pub(super) use super::sources::Origin;
-use super::{scope::Field, sources::Sources};
+use super::{extent::Extent, scope::Field, sources::Sources};
 use crate::{
     catalog::{Catalog, Relation, RelationKind},
     facts::{
@@ -29,6 +29,8 @@ pub(super) struct Value {
     pub(super) row: Option<Arc<Vec<Field>>>,
     /// It is surely no row and no array: to compare it with another value never fails. See `scalar.rs`.
     pub(super) plain: bool,
+    /// How long it can be.
+    pub(super) extent: Extent,
 }
 
 impl Value {
@@ -39,6 +41,7 @@ impl Value {
             described: None,
             row: None,
             plain: false,
+            extent: self.extent,
         }
     }
 
@@ -49,6 +52,7 @@ impl Value {
             described: None,
             row: None,
             plain: true,
+            extent: Extent::ONE,
         }
     }
 
@@ -57,6 +61,7 @@ impl Value {
         self.sources.add(&other.sources);
         // Values that can stand at one place are of one type.
         self.plain |= other.plain;
+        self.extent = self.extent.or(other.extent);
         self.row = match (self.row.take(), &other.row) {
             (Some(mine), Some(theirs)) if mine.len() == theirs.len() => {
                 let mut fields = mine.as_ref().clone();

@@ -11,6 +11,7 @@ use pg_query::{
 use super::{
     Refusal,
     book::Value,
+    extent::Extent,
     functions::{self, Bound, Effect, Overload},
     resolver::{Resolver, strings},
     routine::Arguments,
@@ -109,7 +110,10 @@ impl Resolver<'_> {
             .function(&names, &arguments)
             .map_err(|refusal| refusal.at(call.location))?;
         let of_users = !matches!(outcome.columns, Columns::Unlisted);
-        let total = functions::is_total(name, &call.args) && self.takes_plain(name, &values);
+        let extent = Extent::of_call(name, &values);
+        let total = functions::is_total(name, &call.args)
+            && self.takes_plain(name, &values)
+            && (extent.is_bounded() || !Extent::can_grow(name));
         if !(outcome.pure && !of_users && total) {
             self.book.computed(&value);
         }
@@ -137,6 +141,9 @@ impl Resolver<'_> {
             value.taint(&self.window(window, scope)?);
         }
         value.plain = value.plain || (!of_users && self.gives_plain(call, &values));
+        if total && !of_users && outcome.pure {
+            value.extent = extent;
+        }
         Ok((value, outcome.columns))
     }
 

@@ -10,6 +10,7 @@ use pg_query::{
 use super::{
     Refusal,
     book::{Keep, Value},
+    extent::Extent,
     functions,
     nodes::{parts, planned, queries, ranges, schema_commands, server_commands, session_commands},
     resolver::{Resolver, strings},
@@ -45,11 +46,14 @@ impl Resolver<'_> {
     fn several(&mut self, nodes: &[Node], scope: &Scope<'_>) -> Result<(Value, usize), Refusal> {
         let mut value = Value::default();
         let mut plain: usize = 0;
+        let mut extent = Extent::ONE;
         for node in nodes {
             let one = self.expression(node, scope)?;
             plain = plain.saturating_add(usize::from(one.plain));
+            extent = extent.or(one.extent);
             value.taint(&one);
         }
+        value.extent = extent;
         Ok((value, plain))
     }
 
@@ -67,6 +71,7 @@ impl Resolver<'_> {
             NodeEnum::AStar(_) => Ok(Value::default()),
             NodeEnum::AConst(constant) => Ok(Value {
                 plain: scalar::is_plain_literal(constant),
+                extent: Extent::of_literal(constant),
                 ..Value::default()
             }),
             NodeEnum::ParamRef(parameter) => {
@@ -127,6 +132,9 @@ impl Resolver<'_> {
                 value.row = composite.and_then(|oid| self.fields_of_type(oid, &value));
                 let name = cast.type_name.as_ref();
                 value.plain = name.is_some_and(|name| self.is_plain_type(name));
+                if !value.plain {
+                    value.extent = Extent::Unknown;
+                }
                 Ok(value)
             }
             NodeEnum::CollateClause(collate) => {
@@ -379,6 +387,7 @@ impl Resolver<'_> {
             && fits(expression.lexpr.as_deref(), &left)
             && fits(expression.rexpr.as_deref(), &right);
         let gives_plain = self.operator_gives_plain(expression, all_plain);
+        let extent = self.operator_extent(expression, [&left, &right]);
         let [left, right] = [left.derived(), right.derived()];
         let mut value = left.clone();
         value.taint(&right);
@@ -392,11 +401,12 @@ impl Resolver<'_> {
         for operator in compared {
             value.taint(&self.user_operators(None, operator, &operands)?);
         }
-        if !plain || !is_total(expression, &value) {
+        if !plain || !is_total(expression, &value, extent) {
             self.book.computed(&value);
         }
         value.taint(&cast);
         value.plain = gives_plain;
+        value.extent = extent;
         Ok(value)
     }
 
@@ -549,9 +559,9 @@ fn truth(value: Value) -> Value {
     }
 }
 
-/// Whether an operator of which an operand is plain never fails, and is null only if an operand is: comparisons and
-/// concatenation.
-fn is_total(expression: &pg::AExpr, value: &Value) -> bool {
+/// Whether an operator of which an operand is plain never fails, and is null only if an operand is: comparisons, and
+/// concatenation that can't grow too long.
+fn is_total(expression: &pg::AExpr, value: &Value, extent: Extent) -> bool {
     let row = |operand: Option<&Node>| {
         matches!(
             operand.and_then(|node| node.node.as_ref()),
@@ -566,6 +576,7 @@ fn is_total(expression: &pg::AExpr, value: &Value) -> bool {
             // Of arrays and documents it can fail.
             ["||"] => {
                 plain
+                    && extent.is_bounded()
                     && value
                         .sources
                         .iter()

@@ -16,6 +16,7 @@ mod dml;
 mod equality;
 mod expanded;
 mod expression;
+mod extent;
 mod from;
 mod functions;
 mod json;
@@ -386,6 +387,7 @@ fn read_with(
 ) -> Result<Read, Refusal> {
     resolver.top = top_predicate(node).map(std::ptr::from_ref);
     resolver.limit = literal_limit(node);
+    resolver.parameter_types(resolver.parameters.types)?;
     let mut reading = resolver.statement(node)?;
     resolver.sets_session(reading.session_effect);
     let changes_schema = matches!(reading.kind, Kind::Ddl | Kind::Grant)

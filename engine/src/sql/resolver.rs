@@ -16,6 +16,7 @@ use super::{
     book::{Book, Descend, Keep, Origin, Value},
     equality::Parameters,
     expanded::Expanded,
+    extent::Extent,
     query::Rows,
     routine::{Active, Pending, Texts},
     scope::{Base, Field, Item, Scope},
@@ -286,6 +287,7 @@ impl<'a> Resolver<'a> {
                 described: Some((relation.oid, column.attribute)),
                 row: None,
                 plain: self.is_plain_oid(column.type_oid),
+                extent: Extent::ONE,
             };
             value.sources.insert(Origin {
                 column: column.clone(),

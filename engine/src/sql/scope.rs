@@ -3,7 +3,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Refusal, book::Value};
+use super::{Refusal, book::Value, extent::Extent};
 use crate::{
     catalog::Relation,
     facts::{Column, How},
@@ -106,6 +106,7 @@ impl Item {
             described: Some((relation.oid, attribute)),
             row: None,
             plain: true,
+            extent: Extent::ONE,
         })
     }
 
@@ -113,8 +114,10 @@ impl Item {
     pub(super) fn whole_row(&self) -> Value {
         let mut value = self.open.clone().unwrap_or_default();
         value.plain = false;
+        value.extent = Extent::ONE;
         for field in self.fields.iter() {
             value.taint(&field.value);
+            value.extent = value.extent.and(field.value.extent);
         }
         if self.open.is_none() {
             value.row = Some(self.fields.clone());

@@ -1,7 +1,7 @@
 //! Types that a statement names: what their input, casts and checks run. Must never take a name for the server's own that a
 //! user's type hides.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use pg_query::protobuf::TypeName;
 
@@ -74,21 +74,72 @@ impl Resolver<'_> {
     }
 
     fn user_type(&mut self, user_type: &Arc<UserType>) -> Result<(), Refusal> {
-        let element = self.catalog.type_by_oid(user_type.element).cloned();
+        self.read_as(user_type, &mut BTreeSet::new())
+    }
+
+    /// What reading or making a value of a type runs, with the types of its parts; `met`: those that are looked at already.
+    fn read_as(
+        &mut self,
+        user_type: &Arc<UserType>,
+        met: &mut BTreeSet<u32>,
+    ) -> Result<(), Refusal> {
+        if !met.insert(user_type.oid) {
+            return Ok(());
+        }
+        if user_type.kind == TypeKind::Domain && user_type.constrained {
+            self.domain_checks(user_type)?;
+        }
         match user_type.kind {
-            TypeKind::Enum | TypeKind::Composite => {}
-            TypeKind::Domain if !user_type.constrained => self.each_element(element)?,
-            TypeKind::Array => self.each_element(element)?,
-            TypeKind::Domain => {
-                self.domain_checks(user_type)?;
-                self.each_element(element)?;
-            }
+            TypeKind::Enum | TypeKind::Domain | TypeKind::Array | TypeKind::Composite => {}
             TypeKind::Base | TypeKind::Pseudo | TypeKind::Range | TypeKind::Multirange => {
                 // Only those are listed that do more than compute.
                 for function in &user_type.support {
                     self.run_by_oid(*function, &user_type.name, &[])?;
                 }
             }
+        }
+        for part in self.parts_of(user_type) {
+            self.read_as(&part, met)?;
+        }
+        Ok(())
+    }
+
+    /// The users' types that values of a type are made of: an array's elements, a domain's base, a row's columns.
+    fn parts_of(&self, user_type: &UserType) -> Vec<Arc<UserType>> {
+        let columns = match user_type.kind {
+            TypeKind::Composite => self
+                .catalog
+                .relation(user_type.relation)
+                .map_or(&[][..], |relation| relation.columns.as_slice()),
+            _ => &[],
+        };
+        columns
+            .iter()
+            .map(|column| column.type_oid)
+            .chain([user_type.element])
+            .filter_map(|oid| self.catalog.type_by_oid(oid).cloned())
+            .collect()
+    }
+
+    /// What binding values of the types runs that Parse declared for the parameters.
+    pub(super) fn parameter_types(&mut self, types: &[u32]) -> Result<(), Refusal> {
+        for type_oid in types {
+            if let Some(user_type) = self.catalog.type_by_oid(*type_oid).cloned() {
+                self.user_type(&user_type)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What leaving out a value of a type evaluates: a domain's default is taken, and its checks are made of NULL too.
+    pub(super) fn left_out(&mut self, type_oid: u32) -> Result<(), Refusal> {
+        let mut user_type = self.catalog.type_by_oid(type_oid).cloned();
+        let mut met = BTreeSet::new();
+        while let Some(domain) =
+            user_type.filter(|found| found.kind == TypeKind::Domain && met.insert(found.oid))
+        {
+            self.domain_checks(&domain)?;
+            user_type = self.catalog.type_by_oid(domain.element).cloned();
         }
         Ok(())
     }
@@ -119,26 +170,105 @@ impl Resolver<'_> {
         let Some(user_type) = self.catalog.type_by_oid(type_oid).cloned() else {
             return Ok(());
         };
-        match user_type.kind {
-            TypeKind::Domain => {
-                self.domain_checks(&user_type)?;
-                self.type_checks(user_type.element)
-            }
-            TypeKind::Array => self.type_checks(user_type.element),
-            TypeKind::Base
-            | TypeKind::Composite
-            | TypeKind::Enum
-            | TypeKind::Pseudo
-            | TypeKind::Range
-            | TypeKind::Multirange => Ok(()),
-        }
+        self.checks_within(&user_type, &mut BTreeSet::new())
     }
 
-    fn each_element(&mut self, element: Option<Arc<UserType>>) -> Result<(), Refusal> {
-        // An element type is older than its array and a base older than its domain: this ends.
-        match element {
-            Some(element) => self.user_type(&element),
-            None => Ok(()),
+    fn checks_within(
+        &mut self,
+        user_type: &Arc<UserType>,
+        met: &mut BTreeSet<u32>,
+    ) -> Result<(), Refusal> {
+        if !met.insert(user_type.oid) {
+            return Ok(());
+        }
+        if user_type.kind == TypeKind::Domain {
+            self.domain_checks(user_type)?;
+        }
+        for part in self.parts_of(user_type) {
+            self.checks_within(&part, met)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{
+        facts::Object,
+        schema,
+        sql::{Context, NO_NAMES, Witness, analyse},
+    };
+
+    const SCHEMA: &str = "
+        CREATE TABLE secrets (id int PRIMARY KEY, v int);
+        CREATE FUNCTION leak() RETURNS int LANGUAGE sql AS 'SELECT v FROM secrets';
+        CREATE FUNCTION fits(int) RETURNS boolean LANGUAGE sql AS 'SELECT $1 IS NULL OR EXISTS (SELECT FROM secrets WHERE v = $1)';
+        CREATE DOMAIN defaulted AS int DEFAULT leak();
+        CREATE DOMAIN over_defaulted AS defaulted;
+        CREATE DOMAIN checked AS int CHECK (fits(VALUE));
+        CREATE TYPE pair AS (a checked, b int);
+        CREATE TABLE d (a int, b defaulted);
+        CREATE TABLE o (a int, b over_defaulted);
+        CREATE TABLE c (a int, b checked);
+        CREATE TABLE p (a int, b pair);";
+
+    /// Whether a statement is known to read `secrets`.
+    fn reads_secrets(statement: &str, parameter: Option<&str>) -> bool {
+        let catalog = schema::read(SCHEMA, "shop").unwrap();
+        let path: Vec<Arc<str>> = vec!["public".into()];
+        let types: Vec<u32> = parameter
+            .iter()
+            .flat_map(|name| catalog.types_named(name))
+            .map(|found| found.oid)
+            .collect();
+        let context = Context {
+            catalog: &catalog,
+            search_path: &path,
+            parameter_types: &types,
+            names: &NO_NAMES,
+            witness: Witness::Deny,
+        };
+        let found = analyse(statement.as_bytes(), &context).unwrap();
+        found
+            .iter()
+            .flat_map(|statement| &statement.facts.accesses)
+            .any(|access| {
+                matches!(&access.object, Object::Relation { name, .. } if **name == *"secrets")
+            })
+    }
+
+    #[test]
+    fn what_types_run_is_named_wherever_their_values_are_made() {
+        for statement in [
+            "INSERT INTO d (a) VALUES (1)",
+            "INSERT INTO d DEFAULT VALUES",
+            "INSERT INTO d VALUES (1, DEFAULT)",
+            "UPDATE d SET b = DEFAULT",
+            "INSERT INTO o (a) VALUES (1)",
+            "INSERT INTO c (a) VALUES (1)",
+            "INSERT INTO c DEFAULT VALUES",
+            "INSERT INTO c VALUES (1, 2)",
+            "SELECT 1::checked",
+            "SELECT '(1,2)'::pair",
+            "SELECT '(1,2)'::c",
+            "SELECT ARRAY['(1,2)']::c[]",
+            "SELECT * FROM json_to_record('{}') AS x (a pair)",
+            "SELECT jsonb_populate_record(NULL::c, '{}')",
+            "UPDATE p SET b.a = 3",
+        ] {
+            assert!(reads_secrets(statement, None), "{statement}");
+        }
+        assert!(reads_secrets("SELECT $1", Some("checked")));
+        assert!(reads_secrets("SELECT $1", Some("pair")));
+        for statement in [
+            "SELECT 1",
+            "INSERT INTO p (a) VALUES (1)",
+            "SELECT a FROM d",
+            "DELETE FROM d WHERE a = 1",
+        ] {
+            assert!(!reads_secrets(statement, None), "{statement}");
         }
     }
 }

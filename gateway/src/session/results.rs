@@ -86,6 +86,9 @@ impl<J: Judge> Core<J> {
         out: &mut Out,
     ) -> Result<bool, Fatal> {
         let row_bytes_max = self.limits.masked_row_bytes_max;
+        // Whether a row is too large must not hang on masked values, or its failing tells of them: what the client gets is
+        // held to half of what a row may have, and so the masked rest has room for the other half.
+        let masked_bytes_max = row_bytes_max / 2;
         let muted = self.muted;
         let mut scratch = std::mem::take(&mut self.scratch);
         let Some(run) = running(&mut self.pending) else {
@@ -115,7 +118,7 @@ impl<J: Judge> Core<J> {
             self.server_body = Some(Body::Pass(header.frame_bytes()));
             return Ok(true);
         } else if header.frame_bytes() > row_bytes_max {
-            row_too_large(row_bytes_max)
+            row_too_large(masked_bytes_max)
         } else {
             let Some((_, body)) = whole_frame(input, header) else {
                 return Ok(false);
@@ -136,6 +139,7 @@ impl<J: Judge> Core<J> {
             );
             let sent = out.to_client.len().saturating_sub(start + HEADER_BYTES);
             let over = match masked {
+                Ok(()) if sent > masked_bytes_max => Some(row_too_large(masked_bytes_max)),
                 Ok(()) => over_bytes(&mut self.judge, run, sent).await,
                 Err(_) => None,
             };

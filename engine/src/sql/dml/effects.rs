@@ -267,16 +267,18 @@ impl Resolver<'_> {
         };
         let attributes: Vec<Attribute> =
             relation.attributes.iter().filter(absent).cloned().collect();
-        for attribute in attributes
-            .iter()
-            .filter(|attribute| attribute.default.is_some() && !attribute.generated)
-        {
-            self.default_of(attribute)?;
+        for attribute in &attributes {
+            if attribute.generated {
+                self.left_out(attribute.type_oid)?;
+            } else {
+                self.default_of(attribute)?;
+            }
         }
         Ok(())
     }
 
     pub(super) fn default_of(&mut self, attribute: &Attribute) -> Result<(), Refusal> {
+        self.left_out(attribute.type_oid)?;
         let Some(default) = &attribute.default else {
             return Ok(());
         };

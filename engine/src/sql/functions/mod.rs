@@ -143,6 +143,11 @@ fn is_integer(node: &Node) -> bool {
     matches!(&node.node, Some(NodeEnum::AConst(constant)) if matches!(constant.val, Some(Val::Ival(_))))
 }
 
+/// Whether values of a type of the server's own are short, whatever they are: no text among them.
+pub(super) const fn is_short(type_oid: u32) -> bool {
+    is_scalar(type_oid) && !matches!(type_oid, 25 | 1042 | 1043)
+}
+
 /// Whether a type of the server's own is a plain value: no array, no document, no row.
 ///
 /// # Source

@@ -219,3 +219,17 @@ UPDATE customers SET id = 2 WHERE id = 1
 SELECT ARRAY[payload, '1'], array_agg(ARRAY[ssn]), ARRAY(SELECT ARRAY[ssn]) FROM events
 ;;
 SELECT pg_stat_get_xact_tuples_hot_updated('customers'::regclass), pg_current_wal_insert_lsn()
+;;
+SELECT repeat('x', 67108853) || translate(substr(ssn, 1, 1), '0123', '') FROM customers
+;;
+SELECT c.ssn || '-x', 'id ' || c.name || c.id FROM customers c
+;;
+SELECT c.ssn || $1 FROM customers c
+;;
+SELECT c.ssn || e.payload FROM customers c, events e
+;;
+WITH a AS (SELECT ssn || ssn AS v FROM customers), b AS (SELECT v || v || v || v AS v FROM a), c AS (SELECT v || v || v || v AS v FROM b) SELECT v || v || v FROM c
+;;
+SELECT concat(c.ssn, e.payload) FROM customers c, events e
+;;
+SELECT concat(email, repeat('x', 1000000)), to_jsonb(to_json(phone)::text), concat_ws(', ', name, ssn) FROM customers

@@ -346,7 +346,7 @@ fn a_row_past_the_limit_stops_the_result() {
             status I
           < T 2 columns
           < D NULL|[redacted]
-          < E S=ERROR C=54000 M=a row of a masked result is too large D=rows are masked up to 64 bytes; the result was stopped H=ask for fewer or smaller columns
+          < E S=ERROR C=54000 M=a row of a masked result is too large D=rows are masked up to 32 bytes; the result was stopped H=ask for fewer or smaller columns
           < Z I
     "#]].assert_eq(&transcript(&steps, limits, 1));
 }
