@@ -7,6 +7,8 @@ use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc};
 use provost_engine::mask::MaskKeys;
 pub use provost_engine::sql::Witness;
 
+pub use crate::upstream::{Asked, Credential, Source, Unavailable};
+
 /// Bytes that must not be shown: a password, a private key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<[u8]>);
@@ -82,7 +84,7 @@ pub struct Target {
     /// The role the gateway logs in as.
     pub user: Arc<str>,
     /// That role's password; only the gateway knows it. `None`: the server trusts the connection (Unix sockets only).
-    pub password: Option<Secret>,
+    pub password: Option<Credential>,
     /// Encryption towards the server.
     pub tls: ServerTls,
 }

@@ -136,7 +136,7 @@ fn of_url(url: &str, roots: Option<&Path>) -> Result<Target, Error> {
             .unwrap_or(POSTGRESQL_PORT),
         database: database.into(),
         user: user.into(),
-        password,
+        password: password.map(Into::into),
         tls,
     })
 }

@@ -8,6 +8,7 @@
 
 mod check;
 mod raw;
+mod rds;
 mod resolve;
 mod secret;
 
@@ -56,6 +57,18 @@ pub(crate) enum ServerTls {
     },
 }
 
+/// Where a target's password comes from, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Password {
+    /// A secret; read anew when the server refuses it.
+    Secret(SecretSource),
+    /// Tokens for Amazon RDS, signed for this region.
+    RdsIam {
+        /// The region.
+        region: String,
+    },
+}
+
 /// A target, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -64,7 +77,7 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) database: String,
     pub(crate) user: String,
-    pub(crate) password: Option<SecretSource>,
+    pub(crate) password: Option<Password>,
     pub(crate) tls: ServerTls,
 }
 
@@ -337,6 +350,16 @@ mod tests {
             "`issuer.algorithms`",
         );
         check("password = \"env:", "password = \"", "`target[0].password`");
+        check(
+            "password = \"env:SHOP_PASSWORD\"",
+            "password = \"aws-rds-iam\"",
+            "`target[0].password`: must name the server's region",
+        );
+        check(
+            "password = \"env:SHOP_PASSWORD\"\n# \"verify-full\": encrypted and checked. \"require\": encrypted only. \"off\": Unix sockets and loopback.\ntls = \"verify-full\"",
+            "password = \"aws-rds-iam:eu-central-1\"\ntls = \"require\"",
+            "`target[0].password`: is a token that travels inside TLS as it is",
+        );
         check("mode = \"required\"", "mode = \"on\"", "`gateway.tls.mode`");
         check(
             "leeway_seconds = 30",

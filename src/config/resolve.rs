@@ -7,10 +7,10 @@ use provost_engine::mask::MaskKeys;
 use provost_gateway::{
     identity::IssuerSettings,
     record::EvidenceKey,
-    settings::{self, Secret, Settings},
+    settings::{self, Credential, Secret, Settings},
 };
 
-use super::{ClientTls, Config, Error, Masks, Policy, ServerTls, Target, secret};
+use super::{ClientTls, Config, Error, Masks, Password, Policy, ServerTls, Target, rds, secret};
 
 /// Everything a start needs, read.
 #[derive(Debug)]
@@ -151,6 +151,40 @@ pub(crate) fn resolve_target(
     })
 }
 
+/// What gives a target's password while the gateway runs. A secret is read now, too: what can't be had is said at the start.
+fn credential(target: &Target, password: &Password) -> Result<Credential, secret::Error> {
+    match password {
+        Password::Secret(source) => {
+            let first = source.read()?;
+            Ok(Credential::asked(
+                Arc::new(source.clone()),
+                None,
+                Some(first),
+            ))
+        }
+        Password::RdsIam { region } => {
+            let host = match &target.host {
+                settings::Host::Tcp(host) => host.to_string(),
+                settings::Host::Unix(folder) => folder.display().to_string(),
+            };
+            let login = rds::Login {
+                host,
+                port: target.port,
+                user: target.user.clone(),
+                region: region.clone(),
+            };
+            let signer = rds::Signer::new(login).map_err(|unavailable| secret::Error::Unfit {
+                what: unavailable.what,
+            })?;
+            Ok(Credential::asked(
+                Arc::new(signer),
+                Some(rds::TOKEN_AGE_MAX),
+                None,
+            ))
+        }
+    }
+}
+
 fn target(target: &Target) -> Result<settings::Target, (&'static str, secret::Error)> {
     let tls = match &target.tls {
         ServerTls::Off => settings::ServerTls::Off,
@@ -162,7 +196,7 @@ fn target(target: &Target) -> Result<settings::Target, (&'static str, secret::Er
     let password = target
         .password
         .as_ref()
-        .map(|source| source.read().map_err(|source| ("password", source)))
+        .map(|password| credential(target, password).map_err(|source| ("password", source)))
         .transpose()?;
     Ok(settings::Target {
         name: target.name.as_str().into(),

@@ -1,4 +1,4 @@
-//! Secrets: named by where they come from, read once, never printed.
+//! Secrets: named by where they come from, never printed. A password is read anew when the server refuses it, the rest once.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use provost_gateway::settings::Secret;
+use provost_gateway::settings::{Asked, Secret, Source, Unavailable};
 
 /// The largest secret, in bytes; a longer one is refused.
 const SECRET_BYTES_MAX: usize = 64 * 1024;
@@ -99,6 +99,21 @@ impl SecretSource {
             return Err(Error::TooLong);
         }
         Ok(Secret::new(bytes))
+    }
+}
+
+/// Reads it anew.
+impl Source for SecretSource {
+    fn password(&self) -> Asked<'_> {
+        let source = self.clone();
+        Box::pin(async move {
+            // A command may take its time.
+            let read = tokio::task::spawn_blocking(move || source.read());
+            let unavailable = |what: String| Unavailable { what };
+            read.await
+                .map_err(|error| unavailable(error.to_string()))?
+                .map_err(|error| unavailable(error.to_string()))
+        })
     }
 }
 

@@ -347,6 +347,7 @@ fn upstream_failed(target: &str, error: &upstream::Error) -> Fatal {
         | Error::Method { .. }
         | Error::Unproven
         | Error::Scram { .. }
+        | Error::Password { .. }
         | Error::Unfit { .. }
         | Error::Protocol { .. }
         | Error::Value { .. } => fatal(

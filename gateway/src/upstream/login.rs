@@ -61,6 +61,7 @@ enum Stage {
 pub(super) async fn log_in(
     mut stream: Stream,
     target: &Target,
+    password: Option<&Secret>,
     settings: &[(String, String)],
 ) -> Result<Server, Error> {
     let fixed = [
@@ -94,7 +95,7 @@ pub(super) async fn log_in(
                     .map(|name| Ok(name.to_owned()))
                     .collect()
                     .map_err(unreachable)?;
-                let scram = start_scram(&offered, &stream, password(target)?, &mut out)?;
+                let scram = start_scram(&offered, &stream, given(password)?, &mut out)?;
                 send(&mut stream, &mut out).await?;
                 stage = Stage::First(scram);
             }
@@ -114,7 +115,7 @@ pub(super) async fn log_in(
                 stage = Stage::Given;
             }
             (Message::AuthenticationCleartextPassword, Stage::Start) if is_verified(target) => {
-                frontend::password_message(password(target)?.reveal(), &mut out)
+                frontend::password_message(given(password)?.reveal(), &mut out)
                     .map_err(|source| Error::Value { source })?;
                 send(&mut stream, &mut out).await?;
                 stage = Stage::Given;
@@ -170,8 +171,8 @@ pub(super) async fn log_in(
     })
 }
 
-fn password(target: &Target) -> Result<&Secret, Error> {
-    target.password.as_ref().ok_or(Error::Method {
+fn given(password: Option<&Secret>) -> Result<&Secret, Error> {
+    password.ok_or(Error::Method {
         method: "password (and the configuration has no `password` for this target)",
     })
 }

@@ -3,6 +3,7 @@
 //! It must never send a client's bytes, and never give the credential to a server that did not prove itself: see
 //! `login` for which authentication methods are answered.
 
+mod credential;
 mod login;
 mod query;
 mod tls;
@@ -19,16 +20,22 @@ use tokio::{
 
 use crate::{
     error::TlsError,
-    settings::{Host, Target},
+    settings::{Host, Secret, Target},
     stream::Stream,
 };
 
+pub use credential::{Asked, Credential, Source, Unavailable};
 pub use login::Unfit;
 pub(crate) use query::{one_text, one_text_about};
 pub(crate) use tls::Connector;
 
 /// How long a cancel request may take, connecting included; then it is given up.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// SQLSTATE `invalid_password`, and what some servers say in its place.
+const INVALID_PASSWORD: &str = "28P01";
+/// SQLSTATE `invalid_authorization_specification`.
+const INVALID_AUTHORIZATION: &str = "28000";
 
 /// Why there is no connection to a target's server.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +97,13 @@ pub enum Error {
     Scram {
         /// What the library says.
         source: io::Error,
+    },
+    /// The password's source gave none.
+    #[error("its password could not be had: {source}")]
+    Password {
+        /// Why.
+        #[from]
+        source: Unavailable,
     },
     /// The server's settings don't allow what is analysed to be what runs.
     #[error("the server is unfit: {source}")]
@@ -161,15 +175,42 @@ impl Upstream {
     /// # Errors
     /// [`Error`].
     pub(crate) async fn connect(&self, settings: &[(String, String)]) -> Result<Server, Error> {
-        let attempt = async {
-            let stream = self.open().await?;
-            login::log_in(stream, &self.target, settings).await
+        timeout(
+            Duration::from_millis(self.timeout_ms),
+            self.attempt(settings),
+        )
+        .await
+        .unwrap_or(Err(Error::Timeout {
+            timeout_ms: self.timeout_ms,
+        }))
+    }
+
+    /// Logs in, once more with another password where the server refuses the one that was held: it was changed.
+    async fn attempt(&self, settings: &[(String, String)]) -> Result<Server, Error> {
+        let Some(credential) = &self.target.password else {
+            return self.log_in(None, settings).await;
         };
-        timeout(Duration::from_millis(self.timeout_ms), attempt)
-            .await
-            .unwrap_or(Err(Error::Timeout {
-                timeout_ms: self.timeout_ms,
-            }))
+        let password = credential.current().await?;
+        match self.log_in(Some(&password), settings).await {
+            Err(Error::Refused { sqlstate, message })
+                if [INVALID_PASSWORD, INVALID_AUTHORIZATION].contains(&&*sqlstate) =>
+            {
+                match credential.instead(&password).await? {
+                    Some(password) => self.log_in(Some(&password), settings).await,
+                    None => Err(Error::Refused { sqlstate, message }),
+                }
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn log_in(
+        &self,
+        password: Option<&Secret>,
+        settings: &[(String, String)],
+    ) -> Result<Server, Error> {
+        let stream = self.open().await?;
+        login::log_in(stream, &self.target, password, settings).await
     }
 
     /// Asks the server to cancel what the session of `key` is running. The server never answers such a request.

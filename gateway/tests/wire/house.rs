@@ -76,7 +76,7 @@ pub(crate) fn target(cluster: &Cluster) -> Target {
         port: cluster.port(),
         database: "postgres".into(),
         user: SUPERUSER.into(),
-        password: Some(Secret::new(cluster.password().as_bytes())),
+        password: Some(Secret::new(cluster.password().as_bytes()).into()),
         tls: ServerTls::Off,
     }
 }

@@ -3,6 +3,7 @@
 // Helpers are tests too: what clippy leaves to tests (clippy.toml) holds for all of this.
 #![cfg(test)]
 
+mod attacks;
 mod clients;
 mod house;
 mod own_view;

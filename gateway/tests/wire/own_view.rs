@@ -8,7 +8,7 @@ use crate::{
         start_cluster, target, tokens,
     },
     postgres::Cluster,
-    raw::{Raw, message},
+    raw::{Raw, bind, execute, message, parse, run},
 };
 
 const TABLES: &str = "CREATE TABLE people (id int PRIMARY KEY, name text, ssn text);
@@ -54,35 +54,6 @@ fn compare(what: &str, answer: &str, expected: &str) {
         Some(words) => assert!(answer.contains(words), "{what}: {answer}"),
         None => assert_eq!(answer, expected, "{what}"),
     }
-}
-
-fn parse(name: &str, sql: &str) -> Vec<u8> {
-    message(
-        b'P',
-        &[name.as_bytes(), b"\0", sql.as_bytes(), b"\0\0\0"].concat(),
-    )
-}
-
-/// A Bind with text values; the result in this format.
-fn bind(portal: &str, statement: &str, values: &[&str], format: u16) -> Vec<u8> {
-    let mut body = [portal.as_bytes(), b"\0", statement.as_bytes(), b"\0\0\0"].concat();
-    body.extend_from_slice(&u16::try_from(values.len()).unwrap().to_be_bytes());
-    for value in values {
-        body.extend_from_slice(&u32::try_from(value.len()).unwrap().to_be_bytes());
-        body.extend_from_slice(value.as_bytes());
-    }
-    body.extend_from_slice(&1_u16.to_be_bytes());
-    body.extend_from_slice(&format.to_be_bytes());
-    message(b'B', &body)
-}
-
-fn execute(portal: &str) -> Vec<u8> {
-    message(b'E', &[portal.as_bytes(), b"\0\0\0\0\0"].concat())
-}
-
-/// Parse, Bind and Execute of one statement, all unnamed.
-fn run(sql: &str) -> Vec<u8> {
-    [parse("", sql), bind("", "", &[], 0), execute("")].concat()
 }
 
 /// Sends frames and a Sync, and compares what they give.

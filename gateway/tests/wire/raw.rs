@@ -123,7 +123,86 @@ pub(crate) fn password(token: &str) -> Vec<u8> {
     message(b'p', format!("{token}\0").as_bytes())
 }
 
+/// A Parse without declared types.
+pub(crate) fn parse(name: &str, sql: &str) -> Vec<u8> {
+    message(
+        b'P',
+        &[name.as_bytes(), b"\0", sql.as_bytes(), b"\0\0\0"].concat(),
+    )
+}
+
+/// A Bind with text values; the result in this format.
+pub(crate) fn bind(portal: &str, statement: &str, values: &[&str], format: u16) -> Vec<u8> {
+    let mut body = [portal.as_bytes(), b"\0", statement.as_bytes(), b"\0\0\0"].concat();
+    body.extend_from_slice(&u16::try_from(values.len()).unwrap().to_be_bytes());
+    for value in values {
+        body.extend_from_slice(&u32::try_from(value.len()).unwrap().to_be_bytes());
+        body.extend_from_slice(value.as_bytes());
+    }
+    body.extend_from_slice(&1_u16.to_be_bytes());
+    body.extend_from_slice(&format.to_be_bytes());
+    message(b'B', &body)
+}
+
+/// A Bind without values; a format for each column of the result.
+pub(crate) fn bind_formats(portal: &str, statement: &str, formats: &[u16]) -> Vec<u8> {
+    let mut body = [
+        portal.as_bytes(),
+        b"\0",
+        statement.as_bytes(),
+        b"\0\0\0\0\0",
+    ]
+    .concat();
+    body.extend_from_slice(&u16::try_from(formats.len()).unwrap().to_be_bytes());
+    for format in formats {
+        body.extend_from_slice(&format.to_be_bytes());
+    }
+    message(b'B', &body)
+}
+
+/// An Execute to the end.
+pub(crate) fn execute(portal: &str) -> Vec<u8> {
+    execute_rows(portal, 0)
+}
+
+/// An Execute of so many rows; 0 for all.
+pub(crate) fn execute_rows(portal: &str, rows: u32) -> Vec<u8> {
+    message(
+        b'E',
+        &[portal.as_bytes(), b"\0", &rows.to_be_bytes()].concat(),
+    )
+}
+
+/// Parse, Bind and Execute of one statement, all unnamed.
+pub(crate) fn run(sql: &str) -> Vec<u8> {
+    [parse("", sql), bind("", "", &[], 0), execute("")].concat()
+}
+
 impl Raw {
+    /// Every byte up to and with ReadyForQuery.
+    pub(crate) fn bytes_until_ready(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            let (kind, body) = self.message();
+            all.extend(message(kind, &body));
+            if kind == b'Z' {
+                return all;
+            }
+        }
+    }
+
+    /// Nothing more is sent.
+    pub(crate) fn finish(&mut self) {
+        self.0.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
+    /// Every byte until the server closes.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).unwrap();
+        rest
+    }
+
     /// The server closes, whatever it says before.
     pub(crate) fn ends(&mut self) {
         let mut rest = Vec::new();

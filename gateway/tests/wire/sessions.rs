@@ -1,6 +1,10 @@
 //! What befalls a session: cancel, expiry, a new policy, schema changes, a shutdown.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use provost_gateway::settings::ClientTls;
 
@@ -48,8 +52,19 @@ fn a_cancel_request_stops_the_statement_and_a_wrong_one_nothing() {
     wrong[7] ^= 1;
     cancel(&house, &wrong);
     cancel(&house, &[0; 8]);
-    cancel(&house, &key);
-    let answer = raw.answer();
+    let answered = AtomicBool::new(false);
+    let answer = thread::scope(|scope| {
+        // The statement may not have reached the server yet: one request that comes too early does nothing.
+        scope.spawn(|| {
+            while !answered.load(Ordering::Relaxed) {
+                cancel(&house, &key);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let answer = raw.answer();
+        answered.store(true, Ordering::Relaxed);
+        answer
+    });
     assert!(answer.contains("57014"), "{answer}");
     assert_eq!(ask(&mut raw, "SELECT 1"), "1 I");
 }

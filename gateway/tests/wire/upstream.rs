@@ -3,13 +3,16 @@
 use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
     thread,
+    time::{Duration, Instant},
 };
 
-use provost_gateway::settings::{ClientTls, Host, Secret, ServerTls};
+use provost_gateway::settings::{Asked, ClientTls, Credential, Host, Secret, ServerTls, Source};
 
 use crate::{
     house::{House, cluster, mask_ssn, settings_for, start_cluster, target, tokens},
+    postgres::SUPERUSER,
     raw::{Raw, message},
 };
 
@@ -27,7 +30,7 @@ fn a_gateway_does_not_start_without_its_server() {
     );
 
     let mut wrong = target(cluster());
-    wrong.password = Some(Secret::new(&b"wrong"[..]));
+    wrong.password = Some(Secret::new(&b"wrong"[..]).into());
     let error = House::try_start(settings_for(ClientTls::Off, wrong))
         .err()
         .unwrap()
@@ -52,13 +55,58 @@ fn a_server_that_goes_away_is_said_and_recorded() {
     assert!(records.contains("\"sqlstate\":\"08006\""), "{records}");
 }
 
+/// What a password's file or command gives: it changes while the gateway runs.
+#[derive(Debug, Clone, Default)]
+struct Vault(Arc<Mutex<String>>);
+
+impl Source for Vault {
+    fn password(&self) -> Asked<'_> {
+        let password = self.0.lock().unwrap().clone();
+        Box::pin(async { Ok(Secret::new(password.into_bytes())) })
+    }
+}
+
+#[test]
+fn a_changed_password_is_asked_for_when_the_old_one_is_refused() {
+    let own = start_cluster();
+    let vault = Vault::default();
+    own.password().clone_into(&mut vault.0.lock().unwrap());
+    let mut target = target(&own);
+    target.password = Some(Credential::asked(Arc::new(vault.clone()), None, None));
+    let house = House::start(settings_for(ClientTls::Off, target));
+    let parameters = [("user", "ann"), ("database", "shop")];
+    let log_in = || Raw::log_in(house.address, &parameters, &tokens().good("ann"));
+    log_in().until(b'Z');
+    let change = format!("ALTER ROLE {SUPERUSER} PASSWORD 'another'");
+    own.execute("postgres", &change).unwrap();
+    let error = log_in().last_error();
+    assert!(
+        error.starts_with("08004 target `shop` refused the gateway's own log-in"),
+        "{error}"
+    );
+    "another".clone_into(&mut vault.0.lock().unwrap());
+    // The same wrong password is asked for once a second at most.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let mut raw = log_in();
+        if raw.message().0 == b'R' {
+            raw.until(b'Z');
+            break;
+        }
+        assert!(Instant::now() < deadline, "the new password was never used");
+        thread::sleep(Duration::from_millis(100));
+    }
+    house.stop();
+    own.stop().unwrap();
+}
+
 /// A server that answers the start-up message with `answer`; what the gateway says of it.
 fn impostor(answer: Vec<u8>, password: Option<&str>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut target = target(cluster());
     target.host = Host::Tcp("127.0.0.1".into());
     target.port = listener.local_addr().unwrap().port();
-    target.password = password.map(|password| Secret::new(password.as_bytes()));
+    target.password = password.map(|password| Secret::new(password.as_bytes()).into());
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut bytes = [0; 1024];

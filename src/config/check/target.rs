@@ -5,7 +5,7 @@ use std::path::Path;
 use provost_gateway::settings::Host;
 
 use super::{Problems, raw};
-use crate::config::{ServerTls, Target};
+use crate::config::{Password, ServerTls, Target};
 
 /// The port PostgreSQL listens on unless told otherwise.
 const POSTGRESQL_PORT: u16 = 5432;
@@ -60,7 +60,7 @@ fn target(raw: &raw::Target, key: &str, folder: &Path, problems: &mut Problems) 
     let password = raw
         .password
         .as_ref()
-        .and_then(|text| problems.secret(&format!("{key}.password"), text, folder));
+        .and_then(|text| password(text, &format!("{key}.password"), folder, problems));
     let is_local = match &host {
         Host::Unix(_) => true,
         Host::Tcp(name) => matches!(&**name, "localhost" | "::1") || name.starts_with("127."),
@@ -71,6 +71,15 @@ fn target(raw: &raw::Target, key: &str, folder: &Path, problems: &mut Problems) 
             "is missing: only a Unix socket may do without",
         );
     }
+    let tls = server_tls(raw, key, is_local, folder, problems);
+    if matches!(password, Some(Password::RdsIam { .. }))
+        && !matches!((&host, &tls), (Host::Tcp(_), ServerTls::VerifyFull { .. }))
+    {
+        problems.add(
+            format!("{key}.password"),
+            "is a token that travels inside TLS as it is: `aws-rds-iam` needs `tls = \"verify-full\"` and a host name",
+        );
+    }
     Target {
         name: raw.name.clone(),
         host,
@@ -78,7 +87,31 @@ fn target(raw: &raw::Target, key: &str, folder: &Path, problems: &mut Problems) 
         database: raw.database.clone().unwrap_or_else(|| raw.name.clone()),
         user: raw.user.clone(),
         password,
-        tls: server_tls(raw, key, is_local, folder, problems),
+        tls,
+    }
+}
+
+/// `aws-rds-iam:REGION`, or the source of a secret.
+fn password(
+    text: &raw::Hidden,
+    key: &str,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<Password> {
+    let Some(region) = text.0.strip_prefix("aws-rds-iam") else {
+        return problems.secret(key, text, folder).map(Password::Secret);
+    };
+    match region.strip_prefix(':') {
+        Some(region) if !region.is_empty() => Some(Password::RdsIam {
+            region: region.to_owned(),
+        }),
+        Some(_) | None => {
+            problems.add(
+                key,
+                "must name the server's region: `aws-rds-iam:eu-central-1`",
+            );
+            None
+        }
     }
 }
 
