@@ -251,11 +251,14 @@ pub enum Object {
     Setting(Arc<str>),
     /// A notification channel.
     Channel(Arc<str>),
-    /// A schema, role, database, extension, type or other named object that is no relation: (sort, name).
+    /// A schema, role, database, extension, type or other named object that is neither relation nor function.
     Other {
-        /// What sort of object, in SQL's words: `schema`, `role`, `extension`.
+        /// What sort of object, in SQL's words: `schema`, `role`, `extension`, `type`.
         sort: Arc<str>,
-        /// Its name as written, or empty.
+        /// Exact name of the schema that it lies in: that of a type, an operator, an index. `None`: it lies in none.
+        #[serde(default)]
+        schema: Option<Arc<str>>,
+        /// Its name as written, without its schema; or empty.
         name: Arc<str>,
     },
     /// Nothing in particular: `SELECT 1`, `BEGIN`. Needs no rule that names it.

@@ -465,6 +465,50 @@ fn patterns_fold_as_the_server_does() {
     );
 }
 
+/// What lies in a schema is under its name, whatever sort of object it is.
+#[test]
+fn a_denied_schema_is_denied_to_its_last_object() {
+    let rules = "group agents = \"ai-agents\"\n\
+                 rule all allow any for agents\n\
+                 rule not-hr deny any on hr.* for agents";
+    let own = [
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TYPE mood AS ENUM ('calm')",
+        "DROP FUNCTION IF EXISTS nobody()",
+        "DROP INDEX customers_pkey",
+        "COMMENT ON DOMAIN d IS 'x'",
+        "CREATE RULE r AS ON INSERT TO orders DO ALSO DELETE FROM notes",
+    ];
+    let denied = [
+        "CREATE OR REPLACE FUNCTION hr.hf() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "DROP FUNCTION hr.hf()",
+        "DROP PROCEDURE hr.hp()",
+        "DROP AGGREGATE hr.ha(int)",
+        "DROP TYPE hr.ht",
+        "DROP DOMAIN hr.hd",
+        "DROP OPERATOR hr.=== (int, int)",
+        "DROP COLLATION hr.hc",
+        "DROP STATISTICS hr.hs",
+        "DROP INDEX hr.salaries_pkey",
+        "COMMENT ON INDEX hr.salaries_pkey IS 'x'",
+        "COMMENT ON TYPE hr.ht IS 'x'",
+        "ALTER STATISTICS hr.hs SET STATISTICS 5",
+        "ALTER TABLE ALL IN TABLESPACE pg_default SET TABLESPACE other",
+        "ALTER FUNCTION f() SET SCHEMA hr",
+        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA hr TO PUBLIC",
+        "CREATE RULE r AS ON INSERT TO orders DO ALSO DELETE FROM hr.salaries",
+    ];
+    let cases = |answer, texts: &[&'static str]| -> Vec<(&'static str, &'static str)> {
+        texts.iter().map(|text| (*text, answer)).collect()
+    };
+    check(rules, "ai-agents", &cases("allow", &own));
+    check(rules, "ai-agents", &cases("deny", &denied));
+    // And a rule that allows a schema allows what lies there, and no more.
+    let own = [&own[..5], &["CREATE INDEX ON orders (note)"]].concat();
+    check(BASE, "privacy-officers", &cases("allow", &own));
+    check(BASE, "privacy-officers", &cases("deny", &denied));
+}
+
 #[test]
 fn a_condition_that_fails_denies() {
     for (condition, expected) in [

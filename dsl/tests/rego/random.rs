@@ -165,10 +165,12 @@ impl Random {
                 Object::Channel("public".into()),
                 Object::Other {
                     sort: "schema".into(),
+                    schema: None,
                     name: "public".into(),
                 },
                 Object::Other {
                     sort: "role".into(),
+                    schema: None,
                     name: "".into(),
                 },
                 Object::Nothing,

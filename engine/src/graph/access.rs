@@ -242,9 +242,13 @@ impl<'a> Judge<'a> {
 
     fn matches(&self, pattern: &ObjectPattern, ask: Ask<'_>) -> bool {
         let qualified = match &ask.access.object {
-            Object::Relation { schema, name, .. } | Object::Function { schema, name } => {
-                Some((schema, name))
-            }
+            Object::Relation { schema, name, .. }
+            | Object::Function { schema, name }
+            | Object::Other {
+                schema: Some(schema),
+                name,
+                ..
+            } => Some((schema, name)),
             Object::Setting(_) | Object::Channel(_) | Object::Other { .. } | Object::Nothing => {
                 None
             }
@@ -262,10 +266,15 @@ impl<'a> Judge<'a> {
             }
             (ObjectPattern::Class(class), Some(_)) => self.policy.is_member(ask, class),
             (ObjectPattern::Single(pattern), None) => match &ask.access.object {
-                Object::Setting(name) | Object::Channel(name) | Object::Other { name, .. } => {
-                    pattern.matches(name)
-                }
-                Object::Relation { .. } | Object::Function { .. } | Object::Nothing => false,
+                Object::Setting(name)
+                | Object::Channel(name)
+                | Object::Other {
+                    schema: None, name, ..
+                } => pattern.matches(name),
+                Object::Relation { .. }
+                | Object::Function { .. }
+                | Object::Other { .. }
+                | Object::Nothing => false,
             },
             (ObjectPattern::Single(_), Some(_))
             | (
@@ -367,8 +376,12 @@ fn describe(ask: Ask<'_>) -> String {
         Object::Function { schema, name } => format!("{operation} on function {schema}.{name}"),
         Object::Setting(name) => format!("{operation} on setting {name}"),
         Object::Channel(name) => format!("{operation} on channel {name}"),
-        Object::Other { sort, name } if name.is_empty() => format!("{operation} on {sort}"),
-        Object::Other { sort, name } => format!("{operation} on {sort} {name}"),
+        Object::Other { sort, schema, name } => match (schema, name.is_empty()) {
+            (None, true) => format!("{operation} on {sort}"),
+            (None, false) => format!("{operation} on {sort} {name}"),
+            (Some(schema), true) => format!("{operation} on {sort} in {schema}"),
+            (Some(schema), false) => format!("{operation} on {sort} {schema}.{name}"),
+        },
         Object::Nothing => operation.to_owned(),
     }
 }

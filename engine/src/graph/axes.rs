@@ -173,9 +173,13 @@ impl Axes {
         facts: &Facts,
     ) -> u32 {
         let (sort, schema, name) = match &access.object {
-            Object::Relation { schema, name, .. } | Object::Function { schema, name } => {
-                (Sort::Qualified, Some(schema), Some(name))
-            }
+            Object::Relation { schema, name, .. }
+            | Object::Function { schema, name }
+            | Object::Other {
+                schema: Some(schema),
+                name,
+                ..
+            } => (Sort::Qualified, Some(schema), Some(name)),
             Object::Setting(name) | Object::Channel(name) | Object::Other { name, .. } => {
                 (Sort::Single, None, Some(name))
             }
@@ -230,7 +234,7 @@ impl Axes {
             }),
             Dimension::Sort => each(&|class| {
                 let words = match class {
-                    0 => "relation or function",
+                    0 => "object of a schema",
                     1 => "setting, channel or other object",
                     _ => "nothing in particular",
                 };

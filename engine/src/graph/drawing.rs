@@ -407,7 +407,7 @@ mod tests {
             None,
             expect![[r#"
             0: sort of object?
-                relation or function -> 2
+                object of a schema -> 2
                 otherwise -> 1
             1: 
             2: operation?
@@ -477,7 +477,7 @@ mod tests {
             None,
             expect![[r#"
             0: sort of object?
-                relation or function -> 2
+                object of a schema -> 2
                 otherwise -> 1
             1: 
             2: schema?

@@ -257,6 +257,11 @@ impl Asked<'_> {
                 | Object::Function {
                     schema: in_schema,
                     name: called,
+                }
+                | Object::Other {
+                    schema: Some(in_schema),
+                    name: called,
+                    ..
                 },
             ) => schema.matches(in_schema) && name.matches(called),
             (ObjectPattern::Column(pattern), _) => ask.column.is_some_and(|used| {
@@ -270,7 +275,11 @@ impl Asked<'_> {
                 .is_some_and(|used| self.is_member(&used.column, class)),
             (
                 ObjectPattern::Single(pattern),
-                Object::Setting(name) | Object::Channel(name) | Object::Other { name, .. },
+                Object::Setting(name)
+                | Object::Channel(name)
+                | Object::Other {
+                    schema: None, name, ..
+                },
             ) => pattern.matches(name),
             (ObjectPattern::Qualified { .. } | ObjectPattern::Single(_), _) => false,
         }
@@ -522,7 +531,13 @@ fn path(column: &Column) -> String {
 pub(super) fn describe(access: &Access) -> String {
     let operation = access.operation.name();
     match &access.object {
-        Object::Relation { schema, name, .. } | Object::Function { schema, name } => {
+        Object::Relation { schema, name, .. }
+        | Object::Function { schema, name }
+        | Object::Other {
+            schema: Some(schema),
+            name,
+            ..
+        } => {
             format!("{operation} on {schema}.{name}")
         }
         Object::Setting(name) | Object::Channel(name) | Object::Other { name, .. } => {

@@ -165,7 +165,7 @@ pub struct ObjectInput<'a> {
     /// `relation`, `function`, `setting`, `channel`, `nothing` (as in `SELECT 1`), or SQL's word for another sort of object:
     /// `schema`, `role`, `extension`.
     pub sort: &'a str,
-    /// The schema, of a relation or function.
+    /// The schema, of a relation, a function or another object that lies in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub schema: Option<&'a str>,
@@ -477,7 +477,11 @@ fn object(object: &Object) -> ObjectInput<'_> {
         Object::Function { schema, name } => ("function", Some(&**schema), Some(&**name)),
         Object::Setting(name) => ("setting", None, Some(&**name)),
         Object::Channel(name) => ("channel", None, Some(&**name)),
-        Object::Other { sort, name } => (&**sort, None, (!name.is_empty()).then_some(&**name)),
+        Object::Other { sort, schema, name } => (
+            &**sort,
+            schema.as_deref(),
+            (!name.is_empty()).then_some(&**name),
+        ),
         Object::Nothing => ("nothing", None, None),
     };
     ObjectInput { sort, schema, name }

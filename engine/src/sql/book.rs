@@ -311,12 +311,18 @@ impl Book {
         self.effects = self.effects.saturating_add(1);
     }
 
-    /// Whether an object other than a relation is made whose name starts so: a type or a function of a schema.
+    /// Whether an object other than a relation is made in a schema: a type or a function.
     pub(super) fn creates_in(&self, schema: &str) -> bool {
-        self.entries.iter().any(|entry| {
-            entry.access.operation == Operation::Create
-                && matches!(&entry.access.object, Object::Other { name, .. } if name.starts_with(schema))
-        })
+        let is_made = |access: &Access| match &access.object {
+            Object::Other {
+                schema: Some(place),
+                ..
+            }
+            | Object::Function { schema: place, .. } => **place == *schema,
+            _ => false,
+        };
+        let mut entries = self.entries.iter();
+        entries.any(|entry| entry.access.operation == Operation::Create && is_made(&entry.access))
     }
 
     /// An access to something that is no relation of the catalog.

@@ -143,6 +143,14 @@ fn access_text(access: &Access) -> String {
             format!("{schema}.{name}{}", if *oid == 0 { " (new)" } else { "" })
         }
         Object::Function { schema, name } => format!("{schema}.{name}()"),
+        Object::Other {
+            sort,
+            schema: Some(schema),
+            name,
+        } => format!("{sort} {schema}.{name}"),
+        Object::Other { sort, name, .. } => {
+            format!("Other {{ sort: {sort:?}, name: {name:?} }}")
+        }
         other => format!("{other:?}"),
     };
     let columns: Vec<String> = access

@@ -76,6 +76,7 @@ fn facts(
     let access = |operation| Access {
         object: Object::Other {
             sort: ANYTHING.into(),
+            schema: None,
             name: "".into(),
         },
         operation,

@@ -356,9 +356,8 @@ fn text<'a>(
         },
         TextAttribute::Schema => match &ask.access.object {
             Object::Relation { schema, .. } | Object::Function { schema, .. } => Some(schema),
-            Object::Setting(_) | Object::Channel(_) | Object::Other { .. } | Object::Nothing => {
-                None
-            }
+            Object::Other { schema, .. } => schema.as_deref(),
+            Object::Setting(_) | Object::Channel(_) | Object::Nothing => None,
         },
         TextAttribute::Relation => match &ask.access.object {
             Object::Relation { name, .. }

@@ -11,11 +11,11 @@ use pg_query::{
 use super::{
     super::{Refusal, resolver::Resolver},
     cascade::Going,
-    is_of_relation, is_relation, object_names, object_sort, relation_name,
+    is_of_relation, is_relation, object_names, relation_name,
 };
 use crate::{
     catalog::Relation,
-    facts::{Kind, Operation},
+    facts::{Kind, Object, Operation},
 };
 
 impl Resolver<'_> {
@@ -50,7 +50,7 @@ impl Resolver<'_> {
         if is_relation(sort) {
             return self.altered(Some(&relation_name(names)), Operation::Drop);
         }
-        self.other(object_sort(sort), &names.join("."), Operation::Drop);
+        self.object_named(sort, names, Operation::Drop);
         if sort == ObjectType::ObjectSchema {
             for name in names {
                 for relation in self.relations_in(name)? {
@@ -90,7 +90,11 @@ impl Resolver<'_> {
             Some((_, table)) if is_of_relation(sort) && !table.is_empty() => {
                 self.altered(Some(&relation_name(table)), operation)?;
             }
-            _ => self.other(object_sort(sort), &names.join("."), operation),
+            // The constraint's name stands behind the domain's.
+            Some((_, domain)) if sort == ObjectType::ObjectDomconstraint => {
+                self.object_named(sort, domain, operation);
+            }
+            _ => self.object_named(sort, &names, operation),
         }
         Ok(())
     }
@@ -106,7 +110,7 @@ impl Resolver<'_> {
                 ObjectType::ObjectRole => Operation::Grant,
                 _ => Operation::Alter,
             };
-            self.other(object_sort(sort), &names.join("."), operation);
+            self.object_named(sort, &names, operation);
             if sort == ObjectType::ObjectSchema {
                 let new: Arc<str> = rename.newname.as_str().into();
                 for relation in self.relations_in(&rename.subname)? {
@@ -161,6 +165,12 @@ impl Resolver<'_> {
         if alter.relation.is_some() {
             if let Some(relation) = self.altered(alter.relation.as_ref(), Operation::Alter)? {
                 let name = relation.name.clone();
+                let new = Object::Relation {
+                    schema: alter.newschema.as_str().into(),
+                    name: name.clone(),
+                    oid: 0,
+                };
+                self.book.plain(new, Operation::Create);
                 self.moved(&relation, &alter.newschema, &name, |column| {
                     column.name.clone()
                 });
@@ -172,9 +182,24 @@ impl Resolver<'_> {
                 alter.object.as_deref(),
                 Operation::Alter,
             )?;
+            self.moved_object(alter);
         }
         self.other("schema", &alter.newschema, Operation::Alter);
         Ok(self.bounded(alter))
+    }
+
+    /// An object that is no relation comes to lie in another schema; with an extension, whatever belongs to it.
+    fn moved_object(&mut self, alter: &pg::AlterObjectSchemaStmt) {
+        let sort = alter.object_type();
+        let mut names = object_names(alter.object.as_deref());
+        if sort == ObjectType::ObjectExtension {
+            self.book.opaque(
+                &names.join("."),
+                "every object of an extension moves with it, which the statement does not name",
+            );
+        } else if let Some(name) = names.pop() {
+            self.made(sort, &[alter.newschema.clone(), name]);
+        }
     }
 
     /// CREATE SCHEMA, with the objects that it is made with.

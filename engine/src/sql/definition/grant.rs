@@ -27,8 +27,8 @@ impl Resolver<'_> {
                     self.grant_all(&schema.sval, grant.objtype())?;
                 }
                 _ => {
-                    let name = object_names(Some(node)).join(".");
-                    self.other(object_sort(grant.objtype()), &name, Operation::Grant);
+                    let names = object_names(Some(node));
+                    self.object_named(grant.objtype(), &names, Operation::Grant);
                 }
             }
         }
@@ -54,7 +54,7 @@ impl Resolver<'_> {
         }
         self.other("schema", schema, Operation::Grant);
         if !matches!(sort, ObjectType::ObjectTable | ObjectType::ObjectSequence) {
-            self.other(object_sort(sort), &format!("{schema}.*"), Operation::Grant);
+            self.functions_in(schema, Operation::Grant);
         }
         Ok(())
     }
@@ -157,11 +157,7 @@ impl Resolver<'_> {
 
     /// CREATE CONVERSION tries its function out.
     pub(super) fn create_conversion(&mut self, create: &pg::CreateConversionStmt) -> Kind {
-        self.other(
-            "conversion",
-            &joined(&create.conversion_name),
-            Operation::Create,
-        );
+        self.made_as(ObjectType::ObjectConversion, &create.conversion_name);
         self.book.opaque(
             &joined(&create.func_name),
             "a conversion's function is run when it is created",

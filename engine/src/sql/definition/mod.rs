@@ -5,6 +5,7 @@ mod cascade;
 mod copy;
 mod drop;
 mod grant;
+mod place;
 mod program;
 mod server;
 mod table;
@@ -111,53 +112,41 @@ impl Resolver<'_> {
             NodeEnum::AlterFunctionStmt(alter) => {
                 let function = alter.func.as_ref();
                 let names = function.map_or(&[][..], |function| function.objname.as_slice());
-                self.other(
-                    object_sort(alter.objtype()),
-                    &joined(names),
-                    Operation::Alter,
-                );
+                self.there_as(ObjectType::ObjectFunction, names, Operation::Alter);
                 self.bounded(alter)
             }
             NodeEnum::CreateDomainStmt(create) => self.create_domain(create)?,
             NodeEnum::AlterDomainStmt(alter) => self.alter_domain(alter)?,
             NodeEnum::CompositeTypeStmt(create) => self.create_composite(create)?,
             NodeEnum::CreateEnumStmt(create) => {
-                self.other("type", &joined(&create.type_name), Operation::Create);
+                self.made_as(ObjectType::ObjectType, &create.type_name);
                 self.bounded(create)
             }
             NodeEnum::AlterEnumStmt(alter) => {
-                self.other("type", &joined(&alter.type_name), Operation::Alter);
+                self.there_as(ObjectType::ObjectType, &alter.type_name, Operation::Alter);
                 self.bounded(alter)
             }
             NodeEnum::CreateRangeStmt(create) => {
-                self.other("type", &joined(&create.type_name), Operation::Create);
+                self.made_as(ObjectType::ObjectType, &create.type_name);
                 self.bounded(create)
             }
             NodeEnum::AlterTypeStmt(alter) => {
-                self.other("type", &joined(&alter.type_name), Operation::Alter);
+                self.there_as(ObjectType::ObjectType, &alter.type_name, Operation::Alter);
                 self.bounded(alter)
             }
             NodeEnum::DefineStmt(define) => self.define(define)?,
             NodeEnum::CreateOpClassStmt(create) => {
-                self.other(
-                    "operator class",
-                    &joined(&create.opclassname),
-                    Operation::Create,
-                );
+                self.made_as(ObjectType::ObjectOpclass, &create.opclassname);
                 self.bounded(create)
             }
             NodeEnum::CreateOpFamilyStmt(create) => {
-                self.other(
-                    "operator family",
-                    &joined(&create.opfamilyname),
-                    Operation::Create,
-                );
+                self.made_as(ObjectType::ObjectOpfamily, &create.opfamilyname);
                 self.bounded(create)
             }
             NodeEnum::AlterOpFamilyStmt(alter) => {
-                self.other(
-                    "operator family",
-                    &joined(&alter.opfamilyname),
+                self.there_as(
+                    ObjectType::ObjectOpfamily,
+                    &alter.opfamilyname,
                     Operation::Alter,
                 );
                 self.bounded(alter)
@@ -167,11 +156,15 @@ impl Resolver<'_> {
                     .opername
                     .as_ref()
                     .map_or(&[][..], |name| name.objname.as_slice());
-                self.other("operator", &joined(names), Operation::Alter);
+                self.there_as(ObjectType::ObjectOperator, names, Operation::Alter);
                 self.bounded(alter)
             }
             NodeEnum::AlterCollationStmt(alter) => {
-                self.other("collation", &joined(&alter.collname), Operation::Alter);
+                self.there_as(
+                    ObjectType::ObjectCollation,
+                    &alter.collname,
+                    Operation::Alter,
+                );
                 self.bounded(alter)
             }
             NodeEnum::CreateCastStmt(create) => self.create_cast(create)?,
@@ -197,23 +190,27 @@ impl Resolver<'_> {
                 self.bounded(alter)
             }
             NodeEnum::AlterTsdictionaryStmt(alter) => {
-                self.other(
-                    "text search dictionary",
-                    &joined(&alter.dictname),
+                self.there_as(
+                    ObjectType::ObjectTsdictionary,
+                    &alter.dictname,
                     Operation::Alter,
                 );
                 self.bounded(alter)
             }
             NodeEnum::AlterTsconfigurationStmt(alter) => {
-                self.other(
-                    "text search configuration",
-                    &joined(&alter.cfgname),
+                self.there_as(
+                    ObjectType::ObjectTsconfiguration,
+                    &alter.cfgname,
                     Operation::Alter,
                 );
                 self.bounded(alter)
             }
             NodeEnum::AlterStatsStmt(alter) => {
-                self.other("statistics", &joined(&alter.defnames), Operation::Alter);
+                self.there_as(
+                    ObjectType::ObjectStatisticExt,
+                    &alter.defnames,
+                    Operation::Alter,
+                );
                 self.bounded(alter)
             }
             NodeEnum::CreatePublicationStmt(create) => self.publication(
@@ -287,6 +284,7 @@ impl Resolver<'_> {
         self.book.plain(
             Object::Other {
                 sort: sort.into(),
+                schema: None,
                 name: name.into(),
             },
             operation,
@@ -312,9 +310,7 @@ impl Resolver<'_> {
         let schema: Arc<str> = if temporary {
             TEMPORARY.into()
         } else if name.schemaname.is_empty() {
-            self.new_schema
-                .clone()
-                .unwrap_or_else(|| self.first_schema())
+            self.schema_of_new()
         } else {
             name.schemaname.as_str().into()
         };
@@ -362,17 +358,16 @@ impl Resolver<'_> {
         self.seen.mark(name);
         match self.relation(name) {
             Ok(relation) => {
-                // What is done to a parent is done to its descendants.
-                for relation in [relation.clone()]
-                    .into_iter()
-                    .chain(self.catalog.descendants(relation.oid))
-                {
-                    self.book.plain(Self::object(&relation), operation);
-                }
+                self.with_descendants(&relation, operation);
                 Ok(Some(relation))
             }
             // Indexes are no relations of the catalog's kinds; an object that is not there is the server's to refuse.
             Err(refusal) if refusal.sqlstate == "42P01" => {
+                let names = [&name.schemaname, &name.relname].into_iter();
+                let names: Vec<String> = names.filter(|name| !name.is_empty()).cloned().collect();
+                if self.index_touched(&names, operation) {
+                    return Ok(None);
+                }
                 let object = Object::Relation {
                     schema: name.schemaname.as_str().into(),
                     name: name.relname.as_str().into(),

@@ -7,8 +7,13 @@ use pg_query::{
 };
 
 use super::{
-    super::{Refusal, resolver::Resolver, scope::Scope},
-    joined, object_names, object_sort,
+    super::{
+        Refusal,
+        resolver::Resolver,
+        scope::{Field, Scope},
+    },
+    joined, object_names,
+    place::name_parts,
 };
 use crate::facts::{Kind, Operation};
 
@@ -22,7 +27,10 @@ impl Resolver<'_> {
         create: &pg::CreateFunctionStmt,
     ) -> Result<Kind, Refusal> {
         let name = joined(&create.funcname);
-        self.other("function", &name, Operation::Create);
+        self.made_as(ObjectType::ObjectFunction, &create.funcname);
+        if create.replace {
+            self.replaced(&create.funcname);
+        }
         let option = |wanted: &str| {
             create.options.iter().find_map(|node| match &node.node {
                 Some(NodeEnum::DefElem(option)) if option.defname == wanted => {
@@ -43,6 +51,21 @@ impl Resolver<'_> {
         Ok(self.stored_for_later(create))
     }
 
+    /// CREATE OR REPLACE: a function of this name that is there becomes another one.
+    fn replaced(&mut self, names: &[Node]) {
+        let mut names = name_parts(names);
+        if let [name] = names.as_slice() {
+            names = vec![self.schema_of_new().to_string(), name.clone()];
+        }
+        let [.., schema, name] = names.as_slice() else {
+            return;
+        };
+        let known = self.catalog.functions_named(name);
+        if known.iter().any(|function| *function.schema == **schema) {
+            self.there(ObjectType::ObjectFunction, &names, Operation::Alter);
+        }
+    }
+
     /// CREATE TRIGGER: the function runs when the table is written, and is read then.
     pub(super) fn create_trigger(&mut self, create: &pg::CreateTrigStmt) -> Result<Kind, Refusal> {
         self.altered(create.relation.as_ref(), Operation::Alter)?;
@@ -53,15 +76,30 @@ impl Resolver<'_> {
         Ok(self.stored_for_later(create))
     }
 
-    /// CREATE RULE: its actions run when the table is used, and are read then.
+    /// CREATE RULE: its actions run when the table is used, under the name of who uses it. They are accesses now already.
     pub(super) fn create_rule(&mut self, rule: &pg::RuleStmt) -> Result<Kind, Refusal> {
-        self.altered(rule.relation.as_ref(), Operation::Alter)?;
+        let relation = self.altered(rule.relation.as_ref(), Operation::Alter)?;
         self.other("rule", &rule.rulename, Operation::Create);
+        let Some(relation) = relation else {
+            self.book
+                .opaque(&rule.rulename, "a rule of a table that is not known");
+            return Ok(self.stored_for_later(rule));
+        };
+        let rows = self.rule_made(&relation, rule)?;
+        if rule.event() == pg::CmdType::CmdSelect {
+            // The table becomes a view.
+            let named = rows.fields.into_iter().zip(&relation.columns);
+            let fields = named.map(|(field, column)| Field {
+                name: column.name.clone(),
+                ..field
+            });
+            self.copied(&relation.schema, &relation.name, fields.collect());
+        }
         Ok(self.stored_for_later(rule))
     }
 
     pub(super) fn create_domain(&mut self, create: &pg::CreateDomainStmt) -> Result<Kind, Refusal> {
-        self.other("domain", &joined(&create.domainname), Operation::Create);
+        self.made_as(ObjectType::ObjectDomain, &create.domainname);
         if let Some(name) = &create.type_name {
             self.type_name(name)?;
         }
@@ -72,7 +110,7 @@ impl Resolver<'_> {
     }
 
     pub(super) fn alter_domain(&mut self, alter: &pg::AlterDomainStmt) -> Result<Kind, Refusal> {
-        self.other("domain", &joined(&alter.type_name), Operation::Alter);
+        self.there_as(ObjectType::ObjectDomain, &alter.type_name, Operation::Alter);
         if let Some(definition) = alter.def.as_deref() {
             self.domain_constraint(definition)?;
         }
@@ -101,10 +139,9 @@ impl Resolver<'_> {
         if let Some(name) = name {
             self.seen.mark(name);
         }
-        let parts = name.map(|name| [name.schemaname.as_str(), name.relname.as_str()]);
-        let parts = parts.iter().flatten().filter(|part| !part.is_empty());
-        let name = parts.copied().collect::<Vec<_>>().join(".");
-        self.other("type", &name, Operation::Create);
+        let parts = name.map(|name| [name.schemaname.clone(), name.relname.clone()]);
+        let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
+        self.made(ObjectType::ObjectType, &parts.collect::<Vec<_>>());
         for node in &create.coldeflist {
             if let Some(NodeEnum::ColumnDef(column)) = &node.node
                 && let Some(name) = &column.type_name
@@ -119,7 +156,10 @@ impl Resolver<'_> {
     pub(super) fn define(&mut self, define: &pg::DefineStmt) -> Result<Kind, Refusal> {
         let sort = define.kind();
         let name = joined(&define.defnames);
-        self.other(object_sort(sort), &name, Operation::Create);
+        self.made_as(sort, &define.defnames);
+        if define.replace {
+            self.replaced(&define.defnames);
+        }
         if sort == ObjectType::ObjectTsdictionary {
             self.book.opaque(
                 &name,

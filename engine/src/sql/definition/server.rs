@@ -28,7 +28,13 @@ impl Resolver<'_> {
             NodeEnum::CreateTableSpaceStmt(it) => ("tablespace", &it.tablespacename, Create),
             NodeEnum::DropTableSpaceStmt(it) => ("tablespace", &it.tablespacename, Drop),
             NodeEnum::AlterTableSpaceOptionsStmt(it) => ("tablespace", &it.tablespacename, Alter),
-            NodeEnum::AlterTableMoveAllStmt(it) => ("tablespace", &it.orig_tablespacename, Alter),
+            NodeEnum::AlterTableMoveAllStmt(it) => {
+                self.book.opaque(
+                    &it.orig_tablespacename,
+                    "moves every relation of a tablespace, which the statement does not name",
+                );
+                ("tablespace", &it.orig_tablespacename, Alter)
+            }
             NodeEnum::CreateExtensionStmt(it) => {
                 self.runs_script(&it.extname);
                 ("extension", &it.extname, Create)

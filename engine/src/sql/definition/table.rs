@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pg_query::{
     NodeEnum,
-    protobuf::{self as pg, AlterTableType, ConstrType, Node},
+    protobuf::{self as pg, AlterTableType, ConstrType, Node, ObjectType},
 };
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     },
     cascade::Going,
     direct, joined,
+    place::written,
 };
 use crate::{
     catalog::Relation,
@@ -203,7 +204,17 @@ impl Resolver<'_> {
             return Err(Refusal::not_understood("this index"));
         };
         let relation = self.altered(Some(name), Operation::Alter)?;
-        self.other("index", &index.idxname, Operation::Create);
+        let schema = match &relation {
+            Some(relation) => relation.schema.clone(),
+            None if name.schemaname.is_empty() => self.schema_of_new(),
+            None => written(&name.schemaname),
+        };
+        self.lying(
+            ObjectType::ObjectIndex,
+            &schema,
+            &index.idxname,
+            Operation::Create,
+        );
         let scope = match &relation {
             Some(relation) => self.scope_of(relation)?,
             None if self.new_schema.is_some() => Scope::any_column(),
@@ -235,7 +246,9 @@ impl Resolver<'_> {
         create: &pg::CreateStatsStmt,
     ) -> Result<Kind, Refusal> {
         let name: Arc<str> = joined(&create.defnames).into();
-        self.other("statistics", &name, Operation::Create);
+        if !create.defnames.is_empty() {
+            self.made_as(ObjectType::ObjectStatisticExt, &create.defnames);
+        }
         let catalog: Arc<str> = "pg_catalog".into();
         for node in &create.relations {
             let Some(NodeEnum::RangeVar(table)) = &node.node else {
@@ -245,6 +258,15 @@ impl Resolver<'_> {
                 self.relation(table)?;
                 continue;
             };
+            if create.defnames.is_empty() {
+                // The server finds a name, in the table's schema.
+                self.lying(
+                    ObjectType::ObjectStatisticExt,
+                    &relation.schema,
+                    "",
+                    Operation::Create,
+                );
+            }
             let scope = self.scope_of(&relation)?;
             for node in &create.exprs {
                 let Some(NodeEnum::StatsElem(element)) = &node.node else {

@@ -228,6 +228,7 @@ impl Resolver<'_> {
         self.seen.mark_all(block);
         let object = Object::Other {
             sort: "block".into(),
+            schema: None,
             name: "do".into(),
         };
         self.book.plain(object, Operation::Call);

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use pg_query::NodeEnum;
+use pg_query::{NodeEnum, protobuf as pg};
 
 use super::{
     super::{
@@ -323,17 +323,39 @@ impl Resolver<'_> {
             let NodeEnum::RuleStmt(rule) = node else {
                 return Err(Refusal::not_understood("this rule"));
             };
-            resolver.seen.mark_bounded(rule.as_ref());
-            if let Some(relation) = &rule.relation {
-                resolver.seen.mark(relation);
-            }
-            let value = resolver.optional(rule.where_clause.as_deref(), &scope)?;
-            resolver.book.used(&value, Use::Filter);
-            for action in rule.actions.iter().filter_map(|node| node.node.as_ref()) {
-                let _rows: Rows = resolver.body_statement(action, &scope)?;
-            }
+            let _rows: Rows = resolver.rule_parts(rule, &scope)?;
             Ok(())
         })
+    }
+
+    /// A rule that is made: what it does is done for whoever uses the table, so it is an access of who makes it. What that sets
+    /// off is read when the rule runs. Gives the rows of its last action.
+    pub(in crate::sql) fn rule_made(
+        &mut self,
+        relation: &Arc<Relation>,
+        rule: &pg::RuleStmt,
+    ) -> Result<Rows, Refusal> {
+        let item = self.relation_item(relation, Descend::Only, Keep::IfUsed)?;
+        let scope = rows_scope(&item.fields, &item.fields);
+        let pending = std::mem::take(&mut self.pending);
+        let cascading = std::mem::take(&mut self.cascading);
+        let rows = self.rule_parts(rule, &scope);
+        (self.pending, self.cascading) = (pending, cascading);
+        rows
+    }
+
+    fn rule_parts(&mut self, rule: &pg::RuleStmt, scope: &Scope<'_>) -> Result<Rows, Refusal> {
+        self.seen.mark_bounded(rule);
+        if let Some(relation) = &rule.relation {
+            self.seen.mark(relation);
+        }
+        let value = self.optional(rule.where_clause.as_deref(), scope)?;
+        self.book.used(&value, Use::Filter);
+        let mut rows = Rows::default();
+        for action in rule.actions.iter().filter_map(|node| node.node.as_ref()) {
+            rows = self.body_statement(action, scope)?;
+        }
+        Ok(rows)
     }
 
     /// Row-level security of a relation: its policies' expressions run for every row.

@@ -233,3 +233,101 @@ WITH a AS (SELECT ssn || ssn AS v FROM customers), b AS (SELECT v || v || v || v
 SELECT concat(c.ssn, e.payload) FROM customers c, events e
 ;;
 SELECT concat(email, repeat('x', 1000000)), to_jsonb(to_json(phone)::text), concat_ws(', ', name, ssn) FROM customers
+;;
+CREATE OR REPLACE FUNCTION hr.hf() RETURNS int LANGUAGE sql AS 'SELECT 1'
+;;
+CREATE OR REPLACE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'
+;;
+DROP FUNCTION hr.hf()
+;;
+DROP FUNCTION shop.hr.hf()
+;;
+DROP FUNCTION audit, nobody, lower
+;;
+DROP PROCEDURE hr.hp()
+;;
+DROP AGGREGATE hr.ha(int)
+;;
+DROP ROUTINE hr.hr
+;;
+DROP TYPE hr.ht
+;;
+DROP TYPE mood, int4
+;;
+DROP DOMAIN hr.hd
+;;
+DROP OPERATOR hr.=== (int, int)
+;;
+DROP COLLATION hr.hc
+;;
+DROP STATISTICS hr.hs
+;;
+DROP STATISTICS hs
+;;
+DROP OPERATOR CLASS hr.hoc USING btree
+;;
+DROP TEXT SEARCH CONFIGURATION hr.htc
+;;
+DROP CONVERSION hr.hcv
+;;
+DROP INDEX hr.salaries_pkey
+;;
+DROP INDEX customers_pkey
+;;
+DROP INDEX hr.nothing_there
+;;
+ALTER INDEX customers_pkey RENAME TO other
+;;
+ALTER INDEX public.customers_pkey SET (fillfactor = 50)
+;;
+COMMENT ON INDEX hr.hidx IS 'x'
+;;
+COMMENT ON INDEX customers_pkey IS 'x'
+;;
+COMMENT ON TYPE hr.ht IS 'x'
+;;
+COMMENT ON CONSTRAINT c ON DOMAIN hr.hd IS 'x'
+;;
+COMMENT ON OPERATOR FAMILY hr.hof USING btree IS 'x'
+;;
+COMMENT ON STATISTICS hr.hs IS 'x'
+;;
+ALTER STATISTICS hr.hs SET STATISTICS 5
+;;
+ALTER FUNCTION hr.hf() OWNER TO bob
+;;
+ALTER FUNCTION hr.hf() RENAME TO hg
+;;
+ALTER FUNCTION audit() SET SCHEMA hr
+;;
+ALTER TABLE orders SET SCHEMA hr
+;;
+ALTER TYPE hr.ht RENAME TO hu
+;;
+ALTER OPERATOR CLASS hr.hoc USING btree SET SCHEMA public
+;;
+ALTER EXTENSION plpgsql SET SCHEMA hr
+;;
+ALTER TABLE ALL IN TABLESPACE pg_default SET TABLESPACE other
+;;
+ALTER INDEX ALL IN TABLESPACE pg_default SET TABLESPACE other
+;;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA hr TO bob
+;;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO bob
+;;
+GRANT USAGE ON TYPE hr.ht TO bob
+;;
+CREATE STATISTICS ON amount, zip FROM hr.salaries
+;;
+CREATE TYPE hr.hcomp AS (a int)
+;;
+CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'
+;;
+CREATE RULE r AS ON INSERT TO orders DO ALSO DELETE FROM hr.salaries
+;;
+CREATE RULE r AS ON UPDATE TO orders WHERE OLD.note <> NEW.note DO INSTEAD (INSERT INTO hr.salaries (person) VALUES (NEW.note); NOTIFY c)
+;;
+CREATE RULE "_RETURN" AS ON SELECT TO people DO INSTEAD SELECT id, ssn FROM customers
+;;
+CREATE RULE r AS ON INSERT TO nobody DO ALSO DELETE FROM hr.salaries

@@ -32,7 +32,7 @@ CREATE TRIGGER t BEFORE UPDATE OF ssn ON customers FOR EACH ROW WHEN (OLD.ssn <>
 ;;
 CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION audit()
 ;;
-CREATE RULE r AS ON INSERT TO orders DO ALSO INSERT INTO scratch SELECT ssn FROM customers
+CREATE RULE r AS ON INSERT TO orders DO ALSO INSERT INTO people (name) SELECT ssn FROM customers
 ;;
 CREATE POLICY own ON customers USING (tenant = current_user)
 ;;

@@ -128,6 +128,7 @@ impl Resolver<'_> {
         self.book.plain(
             Object::Other {
                 sort: sort.into(),
+                schema: None,
                 name: name.into(),
             },
             Operation::Maintain,
@@ -169,6 +170,7 @@ impl Resolver<'_> {
         self.book.plain(
             Object::Other {
                 sort: "file".into(),
+                schema: None,
                 name: load.filename.as_str().into(),
             },
             Operation::Opaque,
@@ -183,6 +185,7 @@ impl Resolver<'_> {
         self.book.plain(
             Object::Other {
                 sort: "transaction".into(),
+                schema: None,
                 name: transaction.gid.as_str().into(),
             },
             Operation::Transaction,

@@ -187,6 +187,7 @@ impl Resolver<'_> {
             self.book.plain(
                 Object::Other {
                     sort: "file".into(),
+                    schema: None,
                     name: copy.filename.as_str().into(),
                 },
                 Operation::Opaque,

@@ -128,8 +128,13 @@ fn access(choices: &mut Choices, kind: Kind, shape: Shape) -> Access {
             if choices.once_in(2) {
                 Object::Channel(name)
             } else {
-                let sort = Arc::from("role");
-                Object::Other { sort, name }
+                let in_schema = choices.once_in(2);
+                let (sort, schema) = if in_schema {
+                    (Arc::from("type"), Some(self::name(choices, SCHEMAS)))
+                } else {
+                    (Arc::from("role"), None)
+                };
+                Object::Other { sort, schema, name }
             }
         }
     };

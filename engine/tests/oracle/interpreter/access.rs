@@ -173,9 +173,13 @@ fn is_about(scope: &Scope, set: &RuleSet, about: About<'_>) -> bool {
 fn is_on(pattern: &ObjectPattern, set: &RuleSet, about: About<'_>) -> bool {
     let exact = pattern::Case::Exact;
     let qualified = match &about.access.object {
-        Object::Relation { schema, name, .. } | Object::Function { schema, name } => {
-            Some((schema, name))
-        }
+        Object::Relation { schema, name, .. }
+        | Object::Function { schema, name }
+        | Object::Other {
+            schema: Some(schema),
+            name,
+            ..
+        } => Some((schema, name)),
         _ => None,
     };
     match pattern {
@@ -198,10 +202,15 @@ fn is_on(pattern: &ObjectPattern, set: &RuleSet, about: About<'_>) -> bool {
                     .is_some_and(|used| is_member(set, class, &used.column))
         }
         ObjectPattern::Single(pattern) => match &about.access.object {
-            Object::Setting(name) | Object::Channel(name) | Object::Other { name, .. } => {
-                matches(pattern, name, exact)
-            }
-            Object::Relation { .. } | Object::Function { .. } | Object::Nothing => false,
+            Object::Setting(name)
+            | Object::Channel(name)
+            | Object::Other {
+                schema: None, name, ..
+            } => matches(pattern, name, exact),
+            Object::Relation { .. }
+            | Object::Function { .. }
+            | Object::Other { .. }
+            | Object::Nothing => false,
         },
     }
 }

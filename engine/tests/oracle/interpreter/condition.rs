@@ -233,9 +233,14 @@ fn text(
             Some(text.to_owned())
         }
         TextAttribute::Schema => match object {
-            Some(Object::Relation { schema, .. } | Object::Function { schema, .. }) => {
-                Some(schema.to_string())
-            }
+            Some(
+                Object::Relation { schema, .. }
+                | Object::Function { schema, .. }
+                | Object::Other {
+                    schema: Some(schema),
+                    ..
+                },
+            ) => Some(schema.to_string()),
             _ => None,
         },
         TextAttribute::Relation => match object {
