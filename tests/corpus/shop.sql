@@ -76,5 +76,15 @@ CREATE TRIGGER hand_on BEFORE INSERT ON handed FOR EACH ROW EXECUTE FUNCTION han
 CREATE TABLE echoed (id integer PRIMARY KEY, body text);
 CREATE RULE echo AS ON INSERT TO echoed DO INSTEAD INSERT INTO public.scratch SELECT 1, card_number FROM public.cards;
 
+-- Which partition a row is in tells of the column that it is chosen by.
+CREATE TABLE wallets (id integer, card_number text) PARTITION BY RANGE (card_number);
+CREATE TABLE wallets_4 PARTITION OF wallets FOR VALUES FROM ('4') TO ('5');
+CREATE TABLE wallets_5 PARTITION OF wallets FOR VALUES FROM ('5') TO ('6');
+INSERT INTO wallets VALUES (1, '4111-7001'), (2, '4111-7002');
+-- What a foreign key sets is computed by a default.
+CREATE TABLE tiers (code text PRIMARY KEY);
+INSERT INTO tiers VALUES ('gold');
+CREATE TABLE tiered (id integer PRIMARY KEY, tier text DEFAULT first_card() REFERENCES tiers ON UPDATE SET DEFAULT ON DELETE SET DEFAULT);
+
 CREATE SEQUENCE ticket;
 ANALYZE;

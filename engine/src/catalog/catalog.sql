@@ -139,6 +139,11 @@ SELECT concat(json_build_object(
     FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0
     WHERE (i.indisunique OR i.indisexclusion) AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)),
+  -- partitioned table, column that its key, or an expression of it, is about: such a column can't be dropped alone
+  'partition_keys', (SELECT string_agg(concat_ws(' ', p.partrelid::integer, d.objsubid), E'\n')
+    FROM pg_catalog.pg_partitioned_table AS p JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+      AND d.objid = p.partrelid AND d.objsubid > 0 AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = p.partrelid
+      AND d.refobjsubid = 0 AND d.deptype = 'i'),
   -- child, parent, place
   'parents', (SELECT string_agg(concat_ws(' ', inhrelid::integer, inhparent::integer, inhseqno), E'\n') FROM pg_catalog.pg_inherits),
   -- relation, definition

@@ -253,6 +253,13 @@ pub struct Relation {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub parents: Vec<u32>,
+    /// The columns, by number, that decide which partition a row of a partitioned table is in.
+    #[serde(
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "BTreeSet::is_empty"
+    )]
+    pub partition_key: BTreeSet<i16>,
     /// A view's definition, names qualified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Arc<str>>,
@@ -333,6 +340,7 @@ impl Relation {
             attributes: Vec::new(),
             unique_keys: Vec::new(),
             parents: Vec::new(),
+            partition_key: BTreeSet::new(),
             definition: None,
             definition_mark: None,
             triggers: Vec::new(),

@@ -324,6 +324,7 @@ fn broken_lines_are_refused() {
         ("indexes", "1 1 1 1 a 1 a"),
         ("indexes", "1 1 1 2 1 1 a"),
         ("checked", "1 a"),
+        ("partition_keys", "1 a"),
         ("types", "1 2200 z 0 0 1 a"),
         ("types", "1 2200 c 0 0 1 a"),
         ("views", "1 -1 a"),

@@ -31,6 +31,7 @@ pub(super) struct Wire {
     foreign_keys: Text,
     indexes: Text,
     index_columns: Text,
+    partition_keys: Text,
     parents: Text,
     views: Text,
     view_marks: Text,
@@ -375,6 +376,13 @@ impl Wire {
         }
         for (child, _, parent) in parents {
             on(relations, child, |one| one.parents.push(parent));
+        }
+        let mut lines = Lines::new("partition_keys", text(&self.partition_keys));
+        while lines.more() {
+            let (oid, number) = (lines.oid()?, lines.number()?);
+            on(relations, oid, |one| {
+                one.partition_key.insert(number);
+            });
         }
         let mut lines = Lines::new("views", text(&self.views));
         while lines.more() {

@@ -94,7 +94,7 @@ fn check(
     Ok(())
 }
 
-fn numbers_in(table: &Table, names: &BTreeSet<String>) -> BTreeSet<i16> {
+pub(super) fn numbers_in(table: &Table, names: &BTreeSet<String>) -> BTreeSet<i16> {
     names
         .iter()
         .filter_map(|name| table.column(name))

@@ -94,6 +94,8 @@ pub(super) struct Table {
     pub(super) columns: Vec<Attribute>,
     pub(super) parents: Vec<u32>,
     pub(super) ancestry: Ancestry,
+    /// The columns that decide which partition a row is in.
+    pub(super) partition_key: BTreeSet<i16>,
     pub(super) view: Option<View>,
     pub(super) triggers: Vec<Trigger>,
     /// Triggers that `ALTER TABLE ... DISABLE TRIGGER` switched off.
@@ -290,6 +292,7 @@ impl Draft {
                 columns: Vec::new(),
                 parents: Vec::new(),
                 ancestry: Ancestry::Inherits,
+                partition_key: BTreeSet::new(),
                 view: None,
                 triggers: Vec::new(),
                 disabled: BTreeSet::new(),

@@ -98,6 +98,7 @@ impl Draft {
             attributes,
             unique_keys,
             parents: table.parents.clone(),
+            partition_key: table.partition_key.clone(),
             definition,
             definition_mark: None,
             triggers: self.triggers(table),

@@ -1,6 +1,6 @@
 //! `CREATE TABLE` and its relatives: columns, parents, sequences.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use pg_query::{
     NodeEnum,
@@ -95,6 +95,28 @@ fn fill(
     for (column, one) in own.into_iter().chain(foreign) {
         constraint::add(draft, oid, column, one)?;
     }
+    for element in statement.partspec.iter().flat_map(|spec| &spec.part_params) {
+        partition_key(draft, oid, element)?;
+    }
+    Ok(())
+}
+
+/// One column or expression of `PARTITION BY`.
+fn partition_key(draft: &mut Draft, oid: u32, element: &Node) -> Result<(), Problem> {
+    let Some(NodeEnum::PartitionElem(element)) = &element.node else {
+        return Err(Problem::not_understood("this PARTITION BY"));
+    };
+    let columns: BTreeSet<i16> = match element.expr.as_deref() {
+        Some(expression) => {
+            let read = text::expression(draft, expression)?;
+            constraint::numbers_in(draft.table(oid)?, &read.columns)
+        }
+        None => {
+            let found = constraint::numbers(draft, oid, &[&element.name])?;
+            found.into_iter().collect()
+        }
+    };
+    draft.table_mut(oid)?.partition_key.extend(columns);
     Ok(())
 }
 

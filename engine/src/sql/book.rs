@@ -343,6 +343,15 @@ impl Book {
         }
     }
 
+    /// The entries of relations from `mark` on that are there to stay.
+    pub(super) fn relations_from(&self, mark: usize) -> Vec<(usize, Arc<Relation>)> {
+        let entries = self.entries.iter().enumerate().skip(mark);
+        entries
+            .filter(|(_, entry)| !entry.provisional || !entry.access.columns.is_empty())
+            .filter_map(|(index, entry)| Some((index, entry.relation.clone()?)))
+            .collect()
+    }
+
     /// Locks on every relation that these entries read.
     pub(super) fn lock(&mut self, entries: Range<usize>) {
         let read = self.entries.get(entries).unwrap_or_default().iter();

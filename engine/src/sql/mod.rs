@@ -22,6 +22,7 @@ mod functions;
 mod json;
 mod names;
 mod nodes;
+mod partition;
 mod patience;
 mod predicate;
 mod query;

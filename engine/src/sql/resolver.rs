@@ -259,12 +259,17 @@ impl<'a> Resolver<'a> {
                 field.value.row = inner.value.row;
             }
         }
+        if keep == Keep::Always {
+            self.of_one_partition(entry, relation);
+        }
+        let place = self.place_of(relation, &fields);
         let mut item = Item::new(Some(relation.name.clone()), fields);
         item.schema = Some(relation.schema.clone());
         item.control = control;
         item.base = Some(Base {
             relation: relation.clone(),
             entry,
+            place,
         });
         self.generated_columns(relation, &mut item)?;
         Ok(item)

@@ -21,6 +21,8 @@ pub(super) struct Field {
 pub(super) struct Base {
     pub(super) relation: Arc<Relation>,
     pub(super) entry: usize,
+    /// What tells which partition a row is in.
+    pub(super) place: Value,
 }
 
 /// One thing in FROM.
@@ -101,13 +103,17 @@ impl Item {
             how: How::Direct,
             entry: Some(base.entry),
         };
-        Some(Value {
+        let mut value = Value {
             sources: super::sources::Sources::one(origin),
             described: Some((relation.oid, attribute)),
             row: None,
             plain: true,
             extent: Extent::ONE,
-        })
+        };
+        if name == "tableoid" {
+            value.taint(&base.place);
+        }
+        Some(value)
     }
 
     /// The value of the whole row: computed from every column, each of which can be taken out again.

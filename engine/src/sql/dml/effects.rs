@@ -1,7 +1,10 @@
 //! What a write sets off: triggers, rules, cascading foreign keys, defaults, checks and expressions of indexes. Must never
 //! take one for bounded that analysis does not follow.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     super::{
@@ -16,6 +19,15 @@ use crate::{
     catalog::{Attribute, ForeignKey, Relation, RelationKind},
     facts::{Column, ColumnWrite, Operation, Use},
 };
+
+/// What foreign keys have changed so far.
+#[derive(Debug, Default)]
+pub(in crate::sql) struct Reached {
+    /// The entries of what is changed.
+    entries: BTreeMap<(u32, Operation), usize>,
+    /// The columns that were set to their defaults.
+    defaults: BTreeSet<(u32, i16)>,
+}
 
 impl Resolver<'_> {
     /// Triggers and rules of a relation and its descendants, and that their foreign keys may cascade.
@@ -55,11 +67,8 @@ impl Resolver<'_> {
     }
 
     /// What foreign keys change with the keys that were written so far, and what that sets off. Whether anything is new.
-    pub(in crate::sql) fn cascades(
-        &mut self,
-        reached_by: &mut BTreeMap<(u32, Operation), usize>,
-    ) -> Result<bool, Refusal> {
-        let known = reached_by.len();
+    pub(in crate::sql) fn cascades(&mut self, reached_by: &mut Reached) -> Result<bool, Refusal> {
+        let known = reached_by.entries.len();
         for ((oid, operation), via) in self.cascading.clone() {
             let Some(relation) = self.catalog.relation(oid).cloned() else {
                 continue;
@@ -88,7 +97,7 @@ impl Resolver<'_> {
                 };
                 self.book.uncounted = true;
                 let place = (reached.oid, caused);
-                let entry = match reached_by.get(&place) {
+                let entry = match reached_by.entries.get(&place) {
                     Some(entry) => *entry,
                     None => {
                         let limits = (Descend::All, Keep::Always);
@@ -99,7 +108,7 @@ impl Resolver<'_> {
                             via.as_ref(),
                             limits,
                         );
-                        reached_by.insert(place, entry);
+                        reached_by.entries.insert(place, entry);
                         let outer = std::mem::replace(&mut self.via, via.clone());
                         let result = self.set_off(&reached, caused, Descend::All);
                         self.via = outer;
@@ -111,9 +120,41 @@ impl Resolver<'_> {
                 if caused == Operation::Update {
                     self.key_changes(entry, &reached, &keys);
                 }
+                if action == 'd' {
+                    self.key_defaults(&reached, &keys, &mut reached_by.defaults)?;
+                }
             }
         }
-        Ok(reached_by.len() != known)
+        Ok(reached_by.entries.len() != known)
+    }
+
+    /// SET DEFAULT runs the defaults of the foreign keys' columns, those of partitions too.
+    fn key_defaults(
+        &mut self,
+        referring: &Arc<Relation>,
+        keys: &[ForeignKey],
+        done: &mut BTreeSet<(u32, i16)>,
+    ) -> Result<(), Refusal> {
+        let is_of_key = |attribute: &&Attribute| {
+            let mut keys = keys.iter();
+            keys.any(|key| key.1.contains(&attribute.number))
+        };
+        let attributes = referring.attributes.iter().filter(is_of_key);
+        let names: Vec<Arc<str>> = attributes.map(|one| one.name.clone()).collect();
+        let descendants = self.catalog.descendants(referring.oid);
+        for relation in std::iter::once(referring).chain(&descendants) {
+            for attribute in &relation.attributes {
+                let is_new = names.contains(&attribute.name)
+                    && done.insert((relation.oid, attribute.number));
+                if is_new {
+                    let subject = format!("{}.{}", relation.name, attribute.name);
+                    self.attempt(&subject, "a column's default", |resolver| {
+                        resolver.default_of(attribute)
+                    })?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The foreign keys of a relation that a write of another one concerns: of an update those with a column that is written;

@@ -37,6 +37,9 @@ impl Resolver<'_> {
         let mut operations: Vec<Operation> = clauses.collect();
         operations.push(Operation::Update);
         let target = self.target(merge.relation.as_ref(), &operations)?;
+        if let Some(base) = &target.item.base {
+            self.of_one_partition(base.entry, &target.relation);
+        }
         let Some(source) = merge.source_relation.as_deref() else {
             return Err(Refusal::not_understood("this MERGE"));
         };

@@ -9,6 +9,8 @@ mod view;
 
 use std::sync::Arc;
 
+pub(in crate::sql) use self::effects::Reached;
+
 use pg_query::{
     NodeEnum,
     protobuf::{self as pg, Node, ReturningOptionKind},
@@ -176,6 +178,7 @@ impl Resolver<'_> {
             self.book.follow(entry, base.entry);
         }
         self.row_policies(&target.relation, command(operation), entry)?;
+        self.partition_written(entry, &target.relation, operation);
         self.set_off(&target.relation, operation, descend)?;
         if operation == Operation::Delete {
             self.referencing(entry, &target.relation, None);
@@ -185,6 +188,22 @@ impl Resolver<'_> {
         }
         let below = self.write_below(target, operation)?;
         Ok(Written { entry, below })
+    }
+
+    /// How many rows of one partition are changed, and that an index of its own has a key already, tell what is there.
+    pub(super) fn partition_written(
+        &mut self,
+        entry: usize,
+        relation: &Relation,
+        operation: Operation,
+    ) {
+        let tells = match operation {
+            Operation::Insert | Operation::CopyFrom => !relation.indexes.is_empty(),
+            _ => true,
+        };
+        if tells {
+            self.of_one_partition(entry, relation);
+        }
     }
 
     /// Notes one column's write, in a view's case of the columns below too.

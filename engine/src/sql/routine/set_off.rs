@@ -12,6 +12,7 @@ use super::{
     super::{
         Refusal,
         book::{Descend, Keep, Origin, Value},
+        dml::Reached,
         functions,
         names::mentions,
         query::Rows,
@@ -56,7 +57,7 @@ impl Resolver<'_> {
     /// Reads every trigger, rule and cascading key that the statement sets off, and those that they set off.
     pub(in crate::sql) fn run_set_off(&mut self) -> Result<(), Refusal> {
         let mut done = BTreeSet::new();
-        let mut reached = BTreeMap::new();
+        let mut reached = Reached::default();
         loop {
             self.run_pending(&mut done)?;
             let is_more = self.cascades(&mut reached)?;

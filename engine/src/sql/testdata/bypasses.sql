@@ -331,3 +331,11 @@ CREATE RULE r AS ON UPDATE TO orders WHERE OLD.note <> NEW.note DO INSTEAD (INSE
 CREATE RULE "_RETURN" AS ON SELECT TO people DO INSTEAD SELECT id, ssn FROM customers
 ;;
 CREATE RULE r AS ON INSERT TO nobody DO ALSO DELETE FROM hr.salaries
+;;
+SELECT id FROM events_2024
+;;
+SELECT id, tableoid FROM events
+;;
+EXPLAIN ANALYZE SELECT id FROM events
+;;
+DELETE FROM events_2025 WHERE id = 1

@@ -131,3 +131,11 @@ CREATE FUNCTION copies_pair(p pair) RETURNS void LANGUAGE sql AS 'INSERT INTO re
 CREATE FUNCTION makes_table() RETURNS void LANGUAGE sql AS 'CREATE TABLE made AS SELECT id, ssn FROM customers';
 CREATE FUNCTION explains() RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE line text; BEGIN FOR line IN EXPLAIN ANALYZE SELECT ssn FROM customers LOOP RETURN NEXT line; END LOOP; END $$;
+CREATE TABLE grades (code text PRIMARY KEY, label text);
+CREATE TABLE graded (id int, grade text DEFAULT ssn_of(1) REFERENCES grades ON DELETE SET DEFAULT ON UPDATE SET DEFAULT, other text DEFAULT note_it('x'));
+CREATE TABLE secp (id int, secret text, plain text) PARTITION BY LIST (secret);
+CREATE TABLE secp_a PARTITION OF secp FOR VALUES IN ('a');
+CREATE TABLE secp_b PARTITION OF secp FOR VALUES IN ('b') PARTITION BY HASH (lower(plain));
+CREATE TABLE secp_b_0 PARTITION OF secp_b FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+CREATE UNIQUE INDEX ON secp_b_0 (id);
+CREATE VIEW of_secp_a AS SELECT id FROM secp_a;

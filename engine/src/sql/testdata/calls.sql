@@ -179,3 +179,57 @@ SELECT copies_pair(ROW(name, ssn)::pair) FROM customers
 SELECT makes_table()
 ;;
 SELECT explains()
+;;
+DELETE FROM grades WHERE code = 'x'
+;;
+UPDATE grades SET code = 'y' WHERE code = 'x'
+;;
+UPDATE grades SET label = 'y' WHERE code = 'x'
+;;
+SELECT id FROM secp_a
+;;
+SELECT id FROM secp
+;;
+SELECT id, tableoid FROM secp
+;;
+SELECT tableoid, count(*) FROM secp GROUP BY tableoid
+;;
+SELECT id FROM secp WHERE tableoid = 5
+;;
+SELECT id, ctid FROM secp
+;;
+SELECT id FROM secp_b
+;;
+SELECT id, tableoid FROM secp_b
+;;
+SELECT id FROM secp_b_0
+;;
+SELECT id FROM of_secp_a
+;;
+SELECT 1 FROM customers, secp_a
+;;
+TABLE ONLY secp_a
+;;
+COPY secp_a (id) TO STDOUT
+;;
+UPDATE secp_a SET id = 5 WHERE id = 1
+;;
+UPDATE secp SET id = id WHERE id = 1 RETURNING tableoid
+;;
+DELETE FROM secp_a
+;;
+UPDATE of_secp_a SET id = 5
+;;
+INSERT INTO secp_a (id) VALUES (1)
+;;
+INSERT INTO secp_b_0 (id, secret) VALUES (1, 'b') ON CONFLICT (id) DO NOTHING
+;;
+MERGE INTO secp_a USING orders ON secp_a.id = orders.id WHEN NOT MATCHED THEN INSERT (id) VALUES (1)
+;;
+EXPLAIN (ANALYZE) SELECT id FROM secp
+;;
+EXPLAIN SELECT id FROM secp_a
+;;
+EXPLAIN UPDATE secp SET id = 5
+;;
+EXPLAIN SELECT id FROM customers

@@ -31,7 +31,9 @@ impl Resolver<'_> {
         if !explainable {
             return Err(Refusal::not_understood("EXPLAIN of this statement"));
         }
+        let mark = self.book.mark();
         let inner = self.nested(|resolver| resolver.statement(inner))?;
+        self.plan_told(mark);
         // A cursor that is explained is not declared.
         self.binding = None;
         let session_effect = match inner.session_effect {
