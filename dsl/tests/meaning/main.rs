@@ -24,6 +24,11 @@ CREATE TABLE notes (id int PRIMARY KEY, body text);
 CREATE TABLE "Orders" (id int PRIMARY KEY, total numeric);
 CREATE TABLE hr.salaries (id int PRIMARY KEY, person text, amount numeric);
 CREATE VIEW people AS SELECT id, name, ssn FROM customers;
+CREATE TABLE wallets (id int, ssn text, note text) PARTITION BY RANGE (lower(ssn));
+CREATE TABLE wallets_4 PARTITION OF wallets FOR VALUES FROM ('4') TO ('5');
+CREATE FUNCTION first_ssn() RETURNS text LANGUAGE sql AS 'SELECT ssn FROM public.customers LIMIT 1';
+CREATE TABLE tiers (code text PRIMARY KEY, label text);
+CREATE TABLE tiered (id int PRIMARY KEY, tier text DEFAULT first_ssn() REFERENCES tiers ON UPDATE SET DEFAULT ON DELETE SET DEFAULT);
 "#;
 
 /// Everything here allows agents all of public, masks ssn, and refuses the rest.
@@ -462,6 +467,49 @@ fn patterns_fold_as_the_server_does() {
         rules,
         "ai-agents",
         &[("SELECT ssn FROM customers", "allow, 0 redact")],
+    );
+}
+
+/// Which partition a row is in tells of the partition key, in whichever table of the family a class is on it.
+#[test]
+fn a_partition_tells_of_its_key() {
+    let cases = [
+        ("SELECT id FROM wallets", "allow"),
+        ("UPDATE wallets SET note = 'x' WHERE id = 1", "allow"),
+        ("INSERT INTO wallets_4 (id, note) VALUES (1, 'x')", "allow"),
+        ("SELECT id, tableoid FROM wallets", "allow, 1 redact"),
+        (
+            "SELECT tableoid, count(*) FROM wallets GROUP BY tableoid",
+            "deny",
+        ),
+        ("SELECT id FROM wallets_4", "deny"),
+        ("SELECT count(*) FROM wallets_4", "deny"),
+        ("UPDATE wallets_4 SET note = 'x' WHERE id = 1", "deny"),
+        ("DELETE FROM wallets_4 WHERE id = 1", "deny"),
+        (
+            "UPDATE wallets SET note = 'x' RETURNING tableoid",
+            "allow, 0 redact",
+        ),
+        ("EXPLAIN ANALYZE SELECT id FROM wallets", "deny"),
+    ];
+    for class in ["public.wallets.ssn", "public.wallets_4.ssn", "*.*.ssn"] {
+        let rules = BASE.replace("public.customers.ssn", class);
+        check(&rules, "ai-agents", &cases);
+    }
+    check(BASE, "ai-agents", &[("SELECT id FROM wallets_4", "allow")]);
+}
+
+#[test]
+fn set_default_of_a_foreign_key_runs_the_default() {
+    check(
+        BASE,
+        "ai-agents",
+        &[
+            ("DELETE FROM tiers WHERE code = 'gold'", "deny"),
+            ("UPDATE tiers SET code = 'x' WHERE code = 'gold'", "deny"),
+            ("UPDATE tiers SET label = 'x' WHERE code = 'gold'", "allow"),
+            ("DELETE FROM notes WHERE id = 1", "allow"),
+        ],
     );
 }
 
