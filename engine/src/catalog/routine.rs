@@ -104,6 +104,12 @@ impl ArgumentMode {
     pub const fn is_input(self) -> bool {
         matches!(self, Self::In | Self::InOut | Self::Variadic)
     }
+
+    /// Whether the result has it.
+    #[must_use]
+    pub const fn is_output(self) -> bool {
+        matches!(self, Self::Out | Self::InOut | Self::Table)
+    }
 }
 
 /// An argument of a function, or a column of its result.

@@ -31,6 +31,8 @@ pub(super) struct Value {
     pub(super) plain: bool,
     /// How long it can be.
     pub(super) extent: Extent,
+    /// It is a text without a type, which is read as the type that is asked for, or as text.
+    pub(super) literal: bool,
 }
 
 impl Value {
@@ -42,6 +44,7 @@ impl Value {
             row: None,
             plain: false,
             extent: self.extent,
+            literal: false,
         }
     }
 
@@ -53,6 +56,7 @@ impl Value {
             row: None,
             plain: true,
             extent: Extent::ONE,
+            literal: false,
         }
     }
 
@@ -62,6 +66,7 @@ impl Value {
         // Values that can stand at one place are of one type.
         self.plain |= other.plain;
         self.extent = self.extent.or(other.extent);
+        self.literal &= other.literal;
         self.row = match (self.row.take(), &other.row) {
             (Some(mine), Some(theirs)) if mine.len() == theirs.len() => {
                 let mut fields = mine.as_ref().clone();
@@ -78,7 +83,15 @@ impl Value {
     /// Adds what another value is computed from, as derived.
     pub(super) fn taint(&mut self, other: &Self) {
         self.row = None;
+        self.literal = false;
         self.sources.add_as(&other.sources, derived);
+    }
+
+    /// Adds what something that is made of it gives, where that is more: the rest of it stays as it is.
+    pub(super) fn taint_with(&mut self, given: &Self) {
+        if !given.sources.is_empty() {
+            self.taint(given);
+        }
     }
 
     /// One field of the row, by its name; `None` where the fields are not known or none or several have it.

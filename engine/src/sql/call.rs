@@ -14,7 +14,7 @@ use super::{
     extent::Extent,
     functions::{self, Bound, Effect, Overload},
     resolver::{Resolver, strings},
-    routine::Arguments,
+    routine::{Arguments, Towards},
     scope::{Field, Scope},
 };
 use crate::facts::{Column, ColumnWrite, Constant, How, Object, Operation, Use};
@@ -103,9 +103,10 @@ impl Resolver<'_> {
         for argument in values.iter().zip(&call.args) {
             let (given, node) = argument;
             if !matches!(node.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_))) {
-                value.taint(&self.user_casts(given, None)?);
+                value.taint(&self.user_casts(given, Towards::Anywhere)?);
             }
         }
+        value.taint(&self.made_documents(name, &values)?);
         let outcome = self
             .function(&names, &arguments)
             .map_err(|refusal| refusal.at(call.location))?;
@@ -250,8 +251,7 @@ impl Resolver<'_> {
         if !is_servers || self.type_name(&name).is_err() {
             return Ok(None);
         }
-        let targets = self.user_types(&name);
-        self.user_casts(value, Some(&targets)).map(Some)
+        self.written_cast(value, &name).map(Some)
     }
 
     /// A function called as if it were a field: `value.name`. What it gives.
@@ -265,11 +265,13 @@ impl Resolver<'_> {
             nodes: &[Node { node: None }],
             ..Arguments::of_values(&values)
         };
-        let outcome = self.function(&[name], &arguments)?;
+        let mut outcome = self.function(&[name], &arguments)?;
         let of_users = !matches!(outcome.columns, Columns::Unlisted);
         if !(outcome.pure && !of_users && functions::is_total(name, &[])) {
             self.book.computed(argument);
         }
+        let given = self.made_documents(name, &values)?;
+        outcome.value.taint(&given);
         Ok(outcome.value)
     }
 

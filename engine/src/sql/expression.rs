@@ -14,6 +14,7 @@ use super::{
     functions,
     nodes::{parts, planned, queries, ranges, schema_commands, server_commands, session_commands},
     resolver::{Resolver, strings},
+    routine::Towards,
     scalar,
     scope::{Item, Meaning, Scope},
 };
@@ -72,6 +73,7 @@ impl Resolver<'_> {
             NodeEnum::AConst(constant) => Ok(Value {
                 plain: scalar::is_plain_literal(constant),
                 extent: Extent::of_literal(constant),
+                literal: scalar::is_untyped(constant),
                 ..Value::default()
             }),
             NodeEnum::ParamRef(parameter) => {
@@ -81,7 +83,11 @@ impl Resolver<'_> {
                     .and_then(|number| number.checked_sub(1));
                 let given = self.executed.as_ref().zip(index);
                 let value = given.and_then(|(executed, index)| executed.values.get(index));
-                Ok(value.cloned().unwrap_or_default())
+                // It is of the type that PREPARE declares.
+                Ok(Value {
+                    literal: false,
+                    ..value.cloned().unwrap_or_default()
+                })
             }
             NodeEnum::SetToDefault(default) => {
                 self.seen.mark(default.as_ref());
@@ -113,15 +119,13 @@ impl Resolver<'_> {
                     self.type_name(name)?;
                     total = is_text(name) && self.is_plain_type(name);
                 }
-                let mut value = self.optional(cast.arg.as_deref(), scope)?.derived();
-                if let Some(name) = cast
-                    .type_name
-                    .as_ref()
-                    .filter(|_| self.catalog.has_user_casts())
-                {
-                    let targets = self.user_types(name);
-                    value.taint(&self.user_casts(&value, Some(&targets))?);
-                }
+                let argument = self.optional(cast.arg.as_deref(), scope)?;
+                let given = match &cast.type_name {
+                    Some(name) => self.written_cast(&argument, name)?,
+                    None => Value::default(),
+                };
+                let mut value = argument.derived();
+                value.taint(&given);
                 if !total {
                     self.book.computed(&value);
                 }
@@ -303,7 +307,7 @@ impl Resolver<'_> {
         }?;
         // Looking a name up walks the items and their fields.
         // A value of a type that a cast starts from may be cast wherever it goes, without being asked.
-        self.user_casts(&value, None)?;
+        self.user_casts(&value, Towards::Anywhere)?;
         let looked_through: usize = scope.items.iter().map(|item| item.fields.len()).sum();
         self.work(
             looked_through

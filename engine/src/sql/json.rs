@@ -11,6 +11,7 @@ use super::{
     book::Value,
     from::alias,
     resolver::Resolver,
+    routine::Towards,
     scope::{Field, Item, Scope},
 };
 use crate::facts::Use;
@@ -64,6 +65,9 @@ impl Resolver<'_> {
         };
         let rows = self.select(select, scope)?;
         let mut value = rows.everything();
+        for field in &rows.fields {
+            value.taint(&self.user_casts(&field.value, Towards::Document)?);
+        }
         value.taint(&rows.control);
         self.book.computed(&value);
         Ok(value)
@@ -176,7 +180,8 @@ impl Resolver<'_> {
         self.since(QUERIES_SINCE, "JSON_SCALAR")?;
         self.seen.mark(scalar);
         self.json_output(scalar.output.as_ref())?;
-        let value = self.optional(scalar.expr.as_deref(), scope)?.derived();
+        let value = self.optional(scalar.expr.as_deref(), scope)?;
+        let value = self.part_of_document(value)?;
         self.book.computed(&value);
         Ok(value)
     }
@@ -195,6 +200,14 @@ impl Resolver<'_> {
         Ok(value)
     }
 
+    /// A value that a document is made of.
+    fn part_of_document(&mut self, part: Value) -> Result<Value, Refusal> {
+        let given = self.user_casts(&part, Towards::Document)?;
+        let mut part = part.derived();
+        part.taint(&given);
+        Ok(part)
+    }
+
     /// A value with its FORMAT.
     pub(super) fn json_value(
         &mut self,
@@ -205,7 +218,8 @@ impl Resolver<'_> {
             return Ok(Value::default());
         };
         self.seen.mark(value);
-        Ok(self.optional(value.raw_expr.as_deref(), scope)?.derived())
+        let part = self.optional(value.raw_expr.as_deref(), scope)?;
+        self.part_of_document(part)
     }
 
     /// JSON_TABLE: each of its columns is computed from the whole document.
@@ -293,7 +307,8 @@ impl Resolver<'_> {
 
     fn json_pair(&mut self, pair: &pg::JsonKeyValue, scope: &Scope<'_>) -> Result<Value, Refusal> {
         self.seen.mark(pair);
-        let mut value = self.optional(pair.key.as_deref(), scope)?.derived();
+        let key = self.optional(pair.key.as_deref(), scope)?;
+        let mut value = self.part_of_document(key)?;
         value.taint(&self.json_value(pair.value.as_deref(), scope)?);
         Ok(value)
     }

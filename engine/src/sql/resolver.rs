@@ -85,6 +85,8 @@ pub(super) struct Resolver<'a> {
     pub(super) met_again: usize,
     /// The function of a cast that the statement does not ask for, and the server may or may not find.
     pub(super) unasked: Option<u32>,
+    /// The functions of the casts that are being read, outermost first.
+    pub(super) casting: Vec<u32>,
     /// Texts of bodies as they were parsed.
     pub(super) texts: Texts,
     /// The functions that are being read, outermost first.
@@ -119,6 +121,7 @@ impl<'a> Resolver<'a> {
             active: Vec::new(),
             texts: Texts::default(),
             unasked: None,
+            casting: Vec::new(),
             met_again: usize::MAX,
             pending: BTreeSet::new(),
             cascading: BTreeMap::new(),
@@ -293,6 +296,7 @@ impl<'a> Resolver<'a> {
                 row: None,
                 plain: self.is_plain_oid(column.type_oid),
                 extent: Extent::ONE,
+                literal: false,
             };
             value.sources.insert(Origin {
                 column: column.clone(),

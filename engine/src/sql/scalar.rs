@@ -13,6 +13,7 @@ use super::{
     composite::TYPE_DEPTH_MAX,
     functions,
     resolver::{Resolver, strings},
+    routine::Towards,
 };
 use crate::catalog::TypeKind;
 
@@ -148,7 +149,7 @@ impl Resolver<'_> {
                 )
             };
             if node.is_some_and(|node| !literal(node)) {
-                given.taint(&self.user_casts(value, None)?);
+                given.taint(&self.user_casts(value, Towards::Anywhere)?);
             }
         }
         Ok(given)
@@ -176,6 +177,11 @@ impl Resolver<'_> {
         let mut columns = relation.iter().flat_map(|relation| &relation.columns);
         columns.any(|column| column.attribute == attribute && SUMMABLE.contains(&column.type_oid))
     }
+}
+
+/// Whether a constant has no type of its own.
+pub(super) fn is_untyped(constant: &pg::AConst) -> bool {
+    matches!(constant.val, None | Some(Val::Sval(_)))
 }
 
 /// Whether a literal is plain: a text can be read as any type, also as a row.

@@ -109,6 +109,7 @@ impl Item {
             row: None,
             plain: true,
             extent: Extent::ONE,
+            literal: false,
         };
         if name == "tableoid" {
             value.taint(&base.place);
@@ -119,7 +120,7 @@ impl Item {
     /// The value of the whole row: computed from every column, each of which can be taken out again.
     pub(super) fn whole_row(&self) -> Value {
         let mut value = self.open.clone().unwrap_or_default();
-        value.plain = false;
+        (value.plain, value.literal) = (false, false);
         value.extent = Extent::ONE;
         for field in self.fields.iter() {
             value.taint(&field.value);
@@ -227,7 +228,7 @@ impl<'s> Scope<'s> {
                 if let Some(open) = &open {
                     value.taint(open);
                     value.described = None;
-                    value.plain = false;
+                    (value.plain, value.literal) = (false, false);
                 }
                 return Ok(Meaning::Column(value));
             }

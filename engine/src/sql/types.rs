@@ -10,9 +10,13 @@ use super::{
     book::Value,
     functions,
     resolver::{Resolver, strings},
+    routine::Towards,
     scope::{Field, Item, Scope},
 };
-use crate::catalog::{TypeKind, UserType};
+use crate::{
+    catalog::{TypeKind, UserType},
+    schema::server_type,
+};
 
 impl Resolver<'_> {
     /// A type that is named: notes what is not the server's own.
@@ -57,8 +61,25 @@ impl Resolver<'_> {
         Ok(())
     }
 
+    /// Runs the casts of users that a cast of a value to a type that is named may mean: what they give.
+    pub(super) fn written_cast(
+        &mut self,
+        value: &Value,
+        name: &TypeName,
+    ) -> Result<Value, Refusal> {
+        if !self.catalog.has_user_casts() {
+            return Ok(Value::default());
+        }
+        let mut targets = self.user_types(name);
+        let base = strings(&name.names)?.last().copied().unwrap_or_default();
+        if functions::is_builtin_type(base) {
+            targets.push(server_type(base).unwrap_or(0));
+        }
+        self.user_casts(value, Towards::Written(&targets))
+    }
+
     /// The users' types that a name could mean; empty: one of the server's own.
-    pub(super) fn user_types(&self, name: &TypeName) -> Vec<u32> {
+    fn user_types(&self, name: &TypeName) -> Vec<u32> {
         let names = strings(&name.names).unwrap_or_default();
         let (schema, base) = match names.as_slice() {
             [base] => (None, *base),

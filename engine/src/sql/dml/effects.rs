@@ -11,6 +11,7 @@ use super::{
         Refusal,
         book::{Descend, Keep, Value},
         resolver::Resolver,
+        routine::Towards,
         scope::{Field, Item, Scope},
     },
     Target,
@@ -327,7 +328,9 @@ impl Resolver<'_> {
         if default.starts_with("nextval('") && default.ends_with("'::regclass)") {
             return Ok(());
         }
-        self.stored_expression(default, &Scope::default())?;
+        let value = self.stored_expression(default, &Scope::default())?;
+        // The server leaves out of its text what it casts by itself.
+        self.user_casts(&value, Towards::Assigned(&[attribute.type_oid]))?;
         Ok(())
     }
 

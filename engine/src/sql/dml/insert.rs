@@ -87,6 +87,7 @@ impl Resolver<'_> {
                 {
                     proposed.value = Value {
                         described: None,
+                        literal: false,
                         ..field.value.clone()
                     };
                 }

@@ -23,6 +23,7 @@ use super::{
     predicate::Holds,
     query::Rows,
     resolver::Resolver,
+    routine::Towards,
     scope::{Field, Item, Scope},
 };
 use crate::{
@@ -231,7 +232,7 @@ impl Resolver<'_> {
         value: &Value,
     ) -> Result<(), Refusal> {
         self.referenced(entry, column);
-        self.user_casts(value, Some(&[column.type_oid]))?;
+        self.user_casts(value, Towards::Assigned(&[column.type_oid]))?;
         self.type_checks(column.type_oid)?;
         self.book.column_used(entry, column, Use::Write);
         // A child's column is in the classes of its parents'.

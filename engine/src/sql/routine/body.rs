@@ -17,13 +17,16 @@ use super::{
         resolver::Resolver,
         scope::{Field, Scope},
     },
-    columns_of,
+    Towards, columns_of,
     variables::{of_arguments, scope, with_names_for_parameters},
 };
 use crate::{
     catalog::{Body, Function},
     facts::{Object, Operation, SessionEffect, Use},
 };
+
+/// The type of a row of no type in particular.
+const RECORD: u32 = 2249;
 
 impl Resolver<'_> {
     /// A body in SQL: what each column of its result is computed from.
@@ -37,13 +40,28 @@ impl Resolver<'_> {
             std::slice::from_ref(&function.name),
             &[],
         );
-        let rows = match &function.body {
+        let mut rows = match &function.body {
             Body::Text(text) => self.statements(text, &scope)?,
             Body::Standard(text) => self.standard_body(text, &scope)?,
             Body::Aggregate(_) | Body::Compiled => {
                 return Err(Refusal::not_understood("this body"));
             }
         };
+        let outputs = function
+            .arguments
+            .iter()
+            .filter(|argument| argument.mode.is_output())
+            .map(|argument| argument.type_oid);
+        let types: Vec<u32> = match function.result {
+            // Several OUT arguments: a row of them.
+            RECORD => outputs.collect(),
+            result => outputs.chain([result]).collect(),
+        };
+        let types = if types.is_empty() { vec![0] } else { types };
+        for field in &mut rows.fields {
+            let given = self.user_casts(&field.value, Towards::Assigned(&types))?;
+            field.value.taint_with(&given);
+        }
         Ok(columns_of(&rows))
     }
 

@@ -3,6 +3,8 @@
 
 mod body;
 mod candidates;
+mod casts;
+mod declared;
 mod plpgsql;
 mod program;
 mod reading;
@@ -19,7 +21,7 @@ use rustc_hash::FxHashMap;
 use serde_json::Value as Json;
 
 use self::plpgsql::Header;
-pub(super) use self::set_off::Pending;
+pub(super) use self::{casts::Towards, set_off::Pending};
 use super::{
     Refusal,
     book::Value,
@@ -135,8 +137,11 @@ impl Resolver<'_> {
                 None => Some(index.min(inputs.len().saturating_sub(1))),
             };
             let place = place.unwrap_or(0);
+            let types = inputs.get(place).map(|input| input.type_oid);
+            let given = self.user_casts(value, Towards::Assigned(types.as_slice()))?;
             if let (Some(bound), Some(is_passed)) = (values.get_mut(place), passed.get_mut(place)) {
                 bound.taint(value);
+                bound.taint(&given);
                 *is_passed = true;
             }
         }
@@ -151,7 +156,9 @@ impl Resolver<'_> {
                     |resolver: &mut Self| resolver.stored_expression(default, &Scope::default());
                 let default = self.attempt(&named(function), "a default of an argument", read)?;
                 if let Some(default) = default {
+                    let towards = Towards::Assigned(std::slice::from_ref(&input.type_oid));
                     value.taint(&default);
+                    value.taint(&self.user_casts(&default, towards)?);
                 }
             }
         }
@@ -216,6 +223,7 @@ impl Resolver<'_> {
         if let Some(given) = self.of_extension(function, &arguments)? {
             return Ok(given);
         }
+        self.routine_checks(function, &values)?;
         let given = match (&function.body, &function.language) {
             (Body::Aggregate(parts), _) => {
                 let mut all = arguments.clone();
@@ -430,6 +438,7 @@ impl Resolver<'_> {
         let (path, runtime) = (self.path.clone(), self.runtime_path.clone());
         let (via, keep, depth) = (self.via.clone(), self.keep, self.depth);
         let (views, active) = (self.views.len(), self.active.len());
+        let casting = self.casting.len();
         let (policies, limit, top) = (self.policies_active.clone(), self.limit, self.top);
         let quiet = self.book.is_quiet();
         let result = read(self);
@@ -438,6 +447,7 @@ impl Resolver<'_> {
             (self.via, self.keep, self.depth) = (via, keep, depth);
             self.views.truncate(views);
             self.active.truncate(active);
+            self.casting.truncate(casting);
             (self.policies_active, self.limit, self.top) = (policies, limit, top);
             self.book.set_quiet(quiet);
         }

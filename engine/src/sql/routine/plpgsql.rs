@@ -131,6 +131,7 @@ impl Resolver<'_> {
             return Err(Refusal::not_understood("#variable_conflict"));
         }
         let tree = self.compiled(text, header)?;
+        self.declared_checks(text)?;
         let function = tree.get(0).and_then(|one| one.get("PLpgSQL_function"));
         let Some((datums, action)) = function.and_then(|function| {
             Some((function.get("datums")?.as_array()?, function.get("action")?))

@@ -11,7 +11,7 @@ use pg_query::{NodeEnum, protobuf as pg};
 use super::{
     super::{
         Refusal,
-        book::{Descend, Keep, Origin, Value},
+        book::{Descend, Keep, Value},
         dml::Reached,
         functions,
         names::mentions,
@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{
     catalog::{
-        Called, CastContext, Function, Language, Operator, Relation, RowPolicy, RowSecurity, Rule,
-        RuleEvent, Trigger,
+        Called, Function, Language, Operator, Relation, RowPolicy, RowSecurity, Rule, RuleEvent,
+        Trigger,
     },
     facts::{Column, ColumnWrite, Operation, Use},
 };
@@ -159,6 +159,11 @@ impl Resolver<'_> {
         if self.book.effects() != before {
             self.called(&function.schema, &function.name);
         }
+        let is_assigned = |column: &&Arc<Column>| {
+            outcome.new.contains_key(&column.name) || outcome.new.contains_key("*")
+        };
+        let assigned = relation.columns.iter().filter(is_assigned);
+        self.all_checks(assigned.map(|column| column.type_oid).collect())?;
         self.row_changed(relation, operation, &outcome);
         Ok(())
     }
@@ -480,82 +485,7 @@ impl Resolver<'_> {
         }
         Ok(value)
     }
-
-    /// Casts of users that a value may go through: to one of these types, or on its own where `targets` is `None`.
-    pub(in crate::sql) fn user_casts(
-        &mut self,
-        value: &Value,
-        targets: Option<&[u32]>,
-    ) -> Result<Value, Refusal> {
-        let mut given = Value::default();
-        if !self.catalog.has_user_casts() {
-            return Ok(given);
-        }
-        // Rows, and what is computed of users' types, are of types that are not followed: any cast may start from them.
-        let unknown = !value.plain && (value.row.is_some() || value.described.is_none());
-        let casts: Vec<_> = self
-            .catalog
-            .casts()
-            .iter()
-            .filter(|cast| !cast.trusted)
-            .filter(|cast| match targets {
-                // A type of the server's own has an oid below those of users.
-                Some(targets) => {
-                    targets.contains(&cast.target)
-                        || (targets.is_empty() && cast.target < FIRST_USER_OID)
-                }
-                None => {
-                    let of_column = |origin: &Origin| origin.column.type_oid == cast.source;
-                    cast.context != CastContext::Explicit
-                        && (unknown || value.sources.iter().any(of_column))
-                }
-            })
-            .copied()
-            .collect();
-        for cast in casts {
-            given.taint(&self.user_cast(cast.function, value, targets.is_none())?);
-        }
-        Ok(given)
-    }
-
-    /// One cast: the same is often met again, wherever a value is.
-    fn user_cast(
-        &mut self,
-        function: u32,
-        value: &Value,
-        is_unasked: bool,
-    ) -> Result<Value, Refusal> {
-        let path = self.runtime_path.clone();
-        if is_unasked && let Some(given) = self.book.cast_done(function, &path, value) {
-            return Ok(given);
-        }
-        let effects = self.book.effects();
-        let met_again = std::mem::replace(&mut self.met_again, usize::MAX);
-        let uses = self.book.take_uses();
-        let unasked = is_unasked.then_some(function);
-        let outer = std::mem::replace(&mut self.unasked, unasked);
-        let result = self.run_by_oid(function, "cast", std::slice::from_ref(value));
-        self.unasked = outer;
-        // What functions give that were being read before may grow.
-        let is_settled = self.met_again >= self.active.len();
-        self.met_again = self.met_again.min(met_again);
-        let given = result?;
-        let own_uses = self.book.take_uses();
-        self.book.add_uses(uses);
-        self.book.add_uses(own_uses);
-        if is_unasked && is_settled && self.book.effects() == effects {
-            let values = (value, &given);
-            self.book.cast_computed(function, &path, values, own_uses);
-        }
-        Ok(given)
-    }
 }
-
-/// The first oid that is not the server's own.
-///
-/// # Source
-/// PostgreSQL, `FirstNormalObjectId` in `src/include/access/transam.h`.
-pub(in crate::sql) const FIRST_USER_OID: u32 = 16_384;
 
 /// `old` and `new` as rows with names.
 fn rows_scope(old: &[Field], new: &[Field]) -> Scope<'static> {

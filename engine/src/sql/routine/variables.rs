@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::super::{
     authority,
     book::Value,
+    functions::is_scalar,
     scope::{Cte, Field, Item, Scope},
 };
 use crate::catalog::Function;
@@ -107,6 +108,12 @@ pub(super) fn scope(
 pub(super) fn of_arguments(function: &Function, values: &[Value]) -> BTreeMap<Arc<str>, Variable> {
     let mut variables = BTreeMap::new();
     for (index, (argument, value)) in function.inputs().zip(values).enumerate() {
+        // It is of the argument's type by now.
+        let value = Value {
+            plain: is_scalar(argument.type_oid),
+            literal: false,
+            ..value.clone()
+        };
         variables.insert(numbered(index), Variable::of(value.clone()));
         if let Some(name) = argument.name.as_ref().filter(|name| !name.is_empty()) {
             variables.insert(name.clone(), Variable::of(value.clone()));

@@ -14,6 +14,7 @@ use super::{
         authority::{parse, tokens},
         book::Value,
         resolver::{Resolver, effective_path},
+        routine::Towards,
         scope::Scope,
         session_names::{Binding, Hold, Named},
     },
@@ -96,7 +97,11 @@ impl Resolver<'_> {
         };
         let mut values = Vec::with_capacity(execute.params.len());
         for node in &execute.params {
-            values.push(self.expression(node, &Scope::default())?);
+            let mut value = self.expression(node, &Scope::default())?;
+            // PREPARE may have declared any type.
+            let given = self.user_casts(&value, Towards::Assigned(&[0]))?;
+            value.taint_with(&given);
+            values.push(value);
         }
         self.behind(&named, Arguments::Given(execute.params.clone()), values)
     }

@@ -20,6 +20,7 @@ use super::{
         resolver::Resolver,
         scope::{Cte, Field},
     },
+    Towards,
     plpgsql::{Names, Outcome},
     reading::{
         Datum, index, index_of, list, literal_text, opened_in, part, query, returned_name,
@@ -533,7 +534,11 @@ impl<'p> Program<'p> {
                 .opaque(&subject, "runs SQL that it puts together (EXECUTE)");
             return Ok(self.everything_as_rows());
         };
-        let rows = resolver.statements(&literal, &scope(&parameters, &[], &[]))?;
+        let mut rows = resolver.statements(&literal, &scope(&parameters, &[], &[]))?;
+        for field in &mut rows.fields {
+            let given = resolver.user_casts(&field.value, Towards::Assigned(&[0]))?;
+            field.value.taint_with(&given);
+        }
         self.noted(&rows);
         Ok(rows)
     }
@@ -583,7 +588,12 @@ impl<'p> Program<'p> {
 
     fn text(&mut self, resolver: &mut Resolver<'_>, text: &str) -> Result<Rows, Refusal> {
         let variables = self.named_variables();
-        let rows = resolver.statements(text, &scope(&variables, &self.labels, &self.tables))?;
+        let mut rows = resolver.statements(text, &scope(&variables, &self.labels, &self.tables))?;
+        // What becomes of it is made to be of a variable's type, or a condition.
+        for field in &mut rows.fields {
+            let given = resolver.user_casts(&field.value, Towards::Assigned(&[0]))?;
+            field.value.taint_with(&given);
+        }
         self.noted(&rows);
         Ok(rows)
     }
