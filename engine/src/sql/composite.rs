@@ -9,11 +9,11 @@ use pg_query::{
 
 use super::{
     Refusal,
-    book::Value,
+    book::{Origin, Value},
     resolver::{Resolver, strings},
     scope::{Field, Meaning, Scope},
 };
-use crate::catalog::TypeKind;
+use crate::{catalog::TypeKind, facts::How};
 
 /// Deepest chain of domains over domains.
 pub(super) const TYPE_DEPTH_MAX: usize = 32;
@@ -57,6 +57,77 @@ impl Resolver<'_> {
             .iter()
             .find(|column| column.attribute == attribute)?;
         self.fields_of_type(column.type_oid, value)
+    }
+
+    /// What a column's value holds besides the column, where that is of a row's type: the columns of the row's relation or
+    /// type, under whose names rules know them. They can be taken out again, but for those of an array's elements.
+    pub(super) fn stored_row(
+        &mut self,
+        value: &mut Value,
+        type_oid: u32,
+        entry: usize,
+    ) -> Result<(), Refusal> {
+        let Some(user_type) = self.catalog.type_by_oid(type_oid).cloned() else {
+            return Ok(());
+        };
+        match user_type.kind {
+            TypeKind::Domain => {
+                return self.nested(|one| one.stored_row(value, user_type.element, entry));
+            }
+            TypeKind::Array => {
+                self.nested(|one| one.stored_row(value, user_type.element, entry))?;
+                value.row = None;
+                return Ok(());
+            }
+            TypeKind::Composite => {}
+            TypeKind::Base
+            | TypeKind::Enum
+            | TypeKind::Pseudo
+            | TypeKind::Range
+            | TypeKind::Multirange => return Ok(()),
+        }
+        let Some(relation) = self.catalog.relation(user_type.relation).cloned() else {
+            return Ok(());
+        };
+        // As with a table's columns: a class of a relative's column is one of this.
+        let mut relatives = self.catalog.ancestors(relation.oid);
+        relatives.extend(self.catalog.descendants(relation.oid));
+        let whole = value.clone().derived();
+        let mut fields = Vec::with_capacity(relation.columns.len());
+        for column in &relation.columns {
+            let same = relatives
+                .iter()
+                .filter_map(|relative| relative.column(&column.name));
+            let mut part = Value {
+                plain: self.is_plain_oid(column.type_oid),
+                ..whole.clone()
+            };
+            for column in same.chain([column]) {
+                part.sources.insert(Origin {
+                    column: column.clone(),
+                    how: How::Direct,
+                    entry: Some(entry),
+                });
+            }
+            self.nested(|one| one.stored_row(&mut part, column.type_oid, entry))?;
+            self.work(part.sources.len())?;
+            let is_own = |origin: &&Origin| {
+                let mut known = whole.sources.iter();
+                known.all(|other| other.column != origin.column)
+            };
+            for origin in part.sources.iter().filter(is_own) {
+                value.sources.insert(Origin {
+                    how: How::Derived,
+                    ..origin.clone()
+                });
+            }
+            fields.push(Field {
+                name: column.name.clone(),
+                value: part,
+            });
+        }
+        value.row = Some(Arc::new(fields));
+        Ok(())
     }
 
     /// The fields of a composite type, each computed from the value as a whole.

@@ -239,7 +239,7 @@ impl<'a> Resolver<'a> {
             (descend, keep),
         );
         self.row_policies(relation, 'r', entry)?;
-        let mut fields = self.base_fields(relation, entry);
+        let mut fields = self.base_fields(relation, entry)?;
         let mut control = Value::default();
         if relation.lacks_definition() {
             // The statement is refused at its end: until then it is read on, for what else is lacking.
@@ -279,7 +279,11 @@ impl<'a> Resolver<'a> {
     }
 
     /// The columns of a relation as values; inheritance relatives' columns of the same name are sources too.
-    fn base_fields(&self, relation: &Arc<Relation>, entry: usize) -> Vec<Field> {
+    fn base_fields(
+        &mut self,
+        relation: &Arc<Relation>,
+        entry: usize,
+    ) -> Result<Vec<Field>, Refusal> {
         // What is done with a column is done with its ancestors' of the name, whose classes it is in; descendants have entries of
         // their own.
         let descendants = self.catalog.descendants(relation.oid);
@@ -318,7 +322,11 @@ impl<'a> Resolver<'a> {
                 value,
             }
         };
-        relation.columns.iter().map(field).collect()
+        let mut fields: Vec<Field> = relation.columns.iter().map(field).collect();
+        for (field, column) in fields.iter_mut().zip(&relation.columns) {
+            self.stored_row(&mut field.value, column.type_oid, entry)?;
+        }
+        Ok(fields)
     }
 
     /// A generated column is computed from its siblings: so is its value.

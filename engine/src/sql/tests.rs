@@ -1,6 +1,7 @@
 //! Statements and what analysis says of them, over the catalog of a small shop read from a real PostgreSQL 15
 //! (`testdata/shop.answer`, made by `catalog.sql` over `testdata/shop.sql`).
 
+mod stored_rows;
 mod unasked;
 
 use std::{
