@@ -57,7 +57,7 @@ impl Resolver<'_> {
     ) -> Result<Value, Refusal> {
         self.since(CONSTRUCTORS_SINCE, "JSON_ARRAY")?;
         self.seen.mark(array);
-        self.json_output(array.output.as_ref())?;
+        let given = self.json_output(array.output.as_ref())?;
         let Some(Some(NodeEnum::SelectStmt(select))) =
             array.query.as_deref().map(|node| &node.node)
         else {
@@ -65,6 +65,7 @@ impl Resolver<'_> {
         };
         let rows = self.select(select, scope)?;
         let mut value = rows.everything();
+        value.taint(&given);
         for field in &rows.fields {
             value.taint(&self.user_casts(&field.value, Towards::Document)?);
         }
@@ -112,7 +113,7 @@ impl Resolver<'_> {
             return Err(Refusal::not_understood("this JSON aggregate"));
         };
         self.seen.mark(constructor);
-        self.json_output(constructor.output.as_ref())?;
+        value.taint(&self.json_output(constructor.output.as_ref())?);
         for sort in &constructor.agg_order {
             let sorted = self.sort_key(sort, scope)?;
             self.book.used(&sorted, Use::Sort);
@@ -149,7 +150,7 @@ impl Resolver<'_> {
         let mut value = self.json_value(function.context_item.as_deref(), scope)?;
         value.taint(&self.optional(function.pathspec.as_deref(), scope)?);
         value.taint(&self.json_passing(&function.passing, scope)?);
-        self.json_output(function.output.as_ref())?;
+        value.taint(&self.json_output(function.output.as_ref())?);
         for behaviour in [function.on_empty.as_deref(), function.on_error.as_deref()] {
             value.taint(&self.json_behaviour(behaviour, scope)?);
         }
@@ -165,8 +166,9 @@ impl Resolver<'_> {
     ) -> Result<Value, Refusal> {
         self.since(QUERIES_SINCE, "JSON()")?;
         self.seen.mark(parse);
-        self.json_output(parse.output.as_ref())?;
-        let value = self.json_value(parse.expr.as_deref(), scope)?;
+        let given = self.json_output(parse.output.as_ref())?;
+        let mut value = self.json_value(parse.expr.as_deref(), scope)?;
+        value.taint(&given);
         self.book.computed(&value);
         Ok(value)
     }
@@ -179,9 +181,10 @@ impl Resolver<'_> {
     ) -> Result<Value, Refusal> {
         self.since(QUERIES_SINCE, "JSON_SCALAR")?;
         self.seen.mark(scalar);
-        self.json_output(scalar.output.as_ref())?;
+        let given = self.json_output(scalar.output.as_ref())?;
         let value = self.optional(scalar.expr.as_deref(), scope)?;
-        let value = self.part_of_document(value)?;
+        let mut value = self.part_of_document(value)?;
+        value.taint(&given);
         self.book.computed(&value);
         Ok(value)
     }
@@ -194,8 +197,9 @@ impl Resolver<'_> {
     ) -> Result<Value, Refusal> {
         self.since(QUERIES_SINCE, "JSON_SERIALIZE")?;
         self.seen.mark(serialize);
-        self.json_output(serialize.output.as_ref())?;
-        let value = self.json_value(serialize.expr.as_deref(), scope)?;
+        let given = self.json_output(serialize.output.as_ref())?;
+        let mut value = self.json_value(serialize.expr.as_deref(), scope)?;
+        value.taint(&given);
         self.book.computed(&value);
         Ok(value)
     }
@@ -292,8 +296,7 @@ impl Resolver<'_> {
         output: Option<&pg::JsonOutput>,
         scope: &Scope<'_>,
     ) -> Result<Value, Refusal> {
-        self.json_output(output)?;
-        let mut value = Value::default();
+        let mut value = self.json_output(output)?;
         for node in parts {
             let part = match &node.node {
                 Some(NodeEnum::JsonKeyValue(pair)) => self.json_pair(pair, scope)?,
@@ -337,10 +340,16 @@ impl Resolver<'_> {
         Ok(self.optional(behaviour.expr.as_deref(), scope)?.derived())
     }
 
-    fn json_output(&mut self, output: Option<&pg::JsonOutput>) -> Result<(), Refusal> {
-        match output.and_then(|output| output.type_name.as_ref()) {
-            Some(name) => self.type_name(name),
-            None => Ok(()),
-        }
+    /// The type that is asked for: what a cast of a user to it from a document gives.
+    fn json_output(&mut self, output: Option<&pg::JsonOutput>) -> Result<Value, Refusal> {
+        let Some(name) = output.and_then(|output| output.type_name.as_ref()) else {
+            return Ok(Value::default());
+        };
+        self.type_name(name)?;
+        let document = Value {
+            plain: true,
+            ..Value::default()
+        };
+        self.written_cast(&document, name)
     }
 }

@@ -10,6 +10,7 @@ use super::{
     super::{
         Refusal,
         book::Value,
+        functions::is_scalar,
         resolver::Resolver,
         scope::{Cte, Field},
     },
@@ -18,7 +19,10 @@ use super::{
     reading::Datum,
     variables::{Variable, of_arguments},
 };
-use crate::catalog::{Argument, ArgumentMode, Body, Function, TypeKind};
+use crate::{
+    catalog::{Argument, ArgumentMode, Body, Function, TypeKind},
+    schema::server_type,
+};
 
 /// What a trigger's function knows, as arguments: the binding writes no readable tree of a function that RETURNS trigger.
 const TRIGGER_ARGUMENTS: &str = "new record, old record, tg_name text, tg_when text, tg_level text, tg_op text, tg_relid text, \
@@ -139,7 +143,11 @@ impl Resolver<'_> {
             return Err(Refusal::not_understood("this body"));
         };
         let datums: Vec<Datum> = datums.iter().map(Datum::read).collect();
-        let mut program = Program::new(datums, names, text, action);
+        let is_plain = |name: &str| {
+            let own = server_type(name).is_some_and(is_scalar);
+            own && self.catalog.types_named(name).is_empty()
+        };
+        let mut program = Program::new(datums, names, text, action, is_plain);
         let mark = self.book.mark();
         let (opaque, writes) = (self.book.opaque.clone(), self.book.writes.clone());
         for _ in 0..TRIES_MAX {

@@ -12,6 +12,8 @@ pub(super) enum Datum {
     /// A variable; a cursor with its query.
     Variable {
         name: Arc<str>,
+        /// The type of one that the body declares: the exact name of one of the server's own, or what is none.
+        declared: Option<String>,
         default: Option<String>,
         query: Option<String>,
         arguments: Option<usize>,
@@ -36,6 +38,12 @@ impl Datum {
         if let Some(variable) = json.get("PLpgSQL_var").or_else(|| json.get("PLpgSQL_rec")) {
             return Self::Variable {
                 name: word(variable, "refname").into(),
+                // What the caller passes has no line, and a type that we wrote for it.
+                declared: variable.get("lineno").map(|_| {
+                    let declared = variable.get("datatype");
+                    let declared = declared.and_then(|one| one.get("PLpgSQL_type"));
+                    declared.map_or("", |one| word(one, "typname")).to_owned()
+                }),
                 default: query(variable, "default_val").map(|(text, _)| text.to_owned()),
                 query: query(variable, "cursor_explicit_expr").map(|(text, _)| text.to_owned()),
                 arguments: number(variable, "cursor_explicit_argrow"),

@@ -40,6 +40,7 @@ impl Variable {
     /// Adds all of another; true if that is more than was known.
     pub(super) fn merge(&mut self, other: &Self) -> bool {
         let mut is_more = self.add(&other.value);
+        self.value.plain &= other.value.plain;
         for (field, value) in &other.fields {
             is_more |= self.add_field(field, value);
         }

@@ -56,7 +56,10 @@ fn casts_by_assignment_in_bodies_are_seen() {
         CREATE FUNCTION by_argument(t text DEFAULT 'a'::en) RETURNS int LANGUAGE sql AS 'SELECT 1';
         CREATE FUNCTION takes_other(other) RETURNS int LANGUAGE sql AS 'SELECT 1';
         CREATE FUNCTION honest(a int, b text) RETURNS text LANGUAGE sql AS $$ SELECT b || 'x' WHERE a > 1 $$;
-        CREATE FUNCTION adds(a int, b int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 2; END $$;
+        CREATE FUNCTION adds(a int, b int) RETURNS int LANGUAGE plpgsql AS $$
+            DECLARE t int := 0; w ALIAS FOR t; BEGIN FOR i IN 1..b LOOP t := t + i; END LOOP; IF w > a THEN RETURN w; END IF; RETURN t; END $$;
+        CREATE FUNCTION hides() RETURNS int LANGUAGE plpgsql AS $$
+            DECLARE v int := 1; r text; BEGIN DECLARE v en := 'a'; BEGIN r := v; END; RETURN v; END $$;
         "
     );
     let catalog = crate::schema::read(&schema, "shop").unwrap();
@@ -105,6 +108,7 @@ fn casts_by_assignment_in_bodies_are_seen() {
     let of_users = schema.replace("CREATE CAST (int AS other)", "--");
     let catalog = crate::schema::read(&of_users, "shop").unwrap();
     check_reads(&catalog, "SELECT adds(1, id) FROM plain", false);
+    check_reads(&catalog, "SELECT hides()", true);
 }
 
 /// Assigning to a domain runs its checks, also where a body does it.
@@ -187,6 +191,26 @@ fn casts_to_json_run_in_documents() {
         ),
         ("SELECT row_to_json(p), json_agg(p) FROM plain p", false),
         ("SELECT e, upper('x') FROM colours", false),
+    ] {
+        check_reads(&catalog, sql, reads);
+    }
+}
+
+/// The type that a constructor is asked for is one that a cast of a user may give.
+#[test]
+fn casts_from_documents_are_seen() {
+    let answer = include_str!("../testdata/calls.answer");
+    let newer = answer.replacen(
+        "\"server_version_num\" : 15",
+        "\"server_version_num\" : 17",
+        1,
+    );
+    assert_ne!(answer, newer);
+    let catalog = Catalog::from_answer(newer.as_bytes()).unwrap();
+    for (sql, reads) in [
+        ("SELECT JSON_SERIALIZE('{}' RETURNING pair)", true),
+        ("SELECT JSON_OBJECT('k': 1 RETURNING pair)", true),
+        ("SELECT JSON_OBJECT('k': 1 RETURNING jsonb)", false),
     ] {
         check_reads(&catalog, sql, reads);
     }

@@ -5,7 +5,7 @@ mod assign;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -61,7 +61,14 @@ pub(super) struct Program<'p> {
 }
 
 impl<'p> Program<'p> {
-    pub(super) fn new(datums: Vec<Datum>, names: Names, text: &'p str, action: &Json) -> Self {
+    /// `is_plain` tells of the name of a type whether it is one of the server's own without parts.
+    pub(super) fn new(
+        datums: Vec<Datum>,
+        names: Names,
+        text: &'p str,
+        action: &Json,
+        is_plain: impl Fn(&str) -> bool,
+    ) -> Self {
         let mut variables = names.variables;
         let mut aliases = names.aliases;
         aliases.declared_in(text);
@@ -69,8 +76,22 @@ impl<'p> Program<'p> {
         let mut opened = BTreeSet::new();
         opened_in(action, &mut opened);
         for datum in &datums {
-            if let Datum::Variable { name, .. } = datum {
-                variables.entry(name.clone()).or_default();
+            let Datum::Variable { name, declared, .. } = datum else {
+                continue;
+            };
+            let plain = declared.as_deref().is_some_and(&is_plain);
+            match variables.entry(name.clone()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(Variable::of(Value {
+                        plain,
+                        ..Value::default()
+                    }));
+                }
+                // A name of several blocks is of each one's type.
+                Entry::Occupied(mut entry) if declared.is_some() => {
+                    entry.get_mut().value.plain &= plain;
+                }
+                Entry::Occupied(_) => {}
             }
         }
         Self {
