@@ -201,6 +201,11 @@ SELECT concat(json_build_object(
       WHERE typtype = 'd' AND oid >= 16384 AND typdefaultbin IS NOT NULL AND typdefaultbin::pg_catalog.text NOT LIKE '{CONST %'
     ) AS x(type, expression, oid)),
   'support', (SELECT json_object_agg(type, functions) FROM support),
+  'comparisons', (SELECT json_agg(DISTINCT x.function::bigint) FROM (
+      SELECT amproc::pg_catalog.oid FROM pg_catalog.pg_amproc WHERE amproc >= 16384
+      UNION ALL
+      SELECT o.oprcode FROM pg_catalog.pg_amop AS a JOIN pg_catalog.pg_operator AS o ON o.oid = a.amopopr WHERE o.oprcode >= 16384
+    ) AS x(function) WHERE x.function NOT IN (SELECT oid FROM trusted)),
   'casts', (SELECT json_agg(json_build_object('source', castsource::bigint, 'target', casttarget::bigint,
         'function', castfunc::bigint, 'context', castcontext, 'trusted', castfunc IN (SELECT oid FROM trusted)))
     FROM casts),

@@ -30,6 +30,9 @@ pub(crate) struct Content {
     pub(crate) types: Vec<UserType>,
     pub(crate) casts: Vec<Cast>,
     pub(crate) event_triggers: Vec<EventTrigger>,
+    /// Users' functions that operator classes compare and hash with, where they do more than compute.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) comparisons: BTreeSet<u32>,
     /// Functions of pg_catalog that one argument is enough for.
     pub(crate) builtins: BTreeSet<Arc<str>>,
 }

@@ -151,6 +151,7 @@ pub struct Catalog {
     /// Casts that do more than compute.
     untrusted_casts: Vec<(u32, u32)>,
     event_triggers: Vec<EventTrigger>,
+    comparisons: BTreeSet<u32>,
     temp_schema: Option<Arc<str>>,
     builtins: BTreeSet<Arc<str>>,
 }
@@ -205,6 +206,7 @@ impl Catalog {
                 .collect(),
             casts: content.casts,
             event_triggers: content.event_triggers,
+            comparisons: content.comparisons,
             temp_schema: content.temp_schema,
             builtins: content.builtins,
         };
@@ -438,6 +440,13 @@ impl Catalog {
     #[must_use]
     pub fn event_triggers(&self) -> &[EventTrigger] {
         &self.event_triggers
+    }
+
+    /// Users' functions that operator classes compare and hash with, where they do more than compute: which values go through
+    /// them hangs on indexes, keys, ranges and the types of what is sorted.
+    #[must_use]
+    pub fn comparisons(&self) -> &BTreeSet<u32> {
+        &self.comparisons
     }
 
     fn reach<'a>(&'a self, oid: u32, next: impl Fn(u32) -> &'a [u32]) -> Vec<Arc<Relation>> {

@@ -60,6 +60,8 @@ pub(super) struct Wire {
     casts: Vec<Cast>,
     #[serde(deserialize_with = "null_is_empty")]
     event_triggers: Vec<EventTrigger>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    comparisons: BTreeSet<u32>,
     #[serde(deserialize_with = "null_is_empty")]
     builtins: BTreeSet<Arc<str>>,
 }
@@ -271,6 +273,7 @@ impl Wire {
             types,
             casts: self.casts,
             event_triggers: self.event_triggers,
+            comparisons: self.comparisons,
             builtins: self.builtins,
         };
         content.arrange();

@@ -33,6 +33,7 @@ impl Draft {
                 .map(|found| self.supported(found))
                 .collect(),
             casts: self.casts.clone(),
+            comparisons: BTreeSet::new(),
             event_triggers: self
                 .event_triggers
                 .iter()

@@ -396,6 +396,7 @@ fn read_with(
     if changes_schema {
         resolver.run_event_triggers()?;
     }
+    resolver.run_comparisons(reading.kind)?;
     resolver.run_set_off()?;
     reading.session_effect = resolver.session_effect;
     if let Some(unseen) = resolver.seen.missing(statement) {

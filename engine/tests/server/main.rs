@@ -20,6 +20,7 @@
 
 mod cascade;
 mod claims;
+mod comparisons;
 mod corpus;
 mod generate;
 mod lineage;

@@ -29,7 +29,7 @@ use crate::{
         Called, Function, Language, Operator, Relation, RowPolicy, RowSecurity, Rule, RuleEvent,
         Trigger,
     },
-    facts::{Column, ColumnWrite, Operation, Use},
+    facts::{Column, ColumnWrite, Kind, Operation, Use},
 };
 
 /// Most writes of one statement whose triggers and rules are read; more are opaque.
@@ -414,6 +414,30 @@ impl Resolver<'_> {
             self.views.pop();
             self.via = via;
             result?;
+        }
+        Ok(())
+    }
+
+    /// Notes what users' operator classes compare and hash with, whatever goes through them: a statement that touches values
+    /// may sort, join or group them, and write them into indexes and partitions.
+    pub(in crate::sql) fn run_comparisons(&mut self, kind: Kind) -> Result<(), Refusal> {
+        let touches_none = matches!(
+            kind,
+            Kind::Begin
+                | Kind::Commit
+                | Kind::Rollback
+                | Kind::Savepoint
+                | Kind::Set
+                | Kind::Show
+                | Kind::Listen
+                | Kind::Lock
+                | Kind::Empty
+        );
+        if touches_none {
+            return Ok(());
+        }
+        for function in self.catalog.comparisons() {
+            self.run_by_oid(*function, "an operator class", &[])?;
         }
         Ok(())
     }
