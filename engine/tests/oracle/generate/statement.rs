@@ -128,11 +128,10 @@ fn access(choices: &mut Choices, kind: Kind, shape: Shape) -> Access {
             if choices.once_in(2) {
                 Object::Channel(name)
             } else {
-                let in_schema = choices.once_in(2);
-                let (sort, schema) = if in_schema {
-                    (Arc::from("type"), Some(self::name(choices, SCHEMAS)))
-                } else {
-                    (Arc::from("role"), None)
+                // A type of a schema, or a role.
+                let (sort, schema) = match &*name {
+                    "ab" => (Arc::from("type"), Some(Arc::from("hr"))),
+                    _ => (Arc::from("role"), None),
                 };
                 Object::Other { sort, schema, name }
             }
