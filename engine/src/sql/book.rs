@@ -324,14 +324,15 @@ impl Book {
         self.effects = self.effects.saturating_add(1);
     }
 
-    /// Whether an object other than a relation is made in a schema: a type or a function.
+    /// Whether an object other than a relation is made in a schema: a type or a function. An index hides nothing.
     pub(super) fn creates_in(&self, schema: &str) -> bool {
         let is_made = |access: &Access| match &access.object {
             Object::Other {
+                sort,
                 schema: Some(place),
                 ..
-            }
-            | Object::Function { schema: place, .. } => **place == *schema,
+            } => **place == *schema && &**sort != "index",
+            Object::Function { schema: place, .. } => **place == *schema,
             _ => false,
         };
         let mut entries = self.entries.iter();

@@ -19,7 +19,7 @@ use super::{
     Below, Target, command,
 };
 use crate::{
-    catalog::{Relation, RelationKind, RuleEvent},
+    catalog::{Relation, RelationKind, RuleEvent, TEMP_SCHEMA},
     facts::{Column, Operation},
 };
 
@@ -99,10 +99,14 @@ impl Resolver<'_> {
         if select.op() != SetOperation::SetopNone || select.with_clause.is_some() {
             return Err(not_updatable(view));
         }
-        // Definitions are deparsed with every name qualified.
+        // Definitions are deparsed with every name qualified, but those of temporary objects.
+        let schema = match name.schemaname.as_str() {
+            "" => TEMP_SCHEMA,
+            schema => schema,
+        };
         let relation = self
             .catalog
-            .relation_named(&name.schemaname, &name.relname)
+            .relation_named(schema, &name.relname)
             .cloned()
             .ok_or_else(|| not_updatable(view))?;
         let targets = select.target_list.iter().zip(&view.columns);

@@ -355,7 +355,16 @@ impl Resolver<'_> {
         if let Some(relation) = &rule.relation {
             self.seen.mark(relation);
         }
-        let value = self.optional(rule.where_clause.as_deref(), scope)?;
+        // In the condition, columns need no name before them.
+        let hidden = match rule.event() {
+            pg::CmdType::CmdInsert => "old",
+            _ => "new",
+        };
+        let mut asked = scope.clone();
+        for item in &mut asked.items {
+            item.bare = item.name.as_deref() != Some(hidden);
+        }
+        let value = self.optional(rule.where_clause.as_deref(), &asked)?;
         self.book.used(&value, Use::Filter);
         let mut rows = Rows::default();
         for action in rule.actions.iter().filter_map(|node| node.node.as_ref()) {

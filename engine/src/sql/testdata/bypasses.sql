@@ -328,6 +328,8 @@ CREATE RULE r AS ON INSERT TO orders DO ALSO DELETE FROM hr.salaries
 ;;
 CREATE RULE r AS ON UPDATE TO orders WHERE OLD.note <> NEW.note DO INSTEAD (INSERT INTO hr.salaries (person) VALUES (NEW.note); NOTIFY c)
 ;;
+CREATE RULE r AS ON INSERT TO orders WHERE total > 5 DO ALSO DELETE FROM hr.salaries
+;;
 CREATE RULE "_RETURN" AS ON SELECT TO people DO INSTEAD SELECT id, ssn FROM customers
 ;;
 CREATE RULE r AS ON INSERT TO nobody DO ALSO DELETE FROM hr.salaries
