@@ -16,6 +16,7 @@ const FILE_LINES_MAX: usize = 800;
 
 /// What may stand at the top; anything else belongs into one of these.
 const TOP_LEVEL: &[&str] = &[
+    ".cargo",
     ".ci",
     ".gitignore",
     "ARCHITECTURE.md",

@@ -172,7 +172,7 @@ pub(super) const STEPS: &[Step] = &[
         expected: Expected::Done { rows: 0 },
     },
     Step {
-        who: &DORA,
+        who: &DEVIN,
         says: "Text that PostgreSQL itself would refuse gets PostgreSQL's own answer.",
         protocol: SIMPLE,
         sql: "SELEC 1",

@@ -179,7 +179,8 @@ impl Resolver<'_> {
             self.book.follow(entry, base.entry);
         }
         self.row_policies(&target.relation, command(operation), entry)?;
-        self.partition_written(entry, &target.relation, operation);
+        // How many rows of one partition are changed, and that a key of its own is there already, tell what is there.
+        self.of_one_partition(entry, &target.relation);
         self.set_off(&target.relation, operation, descend)?;
         if operation == Operation::Delete {
             self.referencing(entry, &target.relation, None);
@@ -189,22 +190,6 @@ impl Resolver<'_> {
         }
         let below = self.write_below(target, operation)?;
         Ok(Written { entry, below })
-    }
-
-    /// How many rows of one partition are changed, and that an index of its own has a key already, tell what is there.
-    pub(super) fn partition_written(
-        &mut self,
-        entry: usize,
-        relation: &Relation,
-        operation: Operation,
-    ) {
-        let tells = match operation {
-            Operation::Insert | Operation::CopyFrom => !relation.indexes.is_empty(),
-            _ => true,
-        };
-        if tells {
-            self.of_one_partition(entry, relation);
-        }
     }
 
     /// Notes one column's write, in a view's case of the columns below too.

@@ -165,7 +165,7 @@ impl Resolver<'_> {
                 self.book.follow(entry, read);
             }
             self.row_policies(&below.relation, command(operation), entry)?;
-            self.partition_written(entry, &below.relation, operation);
+            self.of_one_partition(entry, &below.relation);
             self.set_off(&below.relation, operation, descend)?;
             entries.push(entry);
         }
