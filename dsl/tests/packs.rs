@@ -48,7 +48,7 @@ fn check(folder: &Path) -> Report {
 #[test]
 fn packs_pass_their_own_tests() {
     // Tests, invariants and rules: a pack that loses some is seen here.
-    let expected = [(16, 2, 10), (17, 3, 9), (17, 1, 8), (12, 1, 6)];
+    let expected = [(16, 2, 10), (17, 3, 9), (18, 1, 8), (12, 1, 6)];
     for (pack, expected) in PACKS.into_iter().zip(expected) {
         let report = check(&folder(pack));
         let found = (

@@ -12,6 +12,7 @@
 //! | [`catalog`] | what the server's relations, columns, views and functions are |
 //! | [`facts`] | what a statement would do: accesses, column uses, lineage |
 //! | [`schema`] | a file of DDL to a catalog, where there is no server |
+//! | [`copy`] | how the rows of a COPY come
 //! | [`sql`] | text to facts: PostgreSQL's own grammar, a second reader as witness, name resolution |
 //! | [`graph`] | rules compiled for deciding; facts to decision |
 //! | [`verdict`] | the decision: verdict, masks, reasons, controls |
@@ -21,6 +22,7 @@
 //! Same bundle, same catalog and same facts give the same decision: replay and audit rest on it.
 
 pub mod catalog;
+pub mod copy;
 pub mod facts;
 pub mod graph;
 pub mod mask;

@@ -12,8 +12,8 @@ use std::{
 };
 
 use provost_engine::catalog::{
-    CATALOG_QUERY, Catalog, DEFINITIONS_QUERY, FIRST_QUERY, FIRST_STAMP_QUERY, OUTLINE_QUERY,
-    STAMP_QUERY,
+    CATALOG_QUERY, Catalog, DEFINITIONS_QUERY, FIRST_QUERY, FIRST_STAMP_QUERY,
+    OUTLINE_PAST_LOCKS_QUERY, OUTLINE_QUERY, STAMP_QUERY,
 };
 use provost_evidence::{Durability, record::Record};
 use tokio::{
@@ -68,6 +68,9 @@ pub enum Error {
     /// Reading took too long.
     #[error("reading the catalog took more than {} s", READ_TIMEOUT.as_secs())]
     Timeout,
+    /// Somebody has locked what a view reads: all but the definitions was read.
+    #[error("the definition of a view can't be read: another session has locked what it reads")]
+    Locked,
     /// The log refused the new version's record.
     #[error("the evidence log failed")]
     Log,
@@ -91,6 +94,20 @@ pub(crate) struct Loaded {
 pub(crate) struct Keeper {
     current: Shared<Loaded>,
     waiters: mpsc::Sender<Waiter>,
+}
+
+/// What reading again gave.
+struct Read {
+    /// The catalog with its stamp, where it is another one. Without a stamp the next reading is whole.
+    catalog: Option<(Catalog, Option<Vec<u8>>)>,
+    definitions: Definitions,
+}
+
+/// Whether definitions that were asked for are in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Definitions {
+    There,
+    Locked,
 }
 
 /// Somebody who waits for a reading.
@@ -195,25 +212,38 @@ impl Reader {
                 count = self.requests.recv_many(&mut waiting, WAITERS_MAX) => if count == 0 { return },
                 () = sleep(pause) => {}
             }
-            let lacking = waiting
-                .iter_mut()
-                .flat_map(|one: &mut Waiter| std::mem::take(&mut one.lacking));
-            let outcome = self.read_again(&bench, lacking.collect()).await;
+            let lacking = waiting.iter().flat_map(|one: &Waiter| &one.lacking);
+            let outcome = self.read_again(&bench, lacking.copied().collect()).await;
             let outcome = outcome.map_err(Arc::new);
             if let Err(error) = &outcome {
                 tracing::warn!(target_name = %self.upstream.name(), %error, "the catalog could not be read");
             }
             for waiter in waiting.drain(..) {
+                let answer = match &outcome {
+                    Ok(Definitions::Locked) if !waiter.lacking.is_empty() => {
+                        Err(Arc::new(Error::Locked))
+                    }
+                    Ok(Definitions::There | Definitions::Locked) => Ok(()),
+                    Err(error) => Err(Arc::clone(error)),
+                };
                 // Whoever gave up waiting needs no answer.
-                let _ = waiter.answer.send(outcome.clone());
+                let _ = waiter.answer.send(answer);
             }
         }
     }
 
-    async fn read_again(&mut self, bench: &Bench, lacking: BTreeSet<u32>) -> Result<(), Error> {
+    async fn read_again(
+        &mut self,
+        bench: &Bench,
+        lacking: BTreeSet<u32>,
+    ) -> Result<Definitions, Error> {
         let since = Instant::now();
         let current = self.keeper.current();
-        let (catalog, former) = match self.changed(&current.catalog, lacking).await {
+        let read = self.changed(&current.catalog, lacking).await;
+        let definitions = read
+            .as_ref()
+            .map_or(Definitions::There, |read| read.definitions);
+        let (catalog, former) = match read.map(|read| read.catalog) {
             Ok(None) => (current.catalog, current.former),
             Ok(Some((catalog, stamp))) => {
                 let record = loaded(self.upstream.name(), &catalog);
@@ -222,7 +252,7 @@ impl Reader {
                     .await
                     .map_err(|_| Error::Log)?;
                 let former = current.former.after(&current.catalog, &catalog);
-                self.stamp = Some(stamp);
+                self.stamp = stamp;
                 (Arc::new(catalog), Arc::new(former))
             }
             Err(error) => {
@@ -236,47 +266,70 @@ impl Reader {
             since,
             former,
         });
-        Ok(())
+        Ok(definitions)
     }
 }
 
 impl Reader {
-    /// Reads the catalog again, with the stamp that it had just before; `None`: it is what it was, and has the definitions
-    /// that somebody lacks.
+    /// Reads the catalog again, with the stamp that it had just before, where it is not what it was; with the definitions that
+    /// somebody lacks, unless they are locked.
     async fn changed(
         &mut self,
         current: &Catalog,
         mut lacking: BTreeSet<u32>,
-    ) -> Result<Option<(Catalog, Vec<u8>)>, Error> {
+    ) -> Result<Read, Error> {
         // Another waiter may have had them read.
         lacking.retain(|oid| {
             let view = current.relation(*oid);
             view.is_some_and(|view| view.lacks_definition())
         });
-        let mut definitions = None;
+        let mut definitions = Definitions::There;
+        let mut answer = None;
         if !lacking.is_empty() {
-            definitions = Some(self.ask(DEFINITIONS_QUERY, &lacking).await?);
+            match self.ask(DEFINITIONS_QUERY, &lacking).await {
+                Ok(defined) => answer = Some(defined),
+                Err(error) if is_locked(&error) => {
+                    definitions = Definitions::Locked;
+                    lacking.clear();
+                }
+                Err(error) => return Err(error),
+            }
         }
         // INVARIANT: definitions are deparsed by the names of the moment. The stamp comes after them: while it is what it was
         // before the catalog, they fit each other.
         let stamp = self.ask(STAMP_QUERY, &BTreeSet::new()).await?;
         if self.stamp.as_ref() == Some(&stamp) {
-            let Some(answer) = definitions else {
-                return Ok(None);
-            };
-            let catalog = current.with_definitions(&answer)?;
-            let is_new = catalog.version() != current.version();
-            return Ok(is_new.then_some((catalog, stamp)));
+            let defined = answer.map(|answer| current.with_definitions(&answer));
+            let catalog = defined.transpose()?;
+            let catalog = catalog.filter(|catalog| catalog.version() != current.version());
+            return Ok(Read {
+                catalog: catalog.map(|catalog| (catalog, Some(stamp))),
+                definitions,
+            });
         }
         // What was asked for once is read from now on with everything else.
-        lacking.append(&mut current.defined());
-        let catalog = parse(self.ask(OUTLINE_QUERY, &lacking).await?).await?;
+        let mut wanted = current.defined();
+        wanted.extend(&lacking);
+        let mut stamp = Some(stamp);
+        let outline = match self.ask(OUTLINE_QUERY, &wanted).await {
+            // What is lacking is asked for when a statement rests on it again, and texts that are left out the next time.
+            Err(error) if is_locked(&error) => {
+                definitions = Definitions::Locked;
+                stamp = None;
+                self.ask(OUTLINE_PAST_LOCKS_QUERY, &BTreeSet::new()).await?
+            }
+            outcome => outcome?,
+        };
+        let catalog = parse(outline).await?;
         // Rows that were written again as they were, or things that no statement's meaning depends on.
-        if catalog.version() == current.version() {
-            self.stamp = Some(stamp);
-            return Ok(None);
+        let is_same = catalog.version() == current.version();
+        if is_same {
+            self.stamp.clone_from(&stamp);
         }
-        Ok(Some((catalog, stamp)))
+        Ok(Read {
+            catalog: (!is_same).then_some((catalog, stamp)),
+            definitions,
+        })
     }
 
     /// Asks until the server answers: what it says when something is dropped meanwhile is no fault of the question.
@@ -284,6 +337,8 @@ impl Reader {
         let mut tries = 1;
         loop {
             match read(&self.upstream, &mut self.server, query, views).await {
+                // Whoever waited for a lock once finds it held again.
+                Err(error) if is_locked(&error) => return Err(error),
                 Err(Error::Upstream {
                     source: upstream::Error::Refused { .. },
                 }) if tries < TRIES_MAX => {
@@ -295,6 +350,16 @@ impl Reader {
             }
         }
     }
+}
+
+/// Whether a question waited in vain for a lock.
+fn is_locked(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Upstream {
+            source: upstream::Error::Refused { sqlstate, .. },
+        } if sqlstate == "55P03"
+    )
 }
 
 /// The record that a catalog is relied on from now.

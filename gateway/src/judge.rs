@@ -6,13 +6,14 @@
 use std::{future::Future, sync::Arc};
 
 use provost_engine::{
+    copy::CopyOut,
     facts::{Kind, SessionEffect},
     sql::{Binding, Named},
     verdict::{Limits, OutputMask, Recording},
 };
 use provost_evidence::record::Outcome;
 
-pub use crate::look::{Look, Pin, Restore, Unseen};
+pub use crate::look::{Locked, Look, Pin, Reading, Restore, Unseen};
 use crate::permit::Permit;
 
 /// Names a decided statement in evidence: its number in the session, from 1.
@@ -50,8 +51,8 @@ pub struct Enforcement {
     pub touch: Touch,
     /// Any mask can bind this principal: rebuild server text (ruling 1), cross-check descriptions (ruling 4).
     pub mask_bound: bool,
-    /// The result's columns, in order. `None`: no rows are expected, or rows whose shape policy does not speak of
-    /// (SHOW, EXPLAIN, COPY). A row result where `None` was said, for a mask-bound principal and a kind other than
+    /// The columns of the result or of a COPY TO, in order. `None`: no rows are expected, or rows whose shape policy does not
+    /// speak of (SHOW, EXPLAIN). A row result where `None` was said, for a mask-bound principal and a kind other than
     /// Show and Explain, stops the result.
     pub columns: Option<Vec<ExpectedColumn>>,
     /// Masks, sorted by output index, at most one each.
@@ -61,6 +62,8 @@ pub struct Enforcement {
     pub limits: Limits,
     /// How fully the result is recorded.
     pub recording: Recording,
+    /// The form of its data, where it is a `COPY ... TO STDOUT` that analysis read.
+    pub copy: Option<CopyOut>,
     /// What it does to the session's names, once the server has completed it.
     pub binding: Option<Binding>,
     /// The cursors that it reads on from, by name.

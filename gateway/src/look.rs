@@ -3,10 +3,10 @@
 //!
 //! Every name in the questions is qualified, operators too: the session's own path must not decide what they mean.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use provost_engine::catalog::CATALOG_STATEMENT;
 pub(crate) use provost_engine::catalog::TEMP_SCHEMA as TEMP;
+use provost_engine::catalog::{OWN_PAST_LOCKS_STATEMENT, OWN_STATEMENT};
 use serde::Deserialize;
 
 pub use crate::pin::Pin;
@@ -21,6 +21,7 @@ pub(crate) const PATH_QUESTION: &str = "SELECT pg_catalog.json_build_object(\
      'effective', pg_catalog.current_schemas(true), \
      'search_path', pg_catalog.current_setting('search_path'), \
      'jit', pg_catalog.current_setting('jit'), \
+     'lock_timeout', pg_catalog.current_setting('lock_timeout'), \
      'role', CURRENT_USER, \
      'temp_schema', (SELECT n.nspname FROM pg_catalog.pg_namespace AS n \
        WHERE n.oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()), \
@@ -37,25 +38,94 @@ pub(crate) const PATH_QUESTION: &str = "SELECT pg_catalog.json_build_object(\
        ) AS x) END)::pg_catalog.text";
 
 /// Before the catalog is asked for: the path under which its definitions come out qualified and its own operators are the
-/// server's, and no compilation, which would take seconds.
+/// server's, no compilation, which would take seconds, and how long to wait for a lock.
 const BEFORE_CATALOG: &str = "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true), \
-     pg_catalog.set_config('jit', 'off', true)";
+     pg_catalog.set_config('jit', 'off', true), pg_catalog.set_config('lock_timeout', $1, true)";
 
-/// After it: both as they were. For the rest of the transaction only, as they might have been set: what holds at its end is
+/// After it: all as they were. For the rest of the transaction only, as they might have been set: what holds at its end is
 /// beneath.
-const AFTER_CATALOG: &str =
-    "SELECT pg_catalog.set_config('search_path', $1, true), pg_catalog.set_config('jit', $2, true)";
+const AFTER_CATALOG: &str = "SELECT pg_catalog.set_config('search_path', $1, true), pg_catalog.set_config('jit', $2, true), \
+     pg_catalog.set_config('lock_timeout', $3, true)";
+
+/// Before a question is asked again: whoever is in its way gets time, and nothing is locked meanwhile.
+const PAUSE: &str = "SELECT pg_catalog.pg_sleep($1::pg_catalog.float8 OPERATOR(pg_catalog./) 1000)";
+
+/// How long a question under a savepoint waits for a lock. What it waits for may be held by somebody who waits for the client, and
+/// then the server ends one of the two: it looks for that when somebody waited `deadlock_timeout` (1 s), and must not find the
+/// question waiting.
+const LOCK_TIMEOUT_BRIEF: &str = "5ms";
+/// How long one waits in the midst of the client's transaction, where it can't be asked again: below `deadlock_timeout`.
+const LOCK_TIMEOUT_ONCE: &str = "500ms";
 
 /// A question to the session's own connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
     /// What its search path comes to, and whether it has temporary objects.
     Path,
-    /// The catalog as it sees it. What the reading sets is set back to this.
-    Catalog(Arc<Restore>),
+    /// The catalog as it sees it.
+    Catalog(Arc<Reading>),
     /// Relations, locked to the end of the transaction and then read. Asked outside of a transaction it opens one, for the frame
     /// that waits for it.
     Pin(Pin),
+}
+
+/// A reading of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// What it sets is set back to this.
+    restore: Arc<Restore>,
+    /// The views whose definitions are wanted, as the server reads an array.
+    views: String,
+    /// Milliseconds to wait before it is asked: it was before, in vain.
+    pause_ms: String,
+    locked: Locked,
+}
+
+/// What becomes of texts (rules, policies, checks) of what another session has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locked {
+    /// They are waited for.
+    Awaited,
+    /// They are left out.
+    LeftOut,
+}
+
+impl Reading {
+    pub(crate) fn new(
+        restore: &Arc<Restore>,
+        views: &BTreeSet<u32>,
+        pause_ms: u64,
+        locked: Locked,
+    ) -> Self {
+        let views: Vec<String> = views.iter().map(u32::to_string).collect();
+        Self {
+            restore: Arc::clone(restore),
+            views: format!("{{{}}}", views.join(",")),
+            pause_ms: pause_ms.to_string(),
+            locked,
+        }
+    }
+
+    /// How long it may wait for a lock. Definitions lock what the client's statement locks too: where neither can be asked again,
+    /// both wait alike.
+    fn lock_timeout(&self, footing: Footing) -> &str {
+        match footing {
+            Footing::Savepoint => LOCK_TIMEOUT_BRIEF,
+            Footing::Midst if self.views == "{}" => LOCK_TIMEOUT_ONCE,
+            Footing::Midst | Footing::Own => &self.restore.lock_timeout,
+        }
+    }
+}
+
+/// What a question is asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Footing {
+    /// A transaction of its own.
+    Own,
+    /// The client's, under a savepoint that is gone back to.
+    Savepoint,
+    /// The client's, in the midst of its frames.
+    Midst,
 }
 
 /// Settings as a session has them.
@@ -65,6 +135,8 @@ pub struct Restore {
     pub search_path: String,
     /// `jit`.
     pub jit: String,
+    /// `lock_timeout`.
+    pub lock_timeout: String,
 }
 
 /// Why a question has no answer.
@@ -76,17 +148,33 @@ pub struct Unseen {
 
 impl Look {
     /// Its statements in order, each with its values.
-    pub(crate) fn steps(&self) -> Vec<(&'static str, Vec<&[u8]>)> {
+    pub(crate) fn steps(&self, footing: Footing) -> Vec<(&'static str, Vec<&[u8]>)> {
         match self {
             Self::Path => vec![(PATH_QUESTION, Vec::new())],
-            Self::Catalog(restore) => vec![
-                (BEFORE_CATALOG, Vec::new()),
-                (CATALOG_STATEMENT, Vec::new()),
-                (
-                    AFTER_CATALOG,
-                    vec![restore.search_path.as_bytes(), restore.jit.as_bytes()],
-                ),
-            ],
+            Self::Catalog(reading) => {
+                let restore = &reading.restore;
+                let lock_timeout = reading.lock_timeout(footing);
+                let mut steps = vec![
+                    (BEFORE_CATALOG, vec![lock_timeout.as_bytes()]),
+                    (self.answer(), vec![reading.views.as_bytes()]),
+                ];
+                match footing {
+                    Footing::Savepoint if reading.pause_ms != "0" => {
+                        steps.insert(0, (PAUSE, vec![reading.pause_ms.as_bytes()]));
+                    }
+                    // What is gone back takes the settings along.
+                    Footing::Savepoint | Footing::Own => {}
+                    Footing::Midst => steps.push((
+                        AFTER_CATALOG,
+                        vec![
+                            restore.search_path.as_bytes(),
+                            restore.jit.as_bytes(),
+                            restore.lock_timeout.as_bytes(),
+                        ],
+                    )),
+                }
+                steps
+            }
             Self::Pin(pin) => vec![
                 (HOLD_QUESTION, vec![pin.array().as_bytes()]),
                 (READ_QUESTION, vec![pin.array().as_bytes()]),
@@ -94,11 +182,15 @@ impl Look {
         }
     }
 
-    /// Which of its statements gives the answer.
-    pub(crate) const fn answer_at(&self) -> usize {
+    /// Which statement gives the answer.
+    pub(crate) fn answer(&self) -> &'static str {
         match self {
-            Self::Path => 0,
-            Self::Catalog(_) | Self::Pin(_) => 1,
+            Self::Path => PATH_QUESTION,
+            Self::Catalog(reading) => match reading.locked {
+                Locked::Awaited => OWN_STATEMENT,
+                Locked::LeftOut => OWN_PAST_LOCKS_STATEMENT,
+            },
+            Self::Pin(_) => READ_QUESTION,
         }
     }
 }
@@ -109,6 +201,7 @@ pub(crate) struct PathAnswer {
     effective: Vec<Arc<str>>,
     search_path: String,
     jit: String,
+    lock_timeout: String,
     role: String,
     temp_schema: Option<Arc<str>>,
     /// A fingerprint of the session's temporary objects.
@@ -126,6 +219,7 @@ impl PathAnswer {
         Restore {
             search_path: self.search_path.clone(),
             jit: self.jit.clone(),
+            lock_timeout: self.lock_timeout.clone(),
         }
     }
 
@@ -195,7 +289,7 @@ fn names(setting: &str, role: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CATALOG_STATEMENT, PathAnswer, names};
+    use super::{OWN_PAST_LOCKS_STATEMENT, OWN_STATEMENT, PathAnswer, names};
 
     fn check(setting: &str, expected: &[&str]) {
         assert_eq!(names(setting, "Ann"), expected, "{setting}");
@@ -215,8 +309,10 @@ mod tests {
 
     #[test]
     fn the_catalogs_question_is_one_statement() {
-        assert!(CATALOG_STATEMENT.trim_start().starts_with("WITH"));
-        assert!(!CATALOG_STATEMENT.contains(';'));
+        for statement in [OWN_STATEMENT, OWN_PAST_LOCKS_STATEMENT] {
+            assert!(statement.trim_start().starts_with("WITH"));
+            assert!(!statement.contains(';'));
+        }
     }
 
     #[test]
@@ -224,7 +320,7 @@ mod tests {
         let answer = |temp: &str| {
             let json = format!(
                 r#"{{"effective": ["pg_temp_7", "pg_catalog", "public"], "search_path": "later, public, pg_temp", "jit": "on",
-                    "role": "ann", "temp_schema": "pg_temp_7", "temp": {temp}}}"#
+                    "lock_timeout": "0", "role": "ann", "temp_schema": "pg_temp_7", "temp": {temp}}}"#
             );
             PathAnswer::from_json(json.as_bytes())
                 .unwrap()

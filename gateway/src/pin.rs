@@ -3,6 +3,8 @@
 //!
 //! Must never say that a relation is what the catalog says where it was not locked first, or was read in an older snapshot.
 
+use std::sync::Arc;
+
 use provost_engine::catalog::{Catalog, RelationKind};
 use serde::Deserialize;
 
@@ -27,6 +29,7 @@ pub(crate) const READ_QUESTION: &str = "SELECT pg_catalog.json_build_object(\
          THEN 'pg_temp'::pg_catalog.text ELSE n.nspname::pg_catalog.text END, \
        'name', c.relname, \
        'kind', c.relkind, \
+       'visible', pg_catalog.pg_table_is_visible(c.oid), \
        'mark', (SELECT r.xmin::pg_catalog.text::pg_catalog.int8 FROM pg_catalog.pg_rewrite AS r \
          WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid AND r.ev_type OPERATOR(pg_catalog.=) '1'::pg_catalog.\"char\" \
            AND r.rulename OPERATOR(pg_catalog.=) '_RETURN'::pg_catalog.name), \
@@ -76,6 +79,8 @@ struct Held {
     schema: String,
     name: String,
     kind: RelationKind,
+    /// Its bare name means it, by the search path.
+    visible: bool,
     mark: Option<u32>,
     columns: Option<Vec<(i16, u32, String)>>,
     held: bool,
@@ -98,11 +103,16 @@ impl Pinned {
         serde_json::from_slice(json).ok()
     }
 
-    /// Whether all relations of the pin are locked and what the catalog says.
+    /// Whether all relations of the pin are locked and what the catalog says, and their names mean what they mean by this path.
     ///
     /// # Errors
     /// How they differ.
-    pub(crate) fn agrees(&self, pin: &Pin, catalog: &Catalog) -> Result<(), Difference> {
+    pub(crate) fn agrees(
+        &self,
+        pin: &Pin,
+        catalog: &Catalog,
+        path: &[Arc<str>],
+    ) -> Result<(), Difference> {
         // "Read uncommitted" is read committed.
         if !matches!(&*self.isolation, "read committed" | "read uncommitted") {
             return Err(Difference::Snapshot);
@@ -115,12 +125,25 @@ impl Pinned {
             if !held.held {
                 return Err(Difference::Unlocked);
             }
-            if !held.is_in(catalog) {
+            let is_hidden = !held.visible && is_visible(*oid, catalog, path);
+            if is_hidden || !held.is_in(catalog) {
                 return Err(Difference::Changed);
             }
         }
         Ok(())
     }
+}
+
+/// Whether the relation's bare name means it, as far as the catalog says. Names that the server's own relations have are not told.
+fn is_visible(oid: u32, catalog: &Catalog, path: &[Arc<str>]) -> bool {
+    let Some(known) = catalog.relation(oid) else {
+        return false;
+    };
+    let mut named = path
+        .iter()
+        .filter_map(|schema| catalog.relation_named(schema, &known.name));
+    let is_servers = catalog.relation_named("pg_catalog", &known.name).is_some();
+    named.next().is_some_and(|first| first.oid == oid) && !is_servers
 }
 
 impl Held {
@@ -157,7 +180,7 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::LazyLock;
+    use std::sync::{Arc, LazyLock};
 
     use provost_engine::catalog::Catalog;
 
@@ -177,16 +200,25 @@ mod tests {
         .unwrap()
     });
 
-    const TABLE: &str = r#"{"oid": 20000, "schema": "public", "name": "t", "kind": "r", "mark": null,
+    const TABLE: &str = r#"{"oid": 20000, "schema": "public", "name": "t", "kind": "r", "visible": true, "mark": null,
         "columns": [[1, 25, "ssn"], [3, 25, "name"]], "held": true}"#;
-    const VIEW: &str = r#"{"oid": 20001, "schema": "public", "name": "v", "kind": "v", "mark": 700,
+    const VIEW: &str = r#"{"oid": 20001, "schema": "public", "name": "v", "kind": "v", "visible": true, "mark": 700,
         "columns": [[1, 25, "a"]], "held": true}"#;
 
     fn check(isolation: &str, relations: &str, expected: Result<(), Difference>) {
+        check_by(&["public".into()], isolation, relations, expected);
+    }
+
+    fn check_by(
+        path: &[Arc<str>],
+        isolation: &str,
+        relations: &str,
+        expected: Result<(), Difference>,
+    ) {
         let json = format!(r#"{{"isolation": "{isolation}", "relations": {relations}}}"#);
         let pinned = Pinned::from_json(json.as_bytes()).unwrap();
         let pin = Pin::new(vec![20_001, 20_000, 20_001]);
-        assert_eq!(pinned.agrees(&pin, &CATALOG), expected, "{json}");
+        assert_eq!(pinned.agrees(&pin, &CATALOG, path), expected, "{json}");
     }
 
     #[test]
@@ -211,16 +243,20 @@ mod tests {
             (", [3, 25, \"name\"]", ""),
             ("\"public\"", "\"hr\""),
             ("\"t\"", "\"u\""),
-            ("\"v\", \"mark\"", "\"m\", \"mark\""),
+            ("\"name\": \"v\"", "\"name\": \"m\""),
             ("20000", "20002"),
         ] {
             check(committed, &other(from, to), Err(Difference::Changed));
         }
         check(
             committed,
-            &other("true", "false"),
+            &other("\"held\": true", "\"held\": false"),
             Err(Difference::Unlocked),
         );
+        // Another relation came to hide it; what was never to be seen by its bare name still is not.
+        let hidden = other("\"visible\": true", "\"visible\": false");
+        check(committed, &hidden, Err(Difference::Changed));
+        check_by(&["hr".into()], committed, &hidden, Ok(()));
         check(committed, &format!("[{TABLE}]"), Err(Difference::Changed));
         check(committed, "null", Err(Difference::Changed));
     }

@@ -139,6 +139,46 @@ impl Default for Limits {
     }
 }
 
+/// How connections whose other side is gone without a word are found: towards clients and towards servers over TCP. Milliseconds are
+/// rounded down to seconds where the system counts in those.
+///
+/// # Source
+/// PostgreSQL manual, "TCP Settings": `tcp_keepalives_idle` and its like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tcp {
+    /// Silence after which the other side is asked whether it is there; 0: the system's (two hours, mostly).
+    pub keepalives_idle_ms: u64,
+    /// Between two such questions; 0: the system's.
+    pub keepalives_interval_ms: u64,
+    /// Questions without an answer after which the connection ends; 0: the system's.
+    pub keepalives_count: u32,
+    /// How long sent bytes may wait to be taken by the other side's system before the connection ends; 0: the system's. A client that
+    /// is there and does not read is ended by it too. Linux only.
+    pub user_timeout_ms: u64,
+}
+
+impl Tcp {
+    /// [`Tcp::keepalives_idle_ms`] unless configured.
+    pub const KEEPALIVES_IDLE_MS: u64 = 60_000;
+    /// [`Tcp::keepalives_interval_ms`] unless configured.
+    pub const KEEPALIVES_INTERVAL_MS: u64 = 10_000;
+    /// [`Tcp::keepalives_count`] unless configured.
+    pub const KEEPALIVES_COUNT: u32 = 6;
+    /// [`Tcp::user_timeout_ms`] unless configured, as PostgreSQL's own.
+    pub const USER_TIMEOUT_MS: u64 = 0;
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        Self {
+            keepalives_idle_ms: Self::KEEPALIVES_IDLE_MS,
+            keepalives_interval_ms: Self::KEEPALIVES_INTERVAL_MS,
+            keepalives_count: Self::KEEPALIVES_COUNT,
+            user_timeout_ms: Self::USER_TIMEOUT_MS,
+        }
+    }
+}
+
 /// Which log writes wait for the disk (ruling 21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durable {
@@ -160,6 +200,8 @@ pub struct Settings {
     pub targets: Vec<Target>,
     /// What clients may take.
     pub limits: Limits,
+    /// How dead connections are found.
+    pub tcp: Tcp,
     /// How old a target's catalog may grow before it is read again.
     pub catalog_age_max_ms: u64,
     /// The witness: what happens where the second reading of a statement disagrees.
@@ -188,6 +230,7 @@ impl Settings {
             tls,
             targets,
             limits: Limits::default(),
+            tcp: Tcp::default(),
             catalog_age_max_ms: Self::CATALOG_AGE_MAX_MS,
             witness: Witness::Deny,
             durable: Durable::default(),

@@ -4,13 +4,43 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 use tokio_rustls::TlsStream;
+
+use crate::settings::Tcp;
+
+/// Sets a connection up: small messages don't wait for each other, and a peer that is gone without a word is found.
+///
+/// # Errors
+/// What the system says; the connection works without all the same.
+pub(crate) fn set_up(stream: &TcpStream, tcp: Tcp) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let set = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
+    let mut keepalive = TcpKeepalive::new();
+    if let Some(idle) = set(tcp.keepalives_idle_ms) {
+        keepalive = keepalive.with_time(idle);
+    }
+    if let Some(interval) = set(tcp.keepalives_interval_ms) {
+        keepalive = keepalive.with_interval(interval);
+    }
+    if tcp.keepalives_count > 0 {
+        keepalive = keepalive.with_retries(tcp.keepalives_count);
+    }
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    if let Some(timeout) = set(tcp.user_timeout_ms) {
+        socket.set_tcp_user_timeout(Some(timeout))?;
+    }
+    Ok(())
+}
 
 /// A connection to a client or a server.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::Path, str::FromStr as _, tim
 use provost_dsl::{bundle::SEQUENCE_MAX, rego::RegoLimits};
 use provost_gateway::{
     identity::{Algorithm, ClaimRules, Delegation, IssuerSettings, KindRule},
-    settings::{Durable, Limits, Settings, Witness},
+    settings::{Durable, Limits, Settings, Tcp, Witness},
 };
 
 use crate::policy::Location;
@@ -103,6 +103,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let listen = listen(&raw.gateway, &mut problems);
     let tls = client_tls(&raw.gateway.tls, folder, &mut problems);
     let limits = limits(&raw.gateway.limits, &mut problems);
+    let tcp = tcp(&raw.gateway.tcp, &mut problems);
     let issuer = issuer(&raw.issuer, &mut problems);
     let targets = target::targets(&raw.target, folder, &mut problems);
     let evidence = evidence(&raw.evidence, folder, &mut problems);
@@ -160,6 +161,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
                 tls,
                 targets,
                 limits,
+                tcp,
                 catalog_age_max_ms,
                 witness,
                 durable,
@@ -296,6 +298,39 @@ fn limits(raw: &raw::Limits, problems: &mut Problems) -> Limits {
             100,
             Limits::CONNECT_TIMEOUT_MS,
         ),
+    }
+}
+
+fn tcp(raw: &raw::Tcp, problems: &mut Problems) -> Tcp {
+    let mut time = |key: &str, found: Option<u64>, default| {
+        let key = format!("gateway.tcp.{key}");
+        // The system counts in seconds.
+        if matches!(found, Some(1..1_000)) {
+            problems.add(&key, "must be at least 1000, or 0 for the system's own");
+        }
+        problems.number(&key, found, (0, 86_400_000), default)
+    };
+    let keepalives_idle_ms = time(
+        "keepalives_idle_ms",
+        raw.keepalives_idle_ms,
+        Tcp::KEEPALIVES_IDLE_MS,
+    );
+    let keepalives_interval_ms = time(
+        "keepalives_interval_ms",
+        raw.keepalives_interval_ms,
+        Tcp::KEEPALIVES_INTERVAL_MS,
+    );
+    let user_timeout_ms = time("user_timeout_ms", raw.user_timeout_ms, Tcp::USER_TIMEOUT_MS);
+    Tcp {
+        keepalives_idle_ms,
+        keepalives_interval_ms,
+        keepalives_count: problems.number(
+            "gateway.tcp.keepalives_count",
+            raw.keepalives_count,
+            (0, 127),
+            Tcp::KEEPALIVES_COUNT,
+        ),
+        user_timeout_ms,
     }
 }
 

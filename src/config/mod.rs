@@ -134,6 +134,7 @@ pub(crate) struct Config {
     pub(crate) tls: ClientTls,
     pub(crate) targets: Vec<Target>,
     pub(crate) limits: provost_gateway::settings::Limits,
+    pub(crate) tcp: provost_gateway::settings::Tcp,
     pub(crate) catalog_age_max_ms: u64,
     pub(crate) witness: provost_gateway::settings::Witness,
     pub(crate) durable: Durable,

@@ -27,6 +27,10 @@ pub(super) const KEYS: &[&str] = &[
     "statement_bytes_max",
     "idle_timeout_ms",
     "connect_timeout_ms",
+    "keepalives_idle_ms",
+    "keepalives_interval_ms",
+    "keepalives_count",
+    "user_timeout_ms",
     "bundle",
     "trusted_keys",
     "minimum_sequence",
@@ -86,6 +90,8 @@ pub(super) struct Gateway {
     pub(super) tls: ClientTls,
     #[serde(default)]
     pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) tcp: Tcp,
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,6 +121,15 @@ pub(super) struct Limits {
     pub(super) statement_bytes_max: Option<usize>,
     pub(super) idle_timeout_ms: Option<u64>,
     pub(super) connect_timeout_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tcp {
+    pub(super) keepalives_idle_ms: Option<u64>,
+    pub(super) keepalives_interval_ms: Option<u64>,
+    pub(super) keepalives_count: Option<u32>,
+    pub(super) user_timeout_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

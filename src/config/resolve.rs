@@ -122,6 +122,7 @@ fn mask_keys(masks: &Masks) -> Result<Arc<MaskKeys>, secret::Error> {
 fn settings(config: &Config, tls: settings::ClientTls, targets: Vec<settings::Target>) -> Settings {
     let mut settings = Settings::new(config.listen, tls, targets);
     settings.limits = config.limits;
+    settings.tcp = config.tcp;
     settings.catalog_age_max_ms = config.catalog_age_max_ms;
     settings.witness = config.witness;
     settings.durable = config.durable;

@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         port: port.parse()?,
         database: database.as_str().into(),
         user: "postgres".into(),
-        password: Some(Secret::new(fs::read(password)?)),
+        password: Some(Secret::new(fs::read(password)?).into()),
         tls: ServerTls::Off,
     };
     let mut settings = Settings::new(listen.parse()?, ClientTls::Off, vec![target]);

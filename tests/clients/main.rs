@@ -15,6 +15,11 @@ mod tokio_client;
 // The end-to-end tests' issuer and small helpers, and the same private PostgreSQL as the demo's.
 #[path = "../../src/demo/postgres/mod.rs"]
 mod postgres;
+
+// What the oracle of SQL analysis runs the same files in.
+#[path = "../regress/database.rs"]
+mod database;
+
 #[expect(
     dead_code,
     reason = "the house of the end-to-end tests has more than is needed here"
@@ -71,8 +76,8 @@ fn the_regression_suite_equals_direct() {
         // Each way has a server of its own: the files leave roles and settings behind.
         let mut house = House::new(
             suite::SERVER_SETTINGS,
-            suite::DATABASE,
-            suite::make_database,
+            database::DATABASE,
+            database::make_database,
         );
         let verdicts = Suite::new(&house.cluster).run(&house, way, &files);
         assert!(

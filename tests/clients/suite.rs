@@ -11,35 +11,17 @@ use std::{
 };
 
 use crate::{
+    database::DATABASE,
     house::{House, Way},
     postgres::{Cluster, SUPERUSER},
     reports,
 };
-
-/// The database that the files run in.
-pub(crate) const DATABASE: &str = "regression";
 
 /// How long the whole suite may take one way. What hangs must not hang the tests: it counts as not run.
 const SUITE_DEADLINE: Duration = Duration::from_secs(90 * 60);
 
 /// As `pg_regress` starts a server of its own.
 pub(crate) const SERVER_SETTINGS: &[(&str, &str)] = &[("max_prepared_transactions", "2")];
-
-/// As `pg_regress` makes its database.
-pub(crate) fn make_database(cluster: &Cluster) {
-    let mut sql = format!("CREATE DATABASE {DATABASE} TEMPLATE = template0;\n");
-    for setting in [
-        "lc_messages TO 'C'",
-        "lc_monetary TO 'C'",
-        "lc_numeric TO 'C'",
-        "lc_time TO 'C'",
-        "bytea_output TO 'hex'",
-        "timezone_abbreviations TO 'Default'",
-    ] {
-        sql += &format!("ALTER DATABASE {DATABASE} SET {setting};\n");
-    }
-    cluster.execute("postgres", &sql).unwrap();
-}
 
 /// Which files of the schedule run.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use futures::TryStreamExt as _;
 use serde::Deserialize;
 use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
 
@@ -72,6 +73,22 @@ async fn simple(client: &Client, statement: &str) -> Answer {
                     ),
                     _ => None,
                 })
+                .collect(),
+        ),
+    }
+}
+
+/// The data of a COPY TO STDOUT, a message a row. This client has one protocol for it.
+async fn copied(client: &Client, statement: &str) -> Answer {
+    let data = match client.copy_out(statement).await {
+        Err(error) => return Answer::from_error(&error),
+        Ok(data) => data,
+    };
+    match data.try_collect::<Vec<_>>().await {
+        Err(error) => Answer::from_error(&error),
+        Ok(rows) => Answer::Rows(
+            rows.iter()
+                .map(|row| vec![Some(String::from_utf8_lossy(row).into_owned())])
                 .collect(),
         ),
     }
@@ -200,7 +217,9 @@ async fn run_file(name: &str) {
             }
             let connected = &people[&person];
             let start = connected.received.len();
-            let answer = if in_text {
+            let answer = if case.statement.contains(" TO STDOUT") {
+                copied(&connected.client, &case.statement).await
+            } else if in_text {
                 simple(&connected.client, &case.statement).await
             } else {
                 extended(&connected.client, &case.statement).await

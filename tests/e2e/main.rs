@@ -26,6 +26,7 @@ mod obligations;
 mod oidc;
 mod own_view;
 mod schema;
+mod streams;
 mod support;
 mod traffic;
 mod views;

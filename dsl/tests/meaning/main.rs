@@ -217,8 +217,20 @@ fn a_masked_value_is_not_had_another_way() {
             ("CREATE TABLE copy AS SELECT ssn FROM customers", "deny"),
             ("SELECT ssn INTO copy FROM customers", "deny"),
             ("CREATE VIEW copy AS SELECT ssn FROM customers", "deny"),
-            ("COPY (SELECT ssn FROM customers) TO STDOUT", "deny"),
-            ("COPY customers TO STDOUT", "deny"),
+            (
+                "COPY (SELECT ssn FROM customers) TO STDOUT",
+                "allow, 0 redact",
+            ),
+            ("COPY customers TO STDOUT", "allow, 2 redact"),
+            (
+                "COPY (SELECT length(ssn) FROM customers) TO STDOUT",
+                "allow, 0 redact",
+            ),
+            (
+                "COPY (SELECT id FROM customers WHERE ssn = '1') TO STDOUT",
+                "deny",
+            ),
+            ("COPY customers TO '/tmp/x'", "deny"),
             ("EXPLAIN SELECT id FROM customers WHERE ssn = '1'", "deny"),
             ("SELECT 1 / (length(ssn) - 5) FROM customers", "deny"),
             (

@@ -2,7 +2,9 @@ fixed AS MATERIALIZED (
   -- The catalog in one row with one text: JSON, and columns behind it. `search_path` must be pg_catalog alone, for operators
   -- and functions. Relations and types are qualified, for a temporary one comes before any path. What there are many of comes
   -- as lines, in no order, because JSON costs the server more than everything else: numbers, then a text behind its length in
-  -- characters. Definitions come out qualified. `wanted` stands before this text: the views that they are given of.
+  -- characters. Definitions come out qualified. `wanted` stands before this text: the views that they are given of, and `locked`:
+  -- relations whose texts are not read, for deparsing takes a lock. What stands for such a text can't be parsed, so that whatever
+  -- rests on it is refused.
   SELECT set_config('search_path', 'pg_catalog', true) AS search_path
 ), spaces AS MATERIALIZED (
   SELECT oid, nspname, oid >= 16384 OR nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AS of_users
@@ -19,24 +21,28 @@ fixed AS MATERIALIZED (
   WHERE refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
     AND classid IN ('pg_catalog.pg_constraint'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass)
 ), write_expressions AS MATERIALIZED (
-  SELECT n.conrelid AS relid, pg_get_expr(n.conbin, n.conrelid) AS expression
+  SELECT n.conrelid AS relid, CASE WHEN n.conrelid IN (SELECT relation FROM locked) THEN 'locked by another session'
+      ELSE pg_get_expr(n.conbin, n.conrelid) END AS expression
     FROM pg_catalog.pg_constraint AS n JOIN classes AS c ON c.oid = n.conrelid AND c.of_users
       JOIN with_functions AS f ON f.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND f.objid = n.oid
     WHERE n.contype = 'c'
   UNION
-  SELECT i.indrelid, pg_get_indexdef(i.indexrelid, k.place, false)
+  SELECT i.indrelid, CASE WHEN i.indrelid IN (SELECT relation FROM locked) THEN 'locked by another session'
+      ELSE pg_get_indexdef(i.indexrelid, k.place, false) END
     FROM pg_catalog.pg_index AS i JOIN classes AS c ON c.oid = i.indrelid AND c.of_users
       JOIN with_functions AS f ON f.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND f.objid = i.indexrelid
       CROSS JOIN LATERAL generate_series(1, i.indnatts) AS k(place)
     WHERE i.indexprs IS NOT NULL AND i.indkey[k.place - 1] = 0
   UNION
-  SELECT i.indrelid, pg_get_expr(i.indpred, i.indrelid)
+  SELECT i.indrelid, CASE WHEN i.indrelid IN (SELECT relation FROM locked) THEN 'locked by another session'
+      ELSE pg_get_expr(i.indpred, i.indrelid) END
     FROM pg_catalog.pg_index AS i JOIN classes AS c ON c.oid = i.indrelid AND c.of_users
       JOIN with_functions AS f ON f.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND f.objid = i.indexrelid
     WHERE i.indpred IS NOT NULL
   UNION
   -- A row that goes into a partition is tried against the keys of all tables above it.
-  SELECT b.relid, pg_get_expr(p.partexprs, p.partrelid)
+  SELECT b.relid, CASE WHEN p.partrelid IN (SELECT relation FROM locked) THEN 'locked by another session'
+      ELSE pg_get_expr(p.partexprs, p.partrelid) END
     FROM pg_catalog.pg_partitioned_table AS p
       JOIN with_functions AS f ON f.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND f.objid = p.partrelid
       CROSS JOIN LATERAL pg_partition_tree(p.partrelid) AS b
@@ -111,7 +117,9 @@ SELECT concat(json_build_object(
   -- relation it takes a fraction of the time.
   'defaults', (SELECT string_agg(concat_ws(' ', x.adrelid::integer, x.adnum, char_length(x.expression), x.expression), E'\n') FROM (
       SELECT d.adrelid, d.adnum, CASE WHEN d.adbin::pg_catalog.text LIKE '{FUNCEXPR :funcid 1299 %' THEN 'now()'
-          ELSE pg_get_expr(d.adbin, CASE WHEN strpos(d.adbin::pg_catalog.text, '{VAR ') > 0 THEN d.adrelid ELSE 0 END) END AS expression
+          WHEN strpos(d.adbin::pg_catalog.text, '{VAR ') = 0 THEN pg_get_expr(d.adbin, 0)
+          WHEN d.adrelid IN (SELECT relation FROM locked) THEN 'locked by another session'
+          ELSE pg_get_expr(d.adbin, d.adrelid) END AS expression
       FROM pg_catalog.pg_attrdef AS d WHERE d.adbin::pg_catalog.text NOT LIKE '{CONST %'
         AND d.adbin::pg_catalog.text NOT LIKE '{FUNCEXPR :funcid 1703 :funcresulttype 1700 :funcretset false :funcvariadic false :funcformat 2 '
           || ':funccollid 0 :inputcollid 0 :args ({CONST %'
@@ -157,14 +165,21 @@ SELECT concat(json_build_object(
     WHERE expression IS NOT NULL),
   'triggers', (SELECT json_agg(json_build_array(t.tgrelid::bigint, json_build_object('name', t.tgname, 'events', t.tgtype, 'function', t.tgfoid::bigint,
       'columns', NULLIF(to_json(t.tgattr::pg_catalog.int2[])::pg_catalog.text, '[]')::pg_catalog.json, 'old_table', t.tgoldtable, 'new_table', t.tgnewtable,
-      'definition', CASE WHEN t.tgqual IS NOT NULL THEN pg_get_triggerdef(t.oid) END)))
+      'definition', CASE WHEN t.tgqual IS NULL THEN NULL WHEN t.tgrelid IN (SELECT relation FROM locked) THEN 'locked by another session'
+        ELSE pg_get_triggerdef(t.oid) END)))
     FROM classes AS c JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = c.oid WHERE c.of_users AND NOT t.tgisinternal AND t.tgenabled <> 'D'),
   'rules', (SELECT json_agg(json_build_array(r.ev_class::bigint, json_build_object('name', r.rulename, 'event', r.ev_type, 'instead', r.is_instead,
-      'enabled', r.ev_enabled <> 'D', 'definition', pg_get_ruledef(r.oid))))
+      'enabled', r.ev_enabled <> 'D', 'definition', CASE WHEN r.oid IN (SELECT d.objid FROM pg_catalog.pg_depend AS d
+          WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND d.refobjid IN (SELECT relation FROM locked)) THEN 'locked by another session'
+        ELSE pg_get_ruledef(r.oid) END)))
     FROM classes AS c JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = c.oid WHERE c.of_users AND NOT (r.rulename = '_RETURN' AND r.ev_type = '1')),
   'policies', (SELECT json_agg(json_build_array(y.polrelid::bigint, json_build_object('name', y.polname, 'command', y.polcmd, 'permissive', y.polpermissive,
       'roles', (SELECT json_agg(r.rolname ORDER BY r.rolname) FROM pg_catalog.pg_roles AS r WHERE r.oid = ANY (y.polroles)),
-      'using', pg_get_expr(y.polqual, y.polrelid), 'check', pg_get_expr(y.polwithcheck, y.polrelid))))
+      'using', CASE WHEN y.polqual IS NOT NULL AND y.polrelid IN (SELECT relation FROM locked) THEN 'locked by another session'
+        ELSE pg_get_expr(y.polqual, y.polrelid) END,
+      'check', CASE WHEN y.polwithcheck IS NOT NULL AND y.polrelid IN (SELECT relation FROM locked) THEN 'locked by another session'
+        ELSE pg_get_expr(y.polwithcheck, y.polrelid) END)))
     FROM classes AS c JOIN pg_catalog.pg_policy AS y ON y.polrelid = c.oid),
   'functions', (SELECT json_agg(json_build_object('oid', f.oid::bigint, 'schema', f.nspname, 'name', f.proname, 'kind', f.prokind,
         'language', f.lanname, 'volatility', f.provolatile, 'strict', f.proisstrict, 'security_definer', f.prosecdef, 'settings', f.proconfig,
@@ -172,6 +187,9 @@ SELECT concat(json_build_object(
         CASE WHEN f.prokind = 'a' THEN json_build_object('aggregate', (SELECT json_agg(DISTINCT g.part::bigint) FROM aggregates AS g WHERE g.oid = f.oid))
           WHEN f.lanname IN ('internal', 'c') THEN '"compiled"'::pg_catalog.json
           -- An SQL-standard body leaves no source. pg_get_function_sqlbody comes with 14 only, and its text stands on no feet of its own.
+          WHEN f.lanname = 'sql' AND f.prosrc = '' AND f.oid IN (SELECT d.objid FROM pg_catalog.pg_depend AS d
+              WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                AND d.refobjid IN (SELECT relation FROM locked)) THEN json_build_object('standard', 'locked by another session')
           WHEN f.lanname = 'sql' AND f.prosrc = '' AND pg_get_functiondef(f.oid) NOT LIKE E'%$function$\n'
             THEN json_build_object('standard', pg_get_functiondef(f.oid))
           ELSE json_build_object('text', f.prosrc) END))

@@ -18,10 +18,13 @@ use std::{
 
 use serde::Deserialize;
 
-pub(crate) use self::content::Content;
 use self::wire::Wire;
+pub(crate) use self::{content::Content, definitions::LOCKED_TEXT};
 pub use self::{
-    definitions::{DEFINITIONS_QUERY, FIRST_QUERY, FIRST_STAMP_QUERY, OUTLINE_QUERY, for_views},
+    definitions::{
+        DEFINITIONS_QUERY, FIRST_QUERY, FIRST_STAMP_QUERY, OUTLINE_PAST_LOCKS_QUERY, OUTLINE_QUERY,
+        OWN_PAST_LOCKS_STATEMENT, OWN_STATEMENT, for_views,
+    },
     relation::{
         Attribute, Cascade, ForeignKey, Relation, RelationKind, RowPolicy, RowSecurity, Rule,
         RuleEvent, Trigger, TriggerTiming,
@@ -54,6 +57,7 @@ macro_rules! catalog_statement {
     () => {
         concat!(
             "WITH wanted AS MATERIALIZED (SELECT oid FROM pg_catalog.pg_class WHERE relkind IN ('v', 'm')),\n",
+            definitions::none_locked!(),
             include_str!("catalog.sql")
         )
     };

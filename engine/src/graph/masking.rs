@@ -179,10 +179,6 @@ impl<'a> Binding<'a> {
             let message = "masks bind this principal, and a schema change can move masked values out of their class";
             self.refuse(findings, message, Some(UNMASKED_PRINCIPAL));
         }
-        if facts.kind == Kind::CopyTo || does(&[Operation::CopyTo]) {
-            let message = "masks bind this principal, and COPY TO is not masked in this version";
-            self.refuse(findings, message, Some("use SELECT"));
-        }
         if facts.kind == Kind::Maintain || does(&[Operation::Maintain]) {
             // Source: ruling 3: CLUSTER orders the rows on disk by values.
             let message =
@@ -191,12 +187,11 @@ impl<'a> Binding<'a> {
         }
         let rows_of_unknown_shape = facts.outputs.is_none()
             && match facts.kind {
-                Kind::Select | Kind::Call | Kind::Other => true,
+                Kind::Select | Kind::CopyTo | Kind::Call | Kind::Other => true,
                 Kind::Insert
                 | Kind::Update
                 | Kind::Delete
                 | Kind::Merge
-                | Kind::CopyTo
                 | Kind::CopyFrom
                 | Kind::Truncate
                 | Kind::Ddl
@@ -487,8 +482,9 @@ fn reached(facts: &Facts) -> Reached {
     match (facts.through_views, facts.views.is_empty(), facts.kind) {
         (false, _, _) => Reached::Itself,
         (true, false, Kind::Select) => Reached::ThroughViews,
+        (true, false, Kind::CopyTo) if only_reads(facts) => Reached::ThroughViews,
         (true, false, _) => Reached::Otherwise(
-            "a view, which only a SELECT of its own may do",
+            "a view, which only a SELECT of its own may do, or a COPY of one",
             "read it in a SELECT, or name the table itself",
         ),
         (true, true, _) => Reached::Otherwise(
@@ -496,6 +492,13 @@ fn reached(facts: &Facts) -> Reached {
             "read the table itself, or a plain view over it",
         ),
     }
+}
+
+fn only_reads(facts: &Facts) -> bool {
+    facts
+        .accesses
+        .iter()
+        .all(|access| matches!(access.operation, Operation::Read | Operation::CopyTo))
 }
 
 /// Every column that facts name, however it is used.

@@ -134,6 +134,45 @@ pub fn apply(
     }
 }
 
+/// What every value that is not NULL becomes, where that does not hang on the value: the masked form is appended to `out` as by
+/// [`apply`]. `None` where each value must be looked at; then nothing is appended.
+pub fn fixed(
+    transform: &Transform,
+    type_oid: u32,
+    format: Format,
+    out: &mut Vec<u8>,
+) -> Option<Masked> {
+    let looks_at_values = match transform {
+        Transform::Redact | Transform::Null | Transform::Constant(_) => false,
+        Transform::Last(_)
+        | Transform::First(_)
+        | Transform::KeepDomain
+        | Transform::Hash
+        | Transform::Tokenize
+        | Transform::RoundTo(_)
+        | Transform::TruncateDate(_) => Carrier::of(type_oid).is_some(),
+    };
+    (!looks_at_values).then(|| apply(transform, None, b"", type_oid, format, out))
+}
+
+/// Whether values of the type never read as an empty text, nor as the word `null`: numbers, dates, times and uuids.
+#[must_use]
+pub fn has_no_words(type_oid: u32) -> bool {
+    Carrier::of(type_oid).is_some_and(|carrier| match carrier {
+        Carrier::Uuid
+        | Carrier::Integer(_)
+        | Carrier::Float(_)
+        | Carrier::Numeric
+        | Carrier::Date(_) => true,
+        Carrier::Text
+        | Carrier::Name
+        | Carrier::Padded
+        | Carrier::Json
+        | Carrier::Jsonb
+        | Carrier::Bytes => false,
+    })
+}
+
 /// A `char(n)` without the spaces that fill it up.
 const fn without_padding(mut value: &[u8]) -> &[u8] {
     while let [rest @ .., b' '] = value {

@@ -69,6 +69,7 @@ pub use self::{
 };
 use crate::{
     catalog::Catalog,
+    copy::CopyOut,
     facts::{Access, Facts, Kind, Object, Operation, SessionEffect},
 };
 
@@ -115,6 +116,8 @@ pub struct Statement {
     pub binding: Option<Binding>,
     /// Names of the session's own that the facts rest on: for no other session, and not for this one later.
     pub rests_on: BTreeSet<Arc<str>>,
+    /// The form of its data, where it is a `COPY ... TO STDOUT`.
+    pub copy: Option<CopyOut>,
 }
 
 /// Reads `text` (the raw bytes of a Query or Parse, without the trailing NUL) and says what it would do.
@@ -316,6 +319,7 @@ fn read(
             span: start..end,
             binding: read.binding,
             rests_on: read.rests_on,
+            copy: read.copy,
         });
     }
     if statements.is_empty() {
@@ -342,6 +346,7 @@ fn read(
             literals: literals(&(0..text.len())),
             binding: None,
             rests_on: BTreeSet::new(),
+            copy: None,
         });
     }
     schema_change_alone(&statements)?;
@@ -355,6 +360,7 @@ struct Read {
     named: BTreeSet<String>,
     binding: Option<Binding>,
     rests_on: BTreeSet<Arc<str>>,
+    copy: Option<CopyOut>,
 }
 
 fn facts(
@@ -409,6 +415,7 @@ fn read_with(
     let lookups = resolver.book.lookups();
     let binding = resolver.binding.take();
     let rests_on = std::mem::take(&mut resolver.rests_on);
+    let copy = resolver.copy_out.take();
     let uncounted = resolver.book.uncounted;
     let (accesses, writes, mut opaque) = std::mem::take(&mut resolver.book).finish();
     let moves_path = |access: &Access| {
@@ -457,6 +464,7 @@ fn read_with(
         named,
         binding,
         rests_on,
+        copy,
     })
 }
 

@@ -65,6 +65,13 @@ impl Refusal {
         }
     }
 
+    /// Something that the statement rests on was not read, for another session has locked it.
+    pub(super) fn locked() -> Self {
+        Self::new("55P03", "could not read what this statement rests on")
+            .detail("another session has locked a relation of it, and what belongs to that (rules, policies, checks) can't be read meanwhile")
+            .hint("try again when that session's transaction has ended")
+    }
+
     pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self

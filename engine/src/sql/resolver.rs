@@ -25,7 +25,8 @@ use super::{
     utility::Executed,
 };
 use crate::{
-    catalog::{Catalog, Relation, RelationKind, TEMP_SCHEMA},
+    catalog::{Catalog, LOCKED_TEXT, Relation, RelationKind, TEMP_SCHEMA},
+    copy::CopyOut,
     facts::{How, Operation, SessionEffect},
 };
 
@@ -71,6 +72,8 @@ pub(super) struct Resolver<'a> {
     pub(super) names: &'a SessionNames,
     /// What the statement does to them.
     pub(super) binding: Option<Binding>,
+    /// The form of its data, where it is a `COPY ... TO STDOUT`.
+    pub(super) copy_out: Option<CopyOut>,
     /// Names of the session's that were looked up.
     pub(super) rests_on: BTreeSet<Arc<str>>,
     /// Whether relations that FROM names are accesses though nothing of them is used: not so below a view that is written.
@@ -114,6 +117,7 @@ impl<'a> Resolver<'a> {
             text,
             names: context.names,
             binding: None,
+            copy_out: None,
             rests_on: BTreeSet::new(),
             executed: None,
             keep: Keep::Always,
@@ -447,6 +451,13 @@ impl<'a> Resolver<'a> {
             refusal.position = None;
             refusal
         };
+        // An expression comes within a query.
+        let bare = text
+            .strip_prefix("SELECT (")
+            .and_then(|rest| rest.strip_suffix(')'));
+        if bare.unwrap_or(text) == LOCKED_TEXT {
+            return Err(Refusal::locked());
+        }
         // Parsing costs more than reading.
         self.work(text.len())?;
         let tree = super::authority::parse(text).map_err(no_position)?;

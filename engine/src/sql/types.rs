@@ -94,35 +94,35 @@ impl Resolver<'_> {
         named.map(|found| found.oid).collect()
     }
 
+    /// What reading or making a value of a type runs, with the types of its parts.
     fn user_type(&mut self, user_type: &Arc<UserType>) -> Result<(), Refusal> {
-        self.read_as(user_type, &mut BTreeSet::new())
-    }
-
-    /// What reading or making a value of a type runs, with the types of its parts; `met`: those that are looked at already.
-    fn read_as(
-        &mut self,
-        user_type: &Arc<UserType>,
-        met: &mut BTreeSet<u32>,
-    ) -> Result<(), Refusal> {
-        if !met.insert(user_type.oid) {
-            return Ok(());
-        }
-        if user_type.kind == TypeKind::Domain && user_type.constrained {
-            self.domain_checks(user_type)?;
-        }
-        match user_type.kind {
-            TypeKind::Enum | TypeKind::Domain | TypeKind::Array | TypeKind::Composite => {}
-            TypeKind::Base | TypeKind::Pseudo | TypeKind::Range | TypeKind::Multirange => {
-                // Only those are listed that do more than compute.
-                for function in &user_type.support {
-                    self.run_by_oid(*function, &user_type.name, &[])?;
+        for part in self.with_parts(user_type) {
+            match part.kind {
+                TypeKind::Domain => self.domain_checks(&part)?,
+                TypeKind::Enum | TypeKind::Array | TypeKind::Composite => {}
+                TypeKind::Base | TypeKind::Pseudo | TypeKind::Range | TypeKind::Multirange => {
+                    // Only those are listed that do more than compute.
+                    for function in &part.support {
+                        self.run_by_oid(*function, &part.name, &[])?;
+                    }
                 }
             }
         }
-        for part in self.parts_of(user_type) {
-            self.read_as(&part, met)?;
-        }
         Ok(())
+    }
+
+    /// A type and the users' types that its values are made of, however deep, each once.
+    fn with_parts(&self, user_type: &Arc<UserType>) -> Vec<Arc<UserType>> {
+        let mut found = Vec::new();
+        let mut met = BTreeSet::new();
+        let mut open = vec![Arc::clone(user_type)];
+        while let Some(one) = open.pop() {
+            if met.insert(one.oid) {
+                open.extend(self.parts_of(&one).into_iter().rev());
+                found.push(one);
+            }
+        }
+        found
     }
 
     /// The users' types that values of a type are made of: an array's elements, a domain's base, a row's columns.
@@ -154,13 +154,12 @@ impl Resolver<'_> {
 
     /// What leaving out a value of a type evaluates: a domain's default is taken, and its checks are made of NULL too.
     pub(super) fn left_out(&mut self, type_oid: u32) -> Result<(), Refusal> {
-        let mut user_type = self.catalog.type_by_oid(type_oid).cloned();
-        let mut met = BTreeSet::new();
-        while let Some(domain) =
-            user_type.filter(|found| found.kind == TypeKind::Domain && met.insert(found.oid))
-        {
+        let Some(user_type) = self.catalog.type_by_oid(type_oid).cloned() else {
+            return Ok(());
+        };
+        let parts = self.with_parts(&user_type).into_iter();
+        for domain in parts.take_while(|part| part.kind == TypeKind::Domain) {
             self.domain_checks(&domain)?;
-            user_type = self.catalog.type_by_oid(domain.element).cloned();
         }
         Ok(())
     }
@@ -191,22 +190,10 @@ impl Resolver<'_> {
         let Some(user_type) = self.catalog.type_by_oid(type_oid).cloned() else {
             return Ok(());
         };
-        self.checks_within(&user_type, &mut BTreeSet::new())
-    }
-
-    fn checks_within(
-        &mut self,
-        user_type: &Arc<UserType>,
-        met: &mut BTreeSet<u32>,
-    ) -> Result<(), Refusal> {
-        if !met.insert(user_type.oid) {
-            return Ok(());
-        }
-        if user_type.kind == TypeKind::Domain {
-            self.domain_checks(user_type)?;
-        }
-        for part in self.parts_of(user_type) {
-            self.checks_within(&part, met)?;
+        for part in self.with_parts(&user_type) {
+            if part.kind == TypeKind::Domain {
+                self.domain_checks(&part)?;
+            }
         }
         Ok(())
     }

@@ -5,12 +5,9 @@
 
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use pg_query::{
-    NodeEnum,
-    protobuf::{Token, TransactionStmtKind},
-};
+use pg_query::{NodeEnum, protobuf::Token};
 
-use super::{Binding, Statement, authority, caps, parameters, shape};
+use super::{Binding, Statement, authority, caps, parameters, shape, utility::transaction_kind};
 use crate::facts::{Access, CatalogVersion, Facts, Kind, Object, Opaque, Operation, SessionEffect};
 
 /// The subject of the one opaque entry of such a statement, and the sort of the object that it touches.
@@ -52,6 +49,7 @@ pub fn unbounded(text: &[u8], reason: &str, version: CatalogVersion) -> Option<V
             span: outline.span,
             binding: outline.binding,
             rests_on: BTreeSet::new(),
+            copy: None,
         }
     };
     Some(outlines(text)?.into_iter().map(statement).collect())
@@ -202,20 +200,9 @@ fn kind(node: &NodeEnum) -> Kind {
         NodeEnum::LockStmt(_) => Kind::Lock,
         NodeEnum::FetchStmt(_) => Kind::Select,
         NodeEnum::ClosePortalStmt(_) | NodeEnum::DeallocateStmt(_) => Kind::Release,
-        NodeEnum::TransactionStmt(transaction) => match transaction.kind() {
-            TransactionStmtKind::TransStmtBegin | TransactionStmtKind::TransStmtStart => {
-                Kind::Begin
-            }
-            TransactionStmtKind::TransStmtCommit => Kind::Commit,
-            TransactionStmtKind::TransStmtRollback => Kind::Rollback,
-            TransactionStmtKind::TransStmtSavepoint
-            | TransactionStmtKind::TransStmtRelease
-            | TransactionStmtKind::TransStmtRollbackTo => Kind::Savepoint,
-            TransactionStmtKind::TransStmtPrepare
-            | TransactionStmtKind::TransStmtCommitPrepared
-            | TransactionStmtKind::TransStmtRollbackPrepared
-            | TransactionStmtKind::Undefined => Kind::Other,
-        },
+        NodeEnum::TransactionStmt(transaction) => {
+            transaction_kind(transaction.kind()).unwrap_or(Kind::Other)
+        }
         _ => Kind::Other,
     }
 }

@@ -16,6 +16,7 @@ use provost_engine::{
 
 use crate::{
     claims::{self, Difference},
+    database,
     ratchet::{self, Counts},
     regress::{self, House},
     tap::{Aftermath, Observation, Tap},
@@ -106,7 +107,7 @@ fn corpus() {
         .filter(chosen)
         .collect();
     let cluster = regress::cluster();
-    regress::make_database(&cluster);
+    database::make_database(&cluster);
     let house = House::new(&folder);
     let tally = Arc::new(Mutex::new(Tally::default()));
     let observe = {

@@ -41,3 +41,7 @@ mod choices;
 // The same private PostgreSQL as the demo's.
 #[path = "../../../src/demo/postgres/mod.rs"]
 mod postgres;
+
+// What the clients' tests run the same files in.
+#[path = "../../../tests/regress/database.rs"]
+mod database;

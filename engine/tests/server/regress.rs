@@ -8,12 +8,10 @@ use std::{
 };
 
 use crate::{
+    database::DATABASE,
     postgres::{Cluster, Listen, Options},
     tap::Tap,
 };
-
-/// The database that the files run in.
-pub(crate) const DATABASE: &str = "regression";
 
 /// Where reports go.
 pub(crate) fn reports() -> PathBuf {
@@ -68,22 +66,6 @@ pub(crate) fn major(cluster: &Cluster) -> u32 {
         .execute("postgres", "SHOW server_version_num")
         .unwrap();
     version.trim().parse::<u32>().unwrap() / 10_000
-}
-
-/// As `pg_regress` makes its database.
-pub(crate) fn make_database(cluster: &Cluster) {
-    let mut sql = format!("CREATE DATABASE {DATABASE} TEMPLATE = template0;\n");
-    for setting in [
-        "lc_messages TO 'C'",
-        "lc_monetary TO 'C'",
-        "lc_numeric TO 'C'",
-        "lc_time TO 'C'",
-        "bytea_output TO 'hex'",
-        "timezone_abbreviations TO 'Default'",
-    ] {
-        sql += &format!("ALTER DATABASE {DATABASE} SET {setting};\n");
-    }
-    cluster.execute("postgres", &sql).unwrap();
 }
 
 /// Keeps the catalog's own tables fit: it is read thousands of times while it grows, and nothing else looks after it.

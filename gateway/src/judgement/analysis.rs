@@ -3,8 +3,10 @@
 //! A panic in a parser must never end another session: it is caught and becomes a refusal.
 
 use std::{
+    borrow::Borrow,
     cell::RefCell,
     collections::HashMap,
+    hash::{Hash, Hasher},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
@@ -12,6 +14,7 @@ use std::{
     thread,
 };
 
+use foldhash::quality::RandomState;
 use provost_engine::{
     catalog::Catalog,
     facts::CatalogVersion,
@@ -38,28 +41,54 @@ const CACHE_ENTRIES_MAX: usize = 1_024;
 const CACHE_TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// What a text is analysed against, and the text.
-#[derive(Debug, Clone)]
-pub(crate) struct Question {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
     /// The bytes of the Query or Parse.
-    pub(crate) text: Arc<[u8]>,
+    pub(crate) text: &'a [u8],
     /// Declared parameter types.
-    pub(crate) types: Arc<[u32]>,
+    pub(crate) types: &'a [u32],
     /// The session's effective schemas.
-    pub(crate) search_path: Arc<[Arc<str>]>,
+    pub(crate) search_path: &'a Arc<[Arc<str>]>,
     /// The target's name: two targets' catalogs may have one version.
-    pub(crate) target: Arc<str>,
+    pub(crate) target: &'a Arc<str>,
     /// The catalog.
-    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) catalog: &'a Arc<Catalog>,
     /// What a disagreeing witness does.
     pub(crate) witness: Witness,
     /// What the session has given names to, where that was asked for.
-    pub(crate) names: Option<Arc<SessionNames>>,
+    pub(crate) names: Option<&'a Arc<SessionNames>>,
+}
+
+/// The same, for whichever thread answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    text: Arc<[u8]>,
+    types: Arc<[u32]>,
+    search_path: Arc<[Arc<str>]>,
+    target: Arc<str>,
+    catalog: Arc<Catalog>,
+    witness: Witness,
+    names: Option<Arc<SessionNames>>,
 }
 
 /// The statements of a text.
 pub(crate) type Statements = Arc<[Statement]>;
 /// The same on their way through a session's thread, with what was made of them there.
 pub(crate) type Analysed = Rc<Noted>;
+
+impl From<Asking<'_>> for Question {
+    fn from(asking: Asking<'_>) -> Self {
+        Self {
+            text: Arc::from(asking.text),
+            types: Arc::from(asking.types),
+            search_path: Arc::clone(asking.search_path),
+            target: Arc::clone(asking.target),
+            catalog: Arc::clone(asking.catalog),
+            witness: asking.witness,
+            names: asking.names.map(Arc::clone),
+        }
+    }
+}
 
 impl Question {
     /// Asks the engine.
@@ -111,11 +140,11 @@ fn internal_error() -> Refusal {
 /// One thread's analyses.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    entries: HashMap<Key, Analysed>,
+    entries: HashMap<Key, Analysed, RandomState>,
     clock: u64,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct Key {
     text: Arc<[u8]>,
     types: Arc<[u32]>,
@@ -124,8 +153,85 @@ struct Key {
     version: CatalogVersion,
 }
 
+/// What entries are found by.
+#[derive(PartialEq, Eq)]
+struct Parts<'a> {
+    text: &'a [u8],
+    types: &'a [u32],
+    search_path: &'a Arc<[Arc<str>]>,
+    target: &'a Arc<str>,
+    version: CatalogVersion,
+}
+
+/// A key, or one that is only looked up: that needs no copy of the text.
+trait Keyed {
+    fn parts(&self) -> Parts<'_>;
+}
+
+impl Keyed for Key {
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            text: &self.text,
+            types: &self.types,
+            search_path: &self.search_path,
+            target: &self.target,
+            version: self.version,
+        }
+    }
+}
+
+impl Keyed for Asking<'_> {
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            text: self.text,
+            types: self.types,
+            search_path: self.search_path,
+            target: self.target,
+            version: self.catalog.version(),
+        }
+    }
+}
+
+impl Hash for dyn Keyed + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let parts = self.parts();
+        // The rest seldom differs, and is compared.
+        parts.text.hash(state);
+        parts.types.hash(state);
+    }
+}
+
+impl PartialEq for dyn Keyed + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for dyn Keyed + '_ {}
+
+impl<'a> Borrow<dyn Keyed + 'a> for Key {
+    fn borrow(&self) -> &(dyn Keyed + 'a) {
+        self
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let keyed: &dyn Keyed = self;
+        keyed.hash(state);
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Key {}
+
 impl Cache {
-    fn find(&mut self, key: &Key) -> Option<Analysed> {
+    fn find(&mut self, key: &dyn Keyed) -> Option<Analysed> {
         let analysed = Rc::clone(self.entries.get(key)?);
         self.touch(&analysed);
         Some(analysed)
@@ -214,8 +320,12 @@ impl Workers {
 pub(crate) async fn analyse(
     cache: &Rc<RefCell<Cache>>,
     workers: &Workers,
-    question: Question,
+    asking: Asking<'_>,
 ) -> Result<Analysed, Refusal> {
+    if let Some(analysed) = cache.borrow_mut().find(&asking) {
+        return Ok(analysed);
+    }
+    let question = Question::from(asking);
     let key = Key {
         text: Arc::clone(&question.text),
         types: Arc::clone(&question.types),
@@ -223,9 +333,6 @@ pub(crate) async fn analyse(
         target: Arc::clone(&question.target),
         version: question.catalog.version(),
     };
-    if let Some(analysed) = cache.borrow_mut().find(&key) {
-        return Ok(analysed);
-    }
     let statements = match question.ask_briefly() {
         Some(outcome) => outcome?,
         None => workers.ask(question).await?,

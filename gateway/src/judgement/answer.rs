@@ -1,7 +1,7 @@
 //! Decisions in the words and shapes that a session needs: enforcement for what may run, errors for what may not.
 
 use provost_engine::{
-    facts::{Access, Facts, How, Object, Operation, OutputColumn},
+    facts::{Access, Facts, How, Object, Operation, OutputColumn, SessionEffect},
     sql::{self, Refusal},
     verdict::{Decision, Limits, Reason},
 };
@@ -9,7 +9,7 @@ use provost_evidence::Durability;
 
 use super::{obligations, view};
 use crate::{
-    judge::{Enforcement, ExpectedColumn, Refused},
+    judge::{Enforcement, ExpectedColumn, Refused, Touch},
     settings::Durable,
 };
 
@@ -27,10 +27,16 @@ pub(super) fn enforcement(facts: &Facts, decision: Decision) -> Enforcement {
         masks: decision.masks,
         limits: limits(facts, decision.limits),
         recording: decision.recording,
+        copy: None,
         binding: None,
         cursors: Vec::new(),
         sets_role: sets_role(facts),
     }
+}
+
+/// Whether the statement leaves its session as it was: the same text can be decided in the same way behind it.
+pub(super) fn is_plain(facts: &Facts) -> bool {
+    facts.session_effect == SessionEffect::None && view::touch(facts) == Touch::Nothing
 }
 
 /// The limits that the statement can come to.

@@ -5,6 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use provost_engine::{
+    copy::CopyOut,
     facts::{Facts, Kind},
     principal::{Circumstances, Dear},
     sql::{self, Statement},
@@ -14,25 +15,43 @@ use provost_evidence::record::Phase;
 
 use super::{
     CATALOG_OLD, SessionJudge, Step,
-    obligations::{Company, hold_is_refused, unenforced},
+    obligations::{Company, hold_is_refused, unenforced, unmaskable},
     obstacle::{self, Ground},
     values::{self, Values},
 };
 
+/// What decisions were made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Basis {
+    /// The facts, and whether a transaction is open.
+    Facts,
+    /// Values, an obstacle, or a fact that had to be fetched, too.
+    More,
+}
+
 impl SessionJudge {
     /// Decides every statement of a text.
-    pub(super) fn decide_all(&self, step: &Step<'_>, statements: &[Statement]) -> Vec<Decision> {
+    pub(super) fn decide_all(
+        &self,
+        step: &Step<'_>,
+        statements: &[Statement],
+    ) -> (Vec<Decision>, Basis) {
         let mut ground = self.ground();
         let company = match statements.len() {
             0 | 1 => Company::Alone,
             _ => Company::Others,
         };
         let mut decisions = Vec::with_capacity(statements.len());
+        let mut basis = Basis::Facts;
         for statement in statements {
-            decisions.push(self.decide(step, &statement.facts, company, ground));
+            let (decision, of) = self.decide(step, &statement.facts, company, ground);
+            decisions.push(masking(decision, statement.copy.as_ref()));
+            if of == Basis::More {
+                basis = Basis::More;
+            }
             ground = self.ground_after(step, statement, ground);
         }
-        decisions
+        (decisions, basis)
     }
 
     pub(super) fn ground(&self) -> Ground {
@@ -49,58 +68,76 @@ impl SessionJudge {
         }
     }
 
-    fn decide(&self, step: &Step<'_>, facts: &Facts, company: Company, ground: Ground) -> Decision {
+    fn decide(
+        &self,
+        step: &Step<'_>,
+        facts: &Facts,
+        company: Company,
+        ground: Ground,
+    ) -> (Decision, Basis) {
+        match self.find_obstacle(step, facts, ground) {
+            Some(reason) => (self.deny(reason), Basis::More),
+            None => self.decide_freely(step, facts, company),
+        }
+    }
+
+    /// Why the policy need not be asked.
+    fn find_obstacle(&self, step: &Step<'_>, facts: &Facts, ground: Ground) -> Option<Reason> {
         // What may do anything anyway needs no ground.
         if !sql::is_unbounded(facts)
             && let Some(reason) = obstacle::find(facts, ground)
         {
-            return self.deny(reason);
+            return Some(reason);
         }
         if ground.mask_bound && self.hides_a_class(facts) {
-            return self.deny(obstacle::renamed());
+            return Some(obstacle::renamed());
         }
-        if ground.mask_bound
+        let has_namesakes = ground.mask_bound
             && facts.through_views
             // A view knows relations by their numbers.
             && facts.views.is_empty()
-            && self.has_namesakes(facts, &[step.path.unwrap_or_else(|| self.sight.path())])
-        {
-            return self.deny(obstacle::namesakes());
-        }
+            && self.has_namesakes(facts, &[step.path.unwrap_or_else(|| self.sight.path())]);
+        has_namesakes.then(obstacle::namesakes)
+    }
+
+    fn decide_freely(&self, step: &Step<'_>, facts: &Facts, company: Company) -> (Decision, Basis) {
         if facts.kind == Kind::Empty {
-            return Decision {
+            let decision = Decision {
                 verdict: Verdict::Allow,
                 ..self.deny_with(Vec::new())
             };
+            return (decision, Basis::More);
         }
         // The engine is pure: a panic leaves nothing of it behind.
         let decided = catch_unwind(AssertUnwindSafe(|| self.ask(step, facts)));
-        let Ok(decision) = decided else {
-            return self.deny(Reason {
+        let Ok((decision, basis)) = decided else {
+            let decision = self.deny(Reason {
                 rule: None,
                 message: "internal error in evaluation".into(),
                 hint: Some("this is a defect of the gateway: tell its operator".into()),
             });
+            return (decision, Basis::More);
         };
         let reason = match decision.verdict {
             // A Parse runs nothing and shows nothing.
             Verdict::Deny if decision.needs.values && step.phase == Phase::Prepare => {
-                return Decision {
+                let decision = Decision {
                     verdict: Verdict::Allow,
                     reasons: vec![decided_at_bind()],
                     ..decision
                 };
+                return (decision, Basis::More);
             }
-            Verdict::Deny => return decision,
+            Verdict::Deny => return (decision, basis),
             Verdict::Hold => Some(hold_is_refused(&decision.approvals)),
             Verdict::Allow => {
                 unenforced(&decision, facts, company).or_else(|| self.keyless(&decision))
             }
         };
         let Some(reason) = reason else {
-            return decision;
+            return (decision, basis);
         };
-        Decision {
+        let decision = Decision {
             verdict: match decision.verdict {
                 // Evidence says that it was held, and that the hold was refused.
                 Verdict::Hold => Verdict::Hold,
@@ -108,27 +145,33 @@ impl SessionJudge {
             },
             reasons: vec![reason],
             ..decision
-        }
+        };
+        (decision, basis)
     }
 
-    /// Asks the policy, and once more with the dear facts that it then wants.
-    fn ask(&self, step: &Step<'_>, facts: &Facts) -> Decision {
+    /// Asks the policy, and once more with the values and the dear facts that it then wants.
+    fn ask(&self, step: &Step<'_>, facts: &Facts) -> (Decision, Basis) {
+        let mut circumstances = Circumstances {
+            in_transaction: self.status != b'I',
+            values_follow: true,
+            ..Circumstances::default()
+        };
+        let decision = self.policy.decide(&self.view, facts, &circumstances);
+        if decision.needs.is_empty() {
+            return (decision, Basis::Facts);
+        }
         let known = values::known(facts, step.types, step.values);
         let texts: Option<Vec<Option<&str>>> = known
             .as_ref()
             .map(|known| known.iter().map(Option::as_deref).collect());
-        let mut circumstances = Circumstances {
-            in_transaction: self.status != b'I',
-            parameters: texts.as_deref(),
-            values_follow: matches!(step.values, Values::NotBound),
-            ..Circumstances::default()
-        };
+        circumstances.parameters = texts.as_deref();
+        circumstances.values_follow = matches!(step.values, Values::NotBound);
         let mut asked = Needs::default();
         loop {
             let decision = self.policy.decide(&self.view, facts, &circumstances);
             // With them, the dear facts may not be needed.
             if decision.needs.values {
-                return decision;
+                return (decision, Basis::More);
             }
             let wants_novel = decision.needs.novel && !asked.novel;
             let wants_estimate = decision.needs.estimated_rows && !asked.estimated_rows;
@@ -143,7 +186,7 @@ impl SessionJudge {
                     Dear::Failed("this gateway does not ask the planner yet".into());
             }
             if !wants_novel && !wants_estimate {
-                return decision;
+                return (decision, Basis::More);
             }
             asked.novel |= wants_novel;
             asked.estimated_rows |= wants_estimate;
@@ -177,6 +220,21 @@ impl SessionJudge {
 
     fn deny_with(&self, reasons: Vec<Reason>) -> Decision {
         Decision::deny(reasons, self.policy.is_mask_bound(&self.view))
+    }
+}
+
+/// The decision, if the data of a COPY can be masked as it asks.
+fn masking(decision: Decision, copy: Option<&CopyOut>) -> Decision {
+    if !is_allowed(&decision) {
+        return decision;
+    }
+    match unmaskable(&decision, copy) {
+        Some(reason) => Decision {
+            verdict: Verdict::Deny,
+            reasons: vec![reason],
+            ..decision
+        },
+        None => decision,
     }
 }
 

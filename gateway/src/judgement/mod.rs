@@ -18,13 +18,14 @@ mod refusal;
 mod seam;
 pub(crate) mod setting;
 mod spending;
+mod standing;
 mod unbounded;
 mod values;
 mod view;
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, VecDeque},
     io,
     rc::Rc,
     sync::Arc,
@@ -36,7 +37,7 @@ use provost_engine::{
     facts::CatalogVersion,
     graph::{Policy, SessionView},
     principal::Session,
-    sql::Witness,
+    sql::{Statement, Witness},
     verdict::Decision,
 };
 use provost_evidence::{
@@ -47,13 +48,14 @@ use tokio::sync::{Notify, Semaphore};
 
 use self::{
     analysis::Workers,
-    decide::{is_allowed, refuse_at},
+    decide::{Basis, is_allowed, refuse_at},
     memory::Memory,
     names::NamesGiven,
     notes::{Note, Noted, Recollection},
     pinning::{Holding, Pinning},
     refusal::{is_too_wide, limit, too_many, too_wide},
     spending::Spending,
+    standing::{Footing, ViewId},
     values::Values,
     view::{OWN_CATALOGS_MAX, View},
 };
@@ -191,11 +193,13 @@ pub(crate) struct SessionJudge {
     /// [`PolicyHandle::changes`] before `policy` was taken.
     policy_changes: u64,
     view: SessionView,
+    /// The view's name.
+    view_id: ViewId,
     /// The catalog that everybody sees.
     glance: Glance<Loaded>,
     seq: u64,
     /// Statements whose end is not logged; as many as the session's pipeline may hold.
-    open: BTreeMap<StatementSeq, Open>,
+    open: VecDeque<Open>,
     /// See [`obstacle::Ground::unread`].
     unread: bool,
     /// A name of the statement at hand was not known, and the session was looked at for it.
@@ -210,12 +214,15 @@ pub(crate) struct SessionJudge {
 
 /// A decided statement that has not ended.
 struct Open {
+    seq: StatementSeq,
     since: Instant,
     /// [`PolicyHandle::changes`] when it was decided.
     policy: u64,
     version: CatalogVersion,
     /// Until when the decision holds: a time window opens or closes then.
     until: Timestamp,
+    /// The path that its names must still be looked up by when it runs, where the server looks them up then.
+    path: Option<Arc<[Arc<str>]>>,
 }
 
 /// A prepared statement's text: judged again at each Bind.
@@ -259,8 +266,8 @@ enum Sent<'a> {
 #[derive(Clone, Copy)]
 struct Step<'a> {
     phase: Phase,
-    text: &'a Arc<[u8]>,
-    types: &'a Arc<[u32]>,
+    text: &'a [u8],
+    types: &'a [u32],
     parameters: Sent<'a>,
     values: Values<'a>,
     /// Where a portal's names were looked up; `None`: where they are now.
@@ -270,6 +277,23 @@ struct Step<'a> {
     named_by: NamedBy,
     /// Where a prepared statement's text is not read for the first time.
     memory: Option<&'a Recollection>,
+}
+
+impl<'a> Step<'a> {
+    /// A text by itself: no values, nothing remembered, names where they are now.
+    fn bare(phase: Phase, text: &'a [u8]) -> Self {
+        Self {
+            phase,
+            text,
+            types: &[],
+            parameters: Sent::Nothing,
+            values: Values::None,
+            path: None,
+            made_at: None,
+            named_by: NamedBy::Protocol,
+            memory: None,
+        }
+    }
 }
 
 /// Who gave a prepared statement or a portal its name.
@@ -307,9 +331,10 @@ impl SessionJudge {
             policy,
             policy_changes,
             view,
+            view_id: ViewId::next(),
             glance,
             seq: 0,
-            open: BTreeMap::new(),
+            open: VecDeque::new(),
             unread: false,
             looked_again: false,
             given: None,
@@ -335,6 +360,7 @@ impl SessionJudge {
             let policy = self.bench.policy.current();
             self.policy_changes = changes;
             self.view = policy.view(&self.session, now());
+            self.view_id = ViewId::next();
             self.policy = policy;
         }
         if self.unread && !self.sight.is_uncommitted() {
@@ -345,6 +371,10 @@ impl SessionJudge {
 
     /// Decides every statement, then logs: all permits, or one refusal with every statement in the log.
     async fn judge(&mut self, step: &Step<'_>, statements: &Noted) -> Result<Vec<Permitted>, Stop> {
+        let footing = self.footing();
+        if let Some(note) = self.standing(step, statements, footing) {
+            return Ok(vec![self.let_through(step, statements, &note).await?]);
+        }
         let pinned = self.pinning.take();
         let unbounded = self.despite_ground(step, statements);
         let statements = unbounded.as_deref().unwrap_or(statements);
@@ -360,7 +390,15 @@ impl SessionJudge {
         {
             return Err(self.refuse_text(step, obstacle::outdated()).await);
         }
-        let mut decisions = self.decide_all(step, statements);
+        let was_bound_elsewhere = step.path.is_some_and(|path| !self.sight.is_by(path));
+        if was_bound_elsewhere
+            && statements
+                .iter()
+                .any(|statement| view::is_named_when_run(&statement.facts))
+        {
+            return Err(self.refuse_text(step, obstacle::moved()).await);
+        }
+        let (mut decisions, basis) = self.decide_all(step, statements);
         match self.hold_views(step, statements, &decisions, pinned.as_ref()) {
             Holding::Held => {}
             Holding::Ask(look) if decisions.iter().all(is_allowed) => return Err(Stop::Look(look)),
@@ -384,7 +422,11 @@ impl SessionJudge {
         }
         let mut permitted = Vec::with_capacity(statements.len());
         for (place, decision) in decisions.into_iter().enumerate() {
-            match self.permit(step, statements, place, decision).await {
+            let footing = footing.filter(|_| basis == Basis::Facts);
+            match self
+                .permit(step, statements, (place, decision), footing)
+                .await
+            {
                 Ok(one) => permitted.push(one),
                 Err(stop) => {
                     self.skip(permitted).await?;
@@ -399,25 +441,44 @@ impl SessionJudge {
         &mut self,
         step: &Step<'_>,
         statements: &Noted,
-        place: usize,
-        decision: Decision,
+        (place, decision): (usize, Decision),
+        footing: Option<Footing>,
     ) -> Result<Permitted, Stop> {
         let Some(statement) = statements.get(place) else {
             return Err(Stop::Refused(answer::denied(&[])));
         };
-        let seq = self.next();
+        let footing = footing.filter(|_| self.may_stand(statements, &decision));
         let known = statements.find(place, &self.policy, &decision);
         let note = known.clone().unwrap_or_else(|| {
             let enforcement = Enforcement {
+                copy: statement.copy.clone(),
                 binding: statement.binding.clone(),
                 cursors: self.cursors(statement),
                 ..answer::enforcement(&statement.facts, decision.clone())
             };
             Note::new(place, &self.policy, decision, enforcement)
         });
+        let permitted = self.log_permitted(step, statement, &note).await?;
+        if known.is_none() {
+            statements.keep(&note);
+        }
+        if let Some(footing) = footing {
+            statements.stand(footing, &note);
+        }
+        Ok(permitted)
+    }
+
+    /// Logs what was decided of a statement that may run: only then it may.
+    async fn log_permitted(
+        &mut self,
+        step: &Step<'_>,
+        statement: &Statement,
+        note: &Note,
+    ) -> Result<Permitted, Stop> {
+        let seq = self.next();
         let durability = answer::durability(&statement.facts, self.bench.durable);
         let Some(receipt) = self
-            .log_noted(step, seq, statement, &note, durability)
+            .log_noted(step, seq, statement, note, durability)
             .await?
         else {
             let refusal = limit(
@@ -428,22 +489,18 @@ impl SessionJudge {
                 .await?;
             return Err(Stop::Refused(answer::refused(refusal)));
         };
-        if known.is_none() {
-            statements.keep(&note);
-        }
         if step.phase != Phase::Prepare {
             let principal = &self.session.principal.id;
             note.ran(principal, &statement.facts.fingerprint, &self.bench.memory);
         }
-        self.open.insert(
+        self.open.push_back(Open {
             seq,
-            Open {
-                since: Instant::now(),
-                policy: self.policy_changes,
-                version: statement.facts.catalog_version,
-                until: self.view.until(),
-            },
-        );
+            since: Instant::now(),
+            policy: self.policy_changes,
+            version: statement.facts.catalog_version,
+            until: self.view.until(),
+            path: view::is_named_when_run(&statement.facts).then(|| Arc::clone(self.sight.path())),
+        });
         Ok(Permitted {
             permit: Permit::from(receipt),
             statement: seq,
@@ -465,6 +522,12 @@ impl SessionJudge {
             self.end(statement, end).await?;
         }
         Ok(())
+    }
+
+    /// A statement that has not ended.
+    fn opened(&self, statement: StatementSeq) -> Option<&Open> {
+        // The newest is asked for most.
+        self.open.iter().rev().find(|open| open.seq == statement)
     }
 
     fn next(&mut self) -> StatementSeq {

@@ -13,11 +13,13 @@ use std::{
 use provost_engine::{facts::CatalogVersion, graph::Policy, sql::Statement, verdict::Decision};
 use provost_evidence::draft::Draft;
 
-use super::{analysis::Statements, memory::Memory};
+use super::{analysis::Statements, memory::Memory, standing::Footing};
 use crate::judge::Enforcement;
 
 /// Notes on one text; at the limit the oldest makes room. Principals whom different rules bind have notes of their own.
 const NOTES_MAX: usize = 4;
+/// Sessions whose decisions on one text stand; at the limit the oldest is made anew.
+const STANDING_MAX: usize = 64;
 /// A longer draft is not kept.
 const DRAFT_BYTES_MAX: usize = 8 * 1024;
 
@@ -26,6 +28,8 @@ const DRAFT_BYTES_MAX: usize = 8 * 1024;
 pub(crate) struct Noted {
     statements: Statements,
     notes: RefCell<Vec<Rc<Note>>>,
+    /// Decisions that stand, by what they stand on; one for each view.
+    standing: RefCell<Vec<(Footing, Rc<Note>)>>,
     /// When it was last asked for, by the clock of the cache that has it.
     pub(super) used: Cell<u64>,
 }
@@ -117,6 +121,7 @@ impl Noted {
         Self {
             statements,
             notes: RefCell::new(Vec::new()),
+            standing: RefCell::new(Vec::new()),
             used: Cell::new(0),
         }
     }
@@ -135,6 +140,27 @@ impl Noted {
                 && note.decision == *decision
         };
         notes.iter().find(is_equal).map(Rc::clone)
+    }
+
+    /// What the text's one statement was decided as on this footing.
+    pub(super) fn standing(&self, footing: Footing) -> Option<Rc<Note>> {
+        let standing = self.standing.borrow();
+        let (_, note) = standing.iter().find(|(on, _)| *on == footing)?;
+        Some(Rc::clone(note))
+    }
+
+    /// The decision of this note stands on this footing, and what stood on the view's last one no more.
+    pub(super) fn stand(&self, footing: Footing, note: &Rc<Note>) {
+        let mut standing = self.standing.borrow_mut();
+        match standing.iter_mut().find(|(on, _)| on.view == footing.view) {
+            Some(same) => *same = (footing, Rc::clone(note)),
+            None => {
+                if standing.len() >= STANDING_MAX {
+                    standing.remove(0);
+                }
+                standing.push((footing, Rc::clone(note)));
+            }
+        }
     }
 
     /// Keeps a note, unless it is too long or rests on names of one session.

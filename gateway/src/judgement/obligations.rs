@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use provost_engine::{
+    copy::CopyOut,
     facts::{Access, Facts, Kind, Operation},
     sql::is_unbounded,
     verdict::{Approval, Decision, Reason, Recording},
@@ -22,6 +23,23 @@ pub(super) fn unenforced(decision: &Decision, facts: &Facts, company: Company) -
             hint: Some("this is for whoever writes the policy to change".into()),
         }),
     }
+}
+
+/// Why the data of a COPY can't be masked as the decision asks.
+pub(super) fn unmaskable(decision: &Decision, copy: Option<&CopyOut>) -> Option<Reason> {
+    let copy = copy?;
+    let doubt = decision
+        .masks
+        .iter()
+        .find_map(|mask| copy.doubt(mask.output, &mask.transform))?;
+    Some(Reason {
+        rule: None,
+        message: Arc::from(format!(
+            "the data of this COPY can't be masked: {}",
+            doubt.why
+        )),
+        hint: Some(doubt.instead.into()),
+    })
 }
 
 /// What else stands in the query string of a statement.

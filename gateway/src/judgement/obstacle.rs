@@ -75,15 +75,45 @@ fn creates_somewhere(facts: &Facts) -> bool {
     })
 }
 
-/// Why a text with several statements does not get masked columns through a view.
-pub(super) fn not_alone() -> Reason {
+/// What a statement rests on that must be held as analysis read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rests {
+    /// The views through which it reaches masked columns.
+    OnViews,
+    /// The relations whose rows it copies: the server says of no column of a COPY which one it is.
+    OnCopied,
+}
+
+impl Rests {
+    /// Why, and what is to be held.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::OnViews => ("a masked column is reached through a view", "a view"),
+            Self::OnCopied => (
+                "masks bind this principal, and a COPY does not tell which columns it copies",
+                "a relation",
+            ),
+        }
+    }
+
+    const fn instead(self) -> &'static str {
+        match self {
+            Self::OnViews => "read the table itself",
+            Self::OnCopied => "use SELECT",
+        }
+    }
+}
+
+/// Why a text with several statements does not get what must be held.
+pub(super) fn not_alone(rests: Rests) -> Reason {
+    let (why, held) = rests.words();
     reason(
-        "a masked column is reached through a view, which is held for one statement at a time",
+        &format!("{why}: {held} is held for one statement at a time"),
         "send the statement by itself",
     )
 }
 
-/// Why a cursor, or a statement that SQL prepared, does not get them.
+/// Why a cursor, or a statement that SQL prepared, does not get it.
 pub(super) fn named_by_sql() -> Reason {
     reason(
         "a masked column is reached through a view, by a cursor or a statement that SQL gave its name: the view may have been another one then",
@@ -92,51 +122,55 @@ pub(super) fn named_by_sql() -> Reason {
 }
 
 /// Why nothing is held in a failed transaction.
-pub(super) fn failed_before() -> Reason {
+pub(super) fn failed_before(rests: Rests) -> Reason {
+    let (_, held) = rests.words();
     reason(
-        "the transaction has failed, so the view through which a masked column is reached can't be held",
+        &format!("the transaction has failed, so {held} that the statement reads can't be held"),
         "roll the transaction back, then send it again",
     )
 }
 
-/// Why they are not shown where the server would show the definition of an older snapshot.
-pub(super) fn old_snapshot() -> Reason {
+/// Why it is not shown where the server would show the definition of an older snapshot.
+pub(super) fn old_snapshot(rests: Rests) -> Reason {
+    let (why, _) = rests.words();
     reason(
-        "a masked column is reached through a view, and in this isolation level the server does not tell which definition it would expand",
-        "use READ COMMITTED, or read the table itself",
+        &format!(
+            "{why}, and in this isolation level the server does not tell which definition it would use"
+        ),
+        &format!("use READ COMMITTED, or {}", rests.instead()),
     )
 }
 
-/// Why they are not shown where a view could not be locked.
-pub(super) fn not_held() -> Reason {
+/// Why it is not shown where something could not be locked.
+pub(super) fn not_held(rests: Rests) -> Reason {
+    let (_, held) = rests.words();
     reason(
-        "a view that the statement reads could not be held as it was analysed",
-        "read the table itself; if debug_parallel_query or force_parallel_mode is on, switch it off",
+        &format!("{held} that the statement reads could not be held as it was analysed"),
+        &format!(
+            "{}; if debug_parallel_query or force_parallel_mode is on, switch it off",
+            rests.instead()
+        ),
     )
 }
 
-/// Why they are not shown where the server answered with an error.
-pub(super) fn not_locked(sqlstate: &str) -> Reason {
-    let reason = |message: &str| {
-        reason(
-            message,
-            "send it again; an open transaction must be rolled back first",
-        )
+/// Why it is not shown where the server answered with an error.
+pub(super) fn not_locked(rests: Rests, sqlstate: &str) -> Reason {
+    let (_, held) = rests.words();
+    let why = match sqlstate {
+        "57014" | "55P03" | "40P01" => "in time: another session changes it",
+        _ => "at all: the server answered with an error",
     };
-    match sqlstate {
-        "57014" | "55P03" | "40P01" => reason(
-            "a view that the statement reads could not be locked in time: another session changes it",
-        ),
-        _ => reason(
-            "a view that the statement reads could not be locked: the server answered with an error",
-        ),
-    }
+    reason(
+        &format!("{held} that the statement reads could not be locked {why}"),
+        "send it again; an open transaction must be rolled back first",
+    )
 }
 
-/// Why they are not shown where a view is not what analysis read.
-pub(super) fn view_changed() -> Reason {
+/// Why it is not shown where something is not what analysis read.
+pub(super) fn changed(rests: Rests) -> Reason {
+    let (_, held) = rests.words();
     reason(
-        "a view that the statement reads, or a relation below it, has just changed",
+        &format!("{held} that the statement reads, or one below it, has just changed"),
         "send it again; an open transaction must be rolled back first",
     )
 }
@@ -149,6 +183,11 @@ pub(super) fn unseen(failure: &Failure) -> Refusal {
             "57014",
             "canceling statement due to user request or timeout",
             "send it again",
+        ),
+        Failure::Server(sqlstate) if matches!(&**sqlstate, "55P03" | "40P01") => (
+            "55P03",
+            "another session has locked what must be read of the schema",
+            "end the transaction, then try again",
         ),
         Failure::Server(_) => (
             "42501",
@@ -201,6 +240,22 @@ pub(super) fn outdated() -> Refusal {
                 .to_owned(),
         ),
         hint: Some("prepare it again, or write the name with its schema".to_owned()),
+        position: None,
+        unknown_name: false,
+        lacking: Box::default(),
+    }
+}
+
+/// The refusal of a portal that was bound before the search path was moved, in the words at which drivers prepare again.
+pub(super) fn moved() -> Refusal {
+    Refusal {
+        sqlstate: "0A000",
+        message: "cached plan must not change result type".to_owned(),
+        detail: Some(
+            "the search path was moved, or the session's temporary objects changed, since it was bound: its names may mean something else now"
+                .to_owned(),
+        ),
+        hint: Some("bind it again".to_owned()),
         position: None,
         unknown_name: false,
         lacking: Box::default(),

@@ -1,5 +1,5 @@
-//! Statements that read masked columns through views: let through only while the views are locked and are what analysis read
-//! (ruling 4).
+//! Statements that read masked columns through views, and COPY for whoever a mask binds: let through only while what they read is
+//! locked and is what analysis read (ruling 4).
 //!
 //! Must never let an answer serve another frame than the one that it was asked for: each call of the judge takes it, used or not.
 
@@ -12,7 +12,10 @@ use provost_engine::{
 };
 use provost_evidence::record::Phase;
 
-use super::{NamedBy, SessionJudge, Step, is_allowed, obstacle};
+use super::{
+    NamedBy, SessionJudge, Step, is_allowed,
+    obstacle::{self, Rests},
+};
 use crate::{
     judge::{Holder, Keep, Look, Unseen},
     pin::{Difference, Pin, Pinned},
@@ -39,6 +42,11 @@ impl Pinning {
         self.tries = 0;
     }
 
+    /// Nothing was asked for the frame at hand.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.answer.is_none() && self.tries == 0
+    }
+
     /// Something else is asked first: what was locked may be locked no more.
     pub(super) fn lost(&mut self) {
         self.answer = None;
@@ -52,7 +60,7 @@ impl Pinning {
 /// Whether a statement rests on its views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
-    /// It shows masked columns through them.
+    /// It shows masked columns through them, or copies relations.
     Must,
     /// It shows none, as far as the catalog says: where they can be held they are, in case the catalog is behind.
     May,
@@ -81,8 +89,10 @@ impl SessionJudge {
         if step.phase == Phase::Prepare {
             return Holding::Held;
         }
-        let rests = |decision: &Decision| is_allowed(decision) && decision.rests_on_views;
-        let (place, need) = match decisions.iter().position(rests) {
+        let rests = |(statement, decision): (&Statement, &Decision)| {
+            is_allowed(decision) && (decision.rests_on_views || copies(statement, decision))
+        };
+        let (place, need) = match statements.iter().zip(decisions).position(rests) {
             Some(place) => (place, Need::Must),
             None => (0, Need::May),
         };
@@ -90,9 +100,13 @@ impl SessionJudge {
         else {
             return Holding::Held;
         };
+        let rests = match statement.facts.kind {
+            Kind::CopyTo => Rests::OnCopied,
+            _ => Rests::OnViews,
+        };
         let named_by_sql = !statement.rests_on.is_empty() || step.named_by == NamedBy::Sql;
         if need == Need::Must && statements.len() > 1 {
-            return Holding::Refused(place, obstacle::not_alone());
+            return Holding::Refused(place, obstacle::not_alone(rests));
         }
         if need == Need::Must && named_by_sql {
             return Holding::Refused(place, obstacle::named_by_sql());
@@ -107,18 +121,20 @@ impl SessionJudge {
         }
         let pin = Pin::new(relations(&statement.facts));
         let catalog = Arc::clone(&self.loaded().catalog);
+        // The server's own of the moment: it tells of its names by that.
+        let path = self.sight.path();
         // INVARIANT: what is compared with the server is the catalog that analysis read, not one that came since.
         let is_same = catalog.version() == statement.facts.catalog_version;
         let differs = match answer.filter(|_| is_same) {
-            None if self.status == b'E' => obstacle::failed_before(),
+            None if self.status == b'E' => obstacle::failed_before(rests),
             None => return Holding::Ask(Look::Pin(pin)),
-            Some(Err(unseen)) => obstacle::not_locked(&unseen.sqlstate),
-            Some(Ok(pinned)) => match pinned.agrees(&pin, &catalog) {
+            Some(Err(unseen)) => obstacle::not_locked(rests, &unseen.sqlstate),
+            Some(Ok(pinned)) => match pinned.agrees(&pin, &catalog, path) {
                 Ok(()) => return Holding::Held,
                 Err(Difference::Snapshot) if need == Need::May => return Holding::Held,
-                Err(Difference::Snapshot) => obstacle::old_snapshot(),
-                Err(Difference::Unlocked) => obstacle::not_held(),
-                Err(Difference::Changed) => obstacle::view_changed(),
+                Err(Difference::Snapshot) => obstacle::old_snapshot(rests),
+                Err(Difference::Unlocked) => obstacle::not_held(rests),
+                Err(Difference::Changed) => obstacle::changed(rests),
             },
         };
         Holding::Refused(place, differs)
@@ -138,7 +154,8 @@ impl SessionJudge {
             })
         });
         let is_behind = answer.as_ref().is_ok_and(|pinned| {
-            pinned.agrees(pin, &self.loaded().catalog) == Err(Difference::Changed)
+            pinned.agrees(pin, &self.loaded().catalog, self.sight.path())
+                == Err(Difference::Changed)
         });
         if !is_behind {
             self.pinning.answer = Some(answer);
@@ -155,6 +172,14 @@ impl SessionJudge {
         self.pinning.answer = Some(answer);
         Keep::Open
     }
+}
+
+/// Whether an allowed statement copies relations of users for somebody whom a mask binds: COPY has no description that could be
+/// compared with analysis.
+fn copies(statement: &Statement, decision: &Decision) -> bool {
+    decision.mask_bound
+        && statement.facts.kind == Kind::CopyTo
+        && !relations(&statement.facts).is_empty()
 }
 
 /// The views that the statement rests on, and every relation of users that it touches.

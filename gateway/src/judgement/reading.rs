@@ -11,13 +11,13 @@ use provost_engine::{
 
 use super::{
     SessionJudge, Step,
-    analysis::{Analysed, Question, analyse},
+    analysis::{Analysed, Asking, analyse},
     limit,
     notes::Noted,
     obstacle, view,
 };
 use crate::{
-    catalog::Loaded,
+    catalog::{self, Loaded},
     judge::{Look, Stop},
 };
 
@@ -75,7 +75,7 @@ impl SessionJudge {
             return Err(obstacle::unseen(&failure).into());
         }
         if let Some(look) = self.sight.wanted(&self.everybodys()) {
-            return match self.analyse_defined(step).await {
+            return match self.analyse_once(step).await {
                 // A look takes a snapshot: what can do without one goes first, a SET TRANSACTION among them.
                 Ok(analysed) if analysed.iter().all(|one| view::is_independent(&one.facts)) => {
                     Ok(analysed)
@@ -85,18 +85,18 @@ impl SessionJudge {
             };
         }
         let refused = match self.analyse_defined(step).await {
-            Err(refusal) if refusal.unknown_name => refusal,
+            Err(Unread::Refused(refusal)) if refusal.unknown_name => refusal,
             // A name that only the session knows.
-            Err(refusal)
+            Err(Unread::Refused(refusal))
                 if self.given.is_none() && matches!(refusal.sqlstate, "26000" | "34000") =>
             {
                 return Err(Unread::Names);
             }
-            other => return Ok(other?),
+            other => return other,
         };
         if self.status == b'I' && !self.sight.is_special() {
             return match self.keeper.refresh(BTreeSet::new()).await {
-                Ok(_) => Ok(self.analyse_defined(step).await?),
+                Ok(_) => self.analyse_defined(step).await,
                 Err(_) => Err(refused.into()),
             };
         }
@@ -110,26 +110,36 @@ impl SessionJudge {
     }
 
     /// Analyses it, and reads the definitions of views that it rests on where nobody asked for them before. Those of views beneath
-    /// come along; bodies of functions may speak of further ones.
-    async fn analyse_defined(&self, step: &Step<'_>) -> Result<Analysed, Refusal> {
+    /// come along; bodies of functions may speak of further ones. They are read for everybody, or through the session's own
+    /// connection: where it has a catalog of its own, and where somebody has locked what a view reads, who may be the session
+    /// itself.
+    async fn analyse_defined(&mut self, step: &Step<'_>) -> Result<Analysed, Unread> {
         let mut asked: BTreeSet<u32> = BTreeSet::new();
         for _ in 0..DEFINITION_ROUNDS_MAX {
-            match self.analyse_once(step).await {
-                Err(refusal) if refusal.lacking.iter().any(|view| !asked.contains(view)) => {
-                    asked.extend(&*refusal.lacking);
-                    if self
-                        .keeper
-                        .refresh(refusal.lacking.iter().copied().collect())
-                        .await
-                        .is_err()
-                    {
-                        return Err(refusal);
-                    }
-                }
-                outcome => return outcome,
+            let refusal = match self.analyse_once(step).await {
+                Err(refusal) if !refusal.lacking.is_empty() => refusal,
+                outcome => return Ok(outcome?),
+            };
+            let is_own = self.sight.is_own();
+            if !is_own && refusal.lacking.iter().all(|view| asked.contains(view)) {
+                return Err(refusal.into());
             }
+            if !is_own {
+                asked.extend(&*refusal.lacking);
+                let lacking = refusal.lacking.iter().copied().collect();
+                match self.keeper.refresh(lacking).await {
+                    Ok(_) => continue,
+                    Err(error) if matches!(*error, catalog::Error::Locked) => {}
+                    Err(_) => return Err(refusal.into()),
+                }
+            }
+            if self.status == b'E' || !self.sight.lack(&refusal.lacking) {
+                return Err(refusal.into());
+            }
+            let look = self.sight.wanted(&self.everybodys());
+            return Err(look.map_or_else(|| refusal.into(), Unread::Look));
         }
-        self.analyse_once(step).await
+        Ok(self.analyse_once(step).await?)
     }
 
     async fn analyse_once(&self, step: &Step<'_>) -> Result<Analysed, Refusal> {
@@ -144,17 +154,17 @@ impl SessionJudge {
             self.cache.borrow_mut().touch(&analysed);
             return Ok(analysed);
         }
-        let question = Question {
-            text: Arc::clone(step.text),
-            types: Arc::clone(step.types),
-            search_path: Arc::clone(search_path),
-            target: Arc::clone(&self.session.target),
-            catalog: Arc::clone(&ground.catalog),
+        let asking = Asking {
+            text: step.text,
+            types: step.types,
+            search_path,
+            target: &self.session.target,
+            catalog: &ground.catalog,
             witness: self.bench.witness,
-            names: self.given.as_ref().map(|given| Arc::clone(&given.names)),
+            names: self.given.as_ref().map(|given| &given.names),
         };
         let cache = own_cache.unwrap_or(&self.cache);
-        let analysed = analyse(cache, &self.bench.workers, question).await?;
+        let analysed = analyse(cache, &self.bench.workers, asking).await?;
         if let Some(memory) = memory {
             memory.keep(place, &analysed);
         }
@@ -245,6 +255,7 @@ impl SessionJudge {
             span: whole,
             binding: None,
             rests_on: BTreeSet::new(),
+            copy: None,
         }
     }
 

@@ -28,18 +28,7 @@ impl Judge for SessionJudge {
 
     async fn query(&mut self, text: &[u8]) -> Result<Vec<Permitted>, Stop> {
         self.settle().await?;
-        let (text, types) = (Arc::from(text), Arc::from([]));
-        let step = Step {
-            phase: Phase::Simple,
-            text: &text,
-            types: &types,
-            parameters: Sent::Nothing,
-            values: Values::None,
-            path: None,
-            made_at: None,
-            named_by: NamedBy::Protocol,
-            memory: None,
-        };
+        let step = Step::bare(Phase::Simple, text);
         let statements = self.analyse(&step).await?;
         let judged = self.judge(&step, &statements).await;
         self.given = None;
@@ -167,7 +156,8 @@ impl Judge for SessionJudge {
             Look::Catalog(_) => Seen::Catalog,
         };
         let shared = self.keeper.current();
-        self.sight.looked(seen, answer, holder, shared).await;
+        let held = (holder, self.status);
+        self.sight.looked(seen, answer, held, shared).await;
         Ok(Keep::Open)
     }
 
@@ -178,10 +168,14 @@ impl Judge for SessionJudge {
     fn is_stale(&self, permitted: &Permitted) -> bool {
         let is_over = SystemTime::now() >= self.expires_at;
         is_over
-            || self.open.get(&permitted.statement).is_none_or(|open| {
+            || self.opened(permitted.statement).is_none_or(|open| {
                 open.policy != self.bench.policy.changes()
                     || open.version != self.loaded().catalog.version()
                     || now() >= open.until
+                    || open
+                        .path
+                        .as_ref()
+                        .is_some_and(|path| !self.sight.is_by(path))
             })
     }
 
@@ -190,26 +184,15 @@ impl Judge for SessionJudge {
     }
 
     async fn refused(&mut self, refused: &Refused) -> Result<(), Fatal> {
-        let (text, types) = (Arc::from([]), Arc::from([]));
-        let step = Step {
-            phase: Phase::Execute,
-            text: &text,
-            types: &types,
-            parameters: Sent::Nothing,
-            values: Values::None,
-            path: None,
-            made_at: None,
-            named_by: NamedBy::Protocol,
-            memory: None,
-        };
+        let step = Step::bare(Phase::Execute, &[]);
         self.refuse_unread(&step, &refused.message, refused.sqlstate)
             .await
     }
 
     async fn end(&mut self, statement: StatementSeq, end: End) -> Result<(), Fatal> {
-        let since = self
-            .open
-            .remove(&statement)
+        let place = self.open.iter().position(|open| open.seq == statement);
+        let since = place
+            .and_then(|place| self.open.remove(place))
             .map(|open| open.since.elapsed());
         let record = || {
             Entry::Whole(Record::End(EndRecord {

@@ -11,7 +11,11 @@ use provost_engine::{
     verdict::Verdict,
 };
 
-use super::{Bench, analysis::Question, now};
+use super::{
+    Bench,
+    analysis::{Asking, Question},
+    now,
+};
 use crate::catalog::Keeper;
 
 /// Decides `text`, which is one `SET`. The error is why it is refused, in one line.
@@ -21,16 +25,18 @@ pub(crate) fn judge(
     session: &Session,
     text: &str,
 ) -> Result<(), String> {
-    let question = Question {
-        text: Arc::from(text.as_bytes()),
-        types: Arc::from([]),
-        search_path: Arc::from([]),
-        target: Arc::clone(&session.target),
-        catalog: keeper.current().catalog,
+    let asking = Asking {
+        text: text.as_bytes(),
+        types: &[],
+        search_path: &Arc::from([]),
+        target: &session.target,
+        catalog: &keeper.current().catalog,
         witness: bench.witness,
         names: None,
     };
-    let statements = question.ask().map_err(|refusal| refusal.message)?;
+    let statements = Question::from(asking)
+        .ask()
+        .map_err(|refusal| refusal.message)?;
     let [statement] = statements.as_ref() else {
         return Err("it is not one setting".to_owned());
     };

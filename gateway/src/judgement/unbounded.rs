@@ -16,8 +16,8 @@ use provost_engine::{
 use provost_evidence::record::Phase;
 
 use super::{
-    NamedBy, Sent, SessionJudge, Step, Values, analysis::Analysed, decide::is_allowed,
-    notes::Noted, obstacle, obstacle::Ground, view,
+    SessionJudge, Step, analysis::Analysed, decide::is_allowed, notes::Noted, obstacle,
+    obstacle::Ground, view,
 };
 use crate::{
     judge::{Permitted, Refused, Stop, Touch},
@@ -65,7 +65,8 @@ impl SessionJudge {
         if step.phase != Phase::Simple && statements.len() != 1 {
             return None;
         }
-        self.decide_all(step, &statements)
+        let (decisions, _) = self.decide_all(step, &statements);
+        decisions
             .iter()
             .all(is_allowed)
             .then(|| Rc::new(Noted::new(Arc::from(statements))))
@@ -79,21 +80,8 @@ impl SessionJudge {
             || function.to_string(),
             |found| format!("{}.{}", found.schema, found.name),
         );
-        let (text, types) = (
-            Arc::from(format!("FunctionCall {name}").as_bytes()),
-            Arc::from([]),
-        );
-        let step = Step {
-            phase: Phase::Simple,
-            text: &text,
-            types: &types,
-            parameters: Sent::Nothing,
-            values: Values::None,
-            path: None,
-            made_at: None,
-            named_by: NamedBy::Protocol,
-            memory: None,
-        };
+        let text = format!("FunctionCall {name}");
+        let step = Step::bare(Phase::Simple, text.as_bytes());
         let reason = "a FunctionCall names a function by number and can't be analysed";
         let statements: Option<Vec<Statement>> = self
             .unbounded(&step, reason)

@@ -3,7 +3,7 @@
 //!
 //! Must never let a name be looked up in a view that a statement of the session may have changed since: then it asks first.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc, time::Instant};
 
 use provost_engine::{
     catalog::Catalog,
@@ -16,7 +16,7 @@ use super::{Cache, SearchPath};
 use crate::{
     catalog::{self, Loaded},
     former::FormerNames,
-    judge::{Holder, Look, Restore, Touch, Unseen},
+    judge::{Holder, Locked, Look, Reading, Restore, Touch, Unseen},
     look::PathAnswer,
 };
 
@@ -24,8 +24,12 @@ use crate::{
 /// refused.
 pub(super) const OWN_CATALOGS_MAX: usize = 256;
 
-/// How often a catalog is asked for in a row: what other sessions drop while it is read makes the question fail.
-const TRIES_MAX: u8 = 5;
+/// Milliseconds before each time that the catalog is asked for in a row. What another session has locked is asked for as often as
+/// that, then the statement is refused; nothing is waited for in between, for the other session may wait for this one.
+const PAUSES_MS: [u64; 10] = [0, 10, 50, 100, 250, 500, 1_000, 1_000, 1_000, 1_500];
+/// How often it is asked for where what other sessions drop meanwhile makes the question fail; and how often with the texts of what
+/// is locked, before it is asked for without them.
+const TRIES_MAX: usize = 5;
 
 /// A session's view.
 #[derive(Debug)]
@@ -43,9 +47,11 @@ pub(super) struct View {
     /// The session's temporary objects, as last seen.
     temp: Option<String>,
     restore: Option<Arc<Restore>>,
+    /// Views whose definitions are wanted in the session's own catalog.
+    lacking: BTreeSet<u32>,
     failed: Option<Failure>,
     /// Times in a row that the catalog could not be read.
-    tries: u8,
+    tries: usize,
     room: Arc<Semaphore>,
 }
 
@@ -97,6 +103,7 @@ impl View {
             uncommitted: false,
             temp: None,
             restore: None,
+            lacking: BTreeSet::new(),
             failed: None,
             tries: 0,
             room,
@@ -106,6 +113,11 @@ impl View {
     /// The schemas that names are looked up in.
     pub(super) fn path(&self) -> &Arc<[Arc<str>]> {
         &self.path.effective
+    }
+
+    /// Whether names are surely looked up by that path still.
+    pub(super) fn is_by(&self, path: &[Arc<str>]) -> bool {
+        !self.asks_path && *self.path.effective == *path
     }
 
     /// See [`SearchPath::names_temp`].
@@ -142,6 +154,7 @@ impl View {
         {
             own.stale = true;
             self.asks_path = true;
+            self.lacking.clear();
         }
         let appeared = |name: &Arc<str>| shared.catalog.has_schema(name);
         if self.path.absent.iter().any(appeared) {
@@ -151,7 +164,35 @@ impl View {
             return Some(Look::Path);
         }
         let restore = self.restore.as_ref().filter(|_| self.asks_catalog)?;
-        Some(Look::Catalog(Arc::clone(restore)))
+        let pause_ms = PAUSES_MS.get(self.tries).copied().unwrap_or_default();
+        let locked = if self.tries < TRIES_MAX {
+            Locked::Awaited
+        } else {
+            Locked::LeftOut
+        };
+        let reading = Reading::new(restore, &self.lacking, pause_ms, locked);
+        Some(Look::Catalog(Arc::new(reading)))
+    }
+
+    /// Whether names are looked up in the session's own catalog.
+    pub(super) const fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// A statement rests on these views, and the catalog has no definitions of them: the session's own gets them. False where they
+    /// were asked for already.
+    pub(super) fn lack(&mut self, views: &[u32]) -> bool {
+        let before = self.lacking.len();
+        self.lacking.extend(views);
+        if self.lacking.len() == before {
+            return false;
+        }
+        if self.own.is_some() && self.restore.is_some() {
+            self.asks_catalog = true;
+        } else {
+            self.asks_path = true;
+        }
+        true
     }
 
     /// Why the last look failed; told once.
@@ -168,6 +209,8 @@ impl View {
     /// The schema changed, or something of the session's own.
     fn changed(&mut self) {
         self.asks_path = true;
+        // What is read again locks no more than the next statement needs.
+        self.lacking.clear();
         if let Some(own) = &mut self.own {
             own.stale = true;
         }
@@ -197,6 +240,11 @@ impl View {
         self.moved || self.uncommitted || self.own.is_some() || self.asks_path
     }
 
+    /// The session sees what everybody does, by a path that stays.
+    pub(super) const fn is_plain(&self) -> bool {
+        !self.is_special() && !self.asks_catalog && !self.names_temp()
+    }
+
     /// The server told a transaction status. Says whether a schema change may have become everybody's.
     pub(super) fn transaction_status(&mut self, status: u8) -> bool {
         if self.moved {
@@ -217,20 +265,22 @@ impl View {
         &mut self,
         seen: Seen,
         answer: Result<Vec<u8>, Unseen>,
-        holder: Holder,
+        (holder, status): (Holder, u8),
         shared: Loaded,
     ) {
         if let Err(unseen) = &answer
             && seen == Seen::Catalog
             // The client's own transaction is as it was.
             && holder == Holder::Gateway
-            && !unseen.sqlstate.starts_with("57")
-            && self.tries < TRIES_MAX
+            && self.tries.saturating_add(1) < tries_max(&unseen.sqlstate, status)
         {
-            self.tries += 1;
+            self.tries = self.tries.saturating_add(1);
             return;
         }
         self.tries = 0;
+        if answer.is_err() {
+            self.lacking.clear();
+        }
         let taken = match (answer, seen) {
             (Err(unseen), _) => Err(Failure::Server(unseen.sqlstate)),
             (Ok(json), Seen::Path) => self.take_path(&json, &shared),
@@ -251,7 +301,7 @@ impl View {
         self.restore = Some(Arc::new(answer.restore()));
         self.temp = answer.temp;
         self.asks_path = false;
-        let differs = self.uncommitted || self.temp.is_some();
+        let differs = self.uncommitted || self.temp.is_some() || !self.lacking.is_empty();
         let is_fresh = self
             .own
             .as_ref()
@@ -290,6 +340,18 @@ impl View {
             _room: room,
         });
         Ok(())
+    }
+}
+
+/// How often the catalog is asked for where the server says this instead of an answer. Outside of a transaction the question waits
+/// for locks as long as the client's statement would.
+fn tries_max(sqlstate: &str, status: u8) -> usize {
+    match (sqlstate, status) {
+        // lock_not_available, deadlock_detected.
+        ("55P03" | "40P01", b'I') => 1,
+        ("55P03" | "40P01", _) => PAUSES_MS.len(),
+        (sqlstate, _) if sqlstate.starts_with("57") => 1,
+        _ => TRIES_MAX,
     }
 }
 
@@ -332,6 +394,16 @@ fn moves(facts: &Facts) -> bool {
             && matches!(&access.object, Object::Setting(name) if matches!(&**name, "search_path" | "all" | "role" | "session_authorization"))
     };
     sql::may_change_search_path(facts) || facts.accesses.iter().any(sets)
+}
+
+/// Whether the server may look names of a statement up only when it runs, by the path of then, though it was bound before: so it is
+/// with all that it does not plan.
+pub(super) fn is_named_when_run(facts: &Facts) -> bool {
+    let is_planned = matches!(
+        facts.kind,
+        Kind::Select | Kind::Insert | Kind::Update | Kind::Delete | Kind::Merge
+    );
+    !is_planned && !is_independent(facts)
 }
 
 /// Whether a statement's facts are the same in every view: it names no relation, function or type.

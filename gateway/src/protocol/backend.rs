@@ -108,6 +108,34 @@ pub fn error_fields(body: &[u8]) -> Result<Vec<(u8, &[u8])>, Error> {
     Ok(fields)
 }
 
+/// Says whether a message that goes on to a client as it came holds what its type says and nothing else: a longer one could take
+/// rows along that come behind it.
+///
+/// # Errors
+/// [`Error::Format`] when it doesn't.
+pub fn check(kind: u8, body: &[u8]) -> Result<(), Error> {
+    let mut reader = Reader::new(body);
+    match kind {
+        // ParseComplete, BindComplete, CloseComplete, NoData, PortalSuspended, EmptyQueryResponse, CopyDone.
+        b'1' | b'2' | b'3' | b'n' | b's' | b'I' | b'c' => {}
+        b'C' => drop(reader.text()?),
+        b'Z' => drop(reader.u8()?),
+        b't' => {
+            let count = reader.count()?;
+            reader.bytes(count.saturating_mul(4))?;
+        }
+        b'G' | b'H' => {
+            reader.u8()?;
+            let count = reader.count()?;
+            reader.bytes(count.saturating_mul(2))?;
+        }
+        b'V' => drop(reader.value()?),
+        // Whoever reads them sees to it.
+        _ => return Ok(()),
+    }
+    reader.finish()
+}
+
 /// A ParameterStatus' name and value.
 ///
 /// # Errors
@@ -128,6 +156,40 @@ pub fn notification(body: &[u8]) -> Result<(i32, &[u8], &[u8]), Error> {
     let parts = (reader.i32()?, reader.text()?, reader.text()?);
     reader.finish()?;
     Ok(parts)
+}
+
+/// How a COPY sends its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyResponse {
+    /// 0 for text and CSV, 1 for binary.
+    pub format: i8,
+    /// The format of each column.
+    pub columns: Vec<i16>,
+}
+
+impl CopyResponse {
+    /// Whether the data is in binary format.
+    #[must_use]
+    pub const fn is_binary(&self) -> bool {
+        self.format == 1
+    }
+}
+
+/// Reads a CopyOutResponse's body.
+///
+/// # Errors
+/// [`Error::Format`] when it isn't one.
+pub fn copy_response(body: &[u8]) -> Result<CopyResponse, Error> {
+    let mut reader = Reader::new(body);
+    let format = match reader.u8()? {
+        0 => 0,
+        1 => 1,
+        _ => return Err(Error::Format),
+    };
+    let count = reader.count()?;
+    let columns = (0..count).map(|_| reader.i16()).collect::<Result<_, _>>()?;
+    reader.finish()?;
+    Ok(CopyResponse { format, columns })
 }
 
 /// A CommandComplete's tag.

@@ -137,6 +137,7 @@ fn statement(text: &str, facts: Facts) -> Statement {
         literals: provost_engine::sql::literal_spans(text).unwrap(),
         binding: None,
         rests_on: std::collections::BTreeSet::new(),
+        copy: None,
     }
 }
 

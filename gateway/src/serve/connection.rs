@@ -14,7 +14,12 @@ use super::{
     login::{Attempt, Failure, LoggedIn},
     relay::{Canceller, Relay, Scratch},
 };
-use crate::{judge::Fatal, judgement::Cache, record, stream::Stream};
+use crate::{
+    judge::Fatal,
+    judgement::Cache,
+    record,
+    stream::{Stream, set_up},
+};
 
 /// What a serving thread has for all its connections.
 #[derive(Clone)]
@@ -38,8 +43,8 @@ enum Opening {
 impl Desk {
     /// Serves one connection until it ends. `_counted` is held as long.
     pub(super) async fn serve(self, stream: TcpStream, address: SocketAddr, _counted: Connection) {
-        // Small messages must not wait for each other; without it everything still works.
-        let _ = stream.set_nodelay(true);
+        // Without it everything still works.
+        let _ = set_up(&stream, self.house.tcp);
         match timeout(self.house.startup_timeout(), self.open(stream, address)).await {
             Ok(Opening::Session(stream, logged_in)) => self.carry(stream, *logged_in).await,
             Ok(Opening::Refused(stream, fatal)) => {

@@ -8,7 +8,11 @@ use tokio_rustls::TlsAcceptor;
 
 use super::count::Counts;
 use crate::{
-    cancel::CancelKeys, catalog::Keeper, identity::Issuer, judgement::Bench, settings::Limits,
+    cancel::CancelKeys,
+    catalog::Keeper,
+    identity::Issuer,
+    judgement::Bench,
+    settings::{Limits, Tcp},
     upstream::Upstream,
 };
 
@@ -43,6 +47,8 @@ pub(super) struct House {
     pub(super) acceptor: Option<TlsAcceptor>,
     /// See there.
     pub(super) limits: Limits,
+    /// See there.
+    pub(super) tcp: Tcp,
     /// The keys of masks.
     pub(super) mask_keys: Option<Arc<MaskKeys>>,
     /// Open sessions' cancel keys.

@@ -136,6 +136,7 @@ impl Gateway {
             rooms,
             acceptor,
             limits: settings.limits,
+            tcp: settings.tcp,
             mask_keys: settings.mask_keys.clone(),
             cancel_keys: Arc::new(CancelKeys::default()),
             counts: Arc::new(Counts::default()),
@@ -270,7 +271,7 @@ async fn rooms(settings: &Settings) -> Result<(HashMap<Arc<str>, Room>, Vec<Read
                 source,
             },
         )?;
-        let upstream = Arc::new(upstream);
+        let upstream = Arc::new(upstream.with_tcp(settings.tcp));
         let (keeper, reader) = Keeper::start(Arc::clone(&upstream), age_max)
             .await
             .map_err(|source| Error::Catalog {

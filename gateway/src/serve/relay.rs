@@ -17,7 +17,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     sync::watch,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -40,6 +40,8 @@ const BACKLOG_BYTES_MAX: usize = 256 * 1024;
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// How long the server may take to end a statement that it was asked to cancel; then the session ends.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// How long the server may go on with what a client asked for that went away without a goodbye; then it is asked to cancel that.
+const ABANDONED_GRACE: Duration = Duration::from_secs(5);
 /// How long the server may take to take our goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -86,6 +88,8 @@ pub(super) struct Relay {
     idle_since: Instant,
     canceller: Option<Canceller>,
     cancelling: Option<Cancelling>,
+    /// The client closed its end without a goodbye.
+    client_gone: bool,
 }
 
 /// What there is to do.
@@ -134,6 +138,7 @@ impl Relay {
             idle_since: Instant::now(),
             canceller: None,
             cancelling: None,
+            client_gone: false,
         }
     }
 
@@ -145,6 +150,9 @@ impl Relay {
     /// Runs until the session ends, with every statement's end in the log and both sides closed.
     pub(super) async fn run(mut self, mut stopping: watch::Receiver<Stopping>) -> Ending {
         let ending = self.carry(&mut stopping).await;
+        if self.client_gone && !self.core.is_idle() {
+            self.abandon(stopping.clone());
+        }
         // The ends are in the log before the client reads the last word.
         let logged = self.core.close().await;
         let goodbye = async {
@@ -157,24 +165,32 @@ impl Relay {
         };
         // A server that doesn't listen is cut: it notices by itself.
         let _ = timeout(GOODBYE, goodbye).await;
+        // Whatever it still sends is for nobody: it must not wait for the client's end.
+        drop(self.server);
         farewell::close(self.client.stream, &self.out.to_client).await;
         logged.err().map(|fatal| fatal.message).or(ending)
     }
 
     async fn carry(&mut self, stopping: &mut watch::Receiver<Stopping>) -> Ending {
+        let mut alarm = Alarm::new(stopping);
         loop {
             match self.work().await {
                 Ok(Flow::More | Flow::Stalled) => {}
                 Ok(Flow::Closed) => return None,
                 Err(fatal) => return Some(fatal.message),
             }
-            if let Some(fatal) = self.must_stop(*stopping.borrow()) {
+            if let Some(fatal) = self.must_stop(alarm.stopping()) {
                 return Some(self.end_with(fatal));
             }
-            match self.wait(stopping).await {
+            match self.wait(&mut alarm).await {
                 Event::Progress | Event::Stopping => {}
-                Event::ClientGone => return Some("the client went away".to_owned()),
-                Event::ServerGone => return Some("the server closed the connection".to_owned()),
+                Event::ClientGone => {
+                    self.client_gone = true;
+                    return Some("the client went away".to_owned());
+                }
+                Event::ServerGone => {
+                    return Some(self.end_with(fatal("08006", "the server closed the connection")));
+                }
                 Event::Idle if self.is_at_rest() => {
                     return Some(self.end_with(fatal(
                         "57P05",
@@ -189,6 +205,21 @@ impl Relay {
                 }
             }
         }
+    }
+
+    /// Sees to it that the server does not go on for ever with what nobody waits for: by itself it notices when it has something to
+    /// send, and not before.
+    fn abandon(&mut self, mut stopping: watch::Receiver<Stopping>) {
+        let Some(canceller) = self.canceller.take() else {
+            return;
+        };
+        drop(tokio::task::spawn_local(async move {
+            tokio::select! {
+                () = sleep(ABANDONED_GRACE) => {}
+                _ = stopping.wait_for(|stage| *stage != Stopping::No) => {}
+            }
+            canceller.request().await;
+        }));
     }
 
     /// Gives the core what came, as far as the backlogs allow.
@@ -288,8 +319,7 @@ impl Relay {
     }
 
     /// Reads and writes whatever is ready; waits where nothing is.
-    async fn wait(&mut self, stopping: &mut watch::Receiver<Stopping>) -> Event {
-        let now = Instant::now();
+    async fn wait(&mut self, alarm: &mut Alarm) -> Event {
         if self
             .cancelling
             .as_ref()
@@ -300,32 +330,31 @@ impl Relay {
         }
         let time_up_at = match &self.cancelling {
             Some(cancelling) => self.core.is_overdue().then_some(cancelling.until),
-            None => self.core.deadline(now.into_std()).map(Instant::from_std),
-        };
-        let time_up = async {
-            match time_up_at {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
+            None => self
+                .core
+                .deadline(std::time::Instant::now)
+                .map(Instant::from_std),
         };
         let idle_at = self.idle_timeout.map(|timeout| self.idle_since + timeout);
-        let idle = async {
-            match idle_at {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
+        // Timers are made where nothing else is ready, which is seldom while a session works.
+        let mut time_up = time_up_at.map(Timer::Set);
+        let mut idle = idle_at.map(Timer::Set);
+        poll_fn(|context| {
+            if let Poll::Ready(event) = self.poll(context) {
+                return Poll::Ready(event);
             }
-        };
-        tokio::select! {
-            biased;
-            event = poll_fn(|context| self.poll(context)) => event,
-            changed = stopping.changed() => match changed {
-                Ok(()) => Event::Stopping,
-                // Whoever could tell is gone: so is the gateway.
-                Err(_) => Event::ServerGone,
-            },
-            () = time_up => Event::TimeUp,
-            () = idle => Event::Idle,
-        }
+            if let Poll::Ready(event) = alarm.poll(context) {
+                return Poll::Ready(event);
+            }
+            if time_up.as_mut().is_some_and(|timer| timer.is_over(context)) {
+                return Poll::Ready(Event::TimeUp);
+            }
+            if idle.as_mut().is_some_and(|timer| timer.is_over(context)) {
+                return Poll::Ready(Event::Idle);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
@@ -379,6 +408,76 @@ impl Relay {
         let received =
             self.client_has_room() && self.server.poll_receive(context, &self.scratch)?;
         Ok(sent > 0 || received)
+    }
+}
+
+/// A moment to wait for.
+enum Timer {
+    /// Nobody waited yet.
+    Set(Instant),
+    /// The runtime knows of it.
+    Running(Pin<Box<Sleep>>),
+}
+
+impl Timer {
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        if let Self::Set(at) = self {
+            *self = Self::Running(Box::pin(sleep_until(*at)));
+        }
+        match self {
+            Self::Set(_) => false,
+            Self::Running(sleep) => sleep.as_mut().poll(context).is_ready(),
+        }
+    }
+}
+
+/// Wakes a session when the gateway stops. Whoever waits is entered once, not each time that the session waits for its sockets.
+struct Alarm {
+    stopping: watch::Receiver<Stopping>,
+    /// Entered for the next change; `None` before the first wait, and after each change.
+    entered: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+impl Alarm {
+    fn new(stopping: &watch::Receiver<Stopping>) -> Self {
+        Self {
+            stopping: stopping.clone(),
+            entered: None,
+        }
+    }
+
+    fn stopping(&mut self) -> Stopping {
+        let seen = self.stopping.borrow_and_update();
+        if seen.has_changed() {
+            // Whoever was entered is woken for this change, and for none that comes.
+            self.entered = None;
+        }
+        *seen
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        if self.entered.is_none() {
+            let mut stopping = self.stopping.clone();
+            // Not held to the runtime's budget: it must be entered now, or it is never woken.
+            let mut entered: Pin<Box<dyn Future<Output = ()>>> =
+                Box::pin(tokio::task::unconstrained(async move {
+                    // An error is seen below: whoever could tell is gone.
+                    let _ = stopping.changed().await;
+                }));
+            // The task that a session is never changes, nor how it is woken.
+            if entered.as_mut().poll(context).is_pending() {
+                self.entered = Some(entered);
+            }
+        }
+        match self.stopping.has_changed() {
+            Ok(false) => Poll::Pending,
+            Ok(true) => {
+                self.entered = None;
+                Poll::Ready(Event::Stopping)
+            }
+            // Whoever could tell is gone: so is the gateway.
+            Err(_) => Poll::Ready(Event::ServerGone),
+        }
     }
 }
 

@@ -485,7 +485,11 @@ impl<J: Judge> Core<J> {
             || run.is_guarded()
             || enforcement.binding.is_some()
             || enforcement.session_effect == SessionEffect::Catalog;
-        let describes = checked && enforcement.columns.is_some() && run.fields.is_none();
+        // COPY has no description.
+        let describes = checked
+            && enforcement.columns.is_some()
+            && enforcement.kind != Kind::CopyTo
+            && run.fields.is_none();
         if describes {
             out.to_server
                 .neutral(NeutralFrame::Describe(Target::Portal, name));

@@ -144,6 +144,8 @@ pub struct Core<J: Judge> {
     pub(super) mask_keys: Option<Arc<MaskKeys>>,
     /// Reused for masked values.
     pub(super) scratch: Vec<u8>,
+    /// The server said why it ends the session: nothing is said behind that.
+    pub(super) ended_by_server: bool,
 }
 
 impl<J: Judge> Core<J> {
@@ -193,6 +195,7 @@ impl<J: Judge> Core<J> {
             server_body: None,
             mask_keys: None,
             scratch: Vec::new(),
+            ended_by_server: false,
         }
     }
 
@@ -216,16 +219,20 @@ impl<J: Judge> Core<J> {
         self.pending.is_empty()
     }
 
-    /// When the time of the statement that the server is at is up, if it is limited and not yet asked to end.
-    pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
+    /// When the time of the statement that the server is at is up, if it is limited and not yet asked to end. `now` is asked for
+    /// where one is.
+    pub fn deadline(&mut self, now: impl FnOnce() -> Instant) -> Option<Instant> {
         let clock = self.clocked().filter(|clock| !clock.overdue)?;
-        clock.deadline(now)
+        clock.max_ms?;
+        clock.deadline(now())
     }
 
     /// Says whether the time of the statement that the server is at is up; then the server must be asked to cancel it, and
     /// what it answers becomes the end of the statement. True once for each statement.
     pub fn is_time_up(&mut self, now: Instant) -> bool {
-        let is_up = self.deadline(now).is_some_and(|deadline| deadline <= now);
+        let is_up = self
+            .deadline(|| now)
+            .is_some_and(|deadline| deadline <= now);
         if is_up && let Some(clock) = self.clocked() {
             clock.overdue = true;
             clock.asked = clock.max_ms;
@@ -419,7 +426,7 @@ impl<J: Judge> Core<J> {
 
     /// Tells the client why the session ends, where that can still be told, and the server that it does.
     pub(crate) fn die(&mut self, fatal: &Fatal, out: &mut Out) {
-        if !matches!(self.server_body, Some(Body::Pass(_))) {
+        if !self.ended_by_server && !matches!(self.server_body, Some(Body::Pass(_))) {
             refuse::write_fatal(&mut out.to_client, fatal);
         }
         if out.to_server.copy_bytes_left() == 0 {
@@ -462,9 +469,18 @@ pub(super) fn out_of_step(kind: u8) -> Fatal {
     }
 }
 
+thread_local! {
+    /// The unnamed statement's and portal's name: most frames speak of those.
+    static UNNAMED: Arc<[u8]> = Arc::from([]);
+}
+
 /// A name as the tables hold it.
 pub(super) fn shared(name: &[u8]) -> Arc<[u8]> {
-    Arc::from(name)
+    if name.is_empty() {
+        UNNAMED.with(Arc::clone)
+    } else {
+        Arc::from(name)
+    }
 }
 
 /// Bytes of `input` used, which may be more than there are.

@@ -99,6 +99,7 @@ mod tests {
             limits: Limits::default(),
             recording: Recording::default(),
             touch: Touch::Nothing,
+            copy: None,
             binding: None,
             cursors: Vec::new(),
             sets_role: false,

@@ -41,6 +41,7 @@ impl<J: Judge> Core<J> {
         let severity = scrub::field(&fields, b'V').or_else(|| scrub::field(&fields, b'S'));
         let ends_session = matches!(severity, Some(b"FATAL" | b"PANIC"));
         let message = scrub::field(&fields, b'M').unwrap_or_default();
+        self.ended_by_server |= ends_session;
         if !ends_session {
             self.undone = true;
             let over_time = match &*sqlstate {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     judge::{Fatal, Holder, Judge, Keep, Look, Unseen},
+    look::Footing,
     protocol::{
         backend,
         frame::{Error, Header},
@@ -88,18 +89,20 @@ impl<J: Judge> Core<J> {
             Look::Pin(_) => Until::Held,
             Look::Path | Look::Catalog(_) => Until::Ready,
         };
-        let mut steps = look.steps();
-        let mut before = look.answer_at();
         let is_guarded = self.in_block && until == Until::Ready && matches!(look, Look::Catalog(_));
-        let guard = if is_guarded {
+        let (guard, footing) = match until {
+            Until::Ready if is_guarded => (Guard::Set, Footing::Savepoint),
+            Until::Ready | Until::Held => (Guard::None, Footing::Own),
+            Until::Closed => (Guard::None, Footing::Midst),
+        };
+        let mut steps = look.steps(footing);
+        if is_guarded {
             steps.insert(0, (GUARD, Vec::new()));
             steps.push((GO_BACK, Vec::new()));
             steps.push((UNGUARD, Vec::new()));
-            before = before.saturating_add(1);
-            Guard::Set
-        } else {
-            Guard::None
-        };
+        }
+        let answer = look.answer();
+        let before = steps.iter().take_while(|(step, _)| *step != answer).count();
         for (question, values) in &steps {
             out.to_server.own(&name, question, values);
         }

@@ -8,7 +8,9 @@
 //! | `core` | the state, its limits, how it ends |
 //! | `client` | what each of the client's messages does |
 //! | `server` | what each of the server's messages does |
-//! | `results` | descriptions, rows, COPY data; stopping a result |
+//! | `results` | descriptions, rows; stopping a result |
+//! | `copies` | COPY: what is announced, its data, its end |
+//! | `copy_out` | masked COPY data |
 //! | `guard` | changes of a limited number of rows |
 //! | `errors` | the server's errors, notices, notifications, settings |
 //! | `look` | the gateway's own questions over the session's connection |
@@ -27,6 +29,8 @@
 //! written, both sides are closed and [`Core::close`] is called, as it is when either side hangs up.
 
 mod client;
+mod copies;
+mod copy_out;
 mod core;
 mod describe;
 mod errors;

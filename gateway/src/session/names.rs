@@ -11,6 +11,8 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::quality::RandomState;
+
 use super::pending::{Run, Segment};
 use crate::judge::{Given, Permitted};
 
@@ -44,20 +46,59 @@ pub(super) enum Found<T> {
 #[derive(Debug)]
 struct Entry<T> {
     committed: Option<T>,
-    waiting: VecDeque<(Segment, Option<T>)>,
+    waiting: Waiting<T>,
     used: u64,
+}
+
+/// What is not answered, oldest first. Nearly always one: it needs no memory of its own.
+#[derive(Debug)]
+struct Waiting<T> {
+    first: Option<(Segment, Option<T>)>,
+    // INVARIANT: empty while `first` is.
+    more: VecDeque<(Segment, Option<T>)>,
+}
+
+impl<T> Waiting<T> {
+    const fn new() -> Self {
+        Self {
+            first: None,
+            more: VecDeque::new(),
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn newest(&self) -> Option<&(Segment, Option<T>)> {
+        self.more.back().or(self.first.as_ref())
+    }
+
+    fn push(&mut self, definition: (Segment, Option<T>)) {
+        if self.first.is_none() {
+            self.first = Some(definition);
+        } else {
+            self.more.push_back(definition);
+        }
+    }
+
+    fn pop(&mut self) -> Option<(Segment, Option<T>)> {
+        let oldest = self.first.take();
+        self.first = self.more.pop_front();
+        oldest
+    }
 }
 
 /// A table of names.
 #[derive(Debug)]
 struct Table<T> {
-    entries: HashMap<Arc<[u8]>, Entry<T>>,
+    entries: HashMap<Arc<[u8]>, Entry<T>, RandomState>,
 }
 
 impl<T> Table<T> {
     fn new() -> Self {
         Self {
-            entries: HashMap::new(),
+            entries: HashMap::default(),
         }
     }
 
@@ -67,17 +108,17 @@ impl<T> Table<T> {
             .entry(Arc::clone(name))
             .or_insert_with(|| Entry {
                 committed: None,
-                waiting: VecDeque::new(),
+                waiting: Waiting::new(),
                 used,
             });
-        entry.waiting.push_back((segment, definition));
+        entry.waiting.push((segment, definition));
         entry.used = used;
     }
 
     /// The oldest waiting definition is answered. Gives back what it replaced, or what came to nothing.
     fn resolve(&mut self, name: &[u8], accepted: bool) -> Option<T> {
         let entry = self.entries.get_mut(name)?;
-        let (_, definition) = entry.waiting.pop_front()?;
+        let (_, definition) = entry.waiting.pop()?;
         let gone = if accepted {
             std::mem::replace(&mut entry.committed, definition)
         } else {
@@ -104,7 +145,7 @@ impl<T> Table<T> {
             .entry(Arc::clone(name))
             .or_insert_with(|| Entry {
                 committed: None,
-                waiting: VecDeque::new(),
+                waiting: Waiting::new(),
                 used,
             });
         entry.used = used;
@@ -176,7 +217,7 @@ pub(super) struct Names<P, B> {
     statements: Table<Statement<P>>,
     statement_bytes: usize,
     portals: Table<PortalId>,
-    arena: HashMap<PortalId, Portal<P, B>>,
+    arena: HashMap<PortalId, Portal<P, B>, RandomState>,
     clock: u64,
 }
 
@@ -186,7 +227,7 @@ impl<P: Clone, B> Names<P, B> {
             statements: Table::new(),
             statement_bytes: 0,
             portals: Table::new(),
-            arena: HashMap::new(),
+            arena: HashMap::default(),
             clock: 0,
         }
     }
@@ -248,7 +289,7 @@ impl<P: Clone, B> Names<P, B> {
             return Found::Unknown;
         };
         entry.used = used;
-        let definition = match entry.waiting.back() {
+        let definition = match entry.waiting.newest() {
             None => entry.committed.as_ref(),
             Some((defined, definition)) if *defined == segment => definition.as_ref(),
             Some(_) => return Found::Unresolved,
@@ -387,7 +428,7 @@ impl<P: Clone, B> Names<P, B> {
         let Some(entry) = self.portals.entries.get(name) else {
             return Found::Unknown;
         };
-        let definition = match entry.waiting.back() {
+        let definition = match entry.waiting.newest() {
             Some((defined, definition)) if *defined == segment => *definition,
             Some(_) => return Found::Unresolved,
             None => entry.committed,

@@ -12,6 +12,7 @@ use provost_engine::verdict::Recording;
 use provost_evidence::record::Outcome;
 
 use super::{
+    copy_out::Masking,
     look::{Asking, Until},
     names::{Hold, PortalId},
     refuse::{self, Missing},
@@ -136,6 +137,8 @@ pub(super) struct Run {
     /// The server's description, checked; `None` before it came.
     pub(super) fields: Option<Vec<Field>>,
     pub(super) copy: Copy,
+    /// What masks the data of a COPY TO.
+    pub(super) masking: Option<Box<Masking>>,
     pub(super) rows: u64,
     pub(super) bytes: u64,
     /// Rows and bytes that its portal gave under an earlier decision: limits count them.
@@ -195,6 +198,7 @@ impl Run {
             permitted,
             fields: None,
             copy: Copy::None,
+            masking: None,
             rows: 0,
             bytes: 0,
             earlier: (0, 0),
@@ -254,6 +258,12 @@ impl Run {
             .then(|| refuse::over_affected(max, rows))
     }
 
+    /// Whether the rows of a masked COPY, all of which were shown, are not as many as the server says: then they were not told
+    /// apart rightly.
+    pub(super) fn is_miscounted(&self, told: Option<u64>) -> bool {
+        self.masking.is_some() && !self.cut && told != Some(self.rows)
+    }
+
     /// Whether its result may end before its end: what is behind it waits for that.
     pub(super) fn may_be_cut(&self) -> bool {
         let limits = &self.permitted.enforcement.limits;
@@ -272,7 +282,7 @@ impl Run {
         let is_checked = is_checked(self) && self.fields.is_none();
         match kind {
             b'D' => enforcement.masks.is_empty() && !is_checked && !self.may_be_cut(),
-            b'd' => self.copy == Copy::Out && !self.may_be_cut(),
+            b'd' => self.copy == Copy::Out && self.masking.is_none() && !self.may_be_cut(),
             _ => false,
         }
     }

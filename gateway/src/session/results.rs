@@ -1,16 +1,15 @@
-//! Results: descriptions checked, rows masked, COPY data passed, a result stopped.
+//! Results: descriptions checked, rows masked, a result stopped.
 //!
 //! Must never show a row before its description agreed with analysis.
 
 use bytes::BytesMut;
-use provost_engine::facts::Kind;
 use provost_evidence::record::Outcome;
 
 use super::{
     core::{Body, Core, out_of_step, take},
     describe,
     out::{Out, whole_frame},
-    pending::{Copy, Run},
+    pending::Run,
     refuse, rows,
     server::running,
 };
@@ -194,77 +193,14 @@ impl<J: Judge> Core<J> {
         refuse::write_refused(&mut out.to_client, &refused);
         Ok(())
     }
-
-    pub(super) async fn copy_starts(
-        &mut self,
-        kind: u8,
-        frame: &[u8],
-        out: &mut Out,
-    ) -> Result<(), Fatal> {
-        let muted = self.muted;
-        let Some(run) = self.running() else {
-            return Err(out_of_step(kind));
-        };
-        match (kind, run.permitted.enforcement.kind) {
-            (b'G', Kind::CopyFrom) if muted => {
-                // The client will not send data for a statement that it takes for skipped.
-                run.copy = Copy::InDone;
-                out.to_server.copy_fail();
-            }
-            (b'G', Kind::CopyFrom) => run.copy = Copy::In,
-            (b'H', Kind::CopyTo) => {
-                run.copy = Copy::Out;
-                if is_checked(run) && !muted {
-                    return self.stop(describe::disagreement(), out).await;
-                }
-            }
-            _ => return Err(out_of_step(kind)),
-        }
-        self.tell(frame, out);
-        Ok(())
-    }
-
-    /// Data of a COPY TO: the server sends each row in a message of its own, and a header, where one is asked for, too.
-    pub(super) async fn copy_out_data(
-        &mut self,
-        header: Header,
-        out: &mut Out,
-    ) -> Result<(), Fatal> {
-        let muted = self.muted;
-        let Some(run) = running(&mut self.pending).filter(|run| run.copy == Copy::Out) else {
-            return Err(out_of_step(b'd'));
-        };
-        let over = match run.over_rows() {
-            None if !muted => over_bytes(&mut self.judge, run, header.body_bytes).await,
-            over => over,
-        };
-        if muted {
-            run.cut = true;
-        } else if let Some(refused) = over {
-            self.stop(refused, out).await?;
-        } else {
-            run.rows += 1;
-            run.bytes += header.body_bytes as u64;
-            self.server_body = Some(Body::Pass(header.frame_bytes()));
-            return Ok(());
-        }
-        self.server_body = Some(Body::Drop(header.frame_bytes()));
-        Ok(())
-    }
-
-    pub(super) fn copy_out_done(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
-        match self.running() {
-            Some(run) if run.copy == Copy::Out => {
-                self.tell(frame, out);
-                Ok(())
-            }
-            Some(_) | None => Err(out_of_step(b'c')),
-        }
-    }
 }
 
 /// The refusal of a row of that many bytes, where it is over a limit or a budget; else it is counted.
-async fn over_bytes<J: Judge>(judge: &mut J, run: &Run, bytes: usize) -> Option<Refused> {
+pub(super) async fn over_bytes<J: Judge>(
+    judge: &mut J,
+    run: &Run,
+    bytes: usize,
+) -> Option<Refused> {
     if let Some(over) = run.over_bytes(bytes) {
         return Some(over);
     }
@@ -280,7 +216,7 @@ pub(super) fn is_checked(run: &Run) -> bool {
     run.permitted.enforcement.mask_bound || !run.permitted.enforcement.masks.is_empty()
 }
 
-fn row_too_large(bytes_max: usize) -> Refused {
+pub(super) fn row_too_large(bytes_max: usize) -> Refused {
     Refused {
         sqlstate: "54000",
         message: "a row of a masked result is too large".to_owned(),

@@ -9,6 +9,7 @@ use provost_engine::facts::{Kind, SessionEffect};
 use provost_evidence::record::Outcome;
 
 use super::{
+    copies,
     core::{Body, Core, Flow, Stall, open_end, out_of_step, take},
     describe,
     names::Hold,
@@ -58,7 +59,11 @@ impl<J: Judge> Core<J> {
                         return Ok(Flow::More);
                     }
                 }
-                b'd' => self.copy_out_data(header, out).await?,
+                b'd' => {
+                    if !self.copy_out_data(header, input, out).await? {
+                        return Ok(Flow::More);
+                    }
+                }
                 _ => {
                     if header.frame_bytes() > self.limits.server_message_bytes_max {
                         return Err(Error::Length.into());
@@ -111,6 +116,7 @@ impl<J: Judge> Core<J> {
                 if self.stall == Stall::Answer || (self.stall == Stall::Ready && kind == b'Z') {
                     self.stall = Stall::None;
                 }
+                backend::check(kind, body)?;
                 let outcome = match kind {
                     b'1' => self.parse_complete(frame, out).await,
                     b'2' => self.bind_complete(frame, out).await,
@@ -122,8 +128,8 @@ impl<J: Judge> Core<J> {
                     b's' => self.portal_suspended(frame, out).await,
                     b'V' => self.function_answer(frame, out).await,
                     b'I' => self.empty_query(frame, out).await,
-                    b'G' | b'H' => self.copy_starts(kind, frame, out).await,
-                    b'c' => self.copy_out_done(frame, out),
+                    b'G' | b'H' => self.copy_starts(kind, frame, body, out).await,
+                    b'c' => self.copy_out_done(frame, out).await,
                     b'E' => self.error(frame, body, out).await,
                     b'Z' => self.ready(frame, body, out).await,
                     other => Err(out_of_step(other)),
@@ -225,6 +231,8 @@ impl<J: Judge> Core<J> {
     ) -> Result<(), Fatal> {
         match self.front() {
             Some(Operation::Describe) => {
+                // It is not looked at, but it must be one: see `backend::check`.
+                backend::row_description(body)?;
                 self.pending.pop_front();
                 self.tell(frame, out);
                 return Ok(());
@@ -283,6 +291,10 @@ impl<J: Judge> Core<J> {
         let Some(run) = self.running() else {
             return Err(out_of_step(b'C'));
         };
+        if run.is_miscounted(backend::tag_count(tag)) {
+            self.stop(copies::disagreement(), out).await?;
+            return self.completed(frame, tag, out).await;
+        }
         // A COPY's data was counted by its messages, of which one may be a header.
         if (run.rows == 0 || run.copy == Copy::Out) && !run.cut {
             run.rows = backend::tag_rows(tag);

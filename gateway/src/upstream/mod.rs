@@ -20,8 +20,8 @@ use tokio::{
 
 use crate::{
     error::TlsError,
-    settings::{Host, Secret, Target},
-    stream::Stream,
+    settings::{Host, Secret, Target, Tcp},
+    stream::{Stream, set_up},
 };
 
 pub use credential::{Asked, Credential, Source, Unavailable};
@@ -154,6 +154,7 @@ pub(crate) struct Upstream {
     pub(crate) target: Target,
     connector: Option<Connector>,
     timeout_ms: u64,
+    tcp: Tcp,
 }
 
 impl Upstream {
@@ -167,7 +168,13 @@ impl Upstream {
             target,
             connector,
             timeout_ms,
+            tcp: Tcp::default(),
         })
+    }
+
+    /// With connections over TCP set up like this.
+    pub(crate) fn with_tcp(self, tcp: Tcp) -> Self {
+        Self { tcp, ..self }
     }
 
     /// Connects and logs in. `settings` go into the start-up message beside the gateway's own parameters.
@@ -248,7 +255,7 @@ impl Upstream {
                 let stream = TcpStream::connect((host.as_ref(), self.target.port))
                     .await
                     .map_err(unreachable)?;
-                stream.set_nodelay(true).map_err(unreachable)?;
+                set_up(&stream, self.tcp).map_err(unreachable)?;
                 match &self.connector {
                     None => Ok(Stream::Tcp(stream)),
                     Some(connector) => connector.connect(stream).await,

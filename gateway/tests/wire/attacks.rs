@@ -8,7 +8,10 @@ use provost_gateway::settings::ClientTls;
 use crate::{
     house::{House, mask_ssn, settings_for, start_cluster, target, tokens},
     postgres::Cluster,
-    raw::{Raw, bind, bind_formats, execute, execute_rows, message, parse, run, startup},
+    raw::{
+        Raw, bind, bind_formats, cancel_request, execute, execute_rows, message, parse, query, run,
+        startup,
+    },
 };
 
 const SHOP: [(&str, &str); 2] = [("user", "ann"), ("database", "shop")];
@@ -29,10 +32,6 @@ fn session(house: &House) -> Raw {
     let mut raw = Raw::log_in(house.address, &SHOP, &tokens().good("ann"));
     raw.until(b'Z');
     raw
-}
-
-fn query(sql: &str) -> Vec<u8> {
-    message(b'Q', format!("{sql}\0").as_bytes())
 }
 
 fn sync() -> Vec<u8> {
@@ -375,17 +374,15 @@ fn a_cancel_key_is_good_for_its_own_session_only() {
     let mut raw = session(&house);
     raw.send(&query("SELECT pg_sleep(1)"));
     std::thread::sleep(Duration::from_millis(200));
-    let code = ((1234_u32 << 16) | 5678).to_be_bytes();
     for key in [&old_key[..], &[0; 8], &[0xff; 8]] {
         Raw::connect(house.address)
-            .send(&[&16_u32.to_be_bytes(), &code[..], key].concat())
+            .send(&cancel_request(key))
             .closes();
     }
     // Longer and shorter than a key is.
-    for length in [12_u32, 17, 268] {
-        let key = vec![0; length as usize - 8];
+    for length in [4, 9, 260] {
         Raw::connect(house.address)
-            .send(&[&length.to_be_bytes(), &code[..], &key].concat())
+            .send(&cancel_request(&vec![0; length]))
             .ends();
     }
     let answer = raw.answer();

@@ -3,7 +3,6 @@
 //! One cluster and one issuer for the whole test binary; as many gateways as tests want.
 
 use std::{
-    collections::BTreeMap,
     io::{BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
@@ -25,7 +24,7 @@ use provost_engine::{
             Scope, Subjects,
         },
     },
-    verdict::{BundleDigest, Transform},
+    verdict::{BundleDigest, Limits, Transform},
 };
 use provost_evidence::{DurableFolder, Leases, Log, LogOptions};
 use provost_gateway::{
@@ -204,6 +203,15 @@ pub(crate) fn allow_everything(digest: &str) -> Arc<Policy> {
     policy(digest, rules(&read, Effect::Allow))
 }
 
+/// A policy that allows everything to everybody that analysis understands.
+pub(crate) fn allow_what_is_understood(digest: &str) -> Arc<Policy> {
+    let read = Operation::ALL.into_iter();
+    let read: Vec<Operation> = read
+        .filter(|operation| *operation != Operation::Opaque)
+        .collect();
+    policy(digest, rules(&read, Effect::Allow))
+}
+
 /// A policy that allows everything to everybody, whether analysis can read it or not.
 pub(crate) fn allow_anything(digest: &str) -> Arc<Policy> {
     policy(digest, rules(&Operation::ALL, Effect::Allow))
@@ -216,34 +224,56 @@ pub(crate) fn deny_everything(digest: &str) -> Arc<Policy> {
 
 /// A policy that allows everything and masks `ssn`.
 pub(crate) fn mask_ssn(digest: &str) -> Arc<Policy> {
-    let pattern = ColumnPattern {
+    masks(digest, &[("ssn", Transform::Redact)], None)
+}
+
+/// A policy that allows everything, masks columns of these names, whatever the table, and limits results to so many rows.
+pub(crate) fn masks(
+    digest: &str,
+    columns: &[(&str, Transform)],
+    rows_max: Option<u64>,
+) -> Arc<Policy> {
+    let pattern = |(column, _): &(&str, Transform)| ColumnPattern {
         schema: NamePattern::any(),
         relation: NamePattern::any(),
-        column: NamePattern::from(Glob::exactly("ssn")),
+        column: NamePattern::from(Glob::exactly(column)),
     };
     let class = Class {
         name: "pii".into(),
-        columns: vec![pattern],
+        columns: columns.iter().map(pattern).collect(),
     };
+    let transforms = columns.iter().cloned();
     let mask = Mask {
         condition: Condition::Always,
         classes: vec!["pii".into()],
-        transforms: BTreeMap::new(),
+        transforms: transforms
+            .map(|(column, transform)| (column.into(), transform))
+            .collect(),
         otherwise: Transform::Redact,
         probing: Probing::Deny,
     };
     let mut rules = rules(&Operation::ALL, Effect::Allow);
-    rules.push(Rule {
-        mode: Mode::Enforce,
-        name: "mask".into(),
-        effect: Effect::Mask(mask),
-        subjects: Subjects {
-            audience: Audience::Anyone,
-            except: Vec::new(),
-        },
-        because: None,
-        controls: Vec::new(),
-    });
+    let mut add = |name: &str, effect| {
+        rules.push(Rule {
+            mode: Mode::Enforce,
+            name: name.into(),
+            effect,
+            subjects: Subjects {
+                audience: Audience::Anyone,
+                except: Vec::new(),
+            },
+            because: None,
+            controls: Vec::new(),
+        });
+    };
+    add("mask", Effect::Mask(mask));
+    if let Some(rows) = rows_max {
+        let limits = Limits {
+            rows: Some(rows),
+            ..Limits::default()
+        };
+        add("limit", Effect::Limit(everything(&Operation::ALL), limits));
+    }
     let set = RuleSet {
         mode: Mode::Enforce,
         invariants: Vec::new(),
@@ -265,17 +295,21 @@ fn policy(digest: &str, rules: Vec<Rule>) -> Arc<Policy> {
     Arc::new(graph::compile(set).unwrap())
 }
 
-/// One rule that has this effect on these operations on everything for everybody.
-fn rules(operations: &[Operation], effect: fn(Scope) -> Effect) -> Vec<Rule> {
-    let everything = Scope {
+/// These operations on everything.
+fn everything(operations: &[Operation]) -> Scope {
+    Scope {
         operations: Operations::of(operations),
         objects: None,
         condition: Condition::Always,
-    };
+    }
+}
+
+/// One rule that has this effect on these operations on everything for everybody.
+fn rules(operations: &[Operation], effect: fn(Scope) -> Effect) -> Vec<Rule> {
     vec![Rule {
         mode: Mode::Enforce,
         name: "everything".into(),
-        effect: effect(everything),
+        effect: effect(everything(operations)),
         subjects: Subjects {
             audience: Audience::Anyone,
             except: Vec::new(),

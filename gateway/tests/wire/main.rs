@@ -4,13 +4,20 @@
 #![cfg(test)]
 
 mod attacks;
+mod client_gone;
 mod clients;
+mod copies;
+mod faults;
+mod floods;
 mod house;
+mod kinds;
+mod locks;
 mod own_view;
 #[path = "../../../src/demo/postgres/mod.rs"]
 #[expect(dead_code, reason = "shared with the demo, which uses all of it")]
 mod postgres;
 mod raw;
+mod server_gone;
 mod server_tls;
 mod sessions;
 mod startup;

@@ -1,8 +1,9 @@
 //! A client that says exactly what a test wants, byte for byte.
 
 use std::{
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    io::{ErrorKind, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use crate::house::PATIENCE;
@@ -43,6 +44,76 @@ impl Raw {
         let mut body = vec![0; length - 4];
         self.0.read_exact(&mut body).unwrap();
         (header[0], body)
+    }
+
+    /// Reads on until a message of this type; what was said instead, or that nothing was.
+    pub(crate) fn try_until(&mut self, kind: u8) -> Result<Vec<u8>, String> {
+        loop {
+            match self.next() {
+                Some((found, body)) if found == kind => return Ok(body),
+                Some((b'E', body)) => return Err(text(&body)),
+                Some(_) => {}
+                None => return Err("closed".to_owned()),
+            }
+        }
+    }
+
+    /// The next message; none where the connection ends before it, or within.
+    fn next(&mut self) -> Option<Message> {
+        let mut header = [0; 5];
+        self.whole(&mut header)?;
+        let length = u32::from_be_bytes(header[1..].try_into().unwrap()) as usize;
+        let mut body = vec![0; length - 4];
+        self.whole(&mut body)?;
+        Some((header[0], body))
+    }
+
+    /// Fills it; nothing where the connection ends. Waiting in vain is a failure.
+    fn whole(&mut self, bytes: &mut [u8]) -> Option<()> {
+        match self.0.read_exact(bytes) {
+            Ok(()) => Some(()),
+            Err(error) => {
+                let waited = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                assert!(!waited, "nothing came: {error}");
+                None
+            }
+        }
+    }
+
+    /// The error that ends the connection, whatever comes before it: `SQLSTATE message`; `closed` where it ends without one.
+    pub(crate) fn last_error_of_many(&mut self) -> String {
+        let mut last = "closed".to_owned();
+        while let Some((kind, body)) = self.next() {
+            if kind == b'E' {
+                let field = |code: u8| {
+                    let mut fields = body.split(|byte| *byte == 0);
+                    let field = fields.find(|field| field.first() == Some(&code)).unwrap();
+                    text(&field[1..])
+                };
+                last = format!("{} {}", field(b'C'), field(b'M'));
+            }
+        }
+        last
+    }
+
+    /// Sends it, unless the connection is closed.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) {
+        let _ = self.0.write_all(bytes);
+    }
+
+    /// How long an answer is waited for.
+    pub(crate) fn set_patience(&mut self, patience: Duration) {
+        self.0.set_read_timeout(Some(patience)).unwrap();
+    }
+
+    /// Our own end.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    /// Closes one direction, or both.
+    pub(crate) fn shutdown(&mut self, how: Shutdown) {
+        self.0.shutdown(how).unwrap();
     }
 
     /// Reads on until a message of this type.
@@ -121,6 +192,23 @@ pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 
 pub(crate) fn password(token: &str) -> Vec<u8> {
     message(b'p', format!("{token}\0").as_bytes())
+}
+
+/// A simple Query.
+pub(crate) fn query(sql: &str) -> Vec<u8> {
+    message(b'Q', format!("{sql}\0").as_bytes())
+}
+
+/// What a query gives: its rows' first values, its error, the transaction's status.
+pub(crate) fn ask(raw: &mut Raw, sql: &str) -> String {
+    raw.send(&query(sql)).answer()
+}
+
+/// A CancelRequest with this BackendKeyData.
+pub(crate) fn cancel_request(key: &[u8]) -> Vec<u8> {
+    let code = ((1234_u32 << 16) | 5678).to_be_bytes();
+    let length = u32::try_from(key.len() + 8).unwrap().to_be_bytes();
+    [&length[..], &code[..], key].concat()
 }
 
 /// A Parse without declared types.

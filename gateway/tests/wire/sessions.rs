@@ -13,7 +13,7 @@ use crate::{
         House, allow_everything, cluster, deny_everything, mask_ssn, settings, settings_for,
         start_cluster, target, tokens,
     },
-    raw::{Raw, message, startup},
+    raw::{Raw, ask, cancel_request, query, startup},
 };
 
 const SHOP: [(&str, &str); 2] = [("user", "ann"), ("database", "shop")];
@@ -26,19 +26,9 @@ fn session(house: &House) -> (Raw, Vec<u8>) {
     (raw, key)
 }
 
-fn query(sql: &str) -> Vec<u8> {
-    message(b'Q', format!("{sql}\0").as_bytes())
-}
-
-/// What a query gives: its rows' first values, its error, the transaction's status.
-fn ask(raw: &mut Raw, sql: &str) -> String {
-    raw.send(&query(sql)).answer()
-}
-
 fn cancel(house: &House, key: &[u8]) {
-    let code = ((1234_u32 << 16) | 5678).to_be_bytes();
     Raw::connect(house.address)
-        .send(&[&16_u32.to_be_bytes(), &code[..], key].concat())
+        .send(&cancel_request(key))
         .closes();
 }
 

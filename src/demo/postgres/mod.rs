@@ -209,9 +209,48 @@ impl Cluster {
         self.clear_away()
     }
 
+    /// Stops the server, as its operator does: fast. Its folder stays.
+    ///
+    /// # Errors
+    /// [`Error::Run`] when it could not be waited for.
+    #[cfg(test)]
+    pub(crate) fn stop_server(&mut self) -> Result<(), Error> {
+        self.end_server()
+    }
+
+    /// Starts a server that was stopped again, on its port.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    #[cfg(test)]
+    pub(crate) fn start_again(&mut self, options: &Options<'_>) -> Result<(), Error> {
+        // The server's own folder is not ours any more: it can't tell who we are.
+        let probe =
+            tempfile::tempdir().map_err(file_error("make a folder in", Path::new("/tmp")))?;
+        let owner = Owner::of_server(probe.path())?;
+        let folder = self.folder.path();
+        self.server = try_start_server(&self.binaries, folder, owner, options, self.port)?;
+        let watchdog = start_watchdog(self.server.id(), folder)?;
+        let mut old = std::mem::replace(&mut self.watchdog, watchdog);
+        dismiss(&mut old)
+    }
+
     /// Stops the server and removes its folder. Idempotent. The watchdog is dismissed last: what kills this process on the
     /// way leaves the rest to it.
     fn clear_away(&mut self) -> Result<(), Error> {
+        self.end_server()?;
+        let path = self.folder.path();
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(file_error("remove", path)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        dismiss(&mut self.watchdog)
+    }
+
+    /// Ends the server and waits for it. Idempotent.
+    fn end_server(&mut self) -> Result<(), Error> {
         if self
             .server
             .try_wait()
@@ -236,18 +275,6 @@ impl Cluster {
                 thread::sleep(POLL_INTERVAL);
             }
         }
-        let path = self.folder.path();
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(file_error("remove", path)(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
-        if let Some(mut stdin) = self.watchdog.stdin.take() {
-            // A watchdog that is gone already can't be told, which is as good.
-            let _ = stdin.write_all(b"stopped\n");
-        }
-        self.watchdog.wait().map_err(run_error("sh"))?;
         Ok(())
     }
 }
@@ -370,6 +397,16 @@ fn start_watchdog(server: u32, folder: &Path) -> Result<Child, Error> {
         .map_err(run_error("sh"))
 }
 
+/// Tells a watchdog that its server was stopped, and waits for it.
+fn dismiss(watchdog: &mut Child) -> Result<(), Error> {
+    if let Some(mut stdin) = watchdog.stdin.take() {
+        // A watchdog that is gone already can't be told, which is as good.
+        let _ = stdin.write_all(b"stopped\n");
+    }
+    watchdog.wait().map_err(run_error("sh"))?;
+    Ok(())
+}
+
 /// Kills and reaps a child that has nothing to lose.
 fn kill(child: &mut Option<Child>) {
     if let Some(mut child) = child.take() {
@@ -442,7 +479,7 @@ mod tests {
             listen: Listen::Loopback,
             settings: &[("application_name", "own")],
         };
-        let cluster = Cluster::start(&options).unwrap();
+        let mut cluster = Cluster::start(&options).unwrap();
         let folder = cluster.socket_folder().to_owned();
         assert_eq!(
             cluster
@@ -459,6 +496,10 @@ mod tests {
         let port = cluster.port();
         assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
         assert_eq!(cluster.password().len(), 32);
+        cluster.stop_server().unwrap();
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+        cluster.start_again(&options).unwrap();
+        assert_eq!(cluster.execute("postgres", "SELECT 3").unwrap(), "3\n");
         cluster.stop().unwrap();
         assert!(!folder.exists());
         assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());

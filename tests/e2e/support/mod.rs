@@ -258,7 +258,10 @@ impl House {
             .append(true)
             .open(self.path("gateway.log"))
             .unwrap();
-        Command::new(env!("CARGO_BIN_EXE_provost"))
+        // An optimised build, where the environment names one.
+        let gateway = std::env::var_os("PROVOST_GATEWAY")
+            .map_or_else(|| env!("CARGO_BIN_EXE_provost").into(), PathBuf::from);
+        Command::new(gateway)
             .args(["serve", "--config"])
             .arg(config)
             .env("NO_COLOR", "1")

@@ -1,6 +1,7 @@
-//! Every statement that is no query: transaction control, settings, COPY, EXPLAIN, schema changes. A statement without an
+//! Every statement that is no query: transaction control, settings, EXPLAIN, schema changes. A statement without an
 //! arm of its own is refused.
 
+mod copy;
 mod explain;
 mod maintain;
 mod prepared;
@@ -44,6 +45,24 @@ impl Reading {
             outputs: None,
             session_effect,
         }
+    }
+}
+
+/// The kind of a transaction command; `None` for those of two phases, and for what is none.
+pub(super) const fn transaction_kind(command: TransactionStmtKind) -> Option<Kind> {
+    match command {
+        TransactionStmtKind::TransStmtBegin | TransactionStmtKind::TransStmtStart => {
+            Some(Kind::Begin)
+        }
+        TransactionStmtKind::TransStmtCommit => Some(Kind::Commit),
+        TransactionStmtKind::TransStmtRollback => Some(Kind::Rollback),
+        TransactionStmtKind::TransStmtSavepoint
+        | TransactionStmtKind::TransStmtRelease
+        | TransactionStmtKind::TransStmtRollbackTo => Some(Kind::Savepoint),
+        TransactionStmtKind::TransStmtPrepare
+        | TransactionStmtKind::TransStmtCommitPrepared
+        | TransactionStmtKind::TransStmtRollbackPrepared
+        | TransactionStmtKind::Undefined => None,
     }
 }
 
@@ -176,103 +195,14 @@ impl Resolver<'_> {
         }
     }
 
-    fn copy(&mut self, copy: &pg::CopyStmt) -> Result<Reading, Refusal> {
-        self.seen.mark(copy);
-        self.options(&copy.options, &Scope::default())?;
-        if copy.is_program || !copy.filename.is_empty() {
-            self.book.opaque(
-                "copy",
-                "reads or writes a file or program of the server's machine",
-            );
-            self.book.plain(
-                Object::Other {
-                    sort: "file".into(),
-                    schema: None,
-                    name: copy.filename.as_str().into(),
-                },
-                Operation::Opaque,
-            );
-        }
-        if copy.is_from {
-            self.copy_in(copy)?;
-            return Ok(Reading::new(Kind::CopyFrom));
-        }
-        let rows = match copy.query.as_deref().map(|node| &node.node) {
-            Some(Some(NodeEnum::SelectStmt(select))) => self.select(select, &Scope::default())?,
-            Some(Some(NodeEnum::InsertStmt(insert))) => self.insert(insert, &Scope::default())?,
-            Some(Some(NodeEnum::UpdateStmt(update))) => self.update(update, &Scope::default())?,
-            Some(Some(NodeEnum::DeleteStmt(delete))) => self.delete(delete, &Scope::default())?,
-            Some(Some(NodeEnum::MergeStmt(merge))) => self.merge(merge, &Scope::default())?,
-            Some(_) => return Err(Refusal::not_understood("COPY of this statement")),
-            None => self.copy_table(copy)?,
-        };
-        if rows.open.is_some() {
-            self.book.opaque(
-                "copy",
-                "the result's columns depend on a function or row that analysis does not describe",
-            );
-        }
-        Ok(Reading {
-            kind: Kind::CopyTo,
-            outputs: outputs(rows),
-            session_effect: SessionEffect::None,
-        })
-    }
-
-    fn copy_table(&mut self, copy: &pg::CopyStmt) -> Result<Rows, Refusal> {
-        let Some(name) = &copy.relation else {
-            return Err(Refusal::not_understood("this COPY"));
-        };
-        self.seen.mark(name);
-        let relation = self.relation(name)?;
-        let mut item = self.relation_item(
-            &relation,
-            super::book::Descend::Only,
-            super::book::Keep::Always,
-        )?;
-        item.name = Some(relation.name.clone());
-        let target = super::dml::Target::plain(relation.clone(), item, super::book::Descend::Only);
-        let columns = self.copy_columns(&target, &copy.attlist)?;
-        let entry = self.book.relation(
-            self.catalog,
-            &relation,
-            Operation::CopyTo,
-            None,
-            (super::book::Descend::Only, super::book::Keep::Always),
-        );
-        let mut rows = Rows::default();
-        for column in columns {
-            let value = target.item.field(&column.name)?.unwrap_or_default();
-            self.book.used(&value, crate::facts::Use::Output);
-            self.book
-                .column_used(entry, &column, crate::facts::Use::Output);
-            rows.fields.push(super::scope::Field {
-                name: column.name.clone(),
-                value,
-            });
-        }
-        Ok(rows)
-    }
-
     fn transaction(&mut self, transaction: &pg::TransactionStmt) -> Result<Reading, Refusal> {
         self.seen.mark_all(transaction);
-        let kind = match transaction.kind() {
-            TransactionStmtKind::TransStmtBegin | TransactionStmtKind::TransStmtStart => {
-                Kind::Begin
-            }
-            TransactionStmtKind::TransStmtCommit => Kind::Commit,
-            TransactionStmtKind::TransStmtRollback => Kind::Rollback,
-            TransactionStmtKind::TransStmtSavepoint
-            | TransactionStmtKind::TransStmtRelease
-            | TransactionStmtKind::TransStmtRollbackTo => Kind::Savepoint,
-            TransactionStmtKind::TransStmtPrepare
-            | TransactionStmtKind::TransStmtCommitPrepared
-            | TransactionStmtKind::TransStmtRollbackPrepared => {
-                return Ok(self.two_phase(transaction));
-            }
-            TransactionStmtKind::Undefined => {
-                return Err(Refusal::not_understood("this statement"));
-            }
+        let Some(kind) = transaction_kind(transaction.kind()) else {
+            return if transaction.kind() == TransactionStmtKind::Undefined {
+                Err(Refusal::not_understood("this statement"))
+            } else {
+                Ok(self.two_phase(transaction))
+            };
         };
         self.book.plain(Object::Nothing, Operation::Transaction);
         Ok(Reading::new(kind))

@@ -86,15 +86,16 @@ impl<'a> Masking<'a> {
             || does(Operation::Alter)
             || does(Operation::Drop);
         let unknown_result = facts.outputs.is_none()
-            && matches!(facts.kind, Kind::Select | Kind::Call | Kind::Other);
+            && matches!(
+                facts.kind,
+                Kind::Select | Kind::CopyTo | Kind::Call | Kind::Other
+            );
         let out_of_bounds = |schema: &str, name: &str| {
             is_value_bearing(schema, name)
                 || (facts.kind == Kind::Explain && self.masks_name(schema, name))
         };
         !facts.opaque.is_empty()
             || changes_schema
-            || facts.kind == Kind::CopyTo
-            || does(Operation::CopyTo)
             || facts.kind == Kind::Maintain
             || does(Operation::Maintain)
             || unknown_result
@@ -114,13 +115,18 @@ impl<'a> Masking<'a> {
     /// Columns that may not be named at all: by a mask that can't be evaluated, in a plan, through a view.
     fn read_columns(&self, findings: &mut Findings) {
         let facts = self.case.facts;
+        let only_copies = || {
+            let reads = |operation| matches!(operation, Operation::Read | Operation::CopyTo);
+            facts.accesses.iter().all(|access| reads(access.operation))
+        };
+        let may_rest_on_views = !facts.views.is_empty()
+            && (facts.kind == Kind::Select || (facts.kind == Kind::CopyTo && only_copies()));
         for column in columns(facts) {
             for bound in self.on(column) {
                 findings.rests_on_views |= facts.through_views;
                 let refused = bound.answer != Answer::Yes
                     || facts.kind == Kind::Explain
-                    || (facts.through_views
-                        && (facts.kind != Kind::Select || facts.views.is_empty()));
+                    || (facts.through_views && !may_rest_on_views);
                 if refused {
                     findings.refuse(Some(bound.rule));
                 }

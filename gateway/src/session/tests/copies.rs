@@ -5,6 +5,211 @@ use expect_test::expect;
 use super::harness::{Step::*, *};
 use crate::session::Limits;
 
+/// The announcement of a COPY of two columns, and of other ones.
+const TWO: &[u8] = b"\0\0\x02\0\0\0\0";
+const THREE: &[u8] = b"\0\0\x03\0\0\0\0\0\0";
+const IN_BINARY: &[u8] = b"\x01\0\x02\0\x01\0\x01";
+
+fn out_of(announced: &'static [u8], text: &str, data: &[&[u8]], tag: &str) -> [Step; 2] {
+    let mut frames = vec![raw('H', announced)];
+    frames.extend(data.iter().map(|data| raw('d', data)));
+    frames.extend([bare('c'), complete(tag), ready('I')]);
+    [Client(vec![query(text)]), Server(frames)]
+}
+
+#[test]
+fn masked_copies() {
+    let rows: &[&[u8]] = &[b"1|one\n", b"2|\\N\n", b"3|three\\|\n"];
+    case(
+        "each row as it comes; NULL stays NULL",
+        &out_of(TWO, "masked copyout digest", rows, "COPY 3"),
+        expect![[r#"
+            client
+                permit 1 query masked copyout digest
+              > Query(masked copyout digest)
+            server
+                end 1 Completed rows=3 bytes=31 digest=b12e masked=[(1, 2)]
+                status I
+              < H 
+              < d 1|[redacted]
+              < d 2|\N
+              < d 3|[redacted]
+              < c
+              < C COPY 3
+              < Z I
+        "#]],
+    );
+    case(
+        "rows that are cut anywhere, and several in a message",
+        &out_of(
+            TWO,
+            "masked copyout",
+            &[b"1|o", b"", b"ne\n2|two\n3", b"|three\n"],
+            "COPY 3",
+        ),
+        expect![[r#"
+            client
+                permit 1 query masked copyout
+              > Query(masked copyout)
+            server
+                end 1 Completed rows=3 bytes=39 masked=[(1, 3)]
+                status I
+              < H 
+              < d 1|[redacted]
+              < d 2|[redacted]
+              < d 3|[redacted]
+              < c
+              < C COPY 3
+              < Z I
+        "#]],
+    );
+    case(
+        "names are no row, and show; a value may hold a line's end",
+        &out_of(
+            TWO,
+            "masked copyout csv rows=2",
+            &[b"id,ssn\n", b"1,\"o\nne\"\n", b"2,\n"],
+            "COPY 2",
+        ),
+        expect![[r#"
+            client
+                permit 1 query masked copyout csv rows=2
+              > Query(masked copyout csv rows=2)
+            server
+                end 1 Completed rows=2 bytes=23 masked=[(1, 1)]
+                status I
+              < H 
+              < d id,ssn
+              < d 1,[redacted]
+              < d 2,
+              < c
+              < C COPY 2
+              < Z I
+        "#]],
+    );
+    case(
+        "a limit ends it, and the session lives",
+        &out_of(TWO, "masked copyout rows=2", rows, "COPY 3"),
+        expect![[r#"
+            client
+                permit 1 query masked copyout rows=2
+              > Query(masked copyout rows=2)
+            server
+                end 1 Cut rows=2 bytes=18 54000 masked=[(1, 1)]
+                status I
+              < H 
+              < d 1|[redacted]
+              < d 2|\N
+              < E S=ERROR C=54000 M=the result is limited to 2 rows by policy D=the limit is on rows per statement: what came before it was shown, the rest is not; if the statement changed data, the change was made H=ask for less: add a LIMIT or a narrower WHERE, or name fewer columns
+              < Z I
+        "#]],
+    );
+    case(
+        "bytes count as they are shown, and what is not shown has nothing masked",
+        &out_of(TWO, "masked copyout bytes=20", rows, "COPY 3"),
+        expect![[r#"
+            client
+                permit 1 query masked copyout bytes=20
+              > Query(masked copyout bytes=20)
+            server
+                end 1 Cut rows=2 bytes=18 54000 masked=[(1, 1)]
+                status I
+              < H 
+              < d 1|[redacted]
+              < d 2|\N
+              < E S=ERROR C=54000 M=the result is limited to 20 bytes by policy D=the limit is on bytes per statement: what came before it was shown, the rest is not; if the statement changed data, the change was made H=ask for less: add a LIMIT or a narrower WHERE, or name fewer columns
+              < Z I
+        "#]],
+    );
+    case(
+        "binary: the start comes with the first row, the end is no row",
+        &out_of(
+            IN_BINARY,
+            "masked copyout binary rows=1",
+            &[
+                b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x011\0\0\0\x03one",
+                b"\xff\xff",
+            ],
+            "COPY 1",
+        ),
+        expect![[r#"
+            client
+                permit 1 query masked copyout binary rows=1
+              > Query(masked copyout binary rows=1)
+            server
+                end 1 Completed rows=1 bytes=42 masked=[(1, 1)]
+                status I
+              < H 
+              < d PGCOPY
+            �\r
+            1
+            [redacted]
+              < d ��
+              < c
+              < C COPY 1
+              < Z I
+        "#]],
+    );
+    for (title, announced, data, tag) in [
+        ("other columns", THREE, rows, "COPY 3"),
+        ("another format", IN_BINARY, rows, "COPY 3"),
+        (
+            "a row of other columns",
+            TWO,
+            &[&b"1|one\n"[..], b"2|two|three\n"][..],
+            "COPY 2",
+        ),
+        ("no end", TWO, &[b"1|one\n", b"2|two"], "COPY 2"),
+        ("another count", TWO, &[b"1|one\n"], "COPY 2"),
+    ] {
+        let text = transcript(
+            &out_of(announced, "masked copyout", data, tag),
+            Limits::default(),
+            usize::MAX,
+        );
+        assert!(
+            text.contains("the server's COPY data disagrees with the analysis"),
+            "{title}: {text}"
+        );
+        assert!(
+            !text.contains("two") && !text.contains("C COPY"),
+            "{title}: {text}"
+        );
+        assert!(text.contains("< Z I"), "{title}: {text}");
+    }
+}
+
+#[test]
+fn a_row_that_is_too_large_is_no_oracle() {
+    let limits = Limits {
+        masked_row_bytes_max: 64,
+        ..Limits::default()
+    };
+    let long = format!("1|{}\n", "x".repeat(70));
+    let shown = format!("{}|one\n", "y".repeat(50));
+    for rows in [
+        &[long.as_bytes()][..],
+        &[b"1|", &long.as_bytes()[2..40], &long.as_bytes()[40..]],
+        &[shown.as_bytes()],
+    ] {
+        for chunk in [1, 7, usize::MAX] {
+            let text = transcript(
+                &out_of(TWO, "masked copyout", rows, "COPY 1"),
+                limits,
+                chunk,
+            );
+            assert!(
+                text.contains("C=54000 M=a row of a masked result is too large"),
+                "{text}"
+            );
+            assert!(
+                text.contains("end 1 Cut") && text.contains("< Z I"),
+                "{text}"
+            );
+        }
+    }
+}
+
 #[test]
 fn copies() {
     case(
@@ -131,7 +336,7 @@ fn copies() {
               < c
               < C COPY 1
               < Z I
-              < E S=ERROR C=42501 M=the server's description of the result disagrees with the analysis of the statement D=the rows are withheld, since which of their columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry
+              < E S=ERROR C=42501 M=the server's COPY data disagrees with the analysis of the statement D=the data is withheld, since which of its columns are masked is not certain; if the statement changed data, the change was made H=the schema may have just changed: retry; where row-level security filters the table, name the columns
               < Z I
         "#]],
     );

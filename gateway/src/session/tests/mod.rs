@@ -1,5 +1,6 @@
 //! The session against scripted peers, and against a model of the server over random pipelines. No sockets.
 
+mod broken;
 mod copies;
 mod garbage;
 mod harness;

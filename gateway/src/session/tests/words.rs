@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use provost_engine::{
+    copy::{CopyColumn, CopyOut, CsvLayout, Layout, NULL_OF_TEXT, TextLayout},
     facts::{Kind, SessionEffect},
     sql::{Binding, Hold, Named},
     verdict::{self, OutputMask, Transform},
@@ -31,7 +32,7 @@ pub(super) struct Seen {
 #[derive(Debug)]
 pub(super) struct Words {
     log: Arc<Log>,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
     next: u64,
     budget: u64,
     moved: bool,
@@ -46,8 +47,16 @@ impl Words {
         let folder = tempfile::tempdir().unwrap();
         let (log, _) = Log::open(LogOptions::new(folder.path(), "test")).unwrap();
         Self {
-            log,
-            _folder: folder,
+            _folder: Some(folder),
+            ..Self::over(&log)
+        }
+    }
+
+    /// With a log that others use too.
+    pub(super) fn over(log: &Arc<Log>) -> Self {
+        Self {
+            log: Arc::clone(log),
+            _folder: None,
             next: 0,
             budget: 3,
             moved: false,
@@ -186,8 +195,38 @@ fn enforcement(text: &str) -> Enforcement {
                 Binding::Prepare(name.into(), named)
             }
         }),
+        copy: (kind == Kind::CopyTo && masked).then(|| copy_out(text)),
         cursors: Vec::new(),
         sets_role: false,
+    }
+}
+
+/// Two texts; `csv` with names, `binary`, else text format.
+fn copy_out(text: &str) -> CopyOut {
+    let layout = if text.contains("csv") {
+        Layout::Csv(CsvLayout {
+            delimiter: b',',
+            quote: b'"',
+            escape: b'"',
+            null: Box::default(),
+            has_header: true,
+        })
+    } else if text.contains("binary") {
+        Layout::Binary
+    } else {
+        Layout::Text(TextLayout {
+            delimiter: b'|',
+            null: NULL_OF_TEXT.into(),
+            has_header: false,
+        })
+    };
+    let column = CopyColumn {
+        type_oid: 25,
+        is_quoted: false,
+    };
+    CopyOut {
+        layout: Ok(layout),
+        columns: vec![column; 2],
     }
 }
 
@@ -264,7 +303,7 @@ impl Judge for Words {
         answer: Result<Vec<u8>, Unseen>,
         holder: Holder,
     ) -> Result<Keep, Fatal> {
-        let answer = answer.map(|answer| String::from_utf8(answer).unwrap());
+        let answer = answer.map(|answer| String::from_utf8_lossy(&answer).into_owned());
         match look {
             Look::Pin(_) => self.event(format!("pinned {holder:?} {answer:?}")),
             look => self.event(format!("looked {look:?} {answer:?}")),

@@ -1,0 +1,101 @@
+//! Decisions that stand: a statement that was allowed, and whose verdict hangs on nothing that can be another the next time, is let
+//! through again without being decided anew.
+//!
+//! Must never let a decision stand that hangs on a bound value, a budget, a lock, a name of the session's or the time.
+
+use std::{
+    rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use provost_engine::{facts::Kind, verdict::Decision};
+
+use super::{CATALOG_OLD, SessionJudge, Step, answer, notes::Note, notes::Noted, view};
+use crate::judge::{Permitted, Stop};
+
+/// Names one view of one session for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ViewId(u64);
+
+impl ViewId {
+    /// One that no view had.
+    pub(super) fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What a decision stands on, beside the statement as it was analysed in the catalog of the moment: while all of it is the same, so is
+/// the decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Footing {
+    /// The session's rules: a view is made anew with each change of the policy, and when a time window opens or closes.
+    pub(super) view: ViewId,
+    /// How often the catalog was read again.
+    catalog: u64,
+    /// The transaction's status.
+    status: u8,
+}
+
+impl SessionJudge {
+    /// What decisions stand on now; `None` where this session sees what others don't, or something is asked for the frame at hand.
+    pub(super) fn footing(&self) -> Option<Footing> {
+        let is_plain = self.sight.is_plain()
+            && self.given.is_none()
+            && !self.unread
+            && self.pinning.is_idle()
+            && self.everybodys().since.elapsed() <= self.bench.catalog_age_max * CATALOG_OLD;
+        is_plain.then(|| Footing {
+            view: self.view_id,
+            catalog: self.keeper.shared().changes(),
+            status: self.status,
+        })
+    }
+
+    /// What the step's statement was decided as, where that stands.
+    pub(super) fn standing(
+        &self,
+        step: &Step<'_>,
+        statements: &Noted,
+        footing: Option<Footing>,
+    ) -> Option<Rc<Note>> {
+        let statement = statements.first()?;
+        let now = statement.facts.catalog_version;
+        // What was prepared by an older catalog may be outdated.
+        let is_current = step.made_at.is_none_or(|made_at| made_at == now);
+        statements.standing(footing?).filter(|_| is_current)
+    }
+
+    /// Whether the decision on the one statement of a text may stand; it was made of nothing but what its [`Footing`] says.
+    pub(super) fn may_stand(&self, statements: &Noted, decision: &Decision) -> bool {
+        let [statement] = &**statements else {
+            return false;
+        };
+        let facts = &statement.facts;
+        answer::is_plain(facts)
+            && statement.rests_on.is_empty()
+            && statement.binding.is_none()
+            // Its relations are held when its data is masked, and its names may be looked up when it runs.
+            && statement.copy.is_none()
+            && !matches!(facts.kind, Kind::CopyTo | Kind::CopyFrom)
+            && !view::is_named_when_run(facts)
+            && facts.views.is_empty()
+            && !decision.rests_on_views
+            && decision.probes.is_empty()
+            && decision.limits.rows_per_hour.is_none()
+            && decision.limits.bytes_per_hour.is_none()
+    }
+
+    /// Lets the statement through as it was decided.
+    pub(super) async fn let_through(
+        &mut self,
+        step: &Step<'_>,
+        statements: &Noted,
+        note: &Note,
+    ) -> Result<Permitted, Stop> {
+        let Some(statement) = statements.first() else {
+            return Err(Stop::Refused(answer::denied(&[])));
+        };
+        self.log_permitted(step, statement, note).await
+    }
+}
