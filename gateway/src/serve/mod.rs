@@ -10,9 +10,11 @@
 //! | `first`, `packet`, `options` | a client's first packets: I/O, their reading, settings in `options` |
 //! | `password`, `login`, `start_settings`, `search_path` | who it is, what it asks for, its server connection |
 //! | `relay` | bytes between the two sides |
+//! | `alarm` | what wakes a session besides its sockets |
 //! | `farewell` | how a connection that can't go on ends |
 //! | `count` | how many connections and sessions there are |
 
+mod alarm;
 mod connection;
 mod count;
 mod farewell;

@@ -17,10 +17,11 @@ use bytes::{Buf as _, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     sync::watch,
-    time::{Instant, Sleep, sleep, sleep_until, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
+    alarm::{Alarm, Timer},
     farewell::{self, fatal},
     house::Stopping,
 };
@@ -148,10 +149,10 @@ impl Relay {
     }
 
     /// Runs until the session ends, with every statement's end in the log and both sides closed.
-    pub(super) async fn run(mut self, mut stopping: watch::Receiver<Stopping>) -> Ending {
-        let ending = self.carry(&mut stopping).await;
+    pub(super) async fn run(mut self, stopping: watch::Receiver<Stopping>) -> Ending {
+        let ending = self.carry(&stopping).await;
         if self.client_gone && !self.core.is_idle() {
-            self.abandon(stopping.clone());
+            self.abandon(stopping);
         }
         // The ends are in the log before the client reads the last word.
         let logged = self.core.close().await;
@@ -171,7 +172,7 @@ impl Relay {
         logged.err().map(|fatal| fatal.message).or(ending)
     }
 
-    async fn carry(&mut self, stopping: &mut watch::Receiver<Stopping>) -> Ending {
+    async fn carry(&mut self, stopping: &watch::Receiver<Stopping>) -> Ending {
         let mut alarm = Alarm::new(stopping);
         loop {
             match self.work().await {
@@ -343,8 +344,9 @@ impl Relay {
             if let Poll::Ready(event) = self.poll(context) {
                 return Poll::Ready(event);
             }
-            if let Poll::Ready(event) = alarm.poll(context) {
-                return Poll::Ready(event);
+            if let Poll::Ready(told) = alarm.poll(context) {
+                // Whoever could tell is gone: so is the gateway.
+                return Poll::Ready(told.map_or(Event::ServerGone, |()| Event::Stopping));
             }
             if time_up.as_mut().is_some_and(|timer| timer.is_over(context)) {
                 return Poll::Ready(Event::TimeUp);
@@ -408,76 +410,6 @@ impl Relay {
         let received =
             self.client_has_room() && self.server.poll_receive(context, &self.scratch)?;
         Ok(sent > 0 || received)
-    }
-}
-
-/// A moment to wait for.
-enum Timer {
-    /// Nobody waited yet.
-    Set(Instant),
-    /// The runtime knows of it.
-    Running(Pin<Box<Sleep>>),
-}
-
-impl Timer {
-    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        if let Self::Set(at) = self {
-            *self = Self::Running(Box::pin(sleep_until(*at)));
-        }
-        match self {
-            Self::Set(_) => false,
-            Self::Running(sleep) => sleep.as_mut().poll(context).is_ready(),
-        }
-    }
-}
-
-/// Wakes a session when the gateway stops. Whoever waits is entered once, not each time that the session waits for its sockets.
-struct Alarm {
-    stopping: watch::Receiver<Stopping>,
-    /// Entered for the next change; `None` before the first wait, and after each change.
-    entered: Option<Pin<Box<dyn Future<Output = ()>>>>,
-}
-
-impl Alarm {
-    fn new(stopping: &watch::Receiver<Stopping>) -> Self {
-        Self {
-            stopping: stopping.clone(),
-            entered: None,
-        }
-    }
-
-    fn stopping(&mut self) -> Stopping {
-        let seen = self.stopping.borrow_and_update();
-        if seen.has_changed() {
-            // Whoever was entered is woken for this change, and for none that comes.
-            self.entered = None;
-        }
-        *seen
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        if self.entered.is_none() {
-            let mut stopping = self.stopping.clone();
-            // Not held to the runtime's budget: it must be entered now, or it is never woken.
-            let mut entered: Pin<Box<dyn Future<Output = ()>>> =
-                Box::pin(tokio::task::unconstrained(async move {
-                    // An error is seen below: whoever could tell is gone.
-                    let _ = stopping.changed().await;
-                }));
-            // The task that a session is never changes, nor how it is woken.
-            if entered.as_mut().poll(context).is_pending() {
-                self.entered = Some(entered);
-            }
-        }
-        match self.stopping.has_changed() {
-            Ok(false) => Poll::Pending,
-            Ok(true) => {
-                self.entered = None;
-                Poll::Ready(Event::Stopping)
-            }
-            // Whoever could tell is gone: so is the gateway.
-            Err(_) => Poll::Ready(Event::ServerGone),
-        }
     }
 }
 
