@@ -226,7 +226,7 @@ struct Open {
 }
 
 /// A prepared statement's text: judged again at each Bind.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Prepared {
     text: Arc<[u8]>,
     types: Arc<[u32]>,

@@ -1,6 +1,6 @@
 //! The session's names as analysis asks for them, and SQL's own as the protocol's tables keep them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use provost_engine::{
     facts::CatalogVersion,
@@ -40,7 +40,7 @@ struct Opened {
 
 impl NamesGiven {
     /// Names that are no UTF-8 are none that SQL could write.
-    pub(super) fn new(given: Given<Prepared, Bound>) -> Self {
+    pub(super) fn new(given: Given<Rc<Prepared>, Bound>) -> Self {
         let mut names = SessionNames {
             temporary: Temporary::Followed,
             ..SessionNames::default()

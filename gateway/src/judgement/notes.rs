@@ -35,8 +35,8 @@ pub(crate) struct Noted {
 }
 
 /// What a prepared statement's text was last read as, as long as its thread's cache has it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Recollection(Rc<RefCell<Option<Seen>>>);
+#[derive(Debug, Default)]
+pub(super) struct Recollection(RefCell<Option<Seen>>);
 
 /// What a text was read as, and by what: a catalog and a search path.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The [`Judge`] that the session core talks to.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{rc::Rc, sync::Arc, time::SystemTime};
 
 use provost_engine::{sql::Named, verdict::Limits};
 use provost_evidence::{
@@ -23,7 +23,7 @@ use crate::{
 };
 
 impl Judge for SessionJudge {
-    type Prepared = Prepared;
+    type Prepared = Rc<Prepared>;
     type Bound = Bound;
 
     async fn query(&mut self, text: &[u8]) -> Result<Vec<Permitted>, Stop> {
@@ -44,7 +44,7 @@ impl Judge for SessionJudge {
         &mut self,
         text: &[u8],
         parameter_types: &[u32],
-    ) -> Result<(Permitted, Prepared), Stop> {
+    ) -> Result<(Permitted, Rc<Prepared>), Stop> {
         let mut prepared = Prepared {
             text: Arc::from(text),
             types: Arc::from(parameter_types),
@@ -65,12 +65,12 @@ impl Judge for SessionJudge {
         };
         let permitted = self.judge_one(&step).await?;
         prepared.made_at = self.loaded().catalog.version();
-        Ok((permitted, prepared))
+        Ok((permitted, Rc::new(prepared)))
     }
 
     async fn bind(
         &mut self,
-        prepared: &Prepared,
+        prepared: &Rc<Prepared>,
         parameters: Parameters<'_>,
     ) -> Result<Permitted, Stop> {
         let step = Step {
@@ -92,7 +92,7 @@ impl Judge for SessionJudge {
 
     async fn execute_again(
         &mut self,
-        prepared: &Prepared,
+        prepared: &Rc<Prepared>,
         bound: &Bound,
     ) -> Result<Permitted, Stop> {
         let step = Step {
@@ -124,11 +124,11 @@ impl Judge for SessionJudge {
         }
     }
 
-    fn names(&mut self, names: Given<Prepared, Bound>) {
+    fn names(&mut self, names: Given<Rc<Prepared>, Bound>) {
         self.given = Some(NamesGiven::new(names));
     }
 
-    fn named(&self, named: &Named) -> (Prepared, Bound) {
+    fn named(&self, named: &Named) -> (Rc<Prepared>, Bound) {
         let made_at = self.loaded().catalog.version();
         let path = named.search_path.as_ref();
         let bound = Bound {
@@ -137,7 +137,7 @@ impl Judge for SessionJudge {
             path: Arc::clone(path.unwrap_or_else(|| self.sight.path())),
             made_at,
         };
-        (Prepared::of_sql(named, made_at), bound)
+        (Rc::new(Prepared::of_sql(named, made_at)), bound)
     }
 
     fn touched(&mut self, touch: Touch) {

@@ -2,6 +2,8 @@
 //!
 //! Must never forward a statement that was not judged, nor judge one by a definition that the server might not use.
 
+use std::collections::VecDeque;
+
 use bytes::BytesMut;
 use provost_engine::facts::{Kind, SessionEffect};
 use provost_evidence::record::Outcome;
@@ -149,16 +151,7 @@ impl<J: Judge> Core<J> {
 
     /// The statement whose COPY takes data.
     fn copying(&mut self) -> Option<&mut Run> {
-        let run = match self
-            .pending
-            .front_mut()
-            .map(|pending| &mut pending.operation)
-        {
-            Some(Operation::Execute { run, .. }) => Some(run),
-            Some(Operation::Query { runs, .. }) => runs.front_mut(),
-            Some(_) | None => None,
-        };
-        run.filter(|run| run.copy == Copy::In)
+        self.running().filter(|run| run.copy == Copy::In)
     }
 
     /// Ends a COPY FROM whose time is up: a server that waits for the client's data hears no cancel. Within a `CopyData` frame nothing
@@ -213,7 +206,8 @@ impl<J: Judge> Core<J> {
                     self.judge.touched(permitted.enforcement.touch);
                     self.sets_role |= permitted.enforcement.sets_role;
                 }
-                let runs = permitted.into_iter().map(|one| self.run(one)).collect();
+                let runs: VecDeque<Box<Run>> =
+                    permitted.into_iter().map(|one| self.run(one)).collect();
                 let road = self.send_query(&runs, text, frame, out);
                 self.push(Operation::Query { runs, road });
             }
@@ -415,7 +409,7 @@ impl<J: Judge> Core<J> {
         let Some(portal) = self.names.portal_by_id(id) else {
             return self.wait(Stall::Answer, out);
         };
-        let (run, over) = match std::mem::replace(&mut portal.hold, Hold::Executing) {
+        let (mut run, over) = match std::mem::replace(&mut portal.hold, Hold::Executing) {
             // Whether the first Execute left rows is not known yet.
             Hold::Executing => return self.wait(Stall::Answer, out),
             Hold::Cut => {
@@ -456,7 +450,7 @@ impl<J: Judge> Core<J> {
             Hold::Suspended(run) => open_end(&run, Outcome::Completed),
             Hold::Executing | Hold::Ended | Hold::Cut => None,
         });
-        let run = self.counted(run);
+        self.count_cursors(&mut run);
         self.forward_execute(execute.portal, id, run, frame, out);
         if let Some((statement, end)) = over {
             self.judge.end(statement, end).await?;
@@ -468,7 +462,7 @@ impl<J: Judge> Core<J> {
         &mut self,
         name: &[u8],
         portal: super::names::PortalId,
-        run: Run,
+        run: Box<Run>,
         frame: &[u8],
         out: &mut Out,
     ) {

@@ -293,7 +293,8 @@ impl<J: Judge> Core<J> {
                 | Operation::Look(_) => {}
             }
         }
-        ends.extend(self.names.take_all().iter().filter_map(portal_end));
+        let gone = self.names.take_all();
+        ends.extend(gone.iter().filter_map(|portal| portal_end(portal)));
         for (statement, end) in ends {
             outcome = outcome.and(self.judge.end(statement, end).await);
         }
@@ -323,7 +324,7 @@ impl<J: Judge> Core<J> {
             }
             // Whether a change of the catalog is committed decides how what follows is read.
             Some(operation) if self.catalog_dirty && operation.ends_segment() => true,
-            Some(Operation::Query { runs, .. }) => runs.iter().any(holds_up),
+            Some(Operation::Query { runs, .. }) => runs.iter().any(|run| holds_up(run)),
             Some(_) | None => false,
         }
     }
@@ -414,7 +415,7 @@ impl<J: Judge> Core<J> {
     /// Ends portals that are no more.
     pub(super) async fn settle(
         &mut self,
-        portals: Vec<Portal<J::Prepared, J::Bound>>,
+        portals: Vec<Box<Portal<J::Prepared, J::Bound>>>,
     ) -> Result<(), Fatal> {
         for portal in portals {
             if let Some((statement, end)) = portal_end(&portal) {

@@ -23,7 +23,7 @@ impl<J: Judge> Core<J> {
     /// stands alone in its Query: the judge sees to it.
     pub(super) fn send_query(
         &mut self,
-        runs: &VecDeque<Run>,
+        runs: &VecDeque<Box<Run>>,
         text: &[u8],
         frame: &[u8],
         out: &mut Out,

@@ -179,7 +179,7 @@ pub(super) enum Hold {
     /// An Execute is unanswered; it holds the statement.
     Executing,
     /// Cut by a row limit: the next Execute goes on.
-    Suspended(Run),
+    Suspended(Box<Run>),
     /// Ended: a further Execute is a new statement.
     Ended,
     /// Its result was stopped: what is left of it is never shown.
@@ -211,13 +211,68 @@ pub(super) enum Life {
     Kept,
 }
 
+/// Portals by their ids, which only grow: what is newest, and asked for most, is last.
+#[derive(Debug)]
+struct Arena<P, B> {
+    // INVARIANT: in the order of their ids.
+    portals: Vec<(PortalId, Box<Portal<P, B>>)>,
+}
+
+impl<P, B> Arena<P, B> {
+    const fn new() -> Self {
+        Self {
+            portals: Vec::new(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.portals.len()
+    }
+
+    fn place(&self, id: PortalId) -> Option<usize> {
+        match self.portals.last() {
+            Some((last, _)) if *last == id => Some(self.portals.len().saturating_sub(1)),
+            Some(_) => self.portals.binary_search_by_key(&id, |(id, _)| *id).ok(),
+            None => None,
+        }
+    }
+
+    fn get(&self, id: PortalId) -> Option<&Portal<P, B>> {
+        self.portals
+            .get(self.place(id)?)
+            .map(|(_, portal)| &**portal)
+    }
+
+    fn get_mut(&mut self, id: PortalId) -> Option<&mut Portal<P, B>> {
+        let place = self.place(id)?;
+        self.portals.get_mut(place).map(|(_, portal)| &mut **portal)
+    }
+
+    /// Its id is above all before it.
+    fn push(&mut self, id: PortalId, portal: Portal<P, B>) {
+        self.portals.push((id, Box::new(portal)));
+    }
+
+    fn remove(&mut self, id: PortalId) -> Option<Box<Portal<P, B>>> {
+        Some(self.portals.remove(self.place(id)?).1)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Portal<P, B>> {
+        self.portals.iter_mut().map(|(_, portal)| &mut **portal)
+    }
+
+    fn take(&mut self) -> Vec<Box<Portal<P, B>>> {
+        self.portals.drain(..).map(|(_, portal)| portal).collect()
+    }
+}
+
 /// The session's names.
 #[derive(Debug)]
 pub(super) struct Names<P, B> {
     statements: Table<Statement<P>>,
     statement_bytes: usize,
     portals: Table<PortalId>,
-    arena: HashMap<PortalId, Portal<P, B>, RandomState>,
+    arena: Arena<P, B>,
     clock: u64,
 }
 
@@ -227,7 +282,7 @@ impl<P: Clone, B> Names<P, B> {
             statements: Table::new(),
             statement_bytes: 0,
             portals: Table::new(),
-            arena: HashMap::default(),
+            arena: Arena::new(),
             clock: 0,
         }
     }
@@ -324,14 +379,14 @@ impl<P: Clone, B> Names<P, B> {
         &mut self,
         name: &Arc<[u8]>,
         portal: Option<Portal<P, B>>,
-    ) -> Option<Portal<P, B>> {
+    ) -> Option<Box<Portal<P, B>>> {
         let id = PortalId(self.tick());
         let made = portal.map(|portal| {
-            self.arena.insert(id, portal);
+            self.arena.push(id, portal);
             id
         });
         let gone = self.portals.define(name, made, id.0)?;
-        self.arena.remove(&gone)
+        self.arena.remove(gone)
     }
 
     /// What has a name for certain.
@@ -341,7 +396,7 @@ impl<P: Clone, B> Names<P, B> {
     {
         let statements = self.statements.certain();
         let portals = self.portals.certain().filter_map(|(name, id)| {
-            let portal = self.arena.get(id)?;
+            let portal = self.arena.get(*id)?;
             Some((
                 Arc::clone(name),
                 portal.prepared.clone(),
@@ -359,23 +414,26 @@ impl<P: Clone, B> Names<P, B> {
     /// The certain portal of this name.
     pub(super) fn certain_portal(&mut self, name: &[u8]) -> Option<&mut Portal<P, B>> {
         let id = self.portals.entries.get(name)?.committed?;
-        self.arena.get_mut(&id)
+        self.arena.get_mut(id)
     }
 
     /// Takes the certain portals that `is_over` says are.
     pub(super) fn take_where(
         &mut self,
         is_over: impl Fn(&Portal<P, B>) -> bool,
-    ) -> Vec<Portal<P, B>> {
+    ) -> Vec<Box<Portal<P, B>>> {
         let arena = &mut self.arena;
         let mut taken = Vec::new();
+        if arena.portals.is_empty() {
+            return taken;
+        }
         self.portals.entries.retain(|_, entry| {
             let over = entry
                 .committed
-                .filter(|id| arena.get(id).is_some_and(&is_over));
+                .filter(|id| arena.get(*id).is_some_and(&is_over));
             if let Some(id) = over {
                 entry.committed = None;
-                taken.extend(arena.remove(&id));
+                taken.extend(arena.remove(id));
             }
             entry.committed.is_some() || !entry.waiting.is_empty()
         });
@@ -384,7 +442,7 @@ impl<P: Clone, B> Names<P, B> {
 
     /// The transaction committed: what it declared WITH HOLD stays.
     pub(super) fn keep_held(&mut self) {
-        for portal in self.arena.values_mut() {
+        for portal in self.arena.iter_mut() {
             if portal.life == Life::Held {
                 portal.life = Life::Kept;
             }
@@ -407,7 +465,7 @@ impl<P: Clone, B> Names<P, B> {
     pub(super) fn forward_bind(&mut self, name: &Arc<[u8]>, portal: Portal<P, B>) {
         let id = PortalId(self.tick());
         self.portals.forward(name, portal.segment, Some(id), id.0);
-        self.arena.insert(id, portal);
+        self.arena.push(id, portal);
     }
 
     /// A Close of portal `name` is forwarded.
@@ -417,9 +475,13 @@ impl<P: Clone, B> Names<P, B> {
     }
 
     /// The server answered the oldest unanswered Bind or Close of portal `name`. Gives back the portal that is no more.
-    pub(super) fn resolve_portal(&mut self, name: &[u8], accepted: bool) -> Option<Portal<P, B>> {
+    pub(super) fn resolve_portal(
+        &mut self,
+        name: &[u8],
+        accepted: bool,
+    ) -> Option<Box<Portal<P, B>>> {
         let gone = self.portals.resolve(name, accepted)?;
-        self.arena.remove(&gone)
+        self.arena.remove(gone)
     }
 
     /// The portal that an Execute in `segment` will use. `answered`: every earlier segment is answered, so that what a
@@ -436,7 +498,7 @@ impl<P: Clone, B> Names<P, B> {
         let Some(id) = definition else {
             return Found::Unknown;
         };
-        match self.arena.get(&id) {
+        match self.arena.get(id) {
             Some(portal) if portal.segment == segment || answered => Found::Known(id),
             Some(_) => Found::Unresolved,
             None => Found::Unknown,
@@ -449,7 +511,7 @@ impl<P: Clone, B> Names<P, B> {
     }
 
     pub(super) fn portal_by_id(&mut self, id: PortalId) -> Option<&mut Portal<P, B>> {
-        self.arena.get_mut(&id)
+        self.arena.get_mut(id)
     }
 
     /// The unnamed statement and portal become somebody else's: as if both were closed.
@@ -460,21 +522,21 @@ impl<P: Clone, B> Names<P, B> {
     }
 
     /// What [`Self::forward_unnamed`] said has come about. Gives back the portal that is no more.
-    pub(super) fn resolve_unnamed(&mut self) -> Option<Portal<P, B>> {
+    pub(super) fn resolve_unnamed(&mut self) -> Option<Box<Portal<P, B>>> {
         self.resolve_statement(b"", true);
         self.resolve_portal(b"", true)
     }
 
     /// Takes every certain portal of `segment` or earlier whose life was the transaction's, which is over.
-    pub(super) fn take_portals(&mut self, segment: Segment) -> Vec<Portal<P, B>> {
+    pub(super) fn take_portals(&mut self, segment: Segment) -> Vec<Box<Portal<P, B>>> {
         self.take_where(|portal| portal.segment <= segment && portal.life != Life::Kept)
     }
 
     /// Takes everything: the session is over.
-    pub(super) fn take_all(&mut self) -> Vec<Portal<P, B>> {
+    pub(super) fn take_all(&mut self) -> Vec<Box<Portal<P, B>>> {
         self.portals.entries.clear();
         self.statements.entries.clear();
         self.statement_bytes = 0;
-        self.arena.drain().map(|(_, portal)| portal).collect()
+        self.arena.take()
     }
 }

@@ -51,11 +51,14 @@ pub(super) enum Operation {
     /// Our Describe of the portal that the next operation executes; its answer is not the client's.
     DescribeInjected,
     /// An Execute.
-    Execute { portal: PortalId, run: Run },
+    Execute { portal: PortalId, run: Box<Run> },
     /// A Sync.
     Sync,
     /// A simple Query's statements that have not ended, in order.
-    Query { runs: VecDeque<Run>, road: Road },
+    Query {
+        runs: VecDeque<Box<Run>>,
+        road: Road,
+    },
     /// A stand-in for a refused frame.
     Denied(Denied),
     /// A question of the gateway's own; its answer is not the client's.
@@ -187,14 +190,14 @@ impl Clock {
 }
 
 impl Run {
-    pub(super) fn new(permitted: Permitted) -> Self {
+    pub(super) fn new(permitted: Permitted) -> Box<Self> {
         let masked = vec![0; permitted.enforcement.masks.len()];
         let clock = Clock::new(permitted.enforcement.limits.time_ms);
         let digest = match permitted.enforcement.recording {
             Recording::Statement => None,
             Recording::Digest | Recording::Results => Some(Box::default()),
         };
-        Self {
+        Box::new(Self {
             permitted,
             fields: None,
             copy: Copy::None,
@@ -207,11 +210,11 @@ impl Run {
             clock,
             ended: false,
             cut: false,
-        }
+        })
     }
 
     /// What goes on where `held` stopped, under a new decision.
-    pub(super) fn after(permitted: Permitted, held: &Hold) -> Self {
+    pub(super) fn after(permitted: Permitted, held: &Hold) -> Box<Self> {
         let earlier = match held {
             Hold::Suspended(run) => (
                 run.earlier.0.saturating_add(run.rows),
@@ -219,10 +222,9 @@ impl Run {
             ),
             Hold::Bound(_) | Hold::Executing | Hold::Ended | Hold::Cut => (0, 0),
         };
-        Self {
-            earlier,
-            ..Self::new(permitted)
-        }
+        let mut run = Self::new(permitted);
+        run.earlier = earlier;
+        run
     }
 
     /// Bytes of its result went to the client.

@@ -478,8 +478,8 @@ fn front(pending: &mut VecDeque<Pending>) -> Option<&mut Operation> {
 /// The statement whose result the server is giving, borrowed apart from the rest of the session.
 pub(super) fn running(pending: &mut VecDeque<Pending>) -> Option<&mut Run> {
     match front(pending) {
-        Some(Operation::Execute { run, .. }) => Some(run),
-        Some(Operation::Query { runs, .. }) => runs.front_mut(),
+        Some(Operation::Execute { run, .. }) => Some(&mut **run),
+        Some(Operation::Query { runs, .. }) => runs.front_mut().map(|run| &mut **run),
         Some(_) | None => None,
     }
 }

@@ -41,20 +41,20 @@ impl<J: Judge> Core<J> {
         }
     }
 
-    pub(super) fn run(&mut self, permitted: Permitted) -> Run {
-        let run = Run::new(permitted);
-        self.counted(run)
+    pub(super) fn run(&mut self, permitted: Permitted) -> Box<Run> {
+        let mut run = Run::new(permitted);
+        self.count_cursors(&mut run);
+        run
     }
 
     /// Limits count what the cursors gave before that a statement reads on from.
-    pub(super) fn counted(&mut self, mut run: Run) -> Run {
+    pub(super) fn count_cursors(&mut self, run: &mut Run) {
         for cursor in &run.permitted.enforcement.cursors {
             if let Some(portal) = self.names.certain_portal(cursor.as_bytes()) {
                 run.earlier.0 = run.earlier.0.saturating_add(portal.fetched.0);
                 run.earlier.1 = run.earlier.1.saturating_add(portal.fetched.1);
             }
         }
-        run
     }
 
     /// A statement completed that read on from cursors.
