@@ -1,6 +1,9 @@
 //! Cancel keys: ours, given to clients, and the servers' own behind them.
 //!
-//! A client never learns a server's key, and a guess of ours tells nothing: requests are never answered.
+//! A client never learns a server's key, and a guess of ours tells nothing: requests are never answered. Secrets are kept as
+//! their hashes only.
+//!
+//! Servers are asked for protocol 3.0, so their own secrets have four bytes; what a client gets depends on its protocol alone.
 
 use std::{
     collections::HashMap,
@@ -12,6 +15,18 @@ use crate::upstream::{CancelKey, Upstream};
 /// How often a free process id is looked for before a session is refused: with ids of 31 bits it never happens.
 const ATTEMPTS_MAX: usize = 64;
 
+/// How long a secret is.
+///
+/// # Source
+/// PostgreSQL 18, `MAX_CANCEL_KEY_LENGTH` in `src/include/storage/procsignal.h`, and `PostgresMain` for which client gets which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SecretLength {
+    /// Four bytes, all that protocol 3.0 has room for.
+    Four,
+    /// 32 bytes, as PostgreSQL 18 gives to clients of protocol 3.2.
+    Long,
+}
+
 /// The keys of all open sessions. As many as there are sessions, each removed with its session.
 #[derive(Default)]
 pub(crate) struct CancelKeys {
@@ -19,7 +34,7 @@ pub(crate) struct CancelKeys {
 }
 
 struct Entry {
-    secret: i32,
+    secret_hash: blake3::Hash,
     upstream: Arc<Upstream>,
     key: CancelKey,
 }
@@ -30,7 +45,7 @@ pub(crate) struct Issued {
     /// What BackendKeyData tells the client.
     pub(crate) process_id: i32,
     /// Its secret.
-    pub(crate) secret: i32,
+    pub(crate) secret: Box<[u8]>,
 }
 
 impl CancelKeys {
@@ -42,10 +57,11 @@ impl CancelKeys {
         self: &Arc<Self>,
         upstream: &Arc<Upstream>,
         key: CancelKey,
+        length: SecretLength,
     ) -> Result<Option<Issued>, getrandom::Error> {
+        let secret = length.random()?;
         for _ in 0..ATTEMPTS_MAX {
             let process_id = i32::try_from(getrandom::u32()? >> 1).unwrap_or(0);
-            let secret = getrandom::u32()?.cast_signed();
             let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
             if process_id == 0 || entries.contains_key(&process_id) {
                 continue;
@@ -53,7 +69,7 @@ impl CancelKeys {
             entries.insert(
                 process_id,
                 Entry {
-                    secret,
+                    secret_hash: blake3::hash(&secret),
                     upstream: Arc::clone(upstream),
                     key,
                 },
@@ -67,12 +83,29 @@ impl CancelKeys {
         Ok(None)
     }
 
-    /// The server session that this key stands for, if the secret is right too.
-    pub(crate) fn find(&self, process_id: i32, secret: i32) -> Option<(Arc<Upstream>, CancelKey)> {
+    /// The server session that this key stands for, if the secret is right too, to its length.
+    pub(crate) fn find(
+        &self,
+        process_id: i32,
+        secret: &[u8],
+    ) -> Option<(Arc<Upstream>, CancelKey)> {
+        let secret_hash = blake3::hash(secret);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.get(&process_id)?;
-        // One comparison of whole words: how long it takes says nothing of how much was right.
-        (entry.secret ^ secret == 0).then(|| (Arc::clone(&entry.upstream), entry.key.clone()))
+        // Hashes are compared in constant time: how long it takes says nothing of how much was right.
+        (entry.secret_hash == secret_hash)
+            .then(|| (Arc::clone(&entry.upstream), entry.key.clone()))
+    }
+}
+
+impl SecretLength {
+    fn random(self) -> Result<Box<[u8]>, getrandom::Error> {
+        let mut secret = match self {
+            Self::Four => vec![0; 4],
+            Self::Long => vec![0; 32],
+        };
+        getrandom::fill(&mut secret)?;
+        Ok(secret.into())
     }
 }
 
@@ -90,7 +123,7 @@ impl Drop for Issued {
 mod tests {
     use std::sync::Arc;
 
-    use super::CancelKeys;
+    use super::{CancelKeys, SecretLength};
     use crate::{
         settings::{Host, ServerTls, Target},
         upstream::{CancelKey, Upstream},
@@ -113,23 +146,36 @@ mod tests {
             process_id,
             secret: 9,
         };
-        let one = keys.issue(&upstream, server(1)).unwrap().unwrap();
-        let other = keys.issue(&upstream, server(2)).unwrap().unwrap();
-        assert!(
-            keys.find(one.process_id, one.secret)
-                .is_some_and(|(_, key)| key.process_id == 1)
-        );
-        assert!(
-            keys.find(other.process_id, other.secret)
-                .is_some_and(|(_, key)| key.process_id == 2)
-        );
-        assert!(keys.find(one.process_id, one.secret ^ 1).is_none());
-        assert!(keys.find(one.process_id ^ 1, one.secret).is_none());
-        let (process_id, secret) = (one.process_id, one.secret);
+        let issue = |server_id, length| {
+            let issued = keys.issue(&upstream, server(server_id), length);
+            issued.unwrap().unwrap()
+        };
+        let server_of = |process_id, secret: &[u8]| {
+            let found = keys.find(process_id, secret);
+            found.map(|(_, key)| key.process_id)
+        };
+        let one = issue(1, SecretLength::Four);
+        let other = issue(2, SecretLength::Long);
+        assert_eq!((one.secret.len(), other.secret.len()), (4, 32));
+        assert_eq!(server_of(one.process_id, &one.secret), Some(1));
+        assert_eq!(server_of(other.process_id, &other.secret), Some(2));
+        assert_eq!(server_of(one.process_id ^ 1, &one.secret), None);
+        assert_eq!(server_of(one.process_id, &other.secret), None);
+        for issued in [&one, &other] {
+            for place in 0..issued.secret.len() {
+                let mut wrong = issued.secret.to_vec();
+                wrong[place] ^= 1;
+                assert_eq!(server_of(issued.process_id, &wrong), None);
+                // The right beginning of a secret is no secret, nor is one with more behind it.
+                let start = &issued.secret[..place];
+                assert_eq!(server_of(issued.process_id, start), None);
+            }
+            let longer = [&issued.secret, &b"\0"[..]].concat();
+            assert_eq!(server_of(issued.process_id, &longer), None);
+        }
+        let (process_id, secret) = (one.process_id, one.secret.clone());
         drop(one);
-        assert!(
-            keys.find(process_id, secret).is_none(),
-            "a replayed key finds nothing"
-        );
+        let replayed = server_of(process_id, &secret);
+        assert_eq!(replayed, None, "a replayed key finds nothing");
     }
 }

@@ -67,7 +67,7 @@ impl Desk {
             First::Session(stream, startup) => (stream, startup),
             First::Refused(stream, fatal) => return Opening::Refused(stream, fatal),
             First::Cancel { process_id, secret } => {
-                self.cancel(process_id, secret, address).await;
+                self.cancel(process_id, &secret, address).await;
                 return Opening::Done;
             }
             First::Gone => return Opening::Done,
@@ -86,7 +86,7 @@ impl Desk {
     }
 
     /// Passes a cancel request on; a wrong key is ignored, as it would be by a server.
-    async fn cancel(&self, process_id: i32, secret: i32, address: SocketAddr) {
+    async fn cancel(&self, process_id: i32, secret: &[u8], address: SocketAddr) {
         match self.house.cancel_keys.find(process_id, secret) {
             None => tracing::info!(%address, "a cancel request with an unknown key was ignored"),
             Some((upstream, key)) => {
@@ -110,7 +110,7 @@ impl Desk {
         let canceller = self
             .house
             .cancel_keys
-            .find(issued.process_id, issued.secret)
+            .find(issued.process_id, &issued.secret)
             .map(|(upstream, key)| Canceller { upstream, key });
         let relay = Relay::new(
             stream,

@@ -26,7 +26,7 @@ pub(super) enum First {
         /// Of our BackendKeyData.
         process_id: i32,
         /// Of our BackendKeyData.
-        secret: i32,
+        secret: Box<[u8]>,
     },
     /// Nothing: it went away.
     Gone,

@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, io, net::IpAddr, rc::Rc, sync::Arc, time::SystemTime};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use pgwire::{
     error::{PgWireError, PgWireResult},
     messages::{
@@ -25,7 +25,7 @@ use super::{
     password, search_path, start_settings,
 };
 use crate::{
-    cancel::Issued,
+    cancel::{Issued, SecretLength},
     judge::Fatal,
     judgement::{Cache, SessionJudge},
     record::{self, Client, SessionId},
@@ -33,6 +33,12 @@ use crate::{
     stream::Stream,
     upstream::{self, Server},
 };
+
+/// From this minor version of protocol 3 on, clients take cancel keys of more than four bytes.
+///
+/// # Source
+/// PostgreSQL manual, "Message Formats", BackendKeyData.
+const LONG_KEYS_MINOR: u16 = 2;
 
 /// A session that is logged in and logged.
 pub(super) struct LoggedIn {
@@ -123,7 +129,8 @@ impl Attempt<'_> {
         known: &mut Option<Principal>,
     ) -> Result<LoggedIn, Failure> {
         if let Some(options) = &self.startup.negotiate {
-            tokio::io::AsyncWriteExt::write_all(stream, &negotiation(options)?).await?;
+            let negotiation = negotiation(self.startup.minor, options)?;
+            tokio::io::AsyncWriteExt::write_all(stream, &negotiation).await?;
         }
         let token = tokio::select! {
             token = password::ask(stream) => token??,
@@ -171,10 +178,15 @@ impl Attempt<'_> {
         let search_path = search_path::learn(&mut server, &room.keeper)
             .await
             .map_err(|error| upstream_failed(room.upstream.name(), &error))?;
+        let secret_length = if self.startup.minor >= LONG_KEYS_MINOR {
+            SecretLength::Long
+        } else {
+            SecretLength::Four
+        };
         let issued = self
             .house
             .cancel_keys
-            .issue(&room.upstream, server.key.clone())
+            .issue(&room.upstream, server.key.clone(), secret_length)
             .ok()
             .flatten()
             .ok_or_else(no_randomness)?;
@@ -262,10 +274,11 @@ impl Attempt<'_> {
     }
 }
 
-/// NegotiateProtocolVersion: minor version 0, and the protocol options that are not known, which is all of them.
-fn negotiation(options: &[String]) -> Result<BytesMut, Fatal> {
+/// NegotiateProtocolVersion: the version that is spoken, in full, as libpq reads it; and the protocol options that are not known,
+/// which is all of them.
+fn negotiation(minor: u16, options: &[String]) -> Result<BytesMut, Fatal> {
     let mut out = BytesMut::new();
-    NegotiateProtocolVersion::new(0, options.to_vec())
+    NegotiateProtocolVersion::new((3 << 16) | i32::from(minor), options.to_vec())
         .encode(&mut out)
         .map_err(too_large)?;
     Ok(out)
@@ -279,7 +292,8 @@ fn greeting(server: &Server, issued: &Issued) -> Result<BytesMut, Fatal> {
         for (name, value) in &server.parameters {
             ParameterStatus::new(name.clone(), value.clone()).encode(&mut out)?;
         }
-        BackendKeyData::new(issued.process_id, SecretKey::I32(issued.secret)).encode(&mut out)?;
+        let secret = SecretKey::Bytes(Bytes::copy_from_slice(&issued.secret));
+        BackendKeyData::new(issued.process_id, secret).encode(&mut out)?;
         ReadyForQuery::new(TransactionStatus::Idle).encode(&mut out)
     };
     written().map_err(too_large)?;

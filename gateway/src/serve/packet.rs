@@ -19,6 +19,14 @@ const PACKET_BYTES_MIN: usize = 8;
 /// Parameters in one start-up message; more are refused.
 const PARAMETERS_MAX: usize = 128;
 
+/// The newest minor version of protocol 3 that is spoken. Between 3.0 and 3.2 only the length of cancel keys differs.
+///
+/// # Source
+/// PostgreSQL 18, `ProcessStartupPacket` in `src/backend/tcop/backend_startup.c`.
+const MINOR_MAX: u16 = 2;
+/// The longest secret in a CancelRequest; a longer one is refused.
+const SECRET_BYTES_MAX: usize = 256;
+
 /// Request codes, which stand where a protocol version would.
 const CANCEL: u32 = (1234 << 16) | 5678;
 const TLS: u32 = (1234 << 16) | 5679;
@@ -35,8 +43,8 @@ pub(crate) enum Packet {
     Cancel {
         /// The process id given in BackendKeyData.
         process_id: i32,
-        /// Its secret.
-        secret: i32,
+        /// Its secret: what came, of whatever length.
+        secret: Box<[u8]>,
     },
     /// StartupMessage.
     Startup(Startup),
@@ -53,6 +61,8 @@ pub(crate) struct Startup {
     pub(crate) application: Arc<str>,
     /// Every setting asked for, from parameters and `options`, names in lower case, each once.
     pub(crate) settings: Vec<Setting>,
+    /// The minor version of protocol 3 that is spoken with the client: what it asked for, or the newest there is.
+    pub(crate) minor: u16,
     /// The client asked for a newer minor version, or for these protocol options: it must be told what is spoken.
     pub(crate) negotiate: Option<Vec<String>>,
 }
@@ -70,29 +80,29 @@ pub(crate) fn read(body: &[u8]) -> Result<Packet, Fatal> {
     let (code, rest) = body
         .split_first_chunk::<4>()
         .ok_or_else(|| fatal("08P01", "invalid length of startup packet"))?;
+    let [a, b, c, d] = *code;
+    let (major, minor) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
     match (u32::from_be_bytes(*code), rest) {
         (TLS, []) => Ok(Packet::Tls),
         (GSSAPI, []) => Ok(Packet::Gssapi),
-        (CANCEL, [a, b, c, d, e, f, g, h]) => Ok(Packet::Cancel {
-            process_id: i32::from_be_bytes([*a, *b, *c, *d]),
-            secret: i32::from_be_bytes([*e, *f, *g, *h]),
-        }),
-        (TLS | GSSAPI | CANCEL, _) => Err(fatal("08P01", "invalid length of startup packet")),
-        (version, rest) if version >> 16 == 3 => {
-            startup(version & 0xffff, rest).map(Packet::Startup)
+        (CANCEL, [a, b, c, d, secret @ ..]) if (1..=SECRET_BYTES_MAX).contains(&secret.len()) => {
+            Ok(Packet::Cancel {
+                process_id: i32::from_be_bytes([*a, *b, *c, *d]),
+                secret: secret.into(),
+            })
         }
-        (version, _) => Err(fatal(
+        (TLS | GSSAPI | CANCEL, _) => Err(fatal("08P01", "invalid length of startup packet")),
+        (_, rest) if major == 3 => startup(minor, rest).map(Packet::Startup),
+        _ => Err(fatal(
             "0A000",
             format!(
-                "unsupported frontend protocol {}.{}: the gateway speaks 3.0",
-                version >> 16,
-                version & 0xffff
+                "unsupported frontend protocol {major}.{minor}: the gateway speaks 3.0 to 3.{MINOR_MAX}"
             ),
         )),
     }
 }
 
-fn startup(minor: u32, body: &[u8]) -> Result<Startup, Fatal> {
+fn startup(minor: u16, body: &[u8]) -> Result<Startup, Fatal> {
     let (mut user, mut database, mut command_line) = (None, None, None);
     let mut settings: Vec<Setting> = Vec::new();
     let mut protocol_options = Vec::new();
@@ -115,13 +125,14 @@ fn startup(minor: u32, body: &[u8]) -> Result<Startup, Fatal> {
     let application = settings
         .iter()
         .find(|setting| setting.name == "application_name");
-    let negotiate = (minor > 0 || !protocol_options.is_empty()).then_some(protocol_options);
+    let is_answered = minor > MINOR_MAX || !protocol_options.is_empty();
     Ok(Startup {
         user: Arc::from(user),
         database: Arc::from(database.filter(|name| !name.is_empty()).unwrap_or(user)),
         application: application.map_or("", |setting| &setting.value).into(),
         settings,
-        negotiate,
+        minor: minor.min(MINOR_MAX),
+        negotiate: is_answered.then_some(protocol_options),
     })
 }
 
@@ -302,13 +313,24 @@ mod tests {
             code((1234 << 16) | 5678, &[0, 0, 0, 7, 0xff, 0xff, 0xff, 0xff]),
             Ok(Packet::Cancel {
                 process_id: 7,
-                secret: -1
+                secret: [0xff; 4].into()
             })
         );
+        for length in [1, 4, 32, 256] {
+            let key = [&[0, 0, 0, 7][..], &vec![9; length]].concat();
+            assert_eq!(
+                code((1234 << 16) | 5678, &key),
+                Ok(Packet::Cancel {
+                    process_id: 7,
+                    secret: vec![9; length].into()
+                })
+            );
+        }
         for (number, rest) in [
             ((1234 << 16) | 5679, &b"x"[..]),
-            ((1234 << 16) | 5678, b"1234567"),
-            ((1234 << 16) | 5678, b"123456789"),
+            ((1234 << 16) | 5678, b""),
+            ((1234 << 16) | 5678, b"1234"),
+            ((1234 << 16) | 5678, &[7; 4 + 257]),
         ] {
             assert_eq!(code(number, rest).unwrap_err().sqlstate, "08P01");
         }
@@ -319,10 +341,26 @@ mod tests {
                 "{version}"
             );
         }
-        let Ok(Packet::Startup(newer)) = code((3 << 16) | 2, b"user\0ann\0\0") else {
-            panic!("3.2 is negotiated")
-        };
-        assert_eq!(newer.negotiate, Some(Vec::new()));
+    }
+
+    #[test]
+    fn minor_versions_are_negotiated_as_postgresql_18_does() {
+        let option = b"user\0ann\0_pq_.zip\0on\0\0";
+        for (minor, parameters, spoken, answered) in [
+            (0, &b"user\0ann\0\0"[..], 0, None),
+            (1, b"user\0ann\0\0", 1, None),
+            (2, b"user\0ann\0\0", 2, None),
+            (3, b"user\0ann\0\0", 2, Some(vec![])),
+            (9999, b"user\0ann\0\0", 2, Some(vec![])),
+            (0, option, 0, Some(vec!["_pq_.zip".to_owned()])),
+            (1, option, 1, Some(vec!["_pq_.zip".to_owned()])),
+            (0xffff, option, 2, Some(vec!["_pq_.zip".to_owned()])),
+        ] {
+            let Ok(Packet::Startup(found)) = read(&startup((3 << 16) | minor, parameters)) else {
+                panic!("3.{minor} is a start-up")
+            };
+            assert_eq!((found.minor, found.negotiate), (spoken, answered), "3.{minor}");
+        }
     }
 
     #[test]

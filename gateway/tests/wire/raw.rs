@@ -106,6 +106,11 @@ impl Raw {
         self.0.set_read_timeout(Some(patience)).unwrap();
     }
 
+    /// How many bytes have come and were not read yet, once patience is over or some have come.
+    pub(crate) fn arrived(&mut self) -> usize {
+        self.0.peek(&mut [0; 64]).unwrap_or(0)
+    }
+
     /// Our own end.
     pub(crate) fn address(&self) -> SocketAddr {
         self.0.local_addr().unwrap()
@@ -147,8 +152,13 @@ impl Raw {
 
     /// Starts up and gives the password.
     pub(crate) fn log_in(address: SocketAddr, parameters: &[(&str, &str)], token: &str) -> Self {
+        Self::log_in_with(address, &startup(parameters), token)
+    }
+
+    /// Starts up with these bytes and gives the password.
+    pub(crate) fn log_in_with(address: SocketAddr, startup: &[u8], token: &str) -> Self {
         let mut raw = Self::connect(address);
-        raw.send(&startup(parameters));
+        raw.send(startup);
         assert_eq!(raw.message(), (b'R', vec![0, 0, 0, 3]));
         raw.send(&password(token));
         raw

@@ -10,10 +10,10 @@ use provost_gateway::settings::ClientTls;
 
 use crate::{
     house::{
-        House, allow_everything, cluster, deny_everything, mask_ssn, settings, settings_for,
-        start_cluster, target, tokens,
+        House, PATIENCE, allow_everything, cluster, deny_everything, mask_ssn, settings,
+        settings_for, start_cluster, target, tokens,
     },
-    raw::{Raw, ask, cancel_request, query, startup},
+    raw::{Raw, ask, cancel_request, query, startup, startup_of},
 };
 
 const SHOP: [(&str, &str); 2] = [("user", "ann"), ("database", "shop")];
@@ -35,19 +35,36 @@ fn cancel(house: &House, key: &[u8]) {
 #[test]
 fn a_cancel_request_stops_the_statement_and_a_wrong_one_nothing() {
     let house = House::start(settings(ClientTls::Off));
-    let (mut raw, key) = session(&house);
+    check_cancel(&house, session(&house));
+    // Protocol 3.2: the key is longer.
+    let startup = startup_of((3 << 16) | 2, b"user\0ann\0database\0shop\0\0");
+    let mut raw = Raw::log_in_with(house.address, &startup, &tokens().good("ann"));
+    let key = raw.until(b'K');
+    assert_eq!(key.len(), 36);
+    raw.until(b'Z');
+    check_cancel(&house, (raw, key));
+}
+
+/// Only the very key cancels: not its beginning, not one with more behind it, not one with another last byte.
+fn check_cancel(house: &House, (mut raw, key): (Raw, Vec<u8>)) {
     raw.send(&query("SELECT pg_sleep(20)"));
     thread::sleep(Duration::from_millis(200));
     let mut wrong = key.clone();
-    wrong[7] ^= 1;
-    cancel(&house, &wrong);
-    cancel(&house, &[0; 8]);
+    *wrong.last_mut().unwrap() ^= 1;
+    cancel(house, &wrong);
+    cancel(house, &[0; 8]);
+    cancel(house, &key[..7]);
+    cancel(house, &key[..key.len() - 1]);
+    cancel(house, &[&key[..], b"\0"].concat());
+    raw.set_patience(Duration::from_millis(300));
+    assert_eq!(raw.arrived(), 0, "a wrong key cancels nothing");
+    raw.set_patience(PATIENCE);
     let answered = AtomicBool::new(false);
     let answer = thread::scope(|scope| {
         // The statement may not have reached the server yet: one request that comes too early does nothing.
         scope.spawn(|| {
             while !answered.load(Ordering::Relaxed) {
-                cancel(&house, &key);
+                cancel(house, &key);
                 thread::sleep(Duration::from_millis(100));
             }
         });

@@ -270,18 +270,39 @@ fn a_stranger_learns_no_target() {
 }
 
 #[test]
-fn a_newer_protocol_is_negotiated_down() {
+fn protocol_versions_are_negotiated_as_postgresql_18_does() {
     let house = House::start(settings(ClientTls::Off));
-    let mut raw = Raw::connect(house.address);
-    raw.send(&startup_of(
-        (3 << 16) | 2,
-        b"user\0ann\0database\0shop\0_pq_.zip\0on\0\0",
-    ));
-    let expected = [&[0, 0, 0, 0, 0, 0, 0, 1][..], b"_pq_.zip\0"].concat();
-    assert_eq!(raw.message(), (b'v', expected));
-    assert_eq!(raw.message(), (b'R', vec![0, 0, 0, 3]));
-    raw.send(&password(&tokens().good("ann")));
-    assert_eq!(raw.until(b'Z'), b"I");
+    // What is asked for, what is said to it (nothing where that is what is spoken), the length of the cancel key's secret.
+    let cases: [(u32, &str, Option<u32>, usize); 8] = [
+        (0, "", None, 4),
+        (0, "_pq_.zip", Some(0), 4),
+        (1, "", None, 4),
+        (2, "", None, 32),
+        (2, "_pq_.zip", Some(2), 32),
+        (3, "", Some(2), 32),
+        (9999, "", Some(2), 32),
+        (9999, "_pq_.zip", Some(2), 32),
+    ];
+    for (asked, option, told, secret_bytes) in cases {
+        let mut raw = Raw::connect(house.address);
+        let mut parameters = b"user\0ann\0database\0shop\0".to_vec();
+        let mut unknown = vec![0, 0, 0, 0];
+        if !option.is_empty() {
+            parameters.extend(format!("{option}\0on\0").as_bytes());
+            unknown = [&[0, 0, 0, 1], option.as_bytes(), b"\0"].concat();
+        }
+        parameters.push(0);
+        raw.send(&startup_of((3 << 16) | asked, &parameters));
+        if let Some(told) = told {
+            let version = ((3_u32 << 16) | told).to_be_bytes();
+            let expected = [&version[..], &unknown].concat();
+            assert_eq!(raw.message(), (b'v', expected), "3.{asked} {option}");
+        }
+        assert_eq!(raw.message(), (b'R', vec![0, 0, 0, 3]), "3.{asked}");
+        raw.send(&password(&tokens().good("ann")));
+        assert_eq!(raw.until(b'K').len(), 4 + secret_bytes, "3.{asked}");
+        assert_eq!(raw.until(b'Z'), b"I");
+    }
 }
 
 #[test]
