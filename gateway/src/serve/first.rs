@@ -12,10 +12,19 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::{
-    farewell::fatal,
+    farewell::{self, fatal},
     packet::{self, Packet, Startup},
 };
 use crate::{judge::Fatal, stream::Stream};
+
+/// What a TLS connection is for, by ALPN: a client that begins with TLS must say so, and one that asks for TLS may.
+///
+/// # Source
+/// PostgreSQL manual, "SSL Session Encryption"; the IANA registry of ALPN protocol ids.
+pub(super) const APPLICATION_PROTOCOL: &[u8] = b"postgresql";
+
+/// The first byte of a TLS handshake. No packet begins with it: it would have hundreds of megabytes.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// What a client wants.
 pub(super) enum First {
@@ -43,7 +52,10 @@ struct Asked {
 
 /// Reads a client's first packets. `acceptor`: TLS is required; without one it is off.
 pub(super) async fn read(stream: TcpStream, acceptor: Option<&TlsAcceptor>) -> First {
-    let mut stream = Stream::Tcp(stream);
+    let mut stream = match begin(stream, acceptor).await {
+        Ok(Some(stream)) => stream,
+        Ok(None) | Err(_) => return First::Gone,
+    };
     let mut asked = Asked::default();
     loop {
         let packet = match packet(&mut stream).await {
@@ -108,6 +120,32 @@ pub(super) async fn read(stream: TcpStream, acceptor: Option<&TlsAcceptor>) -> F
             }
         };
     }
+}
+
+/// The connection, encrypted where the client begins with TLS; nothing where that is refused, which is a close without a word as
+/// PostgreSQL's: whoever speaks another protocol understands none.
+async fn begin(stream: TcpStream, acceptor: Option<&TlsAcceptor>) -> io::Result<Option<Stream>> {
+    let mut first = [0_u8; 1];
+    // It is looked at, and stays in the socket.
+    let count = stream.peek(&mut first).await?;
+    if count == 0 || first != [TLS_HANDSHAKE] {
+        return Ok(Some(Stream::Tcp(stream)));
+    }
+    let Some(acceptor) = acceptor else {
+        tracing::info!("a client began with TLS, which is off: the connection is closed");
+        farewell::close(Stream::Tcp(stream), b"").await;
+        return Ok(None);
+    };
+    let stream = acceptor.accept(stream).await?;
+    let (_, connection) = stream.get_ref();
+    let is_meant = connection.alpn_protocol() == Some(APPLICATION_PROTOCOL);
+    let stream = Stream::Tls(Box::new(TlsStream::Server(stream)));
+    if !is_meant {
+        tracing::info!("a client began with TLS and did not ask for `postgresql` by ALPN: the connection is closed");
+        farewell::close(stream, b"").await;
+        return Ok(None);
+    }
+    Ok(Some(stream))
 }
 
 fn twice() -> Fatal {

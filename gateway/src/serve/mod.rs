@@ -253,10 +253,12 @@ fn acceptor(tls: &ClientTls) -> Result<Option<TlsAcceptor>, TlsError> {
         return Err(TlsError::NoCertificate);
     }
     let key = PrivateKeyDer::from_pem_slice(key.reveal()).map_err(pem)?;
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
+    // A handshake that asks for other protocols only, fails: bytes of one protocol are never taken for another's.
+    config.alpn_protocols = vec![first::APPLICATION_PROTOCOL.to_vec()];
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 

@@ -7,6 +7,7 @@ mod attacks;
 mod client_gone;
 mod clients;
 mod copies;
+mod direct_tls;
 mod faults;
 mod floods;
 mod house;
