@@ -244,7 +244,11 @@ fn transforms(text: &mut String) -> fmt::Result {
             examples.join("; ")
         )?;
     }
-    text.push('\n');
+    writeln!(
+        text,
+        "\nArrays carry a mask as their elements do, one by one; ranges and multiranges of numbers and dates carry `round to` and \
+         `truncate date`, bound by bound. [obligations.md](obligations.md#masks-of-arrays-and-ranges) says what shows.\n"
+    )?;
     entries(
         text,
         "Probing",

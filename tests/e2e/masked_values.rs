@@ -120,6 +120,47 @@ const TYPES: &[(u32, &str, &[&str])] = &[
     (17, "bytea", &["\\x01ff", "\\x"]),
 ];
 
+/// Ranges, whose oids the server tells.
+const RANGES: &[(&str, &[&str])] = &[
+    (
+        "int4range",
+        &["[1234,56789)", "[-5,5000)", "(,7)", "[7,)", "(,)", "empty", "[7,8)"],
+    ),
+    (
+        "int8range",
+        &["[9876543210123,9876543219999)", "[-9876543210123,7)"],
+    ),
+    (
+        "numrange",
+        &["[1234.5,56789.125]", "(1234.5,1234.75)", "[7,7]", "(-7.5,NaN)"],
+    ),
+    ("daterange", &["[1815-12-10,1852-11-27)", "[2024-02-29,infinity)"]),
+    (
+        "tsrange",
+        &["[\"2024-02-29 10:20:30.5\",\"2025-01-01 00:00:00\"]"],
+    ),
+    (
+        "tstzrange",
+        &["(\"2024-02-29 10:20:30.5+00\",\"2025-01-01 00:00:00+00\"]"],
+    ),
+    (
+        "int4multirange",
+        &["{[1234,5678),[9999,123456)}", "{[1,2),[3,4)}", "{}", "{(,)}"],
+    ),
+    ("nummultirange", &["{(1.5,2345.25],(9999,)}"]),
+    ("datemultirange", &["{[1815-12-10,1852-11-27)}"]),
+    (
+        "tstzmultirange",
+        &["{[\"2024-02-29 10:20:30.5+00\",\"2025-01-01 00:00:00+00\")}"],
+    ),
+];
+
+/// Texts that arrays quote, or not.
+const QUOTED: &[&str] = &[
+    "NULL", "null", "Null", "", " ", "a b", "{", "}", ",", "\"", "\\", "\\\"", "a;b", "\t", "\n", "\u{b}", "\u{c}",
+    "\r", "é", "\u{a0}", "\u{2003}", "'", "(", ")", "[1:2]={", "[", "]", "=", ":", "x=y",
+];
+
 fn transforms() -> Vec<Transform> {
     let mut all = vec![
         Transform::Redact,
@@ -224,8 +265,8 @@ async fn check(
     }
 }
 
-#[tokio::test]
-async fn the_server_reads_masked_values_and_agrees() {
+/// A server, and a session with it.
+async fn connect() -> (Cluster, Client) {
     let options = Options {
         listen: Listen::SocketOnly,
         settings: &[],
@@ -240,7 +281,13 @@ async fn the_server_reads_masked_values_and_agrees() {
         .connect(NoTls)
         .await
         .unwrap();
-    let connection = tokio::spawn(connection);
+    tokio::spawn(connection);
+    (cluster, client)
+}
+
+#[tokio::test]
+async fn the_server_reads_masked_values_and_agrees() {
+    let (_cluster, client) = connect().await;
     let mut counts = Counts::default();
     // Values are written in the session's zone; masks must not depend on it.
     for zone in ["UTC", "Asia/Kolkata", "America/St_Johns"] {
@@ -262,12 +309,82 @@ async fn the_server_reads_masked_values_and_agrees() {
             }
         }
     }
-    drop(client);
-    connection.await.unwrap().unwrap();
     assert!(
         counts.read > 1_000 && counts.compared > 500,
         "{} read, {} compared",
         counts.read,
         counts.compared
     );
+}
+
+/// Masks `$1` as the type of that name by every transform, and has the server read what comes.
+async fn check_made(client: &Client, name: &str, expression: &str, value: &str, counts: &mut Counts) {
+    let sql = format!(
+        "SELECT v::text, v, '{name}'::regtype::oid FROM (SELECT ({expression})::{name} AS v) AS value"
+    );
+    let row = client.query_one(&sql, &[&value]).await.unwrap();
+    let (text, binary, type_oid): (String, Raw, u32) = (row.get(0), row.get(1), row.get(2));
+    for transform in transforms() {
+        check(client, &transform, (type_oid, name), (&text, &binary), counts).await;
+    }
+}
+
+#[tokio::test]
+async fn the_server_reads_masked_arrays_and_ranges() {
+    let (_cluster, client) = connect().await;
+    client.batch_execute("SET timezone = 'UTC'").await.unwrap();
+    let mut counts = Counts::default();
+    for &(_, name, values) in TYPES {
+        let array = format!("{name}[]");
+        for value in values {
+            for expression in [
+                "ARRAY[$1::text]",
+                "ARRAY[$1::text, NULL, $1::text]",
+                "ARRAY[[$1::text, NULL], [NULL, $1::text]]",
+                "array_fill($1::text, ARRAY[2, 1, 3], ARRAY[0, -7, 1])",
+            ] {
+                let before = counts.read;
+                check_made(&client, &array, expression, value, &mut counts).await;
+                assert!(counts.read > before, "{array} of `{value}` is masked at all");
+            }
+        }
+        check_made(&client, &array, "array_remove(ARRAY[$1::text], $1::text)", "x", &mut counts).await;
+    }
+    for &(name, values) in RANGES {
+        for value in values {
+            check_made(&client, name, "$1::text", value, &mut counts).await;
+        }
+    }
+    assert!(counts.read > 3_000, "{} read", counts.read);
+}
+
+/// What the server quotes within an array is what masks read and write: a text whose last characters are kept is quoted as the server
+/// would quote it.
+#[tokio::test]
+async fn arrays_are_quoted_as_the_server_does() {
+    let (_cluster, client) = connect().await;
+    for hidden in ["", "x", "x y", "{x", "\"x", "\\x"] {
+        for kept in QUOTED {
+            let value = format!("{hidden}{kept}");
+            let count = u16::try_from(kept.chars().count()).unwrap();
+            let transforms = [Transform::Last(count), Transform::Constant((*kept).into())];
+            for transform in transforms {
+                let row = client
+                    .query_one("SELECT ARRAY[$1::text, 'other']::text", &[&value])
+                    .await
+                    .unwrap();
+                let array: String = row.get(0);
+                let shown = masked(&transform, array.as_bytes(), 1009, Format::Text).unwrap();
+                let shown = String::from_utf8(shown).unwrap();
+                let row = client
+                    .query_one("SELECT $1::text::text[]::text, ($1::text::text[])[1]", &[&shown])
+                    .await
+                    .unwrap();
+                let (written, first): (String, String) = (row.get(0), row.get(1));
+                assert_eq!(written, shown, "{transform} of {array}");
+                let alone = masked(&transform, value.as_bytes(), 25, Format::Text).unwrap();
+                assert_eq!(first.as_bytes(), alone, "{transform} of {array}");
+            }
+        }
+    }
 }

@@ -69,6 +69,79 @@ impl Carrier {
     }
 }
 
+/// How the values of a type are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Of nothing else.
+    Plain(Carrier),
+    /// An array.
+    Array(Array),
+    /// A range; what carries its bounds.
+    Range(Carrier),
+    /// A multirange; what carries its ranges' bounds.
+    Multirange(Carrier),
+}
+
+/// A type of arrays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Array {
+    /// What carries its elements.
+    pub(super) element: Carrier,
+    /// Their type's oid.
+    pub(super) element_oid: u32,
+}
+
+impl Shape {
+    /// How values of the built-in type of that oid are made; `None` where they can only be NULL.
+    ///
+    /// # Source
+    /// PostgreSQL, `src/include/catalog/pg_type.dat` (`array_type_oid`) and `pg_range.dat`.
+    pub(super) const fn of(type_oid: u32) -> Option<Self> {
+        if let Some(carrier) = Carrier::of(type_oid) {
+            return Some(Self::Plain(carrier));
+        }
+        let element_oid = match type_oid {
+            199 => 114,
+            1001 => 17,
+            1003 => 19,
+            1005 => 21,
+            1007 => 23,
+            1009 => 25,
+            1014 => 1042,
+            1015 => 1043,
+            1016 => 20,
+            1021 => 700,
+            1022 => 701,
+            1115 => 1114,
+            1182 => 1082,
+            1183 => 1083,
+            1185 => 1184,
+            1231 => 1700,
+            1270 => 1266,
+            2951 => 2950,
+            3807 => 3802,
+            3904 | 4451 => 23,
+            3906 | 4532 => 1700,
+            3908 | 4533 => 1114,
+            3910 | 4534 => 1184,
+            3912 | 4535 => 1082,
+            3926 | 4536 => 20,
+            _ => return None,
+        };
+        let Some(element) = Carrier::of(element_oid) else {
+            return None;
+        };
+        Some(match type_oid {
+            3904 | 3906 | 3908 | 3910 | 3912 | 3926 => Self::Range(element),
+            4451 | 4532..=4536 => Self::Multirange(element),
+            _ => Self::Array(Array {
+                element,
+                element_oid,
+            }),
+        })
+    }
+}
+
 /// A built-in type that carries more than NULL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CarryingType {
@@ -78,7 +151,7 @@ pub struct CarryingType {
     pub name: &'static str,
 }
 
-/// Every type that carries more than NULL.
+/// Every type that carries more than NULL and is not made of others. Arrays of these do too, and ranges of numbers and dates.
 pub const CARRYING_TYPES: &[CarryingType] = &[
     carrying(25, "text"),
     carrying(1043, "varchar"),
@@ -131,9 +204,15 @@ pub fn carries(transform: &Transform, type_oid: u32) -> Carries {
     if matches!(transform, Transform::Redact | Transform::Null) {
         return Carries::Yes;
     }
-    let Some(carrier) = Carrier::of(type_oid) else {
-        return null("values of this type can only become NULL");
-    };
+    match Shape::of(type_oid) {
+        None => null("values of this type can only become NULL"),
+        Some(Shape::Plain(carrier)) => carried(transform, carrier, type_oid),
+        Some(Shape::Array(array)) => carried_by_elements(transform, array),
+        Some(Shape::Range(bound) | Shape::Multirange(bound)) => carried_by_bounds(transform, bound),
+    }
+}
+
+fn carried(transform: &Transform, carrier: Carrier, type_oid: u32) -> Carries {
     match transform {
         Transform::Redact | Transform::Null => Carries::Yes,
         Transform::Last(_) | Transform::First(_) | Transform::KeepDomain => parts(carrier),
@@ -142,6 +221,35 @@ pub fn carries(transform: &Transform, type_oid: u32) -> Carries {
         Transform::Tokenize => tokenize(carrier),
         Transform::RoundTo(granularity) => round_to(*granularity, carrier),
         Transform::TruncateDate(unit) => truncate_date(*unit, carrier),
+    }
+}
+
+/// Whether arrays carry the transform: as their elements do, but that an array whose elements would all be redacted is NULL, unless a
+/// constant is asked for, which stands in its only element.
+pub(super) fn carried_by_elements(transform: &Transform, array: Array) -> Carries {
+    match (
+        transform,
+        carried(transform, array.element, array.element_oid),
+    ) {
+        (Transform::Constant(_), carries) | (_, carries @ Carries::Yes) => carries,
+        (_, Carries::Becomes(_, reason)) => null(reason),
+    }
+}
+
+/// Whether ranges carry the transform: what keeps the order of bounds, and no other.
+pub(super) fn carried_by_bounds(transform: &Transform, bound: Carrier) -> Carries {
+    match transform {
+        Transform::Redact | Transform::Null => Carries::Yes,
+        Transform::RoundTo(granularity) => round_to(*granularity, bound),
+        Transform::TruncateDate(unit) => truncate_date(*unit, bound),
+        Transform::Last(_)
+        | Transform::First(_)
+        | Transform::KeepDomain
+        | Transform::Constant(_)
+        | Transform::Hash
+        | Transform::Tokenize => {
+            null("the bounds of a range stay in order only by `round to` and `truncate date`")
+        }
     }
 }
 

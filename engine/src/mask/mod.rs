@@ -12,8 +12,11 @@
 //! | `number` | integers and floats, and with `decimal` `numeric` |
 //! | `date` | dates, times and timestamps, with the days of `calendar` |
 //! | `bytes` | `uuid` and `bytea` |
+//! | `array` | arrays of all these, element by element |
+//! | `range` | ranges and multiranges of numbers and dates, bound by bound |
 //! | `keys`, `tokenize` | the keyed transforms |
 
+mod array;
 mod bytes;
 mod calendar;
 mod carriers;
@@ -21,12 +24,13 @@ mod date;
 mod decimal;
 mod keys;
 mod number;
+mod range;
 #[cfg(test)]
 mod tests;
 mod text;
 mod tokenize;
 
-use carriers::Carrier;
+use carriers::{Carrier, Shape};
 pub use carriers::{CARRYING_TYPES, Carries, CarryingType, Instead, carries};
 pub use keys::{MaskKeys, MaskKeysError};
 
@@ -71,8 +75,8 @@ const JSONB_VERSION: u8 = 1;
 /// Masks one value that is not NULL, appending the result to `out`.
 ///
 /// `value` are the bytes as the server sent them, `type_oid` the type that RowDescription gave. Without `keys` the keyed
-/// transforms redact. Types that [`carries`] does not know (arrays, booleans, types of extensions) become NULL whatever
-/// the transform.
+/// transforms redact. Types that [`carries`] does not know (booleans, composites, types of extensions, arrays of all these) become
+/// NULL whatever the transform.
 pub fn apply(
     transform: &Transform,
     keys: Option<&MaskKeys>,
@@ -81,56 +85,85 @@ pub fn apply(
     format: Format,
     out: &mut Vec<u8>,
 ) -> Masked {
-    let Some(carrier) = Carrier::of(type_oid) else {
-        return Masked::Null;
+    let masking = Masking {
+        transform,
+        keys,
+        format,
     };
-    if *transform == Transform::Null {
-        return Masked::Null;
-    }
-    let start = out.len();
-    let appended = match carrier {
-        Carrier::Text => {
-            text::append(transform, keys, value, out);
-            Some(())
-        }
-        Carrier::Name => {
-            text::append(transform, keys, value, out);
-            if out.len() - start > NAME_BYTES_MAX {
-                out.truncate(start);
-                out.extend_from_slice(REDACTED.as_bytes());
-            }
-            Some(())
-        }
-        Carrier::Padded => {
-            text::append(transform, keys, without_padding(value), out);
-            Some(())
-        }
-        Carrier::Json => {
-            text::append_json(transform, out);
-            Some(())
-        }
-        Carrier::Jsonb => {
-            if format == Format::Binary {
-                out.push(JSONB_VERSION);
-            }
-            text::append_json(transform, out);
-            Some(())
-        }
-        Carrier::Uuid => bytes::append_uuid(transform, keys, value, format, out),
-        Carrier::Bytes => bytes::append_bytes(transform, keys, value, format, out),
-        Carrier::Integer(width) => {
-            number::append_integer(transform, keys, width, value, format, out)
-        }
-        Carrier::Float(width) => number::append_float(transform, width, value, format, out),
-        Carrier::Numeric => number::append_numeric(transform, value, format, out),
-        Carrier::Date(kind) => date::append(transform, kind, value, format, out),
+    let appended = match Shape::of(type_oid) {
+        None => None,
+        Some(Shape::Plain(carrier)) => masking.append(carrier, value, out),
+        Some(Shape::Array(array)) => array::append(masking, array, value, out),
+        Some(Shape::Range(bound)) => range::append(masking, bound, value, out),
+        Some(Shape::Multirange(bound)) => range::append_several(masking, bound, value, out),
     };
     match appended {
         Some(()) => Masked::Value,
-        None => {
-            out.truncate(start);
-            Masked::Null
+        None => Masked::Null,
+    }
+}
+
+/// How values are masked.
+#[derive(Debug, Clone, Copy)]
+struct Masking<'a> {
+    transform: &'a Transform,
+    keys: Option<&'a MaskKeys>,
+    format: Format,
+}
+
+impl Masking<'_> {
+    /// Appends the masked form of a value that is not made of others; `None` where it is to be NULL, then `out` is as it was.
+    fn append(self, carrier: Carrier, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        let Self {
+            transform,
+            keys,
+            format,
+        } = self;
+        if *transform == Transform::Null {
+            return None;
         }
+        let start = out.len();
+        let appended = match carrier {
+            Carrier::Text => {
+                text::append(transform, keys, value, out);
+                Some(())
+            }
+            Carrier::Name => {
+                text::append(transform, keys, value, out);
+                if out.len() - start > NAME_BYTES_MAX {
+                    out.truncate(start);
+                    out.extend_from_slice(REDACTED.as_bytes());
+                }
+                Some(())
+            }
+            Carrier::Padded => {
+                text::append(transform, keys, without_padding(value), out);
+                Some(())
+            }
+            Carrier::Json => {
+                text::append_json(transform, out);
+                Some(())
+            }
+            Carrier::Jsonb => {
+                if format == Format::Binary {
+                    out.push(JSONB_VERSION);
+                }
+                text::append_json(transform, out);
+                Some(())
+            }
+            Carrier::Uuid => bytes::append_uuid(transform, keys, value, format, out),
+            Carrier::Bytes => bytes::append_bytes(transform, keys, value, format, out),
+            Carrier::Integer(width) => {
+                number::append_integer(transform, keys, width, value, format, out)
+            }
+            Carrier::Float(width) => number::append_float(transform, width, value, format, out),
+            Carrier::Numeric => number::append_numeric(transform, value, format, out),
+            Carrier::Date(kind) => date::append(transform, kind, value, format, out),
+        };
+        if appended.is_none() {
+            out.truncate(start);
+        }
+        appended
     }
 }
 
@@ -150,26 +183,34 @@ pub fn fixed(
         | Transform::Hash
         | Transform::Tokenize
         | Transform::RoundTo(_)
-        | Transform::TruncateDate(_) => Carrier::of(type_oid).is_some(),
+        | Transform::TruncateDate(_) => Shape::of(type_oid).is_some(),
     };
     (!looks_at_values).then(|| apply(transform, None, b"", type_oid, format, out))
 }
 
-/// Whether values of the type never read as an empty text, nor as the word `null`: numbers, dates, times and uuids.
+/// Whether values of the type never read as an empty text, nor as the word `null`: numbers, dates, times and uuids, and what is made
+/// of values between brackets.
 #[must_use]
 pub fn has_no_words(type_oid: u32) -> bool {
-    Carrier::of(type_oid).is_some_and(|carrier| match carrier {
-        Carrier::Uuid
-        | Carrier::Integer(_)
-        | Carrier::Float(_)
-        | Carrier::Numeric
-        | Carrier::Date(_) => true,
-        Carrier::Text
-        | Carrier::Name
-        | Carrier::Padded
-        | Carrier::Json
-        | Carrier::Jsonb
-        | Carrier::Bytes => false,
+    Shape::of(type_oid).is_some_and(|shape| match shape {
+        Shape::Plain(
+            Carrier::Uuid
+            | Carrier::Integer(_)
+            | Carrier::Float(_)
+            | Carrier::Numeric
+            | Carrier::Date(_),
+        )
+        | Shape::Array(_)
+        | Shape::Range(_)
+        | Shape::Multirange(_) => true,
+        Shape::Plain(
+            Carrier::Text
+            | Carrier::Name
+            | Carrier::Padded
+            | Carrier::Json
+            | Carrier::Jsonb
+            | Carrier::Bytes,
+        ) => false,
     })
 }
 

@@ -11,7 +11,7 @@ pub struct TransformDescription {
     pub argument: &'static str,
     /// What it does.
     pub about: &'static str,
-    /// The types that carry it. For all others the mask is refused where the schema is known; where it isn't, JSON documents
+    /// The types that carry it; arrays of them do too, and ranges carry what keeps their bounds in order. For all others the mask is refused where the schema is known; where it isn't, JSON documents
     /// and texts are redacted, and everything else becomes NULL.
     pub types: Carriers,
     /// Values before and after.

@@ -80,7 +80,26 @@ const KINDS: &[(&str, &str)] = &[
     ("daterange", "[1815-12-10,1852-11-27)"),
     ("int4multirange", "{[12,34),[56,78)}"),
     ("floatrange", "[1234.5,5678.9]"),
+    ("tsrange", "[\"1815-12-10 13:14:15\",\"1852-11-27 10:00:00\")"),
+    ("int8range", "[9876543210123,9876543219999)"),
+    ("numrange", "(1234.5,)"),
+    ("int8multirange", "{(,1234),[5678,7890)}"),
+    ("nummultirange", "{[1234.5,5678.9],(7890,9999.5)}"),
+    ("datemultirange", "{[1815-12-10,1852-11-27)}"),
+    ("int4range[]", "{\"[1234,5678)\"}"),
     ("int[]", "{123456,234567}"),
+    ("int[]", "[0:2]={123456,NULL,7}"),
+    ("bigint[]", "{9876543210123,NULL}"),
+    ("varchar(40)[]", "[2:2][3:4]={{ada@example.com,\"\"}}"),
+    ("char(40)[]", "{ada@example.com}"),
+    ("name[]", "{ada@example.com,\"a, \\\"b\\\"\"}"),
+    ("bytea[]", "{\"\\\\x0badc0de0badc0de\"}"),
+    ("numeric(30, 5)[]", "{555456789.12345}"),
+    ("real[]", "{12345.5,NaN}"),
+    ("date[]", "{1816-11-09,infinity}"),
+    ("time[]", "{13:14:15.161718}"),
+    ("bool[]", "{true,false}"),
+    ("box[]", "{(3.75,4.5),(1.25,2.5);(7.75,8.5),(5.25,6.5)}"),
     ("text[]", "{ada@example.com,\"grace, hopper\"}"),
     ("timestamptz[]", "{\"1815-12-10 13:14:15+00\"}"),
     ("uuid[]", "{6f1c9a52-2f4e-4a7b-9d57-0c8f6a3be111}"),
@@ -172,6 +191,14 @@ fn copied(raw: &mut Raw) -> (Row, Vec<u8>) {
     (line.split(|byte| *byte == b'\t').map(value).collect(), all)
 }
 
+/// A type's name without a length, which for `char` is another one.
+fn without_length(kind: &str) -> String {
+    let (name, rest) = kind.split_once('(').unwrap_or((kind, ")"));
+    let (_, brackets) = rest.split_once(')').unwrap();
+    let name = if name == "char" { "bpchar" } else { name };
+    format!("{name}{brackets}")
+}
+
 #[test]
 fn every_type_under_every_mask() {
     let cluster = start_cluster();
@@ -245,11 +272,7 @@ fn every_type_under_every_mask() {
             // The server reads it as a value of the type, which in binary format is the other one.
             let literal = String::from_utf8(text.clone()).unwrap();
             // Lengths of `char(n)` and `varchar(n)` are not kept to.
-            let kind =
-                kind.split_once('(').map_or(
-                    *kind,
-                    |(kind, _)| if kind == "char" { "bpchar" } else { kind },
-                );
+            let kind = without_length(kind);
             let back = format!("SELECT '{}'::{kind}", literal.replace('\'', "''"));
             assert_eq!(
                 &select(&mut raw, &back, 1).0[0],

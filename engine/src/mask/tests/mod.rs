@@ -1,6 +1,8 @@
 //! Masks of every type, case by case; `properties` holds what is true of all.
 
+mod arrays;
 mod properties;
+mod ranges;
 
 use super::*;
 use crate::transform::DateUnit;
@@ -427,7 +429,7 @@ fn without_keys_nothing_keyed_is_shown() {
 #[test]
 fn other_types_become_null() {
     for type_oid in [
-        0, 16, 18, 26, 142, 650, 790, 869, 1009, 1186, 1560, 2249, 3904, 16_500,
+        0, 16, 18, 26, 142, 650, 790, 869, 1000, 1020, 1186, 1560, 2249, 2287, 3905, 6150, 16_500,
     ] {
         for format in FORMATS {
             for transform in every_transform() {

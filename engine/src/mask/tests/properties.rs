@@ -95,7 +95,7 @@ proptest! {
     fn no_bytes_panic_and_results_are_values(transform in transform(), value in value(), type_oid in type_oid()) {
         for format in FORMATS {
             let Some(masked) = run(&transform, &value, type_oid, format) else { continue };
-            prop_assert!(Carrier::of(type_oid).is_some());
+            prop_assert!(Shape::of(type_oid).is_some());
             if format == Format::Text {
                 let text = std::str::from_utf8(&masked).expect("UTF-8");
                 prop_assert!(!text.contains('\0') || std::str::from_utf8(&value).is_ok_and(|value| value.contains('\0')));
