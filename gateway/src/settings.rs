@@ -102,8 +102,10 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// One statement's text; a longer one is refused with 54000, the session lives.
     pub statement_bytes_max: usize,
-    /// Without a byte from the client, outside of a running statement; then FATAL 57P05. 0: no limit.
+    /// Idle with no transaction open, since the last answer was sent; then FATAL 57P05. 0: no limit.
     pub idle_timeout_ms: u64,
+    /// Idle within a transaction, since the last answer was sent; then FATAL 25P03, and the transaction is rolled back. 0: no limit.
+    pub idle_in_transaction_timeout_ms: u64,
     /// Connecting and logging in to a target's server; then FATAL 08006.
     pub connect_timeout_ms: u64,
 }
@@ -121,6 +123,8 @@ impl Limits {
     pub const STATEMENT_BYTES_MAX: usize = 1024 * 1024;
     /// [`Limits::idle_timeout_ms`] unless configured.
     pub const IDLE_TIMEOUT_MS: u64 = 0;
+    /// [`Limits::idle_in_transaction_timeout_ms`] unless configured.
+    pub const IDLE_IN_TRANSACTION_TIMEOUT_MS: u64 = 0;
     /// [`Limits::connect_timeout_ms`] unless configured.
     pub const CONNECT_TIMEOUT_MS: u64 = 10_000;
 }
@@ -134,6 +138,7 @@ impl Default for Limits {
             message_bytes_max: Self::MESSAGE_BYTES_MAX,
             statement_bytes_max: Self::STATEMENT_BYTES_MAX,
             idle_timeout_ms: Self::IDLE_TIMEOUT_MS,
+            idle_in_transaction_timeout_ms: Self::IDLE_IN_TRANSACTION_TIMEOUT_MS,
             connect_timeout_ms: Self::CONNECT_TIMEOUT_MS,
         }
     }

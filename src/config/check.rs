@@ -292,6 +292,12 @@ fn limits(raw: &raw::Limits, problems: &mut Problems) -> Limits {
             0,
             Limits::IDLE_TIMEOUT_MS,
         ),
+        idle_in_transaction_timeout_ms: time(
+            "idle_in_transaction_timeout_ms",
+            raw.idle_in_transaction_timeout_ms,
+            0,
+            Limits::IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        ),
         connect_timeout_ms: time(
             "connect_timeout_ms",
             raw.connect_timeout_ms,

@@ -26,6 +26,7 @@ pub(super) const KEYS: &[&str] = &[
     "message_bytes_max",
     "statement_bytes_max",
     "idle_timeout_ms",
+    "idle_in_transaction_timeout_ms",
     "connect_timeout_ms",
     "keepalives_idle_ms",
     "keepalives_interval_ms",
@@ -120,6 +121,7 @@ pub(super) struct Limits {
     pub(super) message_bytes_max: Option<usize>,
     pub(super) statement_bytes_max: Option<usize>,
     pub(super) idle_timeout_ms: Option<u64>,
+    pub(super) idle_in_transaction_timeout_ms: Option<u64>,
     pub(super) connect_timeout_ms: Option<u64>,
 }
 

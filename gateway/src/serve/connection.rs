@@ -118,7 +118,7 @@ impl Desk {
             core,
             greeting,
             Rc::clone(&self.scratch),
-            self.house.idle_timeout(),
+            self.house.idle_timeouts(),
         )
         .with_canceller(canceller);
         let ending = relay.run(self.house.stopping.clone()).await;

@@ -6,7 +6,7 @@ use provost_engine::mask::MaskKeys;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::count::Counts;
+use super::{count::Counts, relay::IdleTimeouts};
 use crate::{
     cancel::CancelKeys,
     catalog::Keeper,
@@ -72,9 +72,14 @@ impl House {
         let _ = stopping.wait_for(|stage| *stage != Stopping::No).await;
     }
 
-    /// How long a session may be idle; `None`: for ever.
-    pub(super) fn idle_timeout(&self) -> Option<Duration> {
-        (self.limits.idle_timeout_ms > 0)
-            .then(|| Duration::from_millis(self.limits.idle_timeout_ms))
+    /// How long sessions may be idle.
+    pub(super) fn idle_timeouts(&self) -> IdleTimeouts {
+        let set = |milliseconds: u64| {
+            (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+        };
+        IdleTimeouts {
+            at_rest: set(self.limits.idle_timeout_ms),
+            in_transaction: set(self.limits.idle_in_transaction_timeout_ms),
+        }
     }
 }

@@ -17,7 +17,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -41,7 +41,8 @@ const BACKLOG_BYTES_MAX: usize = 256 * 1024;
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// How long the server may take to end a statement that it was asked to cancel; then the session ends.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
-/// How long the server may go on with what a client asked for that went away without a goodbye; then it is asked to cancel that.
+/// How long the server may go on with what a client asked for that closed its end without a goodbye; then it is asked to cancel that.
+/// A client that still listens gets what comes, as long as it takes some of it within this time.
 const ABANDONED_GRACE: Duration = Duration::from_secs(5);
 /// How long the server may take to take our goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -70,6 +71,15 @@ pub(super) struct Canceller {
     pub(super) key: CancelKey,
 }
 
+/// How long a session may be idle; `None`: for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct IdleTimeouts {
+    /// With no transaction open.
+    pub(super) at_rest: Option<Duration>,
+    /// Within a transaction, whose locks others may wait for.
+    pub(super) in_transaction: Option<Duration>,
+}
+
 /// A cancel request under way, and when its statement must have ended.
 struct Cancelling {
     request: Option<Pin<Box<dyn Future<Output = ()>>>>,
@@ -85,11 +95,15 @@ pub(super) struct Relay {
     scratch: Rc<Scratch>,
     /// The client's input holds no whole frame: more must be read before the core is asked again.
     client_needs_more: bool,
-    idle_timeout: Option<Duration>,
-    idle_since: Instant,
+    idle_timeouts: IdleTimeouts,
+    /// Since when nothing happens, as far as somebody looked.
+    idle_since: Option<Instant>,
     canceller: Option<Canceller>,
     cancelling: Option<Cancelling>,
-    /// The client closed its end without a goodbye.
+    /// The client closed its end: nothing more comes from it, what it asked for before is still owed to it. When it last took some of
+    /// that, or closed.
+    client_closed: Option<Instant>,
+    /// The client is gone, without a goodbye.
     client_gone: bool,
 }
 
@@ -115,7 +129,7 @@ impl Relay {
         core: Core<SessionJudge>,
         greeting: BytesMut,
         scratch: Rc<Scratch>,
-        idle_timeout: Option<Duration>,
+        idle_timeouts: IdleTimeouts,
     ) -> Self {
         Self {
             client: Side {
@@ -135,10 +149,11 @@ impl Relay {
             },
             scratch,
             client_needs_more: true,
-            idle_timeout,
-            idle_since: Instant::now(),
+            idle_timeouts,
+            idle_since: None,
             canceller: None,
             cancelling: None,
+            client_closed: None,
             client_gone: false,
         }
     }
@@ -183,22 +198,19 @@ impl Relay {
             if let Some(fatal) = self.must_stop(alarm.stopping()) {
                 return Some(self.end_with(fatal));
             }
+            if self.client_closed.is_some() && !self.owes_answers() {
+                return Some(self.leave_client());
+            }
             match self.wait(&mut alarm).await {
                 Event::Progress | Event::Stopping => {}
-                Event::ClientGone => {
-                    self.client_gone = true;
-                    return Some("the client went away".to_owned());
-                }
+                Event::ClientGone => return Some(self.leave_client()),
                 Event::ServerGone => {
                     return Some(self.end_with(fatal("08006", "the server closed the connection")));
                 }
-                Event::Idle if self.is_at_rest() => {
-                    return Some(self.end_with(fatal(
-                        "57P05",
-                        "terminating connection: it was idle for too long",
-                    )));
+                Event::Idle => {
+                    let fatal = self.idle_for_too_long();
+                    return Some(self.end_with(fatal));
                 }
-                Event::Idle => self.idle_since = Instant::now(),
                 Event::TimeUp => {
                     if let Some(fatal) = self.time_is_up() {
                         return Some(self.end_with(fatal));
@@ -214,9 +226,10 @@ impl Relay {
         let Some(canceller) = self.canceller.take() else {
             return;
         };
+        let until = self.client_closed.unwrap_or_else(Instant::now) + ABANDONED_GRACE;
         drop(tokio::task::spawn_local(async move {
             tokio::select! {
-                () = sleep(ABANDONED_GRACE) => {}
+                () = sleep_until(until) => {}
                 _ = stopping.wait_for(|stage| *stage != Stopping::No) => {}
             }
             canceller.request().await;
@@ -294,9 +307,52 @@ impl Relay {
 
     /// Nothing is open: no statement, no transaction, nothing half sent.
     fn is_at_rest(&mut self) -> bool {
-        self.core.is_idle()
+        self.core.is_idle() && self.client.input.is_empty() && !self.is_in_transaction()
+    }
+
+    /// A transaction is open, be it that of a segment without a Sync.
+    fn is_in_transaction(&mut self) -> bool {
+        self.core.is_mid_segment() || self.core.judge().is_in_transaction()
+    }
+
+    /// When the session will have been idle for as long as it may be.
+    fn idle_at(&mut self) -> Option<Instant> {
+        if self.idle_timeouts.at_rest.is_none() && self.idle_timeouts.in_transaction.is_none() {
+            return None;
+        }
+        let is_idle = self.core.is_idle()
             && self.client.input.is_empty()
-            && !self.core.judge().is_in_transaction()
+            && self.out.to_client.is_empty();
+        let timeout = match (is_idle, self.is_in_transaction()) {
+            (false, _) => None,
+            (true, false) => self.idle_timeouts.at_rest,
+            (true, true) => self.idle_timeouts.in_transaction,
+        };
+        if timeout.is_none() {
+            self.idle_since = None;
+        }
+        timeout.map(|timeout| *self.idle_since.get_or_insert_with(Instant::now) + timeout)
+    }
+
+    fn idle_for_too_long(&mut self) -> Fatal {
+        match self.is_in_transaction() {
+            false => fatal("57P05", "terminating connection: it was idle for too long"),
+            true => fatal(
+                "25P03",
+                "terminating connection: it was idle within a transaction for too long",
+            ),
+        }
+    }
+
+    /// Whether a client that sends nothing more still waits for something that comes.
+    fn owes_answers(&mut self) -> bool {
+        self.core.owes_answers() || !self.out.to_client.is_empty()
+    }
+
+    /// Nobody is there to be told anything; gives the line for evidence.
+    fn leave_client(&mut self) -> String {
+        self.client_gone = true;
+        "the client went away".to_owned()
     }
 
     fn must_stop(&mut self, stopping: Stopping) -> Option<Fatal> {
@@ -336,10 +392,12 @@ impl Relay {
                 .deadline(std::time::Instant::now)
                 .map(Instant::from_std),
         };
-        let idle_at = self.idle_timeout.map(|timeout| self.idle_since + timeout);
         // Timers are made where nothing else is ready, which is seldom while a session works.
         let mut time_up = time_up_at.map(Timer::Set);
-        let mut idle = idle_at.map(Timer::Set);
+        let mut idle = self.idle_at().map(Timer::Set);
+        let mut gone = self
+            .client_closed
+            .map(|closed| Timer::Set(closed + ABANDONED_GRACE));
         poll_fn(|context| {
             if let Poll::Ready(event) = self.poll(context) {
                 return Poll::Ready(event);
@@ -353,6 +411,9 @@ impl Relay {
             }
             if idle.as_mut().is_some_and(|timer| timer.is_over(context)) {
                 return Poll::Ready(Event::Idle);
+            }
+            if gone.as_mut().is_some_and(|timer| timer.is_over(context)) {
+                return Poll::Ready(Event::ClientGone);
             }
             Poll::Pending
         })
@@ -390,14 +451,28 @@ impl Relay {
         let sent = self.client.poll_send(context, &self.out.to_client)?;
         self.out.to_client.advance(sent);
         give_back(&mut self.out.to_client);
+        if sent > 0 && self.client_closed.is_some() {
+            self.client_closed = Some(Instant::now());
+        }
         let wanted = self.client_needs_more
+            && self.client_closed.is_none()
             && self.core.accepts_client()
             && self.client_has_room()
             && self.server_has_room();
-        let received = wanted && self.client.poll_receive(context, &self.scratch)?;
+        let received = match wanted {
+            false => false,
+            true => match self.client.poll_receive(context, &self.scratch) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.client_closed = Some(Instant::now());
+                    return Ok(true);
+                }
+                Err(error) => return Err(error),
+            },
+        };
         if received {
             self.client_needs_more = false;
-            self.idle_since = Instant::now();
+            self.idle_since = None;
         }
         Ok(sent > 0 || received)
     }

@@ -219,6 +219,28 @@ impl<J: Judge> Core<J> {
         self.pending.is_empty()
     }
 
+    /// Whether the server has been sent a part of a segment whose Sync has not come: what ran of it is not committed.
+    #[must_use]
+    pub const fn is_mid_segment(&self) -> bool {
+        self.mid_segment
+    }
+
+    /// Whether the server will answer something though nothing more comes from the client: it waits for no data of a COPY, and what
+    /// it was asked is followed by a Sync or a Flush.
+    #[must_use]
+    pub fn owes_answers(&self) -> bool {
+        let waits_for_data = match self.pending.front().map(|pending| &pending.operation) {
+            Some(Operation::Execute { run, .. }) => run.copy == Copy::In,
+            Some(Operation::Query { runs, .. }) => {
+                runs.front().is_some_and(|run| run.copy == Copy::In)
+            }
+            Some(_) | None => false,
+        };
+        let is_flushed = !self.unflushed && !self.pending.is_empty();
+        let is_ended = |pending: &Pending| pending.operation.ends_segment();
+        !waits_for_data && (is_flushed || self.pending.iter().any(is_ended))
+    }
+
     /// When the time of the statement that the server is at is up, if it is limited and not yet asked to end. `now` is asked for
     /// where one is.
     pub fn deadline(&mut self, now: impl FnOnce() -> Instant) -> Option<Instant> {

@@ -164,6 +164,70 @@ fn what_nobody_waits_for_any_more_is_cancelled() {
     world.ends_well();
 }
 
+/// As by a server: what was asked for before the client closed its end is answered, and nothing of it is lost.
+#[test]
+fn whoever_only_stops_sending_gets_what_is_owed() {
+    let world = World::new(TABLES);
+    for masked in [false, true] {
+        if masked {
+            world.house().policy.swap(mask_ssn("masked"));
+        }
+        let large = "SELECT ssn, repeat('x', 1000) FROM people, generate_series(1, 1000)";
+        let extended = |sql: &str| [parse("", sql), bind("", "", &[], 0), execute("")].concat();
+        let (sync, flush) = (message(b'S', b""), message(b'H', b""));
+        for (what, frames, rows, readies) in [
+            ("a query", query("SELECT 1 FROM pg_sleep(0.5)"), 1, 1),
+            ("a large result", query(large), 9_000, 1),
+            (
+                "queries behind each other",
+                [query("SELECT 1"), query(large), query("SELECT 2")].concat(),
+                9_002,
+                3,
+            ),
+            (
+                "a pipeline",
+                [extended("SELECT 1"), extended(large), sync.clone(), query("SELECT 1")].concat(),
+                9_002,
+                2,
+            ),
+            (
+                "a segment without a Sync",
+                [extended(large), flush].concat(),
+                9_000,
+                0,
+            ),
+            (
+                "a whole message, and half of one",
+                [&query("SELECT 1")[..], &query("SELECT 2")[..9]].concat(),
+                1,
+                1,
+            ),
+            (
+                "data of a COPY",
+                [
+                    query("COPY copied FROM STDIN"),
+                    message(b'd', b"7\n"),
+                    message(b'c', b""),
+                    query("DELETE FROM copied RETURNING a"),
+                ]
+                .concat(),
+                1,
+                2,
+            ),
+            // Nothing is owed to these.
+            ("a COPY without its end", query("COPY copied FROM STDIN"), 0, 0),
+            ("a segment that was not asked for", extended("SELECT 1"), 0, 0),
+        ] {
+            let mut raw = world.session();
+            raw.send(&frames).finish();
+            let kinds = raw.kinds_until_close();
+            let count = |kind: u8| kinds.iter().filter(|found| **found == kind).count();
+            assert_eq!((count(b'D'), count(b'Z')), (rows, readies), "{what}, masked: {masked}");
+        }
+    }
+    world.ends_well();
+}
+
 #[test]
 fn whoever_goes_while_logging_in_leaves_nothing_behind() {
     let world = World::new(TABLES);

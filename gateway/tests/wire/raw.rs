@@ -301,6 +301,11 @@ impl Raw {
         rest
     }
 
+    /// The types of all messages until the server closes.
+    pub(crate) fn kinds_until_close(&mut self) -> Vec<u8> {
+        std::iter::from_fn(|| self.next().map(|(kind, _)| kind)).collect()
+    }
+
     /// The server closes, whatever it says before.
     pub(crate) fn ends(&mut self) {
         let mut rest = Vec::new();

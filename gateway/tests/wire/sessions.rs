@@ -13,7 +13,7 @@ use crate::{
         House, PATIENCE, allow_everything, cluster, deny_everything, mask_ssn, settings,
         settings_for, start_cluster, target, tokens,
     },
-    raw::{Raw, ask, cancel_request, query, startup, startup_of},
+    raw::{Raw, ask, cancel_request, message, query, run, startup, startup_of},
 };
 
 const SHOP: [(&str, &str); 2] = [("user", "ann"), ("database", "shop")];
@@ -232,7 +232,48 @@ fn idle_sessions_end_where_a_limit_is_set() {
     settings.limits.idle_timeout_ms = 300;
     let house = House::start(settings);
     let (mut raw, _) = session(&house);
+    let (mut busy, _) = session(&house);
+    let (mut open, _) = session(&house);
+    assert_eq!(ask(&mut open, "BEGIN"), "T");
+    // Longer than the limit, which counts from the answer on.
+    assert_eq!(ask(&mut busy, "SELECT 1 FROM pg_sleep(0.8)"), "1 I");
+    assert_eq!(ask(&mut busy, "SELECT 1"), "1 I");
     assert!(raw.last_error().starts_with("57P05"));
+    assert!(busy.last_error().starts_with("57P05"));
+    // In a transaction the other limit holds, and there is none.
+    assert_eq!(ask(&mut open, "SELECT 1"), "1 T");
+    assert_eq!(ask(&mut open, "COMMIT"), "I");
+    assert!(open.last_error().starts_with("57P05"));
+}
+
+#[test]
+fn transactions_that_are_idle_end_where_a_limit_is_set() {
+    let mut settings = settings(ClientTls::Off);
+    settings.limits.idle_in_transaction_timeout_ms = 300;
+    let house = House::start(settings);
+    let (mut at_rest, _) = session(&house);
+    let (mut other, _) = session(&house);
+    assert_eq!(ask(&mut other, "CREATE TABLE idle_locks (a int)"), "I");
+    let lock = "LOCK TABLE idle_locks";
+    for (frames, status) in [
+        (query(&format!("BEGIN; {lock}")), Some("T")),
+        (query(&format!("BEGIN; {lock}; SELECT 1 / 0")), Some("22012 division by zero E")),
+        // A segment without its Sync is a transaction, too.
+        ([run(lock), message(b'H', b"")].concat(), None),
+    ] {
+        let (mut raw, _) = session(&house);
+        raw.send(&frames);
+        match status {
+            Some(status) => assert_eq!(raw.answer(), status),
+            None => drop(raw.until(b'C')),
+        }
+        let error = raw.last_error();
+        assert!(error.starts_with("25P03 "), "{error}");
+        assert_eq!(ask(&mut other, &format!("BEGIN; {lock}; COMMIT")), "I");
+    }
+    assert_eq!(ask(&mut other, "BEGIN; SELECT 1 FROM pg_sleep(0.8)"), "1 T");
+    assert_eq!(ask(&mut other, "COMMIT; DROP TABLE idle_locks"), "I");
+    assert_eq!(ask(&mut at_rest, "SELECT 1"), "1 I");
 }
 
 #[test]
