@@ -294,7 +294,7 @@ fn append_bound(bound: Option<&Bound<Vec<u8>>>, out: &mut Vec<u8>) {
     let Some(bound) = bound else { return };
     let is_quoted = bound.value.iter().any(|byte| is_special(*byte));
     let quote: &[u8] = if is_quoted { b"\"" } else { b"" };
-    for part in [quote, &bound.value, quote] {
+    for part in [quote, bound.value.as_slice(), quote] {
         out.extend_from_slice(part);
     }
 }
