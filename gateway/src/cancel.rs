@@ -93,8 +93,7 @@ impl CancelKeys {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.get(&process_id)?;
         // Hashes are compared in constant time: how long it takes says nothing of how much was right.
-        (entry.secret_hash == secret_hash)
-            .then(|| (Arc::clone(&entry.upstream), entry.key.clone()))
+        (entry.secret_hash == secret_hash).then(|| (Arc::clone(&entry.upstream), entry.key.clone()))
     }
 }
 

@@ -124,7 +124,15 @@ const TYPES: &[(u32, &str, &[&str])] = &[
 const RANGES: &[(&str, &[&str])] = &[
     (
         "int4range",
-        &["[1234,56789)", "[-5,5000)", "(,7)", "[7,)", "(,)", "empty", "[7,8)"],
+        &[
+            "[1234,56789)",
+            "[-5,5000)",
+            "(,7)",
+            "[7,)",
+            "(,)",
+            "empty",
+            "[7,8)",
+        ],
     ),
     (
         "int8range",
@@ -132,9 +140,17 @@ const RANGES: &[(&str, &[&str])] = &[
     ),
     (
         "numrange",
-        &["[1234.5,56789.125]", "(1234.5,1234.75)", "[7,7]", "(-7.5,NaN)"],
+        &[
+            "[1234.5,56789.125]",
+            "(1234.5,1234.75)",
+            "[7,7]",
+            "(-7.5,NaN)",
+        ],
     ),
-    ("daterange", &["[1815-12-10,1852-11-27)", "[2024-02-29,infinity)"]),
+    (
+        "daterange",
+        &["[1815-12-10,1852-11-27)", "[2024-02-29,infinity)"],
+    ),
     (
         "tsrange",
         &["[\"2024-02-29 10:20:30.5\",\"2025-01-01 00:00:00\"]"],
@@ -145,7 +161,12 @@ const RANGES: &[(&str, &[&str])] = &[
     ),
     (
         "int4multirange",
-        &["{[1234,5678),[9999,123456)}", "{[1,2),[3,4)}", "{}", "{(,)}"],
+        &[
+            "{[1234,5678),[9999,123456)}",
+            "{[1,2),[3,4)}",
+            "{}",
+            "{(,)}",
+        ],
     ),
     ("nummultirange", &["{(1.5,2345.25],(9999,)}"]),
     ("datemultirange", &["{[1815-12-10,1852-11-27)}"]),
@@ -157,8 +178,9 @@ const RANGES: &[(&str, &[&str])] = &[
 
 /// Texts that arrays quote, or not.
 const QUOTED: &[&str] = &[
-    "NULL", "null", "Null", "", " ", "a b", "{", "}", ",", "\"", "\\", "\\\"", "a;b", "\t", "\n", "\u{b}", "\u{c}",
-    "\r", "é", "\u{a0}", "\u{2003}", "'", "(", ")", "[1:2]={", "[", "]", "=", ":", "x=y",
+    "NULL", "null", "Null", "", " ", "a b", "{", "}", ",", "\"", "\\", "\\\"", "a;b", "\t", "\n",
+    "\u{b}", "\u{c}", "\r", "é", "\u{a0}", "\u{2003}", "'", "(", ")", "[1:2]={", "[", "]", "=",
+    ":", "x=y",
 ];
 
 fn transforms() -> Vec<Transform> {
@@ -318,14 +340,27 @@ async fn the_server_reads_masked_values_and_agrees() {
 }
 
 /// Masks `$1` as the type of that name by every transform, and has the server read what comes.
-async fn check_made(client: &Client, name: &str, expression: &str, value: &str, counts: &mut Counts) {
+async fn check_made(
+    client: &Client,
+    name: &str,
+    expression: &str,
+    value: &str,
+    counts: &mut Counts,
+) {
     let sql = format!(
         "SELECT v::text, v, '{name}'::regtype::oid FROM (SELECT ({expression})::{name} AS v) AS value"
     );
     let row = client.query_one(&sql, &[&value]).await.unwrap();
     let (text, binary, type_oid): (String, Raw, u32) = (row.get(0), row.get(1), row.get(2));
     for transform in transforms() {
-        check(client, &transform, (type_oid, name), (&text, &binary), counts).await;
+        check(
+            client,
+            &transform,
+            (type_oid, name),
+            (&text, &binary),
+            counts,
+        )
+        .await;
     }
 }
 
@@ -345,10 +380,20 @@ async fn the_server_reads_masked_arrays_and_ranges() {
             ] {
                 let before = counts.read;
                 check_made(&client, &array, expression, value, &mut counts).await;
-                assert!(counts.read > before, "{array} of `{value}` is masked at all");
+                assert!(
+                    counts.read > before,
+                    "{array} of `{value}` is masked at all"
+                );
             }
         }
-        check_made(&client, &array, "array_remove(ARRAY[$1::text], $1::text)", "x", &mut counts).await;
+        check_made(
+            &client,
+            &array,
+            "array_remove(ARRAY[$1::text], $1::text)",
+            "x",
+            &mut counts,
+        )
+        .await;
     }
     for &(name, values) in RANGES {
         for value in values {
@@ -377,7 +422,10 @@ async fn arrays_are_quoted_as_the_server_does() {
                 let shown = masked(&transform, array.as_bytes(), 1009, Format::Text).unwrap();
                 let shown = String::from_utf8(shown).unwrap();
                 let row = client
-                    .query_one("SELECT $1::text::text[]::text, ($1::text::text[])[1]", &[&shown])
+                    .query_one(
+                        "SELECT $1::text::text[]::text, ($1::text::text[])[1]",
+                        &[&shown],
+                    )
                     .await
                     .unwrap();
                 let (written, first): (String, String) = (row.get(0), row.get(1));

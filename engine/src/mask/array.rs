@@ -79,12 +79,7 @@ fn append_alone(masking: Masking<'_>, array: Array, out: &mut Vec<u8>) -> Option
     Some(())
 }
 
-fn append_text(
-    masking: Masking<'_>,
-    array: Array,
-    value: &[u8],
-    out: &mut Vec<u8>,
-) -> Option<()> {
+fn append_text(masking: Masking<'_>, array: Array, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if value == b"{}" {
         out.extend_from_slice(value);
         return Some(());
@@ -313,7 +308,9 @@ fn append_binary(
     for _ in 0..dimensions {
         let size = usize::try_from(reader.word()?).ok()?;
         reader.word()?;
-        elements = elements.checked_mul(size).filter(|elements| *elements > 0)?;
+        elements = elements
+            .checked_mul(size)
+            .filter(|elements| *elements > 0)?;
     }
     out.extend_from_slice(value.get(..value.len() - reader.0.len())?);
     let mut has_null = 0;

@@ -30,8 +30,8 @@ mod tests;
 mod text;
 mod tokenize;
 
-use carriers::{Carrier, Shape};
 pub use carriers::{CARRYING_TYPES, Carries, CarryingType, Instead, carries};
+use carriers::{Carrier, Shape};
 pub use keys::{MaskKeys, MaskKeysError};
 
 use crate::transform::Transform;

@@ -217,11 +217,19 @@ impl Range<Vec<u8>> {
     fn append_text(&self, out: &mut Vec<u8>) {
         let is_inclusive =
             |bound: &Option<Bound<_>>| bound.as_ref().is_some_and(|bound| bound.is_inclusive);
-        out.push(if is_inclusive(&self.lower) { b'[' } else { b'(' });
+        out.push(if is_inclusive(&self.lower) {
+            b'['
+        } else {
+            b'('
+        });
         append_bound(self.lower.as_ref(), out);
         out.push(b',');
         append_bound(self.upper.as_ref(), out);
-        out.push(if is_inclusive(&self.upper) { b']' } else { b')' });
+        out.push(if is_inclusive(&self.upper) {
+            b']'
+        } else {
+            b')'
+        });
     }
 
     fn binary(&self) -> Option<Vec<u8>> {
@@ -286,7 +294,18 @@ fn bound(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 const fn is_special(byte: u8) -> bool {
     matches!(
         byte,
-        b'"' | b'\\' | b'(' | b')' | b'[' | b']' | b',' | b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c
+        b'"' | b'\\'
+            | b'('
+            | b')'
+            | b'['
+            | b']'
+            | b','
+            | b' '
+            | b'\t'
+            | b'\n'
+            | b'\r'
+            | 0x0b
+            | 0x0c
     )
 }
 

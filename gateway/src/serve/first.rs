@@ -141,7 +141,9 @@ async fn begin(stream: TcpStream, acceptor: Option<&TlsAcceptor>) -> io::Result<
     let is_meant = connection.alpn_protocol() == Some(APPLICATION_PROTOCOL);
     let stream = Stream::Tls(Box::new(TlsStream::Server(stream)));
     if !is_meant {
-        tracing::info!("a client began with TLS and did not ask for `postgresql` by ALPN: the connection is closed");
+        tracing::info!(
+            "a client began with TLS and did not ask for `postgresql` by ALPN: the connection is closed"
+        );
         farewell::close(stream, b"").await;
         return Ok(None);
     }

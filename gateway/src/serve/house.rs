@@ -74,9 +74,8 @@ impl House {
 
     /// How long sessions may be idle.
     pub(super) fn idle_timeouts(&self) -> IdleTimeouts {
-        let set = |milliseconds: u64| {
-            (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
-        };
+        let set =
+            |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
         IdleTimeouts {
             at_rest: set(self.limits.idle_timeout_ms),
             in_transaction: set(self.limits.idle_in_transaction_timeout_ms),

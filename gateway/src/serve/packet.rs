@@ -359,7 +359,11 @@ mod tests {
             let Ok(Packet::Startup(found)) = read(&startup((3 << 16) | minor, parameters)) else {
                 panic!("3.{minor} is a start-up")
             };
-            assert_eq!((found.minor, found.negotiate), (spoken, answered), "3.{minor}");
+            assert_eq!(
+                (found.minor, found.negotiate),
+                (spoken, answered),
+                "3.{minor}"
+            );
         }
     }
 

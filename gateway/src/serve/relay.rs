@@ -320,9 +320,8 @@ impl Relay {
         if self.idle_timeouts.at_rest.is_none() && self.idle_timeouts.in_transaction.is_none() {
             return None;
         }
-        let is_idle = self.core.is_idle()
-            && self.client.input.is_empty()
-            && self.out.to_client.is_empty();
+        let is_idle =
+            self.core.is_idle() && self.client.input.is_empty() && self.out.to_client.is_empty();
         let timeout = match (is_idle, self.is_in_transaction()) {
             (false, _) => None,
             (true, false) => self.idle_timeouts.at_rest,

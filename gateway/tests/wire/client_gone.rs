@@ -186,7 +186,13 @@ fn whoever_only_stops_sending_gets_what_is_owed() {
             ),
             (
                 "a pipeline",
-                [extended("SELECT 1"), extended(large), sync.clone(), query("SELECT 1")].concat(),
+                [
+                    extended("SELECT 1"),
+                    extended(large),
+                    sync.clone(),
+                    query("SELECT 1"),
+                ]
+                .concat(),
                 9_002,
                 2,
             ),
@@ -215,14 +221,28 @@ fn whoever_only_stops_sending_gets_what_is_owed() {
                 2,
             ),
             // Nothing is owed to these.
-            ("a COPY without its end", query("COPY copied FROM STDIN"), 0, 0),
-            ("a segment that was not asked for", extended("SELECT 1"), 0, 0),
+            (
+                "a COPY without its end",
+                query("COPY copied FROM STDIN"),
+                0,
+                0,
+            ),
+            (
+                "a segment that was not asked for",
+                extended("SELECT 1"),
+                0,
+                0,
+            ),
         ] {
             let mut raw = world.session();
             raw.send(&frames).finish();
             let kinds = raw.kinds_until_close();
             let count = |kind: u8| kinds.iter().filter(|found| **found == kind).count();
-            assert_eq!((count(b'D'), count(b'Z')), (rows, readies), "{what}, masked: {masked}");
+            assert_eq!(
+                (count(b'D'), count(b'Z')),
+                (rows, readies),
+                "{what}, masked: {masked}"
+            );
         }
     }
     world.ends_well();

@@ -60,7 +60,10 @@ impl World {
             .unwrap()
             .with_root_certificates(Arc::clone(&self.roots))
             .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().into()).collect();
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().into())
+            .collect();
         let name = ServerName::try_from("localhost").unwrap();
         ClientConnection::new(Arc::new(config), name).unwrap()
     }
@@ -148,9 +151,7 @@ fn other_protocols_are_no_clients() {
     let _ = silent.write_all(&startup(&SHOP));
     let mut rest = Vec::new();
     let ended = silent.read_to_end(&mut rest);
-    assert!(
-        ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
-    );
+    assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
     assert!(rest.is_empty(), "{rest:?}");
 }
 
@@ -191,7 +192,11 @@ fn a_handshake_may_come_in_pieces_or_be_none() {
     }
     works(StreamOwned::new(client, stream));
 
-    for bytes in [&b"\x16"[..], b"\x16\x03\x01\x02\x00", b"\x16postgresql postgresql"] {
+    for bytes in [
+        &b"\x16"[..],
+        b"\x16\x03\x01\x02\x00",
+        b"\x16postgresql postgresql",
+    ] {
         let mut raw = Raw::connect(world.house.address);
         raw.send(bytes).finish();
         raw.ends();

@@ -257,7 +257,10 @@ fn transactions_that_are_idle_end_where_a_limit_is_set() {
     let lock = "LOCK TABLE idle_locks";
     for (frames, status) in [
         (query(&format!("BEGIN; {lock}")), Some("T")),
-        (query(&format!("BEGIN; {lock}; SELECT 1 / 0")), Some("22012 division by zero E")),
+        (
+            query(&format!("BEGIN; {lock}; SELECT 1 / 0")),
+            Some("22012 division by zero E"),
+        ),
         // A segment without its Sync is a transaction, too.
         (
             [run("INSERT INTO idle_locks VALUES (1)"), message(b'H', b"")].concat(),

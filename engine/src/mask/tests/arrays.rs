@@ -11,8 +11,8 @@ const INTEGERS: u32 = 1007;
 /// The type of arrays of that type.
 fn array_of(element_oid: u32) -> u32 {
     let is_it = |array: Array| array.element_oid == element_oid;
-    let mut oids =
-        (1..5_000).filter(|oid| matches!(Shape::of(*oid), Some(Shape::Array(array)) if is_it(array)));
+    let mut oids = (1..5_000)
+        .filter(|oid| matches!(Shape::of(*oid), Some(Shape::Array(array)) if is_it(array)));
     let found = oids.next().expect("every carrying type has arrays");
     assert_eq!(oids.next(), None, "one type of arrays of {element_oid}");
     found
@@ -77,7 +77,8 @@ impl Elements {
     }
 
     fn masked(&self, transform: &Transform, element_oid: u32, format: Format) -> Self {
-        let mask = |element: &Option<Vec<u8>>| run(transform, element.as_deref()?, element_oid, format);
+        let mask =
+            |element: &Option<Vec<u8>>| run(transform, element.as_deref()?, element_oid, format);
         Self {
             dimensions: self.dimensions.clone(),
             elements: self.elements.iter().map(mask).collect(),
@@ -107,7 +108,9 @@ fn braces<'a>(
 
 fn quoted(element: &[u8], out: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(element);
-    let special = ['{', '}', ',', '"', '\\', ' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];
+    let special = [
+        '{', '}', ',', '"', '\\', ' ', '\t', '\n', '\r', '\u{b}', '\u{c}',
+    ];
     if !text.is_empty() && text.to_lowercase() != "null" && !text.contains(special) {
         out.extend_from_slice(element);
         return;
@@ -129,18 +132,29 @@ fn elements_are_masked_and_the_form_stays() {
         ("{ada@example.com}", "{***@example.com}"),
         ("{a@b.c,NULL,nobody}", "{***@b.c,NULL,[redacted]}"),
         ("{\"a, b@c.d\",\"\\\"q\\\\\"}", "{***@c.d,[redacted]}"),
-        ("{{a@b.c,b@c.d},{NULL,\"\"}}", "{{***@b.c,***@c.d},{NULL,[redacted]}}"),
+        (
+            "{{a@b.c,b@c.d},{NULL,\"\"}}",
+            "{{***@b.c,***@c.d},{NULL,[redacted]}}",
+        ),
         ("[0:1]={a@b.c,b@c.d}", "[0:1]={***@b.c,***@c.d}"),
         (
             "[-2:-2][5:6]={{a@b.c,\"NULL\"}}",
             "[-2:-2][5:6]={{***@b.c,[redacted]}}",
         ),
         ("{{{{{{a@b.c}}}}}}", "{{{{{{***@b.c}}}}}}"),
-        ("{\"{\",\"}\",\"null\"}", "{[redacted],[redacted],[redacted]}"),
+        (
+            "{\"{\",\"}\",\"null\"}",
+            "{[redacted],[redacted],[redacted]}",
+        ),
     ] {
         check(&Transform::KeepDomain, TEXTS, value, expected);
     }
-    check(&round("1000"), INTEGERS, "{52890,NULL,-7,999}", "{52000,NULL,0,0}");
+    check(
+        &round("1000"),
+        INTEGERS,
+        "{52890,NULL,-7,999}",
+        "{52000,NULL,0,0}",
+    );
     check(&round("1000"), 1021, "{1234.5,NaN}", "{1000,NULL}");
     let hours = truncate(DateUnit::Hour);
     check(
@@ -172,7 +186,14 @@ fn what_is_written_needs_quotes_only_where_the_server_would() {
 
 #[test]
 fn what_keeps_nothing_tells_nothing_of_the_form() {
-    for value in ["{}", "{a}", "{a,NULL,b}", "[3:4]={a,b}", "{{a},{b}}", "no array"] {
+    for value in [
+        "{}",
+        "{a}",
+        "{a,NULL,b}",
+        "[3:4]={a,b}",
+        "{{a},{b}}",
+        "no array",
+    ] {
         check(&Transform::Redact, TEXTS, value, "{[redacted]}");
         check(&constant("x y"), TEXTS, value, "{\"x y\"}");
         check(&constant("null"), TEXTS, value, "{\"null\"}");
@@ -271,7 +292,10 @@ fn what_is_no_array_of_the_servers_becomes_null() {
         assert_eq!(masked, None, "{byte} at {place}");
     }
     let longer = [&good[..], b"x"].concat();
-    assert_eq!(run(&Transform::Last(2), &longer, TEXTS, Format::Binary), None);
+    assert_eq!(
+        run(&Transform::Last(2), &longer, TEXTS, Format::Binary),
+        None
+    );
 }
 
 #[test]

@@ -24,7 +24,11 @@ fn bounds_are_masked() {
         (INT4RANGE, "[1234,)", "[1000,)"),
         (INT4RANGE, "(,5678)", "(,5000)"),
         (INT4RANGE, "(,)", "(,)"),
-        (INT8RANGE, "[9876543210123,9876543219999)", "[9876543210000,9876543219000)"),
+        (
+            INT8RANGE,
+            "[9876543210123,9876543219999)",
+            "[9876543210000,9876543219000)",
+        ),
         (NUMRANGE, "(1234.5,5678.9]", "(1000,5000]"),
         (NUMRANGE, "[1234.5,1999]", "[1000,1000]"),
         // Nothing would lie between the bounds.
@@ -51,7 +55,11 @@ fn bounds_are_masked() {
         check(&thousands, type_oid, value, expected);
     }
     for (type_oid, value, expected) in [
-        (DATERANGE, "[1815-12-10,1852-11-27)", "[1815-12-01,1852-11-01)"),
+        (
+            DATERANGE,
+            "[1815-12-10,1852-11-27)",
+            "[1815-12-01,1852-11-01)",
+        ),
         (DATERANGE, "[1815-12-10,1815-12-12)", "NULL"),
         (DATERANGE, "[1815-12-10,infinity)", "NULL"),
         (
@@ -89,7 +97,10 @@ fn other_transforms_leave_nothing() {
         }
     }
     assert_eq!(carries(&round("1000"), INT4RANGE), Carries::Yes);
-    assert_eq!(carries(&truncate(DateUnit::Year), DATEMULTIRANGE), Carries::Yes);
+    assert_eq!(
+        carries(&truncate(DateUnit::Year), DATEMULTIRANGE),
+        Carries::Yes
+    );
     for type_oid in [INT4RANGE, INT4MULTIRANGE] {
         let carried = carries(&Transform::Tokenize, type_oid);
         assert!(matches!(carried, Carries::Becomes(Instead::Null, _)));
@@ -119,9 +130,20 @@ fn what_is_no_range_becomes_null() {
         "Empty",
     ] {
         check(&round("1000"), INT4RANGE, value, "NULL");
-        check(&round("1000"), INT4MULTIRANGE, &format!("{{{value}}}"), "NULL");
+        check(
+            &round("1000"),
+            INT4MULTIRANGE,
+            &format!("{{{value}}}"),
+            "NULL",
+        );
     }
-    for value in ["{[1,2000)", "[1,2000)", "{[1,2000),}", "{[1,2000)[3000,4000)}", "{,[1,2000)}"] {
+    for value in [
+        "{[1,2000)",
+        "[1,2000)",
+        "{[1,2000),}",
+        "{[1,2000)[3000,4000)}",
+        "{,[1,2000)}",
+    ] {
         check(&round("1000"), INT4MULTIRANGE, value, "NULL");
     }
 }
@@ -162,7 +184,11 @@ fn the_binary_format_too() {
         (0x02, &[1234], None),
     ] {
         let expected = expected.map(|bounds| binary(flags, bounds));
-        assert_eq!(masked(&binary(flags, bounds), INT4RANGE), expected, "{flags:x} {bounds:?}");
+        assert_eq!(
+            masked(&binary(flags, bounds), INT4RANGE),
+            expected,
+            "{flags:x} {bounds:?}"
+        );
     }
     let whole = binary(0x02, &[1234, 5678]);
     let both = several(&[whole.clone(), binary(0x02, &[7890, 9999])]);
