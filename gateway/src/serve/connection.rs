@@ -66,8 +66,14 @@ impl Desk {
         let (mut stream, startup) = match first {
             First::Session(stream, startup) => (stream, startup),
             First::Refused(stream, fatal) => return Opening::Refused(stream, fatal),
-            First::Cancel { process_id, secret } => {
+            First::Cancel {
+                stream,
+                process_id,
+                secret,
+            } => {
                 self.cancel(process_id, &secret, address).await;
+                // Over TLS a close without a goodbye is an error to libpq.
+                farewell::close(stream, b"").await;
                 return Opening::Done;
             }
             First::Gone => return Opening::Done,

@@ -32,6 +32,8 @@ pub(super) enum First {
     Session(Stream, Startup),
     /// A statement to be cancelled.
     Cancel {
+        /// Closed once that is done: whoever waits for it knows that what it sends next is not hit.
+        stream: Stream,
         /// Of our BackendKeyData.
         process_id: i32,
         /// Of our BackendKeyData.
@@ -64,7 +66,13 @@ pub(super) async fn read(stream: TcpStream, acceptor: Option<&TlsAcceptor>) -> F
             Err(_) => return First::Gone,
         };
         match packet {
-            Packet::Cancel { process_id, secret } => return First::Cancel { process_id, secret },
+            Packet::Cancel { process_id, secret } => {
+                return First::Cancel {
+                    stream,
+                    process_id,
+                    secret,
+                };
+            }
             Packet::Startup(_) if acceptor.is_some() && !stream.is_encrypted() => {
                 return First::Refused(
                     stream,

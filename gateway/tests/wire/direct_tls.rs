@@ -4,6 +4,8 @@ use std::{
     io::{self, ErrorKind, Read as _, Write as _},
     net::TcpStream,
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use provost_gateway::settings::ClientTls;
@@ -12,7 +14,7 @@ use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 
 use crate::{
     house::{House, PATIENCE, certificate, settings, tokens},
-    raw::{Raw, TLS_REQUEST, message, password, query, startup},
+    raw::{Raw, TLS_REQUEST, cancel_request, message, password, query, startup},
 };
 
 const SHOP: [(&str, &str); 2] = [("user", "ann"), ("database", "shop")];
@@ -96,12 +98,29 @@ fn next(stream: &mut Encrypted) -> (u8, Vec<u8>) {
     (header[0], body)
 }
 
+/// Reads on until a message of this type.
+fn until(stream: &mut Encrypted, kind: u8) -> Vec<u8> {
+    loop {
+        let (found, body) = next(stream);
+        if found == kind {
+            return body;
+        }
+    }
+}
+
+/// Logs in; gives the BackendKeyData.
+fn log_in(stream: &mut Encrypted) -> Vec<u8> {
+    stream.write_all(&startup(&SHOP)).unwrap();
+    assert_eq!(next(stream), (b'R', vec![0, 0, 0, 3]));
+    stream.write_all(&password(&tokens().good("ann"))).unwrap();
+    let key = until(stream, b'K');
+    until(stream, b'Z');
+    key
+}
+
 /// Logs in and asks something.
 fn works(mut stream: Encrypted) {
-    stream.write_all(&startup(&SHOP)).unwrap();
-    assert_eq!(next(&mut stream), (b'R', vec![0, 0, 0, 3]));
-    stream.write_all(&password(&tokens().good("ann"))).unwrap();
-    while next(&mut stream).0 != b'Z' {}
+    log_in(&mut stream);
     stream.write_all(&query("SELECT 'seen'")).unwrap();
     let mut seen = false;
     loop {
@@ -173,6 +192,27 @@ fn nothing_is_encrypted_twice_nor_before_it_is_agreed() {
         .send(&[&TLS_REQUEST[..], &hello].concat())
         .last_error();
     assert!(error.starts_with("08P01 received unencrypted"), "{error}");
+}
+
+/// As libpq does since version 17: by a connection like the session's own, which must end with a goodbye, once the server was asked.
+#[test]
+fn cancel_requests_come_encrypted_too() {
+    let world = World::new();
+    for way in [Way::Asked, Way::Direct] {
+        let mut session = world.connect(way, &["postgresql"]).unwrap();
+        let key = log_in(&mut session);
+        session.write_all(&query("SELECT pg_sleep(20)")).unwrap();
+        // The statement may not have reached the server yet.
+        thread::sleep(Duration::from_millis(500));
+        let mut request = world.connect(way, &["postgresql"]).unwrap();
+        request.write_all(&cancel_request(&key)).unwrap();
+        let mut rest = Vec::new();
+        request.read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty(), "{rest:?}");
+        let error = until(&mut session, b'E');
+        let error = String::from_utf8_lossy(&error).into_owned();
+        assert!(error.contains("57014"), "{error}");
+    }
 }
 
 #[test]
