@@ -352,11 +352,12 @@ impl SessionJudge {
     async fn settle(&mut self) -> Result<(), Stop> {
         // A client that sends without end has always something to read: other sessions of this thread come in between.
         tokio::task::coop::consume_budget().await;
-        if SystemTime::now() >= self.expires_at {
+        let clock = SystemTime::now();
+        if clock >= self.expires_at {
             return Err(Stop::Fatal(expired()));
         }
         let changes = self.bench.policy.changes();
-        if changes != self.policy_changes || now() >= self.view.until() {
+        if changes != self.policy_changes || timestamp(clock) >= self.view.until() {
             let policy = self.bench.policy.current();
             self.policy_changes = changes;
             self.view = policy.view(&self.session, now());
@@ -550,7 +551,12 @@ impl SessionJudge {
 
 /// Now, on the gateway's clock; before the year -9999 and after 9999 it is the end of time, when no view holds.
 pub(super) fn now() -> Timestamp {
-    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX)
+    timestamp(SystemTime::now())
+}
+
+/// The same of a clock that was read.
+pub(super) fn timestamp(clock: SystemTime) -> Timestamp {
+    Timestamp::try_from(clock).unwrap_or(Timestamp::MAX)
 }
 
 impl From<Fatal> for Stop {

@@ -10,8 +10,8 @@ use provost_evidence::{
 };
 
 use super::{
-    Bound, NamedBy, NamesGiven, Prepared, Recollection, Sent, SessionJudge, Step, Values, now,
-    values, view::Seen,
+    Bound, NamedBy, NamesGiven, Prepared, Recollection, Sent, SessionJudge, Step, Values,
+    timestamp, values, view::Seen,
 };
 use crate::{
     judge::{
@@ -166,12 +166,12 @@ impl Judge for SessionJudge {
     }
 
     fn is_stale(&self, permitted: &Permitted) -> bool {
-        let is_over = SystemTime::now() >= self.expires_at;
-        is_over
+        let clock = SystemTime::now();
+        clock >= self.expires_at
             || self.opened(permitted.statement).is_none_or(|open| {
                 open.policy != self.bench.policy.changes()
                     || open.version != self.loaded().catalog.version()
-                    || now() >= open.until
+                    || timestamp(clock) >= open.until
                     || open
                         .path
                         .as_ref()

@@ -393,7 +393,7 @@ impl Relay {
         };
         // Timers are made where nothing else is ready, which is seldom while a session works.
         let mut time_up = time_up_at.map(Timer::Set);
-        let mut idle = self.idle_at().map(Timer::Set);
+        let mut idle: Option<(Instant, Timer)> = None;
         let mut gone = self
             .client_closed
             .map(|closed| Timer::Set(closed + ABANDONED_GRACE));
@@ -408,7 +408,15 @@ impl Relay {
             if time_up.as_mut().is_some_and(|timer| timer.is_over(context)) {
                 return Poll::Ready(Event::TimeUp);
             }
-            if idle.as_mut().is_some_and(|timer| timer.is_over(context)) {
+            // What was sent meanwhile may have been all that was owed.
+            let idle_at = self.idle_at();
+            if idle.as_ref().map(|(at, _)| *at) != idle_at {
+                idle = idle_at.map(|at| (at, Timer::Set(at)));
+            }
+            if idle
+                .as_mut()
+                .is_some_and(|(_, timer)| timer.is_over(context))
+            {
                 return Poll::Ready(Event::Idle);
             }
             if gone.as_mut().is_some_and(|timer| timer.is_over(context)) {
@@ -446,7 +454,9 @@ impl Relay {
         }
     }
 
+    /// Whether something moved that there is to be worked on: bytes came, or went that others waited behind.
     fn poll_client(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        let was_waited_for = !self.client_has_room() || self.client_closed.is_some();
         let sent = self.client.poll_send(context, &self.out.to_client)?;
         self.out.to_client.advance(sent);
         give_back(&mut self.out.to_client);
@@ -473,17 +483,19 @@ impl Relay {
             self.client_needs_more = false;
             self.idle_since = None;
         }
-        Ok(sent > 0 || received)
+        Ok(received || (sent > 0 && was_waited_for))
     }
 
+    /// The same.
     fn poll_server(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        let was_waited_for = !self.server_has_room();
         let sent = self
             .server
             .poll_send(context, self.out.to_server.unsent())?;
         self.out.to_server.sent(sent);
         let received =
             self.client_has_room() && self.server.poll_receive(context, &self.scratch)?;
-        Ok(sent > 0 || received)
+        Ok(received || (sent > 0 && was_waited_for))
     }
 }
 
