@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use crate::error::Error;
 
 /// The version of every dataset's columns and of the canonical form, as rows are written now.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 /// The oldest version that is read.
 pub(crate) const SCHEMA_VERSION_MIN: i64 = 1;
 
@@ -164,6 +164,9 @@ const SESSIONS: &[Column] = &[
     ("sqlstate?", Kind::Text),
 ];
 
+/// Appended by version 3.
+const SESSIONS_3: &[Column] = &[("role?", Kind::Text)];
+
 const CHANGES: &[Column] = &[
     ("at", Kind::Time),
     ("actor", Kind::Text),
@@ -193,13 +196,13 @@ impl Dataset {
     }
 
     fn columns(self, version: i64) -> impl Iterator<Item = &'static Column> {
-        let (own, appended): (&[Column], &[Column]) = match self {
-            Dataset::Statements => (STATEMENTS, STATEMENTS_2),
-            Dataset::Maskings => (MASKINGS, MASKINGS_2),
-            Dataset::Sessions => (SESSIONS, &[]),
-            Dataset::Changes => (CHANGES, &[]),
+        let (own, since, appended): (&[Column], i64, &[Column]) = match self {
+            Dataset::Statements => (STATEMENTS, 2, STATEMENTS_2),
+            Dataset::Maskings => (MASKINGS, 2, MASKINGS_2),
+            Dataset::Sessions => (SESSIONS, 3, SESSIONS_3),
+            Dataset::Changes => (CHANGES, 1, &[]),
         };
-        let appended = if version >= 2 { appended } else { &[] };
+        let appended = if version >= since { appended } else { &[] };
         COMMON.iter().chain(own).chain(appended)
     }
 
@@ -289,4 +292,36 @@ impl Kind {
 /// The list items' field; `element` is the name that the Parquet specification gives it.
 fn item_field() -> Field {
     Field::new("element", DataType::Utf8, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dataset, SCHEMA_VERSION, SCHEMA_VERSION_MIN};
+
+    #[test]
+    fn a_version_only_appends_columns_that_may_be_null() {
+        let mut added = Vec::new();
+        for dataset in Dataset::ALL {
+            for version in SCHEMA_VERSION_MIN..SCHEMA_VERSION {
+                let (older, newer) = (dataset.schema_of(version), dataset.schema_of(version + 1));
+                let (same, more) = newer.fields().split_at(older.fields().len());
+                assert_eq!(older.fields().iter().as_slice(), same, "{dataset:?} {version}");
+                for field in more {
+                    assert!(field.is_nullable(), "{dataset:?} {}", field.name());
+                    added.push(format!("{}.{} {}", dataset.name(), field.name(), version + 1));
+                }
+            }
+        }
+        assert_eq!(
+            added,
+            [
+                "statements.observed_verdict 2",
+                "statements.observed_rules 2",
+                "statements.probes 2",
+                "statements.result_digest 2",
+                "maskings.key_id 2",
+                "sessions.role 3",
+            ]
+        );
+    }
 }

@@ -91,6 +91,9 @@ pub struct SessionRecord {
     pub reason: Option<String>,
     /// The SQLSTATE the client saw, when refused.
     pub sqlstate: Option<String>,
+    /// The database role that the session starts in; absent where a login failed before one was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
 }
 
 /// Which step of the protocol a decision is about.

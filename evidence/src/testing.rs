@@ -92,6 +92,7 @@ pub(crate) fn session(at: i64) -> Record {
         authentication: None,
         reason: None,
         sqlstate: None,
+        role: Some("app".to_owned()),
     })
 }
 

@@ -413,7 +413,6 @@ impl Resolver<'_> {
     /// Without a literal name, any setting may be meant: that is SHOW ALL.
     fn reads_setting(&mut self, setting: Option<&str>) -> Result<(), Refusal> {
         let setting: Arc<str> = setting.unwrap_or("all").to_lowercase().into();
-        super::utility::refuse_own(&setting)?;
         self.book.plain(Object::Setting(setting), Operation::Read);
         Ok(())
     }

@@ -32,6 +32,7 @@ mod routine;
 mod scalar;
 mod scope;
 mod session_names;
+mod settings;
 mod shape;
 mod sources;
 mod sweep;

@@ -5,15 +5,24 @@
 
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use pg_query::{NodeEnum, protobuf::Token};
+use pg_query::{
+    NodeEnum,
+    protobuf::{Token, VariableSetStmt},
+};
 
-use super::{Binding, Statement, authority, caps, parameters, shape, utility::transaction_kind};
+use super::{
+    Binding, Statement, authority, caps, parameters, settings, shape, utility::transaction_kind,
+};
 use crate::facts::{Access, CatalogVersion, Facts, Kind, Object, Opaque, Operation, SessionEffect};
 
 /// The subject of the one opaque entry of such a statement, and the sort of the object that it touches.
 const ANYTHING: &str = "anything";
 /// Settings, or beginnings of their names, that the gateway holds for every session: a text that speaks of one stays refused.
-const HELD: [&str; 3] = ["client_encoding", "standard_conforming_strings", "provost."];
+const HELD: [&str; 3] = [
+    "client_encoding",
+    "standard_conforming_strings",
+    settings::OWN,
+];
 
 /// What one statement of the text is, as far as its grammar tells.
 struct Outline {
@@ -167,8 +176,8 @@ fn outlines(text: &str) -> Option<Vec<Outline>> {
             start.saturating_add(length).min(text.len())
         };
         let node = statement.stmt.as_ref()?.node.as_ref()?;
-        // SET NAMES.
-        if matches!(node, NodeEnum::VariableSetStmt(set) if HELD.contains(&set.name.as_str())) {
+        // However its name is written: SET NAMES, quotes, escapes.
+        if settings::set_by(node).into_iter().any(is_held) {
             return None;
         }
         outlines.push(Outline {
@@ -178,6 +187,11 @@ fn outlines(text: &str) -> Option<Vec<Outline>> {
         });
     }
     Some(outlines)
+}
+
+fn is_held(set: &VariableSetStmt) -> bool {
+    let name = set.name.to_lowercase();
+    HELD.iter().any(|held| name.starts_with(held))
 }
 
 fn kind(node: &NodeEnum) -> Kind {
@@ -288,6 +302,11 @@ mod tests {
             "SET Client_Encoding TO latin1",
             "DO 'SET standard_conforming_strings = off'",
             "RESET provost.principal",
+            "SET provost . principal = 'x'; SELECT nothing FROM nowhere",
+            "SET \"provost\".\"principal\" = 'x'; SELECT nothing FROM nowhere",
+            "SELECT nothing FROM nowhere; SET U&\"\\0070rovost\".principal = 'x'",
+            "ALTER FUNCTION nowhere() SET provost/**/.kind = 'x'",
+            "ALTER ROLE nobody SET \"provost\".kind = 'x'",
         ] {
             let found = unbounded(text.as_bytes(), "", CatalogVersion(0));
             assert_eq!(found, None, "{text}");

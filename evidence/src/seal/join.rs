@@ -354,6 +354,7 @@ fn session_cells(session: &SessionRecord) -> Vec<Cell> {
         optional(&session.authentication),
         optional(&session.reason),
         optional(&session.sqlstate),
+        optional(&session.role),
     ]
 }
 

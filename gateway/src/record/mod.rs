@@ -300,6 +300,7 @@ fn of_session(
     };
     SessionRecord {
         authentication: Some(session.authentication.name().to_owned()),
+        role: Some(session.role.to_string()),
         ..session_record(at, event, session_id, &client, Some(&session.principal))
     }
 }
@@ -328,6 +329,7 @@ fn session_record(
         authentication: principal.map(|_| Authentication::TokenAsPassword.name().to_owned()),
         reason: None,
         sqlstate: None,
+        role: None,
     }
 }
 

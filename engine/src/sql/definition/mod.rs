@@ -113,6 +113,7 @@ impl Resolver<'_> {
                 let function = alter.func.as_ref();
                 let names = function.map_or(&[][..], |function| function.objname.as_slice());
                 self.there_as(ObjectType::ObjectFunction, names, Operation::Alter);
+                self.function_settings(&alter.actions)?;
                 self.bounded(alter)
             }
             NodeEnum::CreateDomainStmt(create) => self.create_domain(create)?,

@@ -11,11 +11,13 @@ use super::{
         Refusal,
         resolver::Resolver,
         scope::{Field, Scope},
+        settings,
+        utility::refuse_own,
     },
     joined, object_names,
     place::name_parts,
 };
-use crate::facts::{Kind, Operation};
+use crate::facts::{Kind, Object, Operation};
 
 /// Languages whose functions the server checks without running anything of theirs.
 const CHECKED_LANGUAGES: [&str; 3] = ["sql", "plpgsql", "internal"];
@@ -28,6 +30,7 @@ impl Resolver<'_> {
     ) -> Result<Kind, Refusal> {
         let name = joined(&create.funcname);
         self.made_as(ObjectType::ObjectFunction, &create.funcname);
+        self.function_settings(&create.options)?;
         if create.replace {
             self.replaced(&create.funcname);
         }
@@ -49,6 +52,19 @@ impl Resolver<'_> {
             );
         }
         Ok(self.stored_for_later(create))
+    }
+
+    /// SET clauses: what a function runs with, whoever calls it. Another role is for a rule to allow, as SET ROLE is.
+    pub(super) fn function_settings(&mut self, options: &[Node]) -> Result<(), Refusal> {
+        for set in settings::in_options(options) {
+            let name = set.name.to_lowercase();
+            refuse_own(&name)?;
+            if matches!(name.as_str(), "role" | "session_authorization") {
+                self.book
+                    .plain(Object::Setting(name.into()), Operation::Session);
+            }
+        }
+        Ok(())
     }
 
     /// CREATE OR REPLACE: a function of this name that is there becomes another one.

@@ -29,6 +29,7 @@ use super::{
     query::Rows,
     resolver::{Resolver, effective_path},
     scope::{Field, Scope},
+    settings,
 };
 use crate::catalog::{
     Argument, ArgumentMode, Body, Called, Function, FunctionKind, Language, TypeKind, Volatility,
@@ -222,6 +223,13 @@ impl Resolver<'_> {
         let arguments = union(&values);
         if let Some(given) = self.of_extension(function, &arguments)? {
             return Ok(given);
+        }
+        let is_own = |setting: &Arc<str>| setting.to_lowercase().starts_with(settings::OWN);
+        if function.settings.iter().any(is_own) {
+            self.book.opaque(
+                &named(function),
+                "it runs with another principal's settings",
+            );
         }
         self.routine_checks(function, &values)?;
         let given = match (&function.body, &function.language) {

@@ -18,6 +18,7 @@ use super::{
         query::Rows,
         resolver::Resolver,
         scope::{Cte, Field, Item, Scope},
+        settings::reads_settings_of_clients,
     },
     named, own_path,
     plpgsql::{Outcome, as_variable},
@@ -385,7 +386,7 @@ impl Resolver<'_> {
             return Ok(());
         }
         // What a policy looks at is no use that the client chose: its accesses count, its columns' uses don't. But what it compares
-        // with a setting, a client may set.
+        // with a setting, a client may set, unless it is one of those that only the gateway sets.
         let fields = relation.columns.iter().map(|column| Field {
             name: column.name.clone(),
             value: Value::default(),
@@ -399,7 +400,7 @@ impl Resolver<'_> {
             let subject = format!("{}.{}", relation.name, policy.name);
             let texts = [&policy.using, &policy.check];
             for text in texts.into_iter().flatten() {
-                if mentions(text, "current_setting") {
+                if reads_settings_of_clients(text) {
                     let compared = |column: &&Arc<Column>| mentions(text, &column.name);
                     for column in relation.columns.iter().filter(compared) {
                         self.book.column_used(entry, column, Use::Filter);

@@ -102,6 +102,20 @@ SET provost.x = 1
 ;;
 SELECT current_setting('provost.x')
 ;;
+SHOW provost.principal
+;;
+SET LOCAL "provost"."principal" = 'x'
+;;
+SET U&"\0070rovost".principal TO DEFAULT
+;;
+RESET provost.principal
+;;
+SELECT set_config('Provost.Principal', 'x', true)
+;;
+DO $$BEGIN SET provost.principal = 'x'; END$$
+;;
+UPDATE pg_settings SET setting = 'x' WHERE name = 'provost.principal'
+;;
 DISCARD ALL
 ;;
 SELECT * FROM nowhere

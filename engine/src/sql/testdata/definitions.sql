@@ -62,6 +62,16 @@ ALTER SYSTEM SET shared_preload_libraries = 'evil'
 ;;
 ALTER ROLE bob SET provost.principal = 'x'
 ;;
+ALTER DATABASE shop SET provost.kind = 'human'
+;;
+CREATE FUNCTION sneaky() RETURNS int LANGUAGE sql SET provost.principal = 'x' AS 'SELECT 1'
+;;
+CREATE FUNCTION sneaky() RETURNS int LANGUAGE sql SET role = postgres AS 'SELECT 1'
+;;
+ALTER FUNCTION sneaky() SET U&"\0070rovost".principal = 'x'
+;;
+ALTER FUNCTION sneaky() RESET role
+;;
 ALTER ROLE bob SET work_mem = '1GB'
 ;;
 CREATE EXTENSION dblink

@@ -20,6 +20,7 @@ use super::{
     query::Rows,
     resolver::Resolver,
     scope::Scope,
+    settings,
 };
 use crate::facts::{Kind, Object, Operation, OutputColumn, SessionEffect};
 
@@ -117,7 +118,6 @@ impl Resolver<'_> {
             NodeEnum::VariableShowStmt(show) => {
                 self.seen.mark_all(show);
                 let name = show.name.to_lowercase();
-                refuse_own(&name)?;
                 self.book
                     .plain(Object::Setting(name.into()), Operation::Read);
                 Ok(Reading::new(Kind::Show))
@@ -302,13 +302,14 @@ pub(super) fn refuse_setting(name: &str, value: Option<&str>) -> Result<(), Refu
     Ok(())
 }
 
-/// Settings of the gateway itself.
+/// Settings that say who the principal is: what row-level security reads must not be a client's word.
 pub(super) fn refuse_own(name: &str) -> Result<(), Refusal> {
-    if name.starts_with("provost.") {
+    if name.starts_with(settings::OWN) {
         return Err(Refusal::new(
             "42501",
-            "settings named provost.* are the gateway's own",
-        ));
+            "settings named provost.* are the gateway's own: they tell the server who the principal is, so nobody else may change them",
+        )
+        .hint("read them with current_setting, and name a setting of your own otherwise"));
     }
     Ok(())
 }
