@@ -87,7 +87,8 @@ pub struct Session {
     pub target: Arc<str>,
     /// The database asked for.
     pub database: Arc<str>,
-    /// The database role that the gateway's credential logs in as.
+    /// The database role that the session starts in: one that the configuration chose for the principal, or the one that the gateway
+    /// logs in as.
     pub role: Arc<str>,
     /// The client's `application_name` at start-up; attacker-chosen text.
     pub application: Arc<str>,

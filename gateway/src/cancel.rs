@@ -124,7 +124,7 @@ mod tests {
 
     use super::{CancelKeys, SecretLength};
     use crate::{
-        settings::{Host, ServerTls, Target},
+        settings::{Host, Roles, ServerTls, Target},
         upstream::{CancelKey, Upstream},
     };
 
@@ -136,6 +136,7 @@ mod tests {
             port: 5432,
             database: "shop".into(),
             user: "gateway".into(),
+            roles: Roles::default(),
             password: None,
             tls: ServerTls::Off,
         };

@@ -22,6 +22,7 @@
 //! | `scrub` | server text rebuilt without values |
 //! | [`judge`] | the seam between session and decision |
 //! | `pin` | relations locked, and compared with the catalog |
+//! | `badge` | what a session says of itself to its server: its role, its principal |
 //! | `look` | what is asked of a session's own connection |
 //! | `judgement` | the judge: analysis, decision, log |
 //! | [`record`] | decisions as evidence records, literals redacted |
@@ -33,6 +34,7 @@
 //! | [`policy`] | the policy in force |
 //! | [`error`] | why a gateway doesn't start, or stopped |
 
+mod badge;
 mod cancel;
 pub mod catalog;
 pub mod error;

@@ -15,14 +15,17 @@ use crate::{
     pin::{HOLD_QUESTION, READ_QUESTION},
 };
 
-/// Asks for the schemas in effect, the settings they come from, the role that `$user` stands for, and a fingerprint of the
-/// session's temporary objects: NULL where it has none.
+/// Asks for the schemas in effect, the settings they come from, the role that `$user` stands for, what the session says of itself
+/// ([`crate::badge`]), and a fingerprint of the session's temporary objects: NULL where it has none.
 pub(crate) const PATH_QUESTION: &str = "SELECT pg_catalog.json_build_object(\
      'effective', pg_catalog.current_schemas(true), \
      'search_path', pg_catalog.current_setting('search_path'), \
      'jit', pg_catalog.current_setting('jit'), \
      'lock_timeout', pg_catalog.current_setting('lock_timeout'), \
      'role', CURRENT_USER, \
+     'own', pg_catalog.json_build_array(pg_catalog.current_setting('provost.principal', true), \
+       pg_catalog.current_setting('provost.kind', true), pg_catalog.current_setting('provost.person', true), \
+       pg_catalog.current_setting('provost.groups', true)), \
      'temp_schema', (SELECT n.nspname FROM pg_catalog.pg_namespace AS n \
        WHERE n.oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()), \
      'temp', CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN \
@@ -202,7 +205,10 @@ pub(crate) struct PathAnswer {
     search_path: String,
     jit: String,
     lock_timeout: String,
-    role: String,
+    /// The role that the session is in.
+    pub(crate) role: String,
+    /// The values of [`crate::badge::SETTINGS`].
+    pub(crate) own: [Option<String>; 4],
     temp_schema: Option<Arc<str>>,
     /// A fingerprint of the session's temporary objects.
     pub(crate) temp: Option<String>,
@@ -320,7 +326,7 @@ mod tests {
         let answer = |temp: &str| {
             let json = format!(
                 r#"{{"effective": ["pg_temp_7", "pg_catalog", "public"], "search_path": "later, public, pg_temp", "jit": "on",
-                    "lock_timeout": "0", "role": "ann", "temp_schema": "pg_temp_7", "temp": {temp}}}"#
+                    "lock_timeout": "0", "role": "ann", "own": [null, null, null, null], "temp_schema": "pg_temp_7", "temp": {temp}}}"#
             );
             PathAnswer::from_json(json.as_bytes())
                 .unwrap()

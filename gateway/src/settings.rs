@@ -4,7 +4,7 @@
 
 use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
-use provost_engine::mask::MaskKeys;
+use provost_engine::{mask::MaskKeys, principal::Principal};
 pub use provost_engine::sql::Witness;
 
 pub use crate::upstream::{Asked, Credential, Source, Unavailable};
@@ -70,6 +70,34 @@ pub enum ServerTls {
     },
 }
 
+/// Whose sessions get which role on a target's server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Roles {
+    /// In order: the first whose group the principal itself is in counts. Whoever it works for counts for nothing here.
+    pub by_group: Vec<RoleOfGroup>,
+    /// The role of everybody else; `None`: the one that the gateway logs in as.
+    pub otherwise: Option<Arc<str>>,
+}
+
+/// The role of a group's sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleOfGroup {
+    /// The group, exact bytes.
+    pub group: Arc<str>,
+    /// The role: one that the gateway's own may SET ROLE to.
+    pub role: Arc<str>,
+}
+
+impl Roles {
+    /// The role that the sessions of `principal` start in, where it is another than the gateway's own.
+    #[must_use]
+    pub fn of(&self, principal: &Principal) -> Option<&Arc<str>> {
+        let is_of = |one: &&RoleOfGroup| principal.groups.contains(&one.group);
+        let found = self.by_group.iter().find(is_of).map(|one| &one.role);
+        found.or(self.otherwise.as_ref())
+    }
+}
+
 /// A database behind the gateway. A client reaches it by asking for the database called `name`.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -83,6 +111,8 @@ pub struct Target {
     pub database: Arc<str>,
     /// The role the gateway logs in as.
     pub user: Arc<str>,
+    /// The roles that sessions work in.
+    pub roles: Roles,
     /// That role's password; only the gateway knows it. `None`: the server trusts the connection (Unix sockets only).
     pub password: Option<Credential>,
     /// Encryption towards the server.

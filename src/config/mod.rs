@@ -17,7 +17,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use provost_gateway::{identity::IssuerSettings, settings::Durable};
+use provost_gateway::{
+    identity::IssuerSettings,
+    settings::{Durable, Roles},
+};
 
 use crate::policy::Location;
 
@@ -77,6 +80,7 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) database: String,
     pub(crate) user: String,
+    pub(crate) roles: Roles,
     pub(crate) password: Option<Password>,
     pub(crate) tls: ServerTls,
 }
@@ -428,6 +432,24 @@ mod tests {
             "poll_interval_ms = 5",
             "`policy.poll_interval_ms`",
         );
+        let user = "user = \"provost\"\npassword";
+        for (roles, expected) in [
+            ("roles = [{ group = \"a\", role = \"none\" }]", "`target[0].roles[0].role`: `none` is no role"),
+            ("roles = [{ group = \"a\", role = \"\" }]", "`target[0].roles[0].role`: must be text"),
+            ("roles = [{ group = \"\", role = \"b\" }]", "`target[0].roles[0].group`: must be text"),
+            (
+                "roles = [{ group = \"a\", role = \"b\" }, { group = \"a\", role = \"c\" }]",
+                "`target[0].roles[1].group`: `a` has an entry before",
+            ),
+            ("roles = [{ group = \"a\" }]", "missing key `role`"),
+            ("roles = [{ groups = \"a\", role = \"b\" }]", "unknown key `groups`, did you mean `group`?"),
+            (
+                "default_role = \"a role of sixty-four bytes which is one more than the server takes\"",
+                "`target[0].default_role`: is longer than 63 bytes",
+            ),
+        ] {
+            check(user, &format!("{roles}\n{user}"), expected);
+        }
         check("listen = \"127.0.0.1:6432\"\n", "", "missing key `listen`");
         check("[gateway]", "[gateway", "line 10");
     }

@@ -64,6 +64,8 @@ pub(super) const KEYS: &[&str] = &[
     "password",
     "tls",
     "tls_roots",
+    "roles",
+    "default_role",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -195,6 +197,16 @@ pub(super) struct Target {
     pub(super) password: Option<Hidden>,
     pub(super) tls: Option<String>,
     pub(super) tls_roots: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) roles: Vec<RoleOfGroup>,
+    pub(super) default_role: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RoleOfGroup {
+    pub(super) group: String,
+    pub(super) role: String,
 }
 
 /// Text that may be a secret written where its source belongs: it has no readable `Debug`.

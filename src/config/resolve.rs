@@ -205,6 +205,7 @@ fn target(target: &Target) -> Result<settings::Target, (&'static str, secret::Er
         port: target.port,
         database: target.database.as_str().into(),
         user: target.user.as_str().into(),
+        roles: target.roles.clone(),
         password,
         tls,
     })

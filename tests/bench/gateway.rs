@@ -11,7 +11,7 @@ use provost_gateway::{
     policy::PolicyHandle,
     record::EvidenceKey,
     serve::{Gateway, Parts},
-    settings::{ClientTls, Host, Secret, ServerTls, Settings, Target},
+    settings::{ClientTls, Host, Roles, Secret, ServerTls, Settings, Target},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,6 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         port: port.parse()?,
         database: database.as_str().into(),
         user: "postgres".into(),
+        roles: Roles::default(),
         password: Some(Secret::new(fs::read(password)?).into()),
         tls: ServerTls::Off,
     };

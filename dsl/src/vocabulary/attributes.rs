@@ -302,7 +302,7 @@ pub static ATTRIBUTES: &[Attribute] = &[
         Some("role"),
         Of::Session,
         Reading::Text(TextAttribute::Role),
-        "The database role that the gateway logs in as.",
+        "The database role that the session starts in: its principal's by the configuration, or the one that the gateway logs in as.",
         "session.role = \"app\"",
     ),
     attribute(

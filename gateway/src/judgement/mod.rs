@@ -64,6 +64,7 @@ pub(crate) use self::{
     refusal::expired,
 };
 use crate::{
+    badge::{Badge, RoleIs},
     catalog::{Keeper, Loaded},
     glance::Glance,
     judge::{End, Enforcement, Fatal, Judge as _, Permitted, Refused, StatementSeq, Stop},
@@ -186,6 +187,10 @@ pub(crate) struct SessionJudge {
     cache: Rc<RefCell<Cache>>,
     id: SessionId,
     session: Arc<Session>,
+    /// What the session says of itself to its server.
+    badge: Badge,
+    /// Whether that may be another role by now.
+    role: RoleIs,
     /// What the session's names are looked up in.
     sight: View,
     expires_at: SystemTime,
@@ -312,7 +317,7 @@ impl SessionJudge {
         keeper: Arc<Keeper>,
         cache: Rc<RefCell<Cache>>,
         (id, session): (SessionId, Arc<Session>),
-        search_path: SearchPath,
+        (search_path, badge): (SearchPath, Badge),
         expires_at: SystemTime,
     ) -> Self {
         let policy_changes = bench.policy.changes();
@@ -326,6 +331,8 @@ impl SessionJudge {
             cache,
             id,
             session,
+            badge,
+            role: RoleIs::TheFirst,
             sight,
             expires_at,
             policy,
@@ -493,6 +500,9 @@ impl SessionJudge {
         if step.phase != Phase::Prepare {
             let principal = &self.session.principal.id;
             note.ran(principal, &statement.facts.fingerprint, &self.bench.memory);
+            if note.enforcement.sets_role {
+                self.role = RoleIs::Any;
+            }
         }
         self.open.push_back(Open {
             seq,

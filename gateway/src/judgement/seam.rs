@@ -18,6 +18,7 @@ use crate::{
         End, Fatal, Given, Holder, Judge, Keep, Look, Parameters, Permitted, Refused, StatementSeq,
         Stop, Touch, Unseen,
     },
+    look::PathAnswer,
     record,
     settings::Durable,
 };
@@ -155,6 +156,11 @@ impl Judge for SessionJudge {
             Look::Path => Seen::Path,
             Look::Catalog(_) => Seen::Catalog,
         };
+        if seen == Seen::Path
+            && let Some(told) = answer.as_deref().ok().and_then(PathAnswer::from_json)
+        {
+            self.badge.check(&told, self.role)?;
+        }
         let shared = self.keeper.current();
         let held = (holder, self.status);
         self.sight.looked(seen, answer, held, shared).await;

@@ -22,16 +22,17 @@ use super::{
     farewell::fatal,
     house::{House, Room},
     packet::Startup,
-    password, search_path, start_settings,
+    password, search_path, server_failed, start_settings,
 };
 use crate::{
+    badge::Badge,
     cancel::{Issued, SecretLength},
     judge::Fatal,
     judgement::{Cache, SessionJudge},
     record::{self, Client, SessionId},
     session::{Core, Limits, Token},
     stream::Stream,
-    upstream::{self, Server},
+    upstream::Server,
 };
 
 /// From this minor version of protocol 3 on, clients take cancel keys of more than four bytes.
@@ -154,30 +155,35 @@ impl Attempt<'_> {
                 )
             })?;
         let room = self.room()?;
+        let target = &room.upstream.target;
+        let role = target.roles.of(&principal);
+        let badge = Badge::of(&principal, role);
         let session = Arc::new(Session {
             target: Arc::clone(room.upstream.name()),
             database: Arc::clone(&self.startup.database),
-            role: Arc::clone(&room.upstream.target.user),
+            role: Arc::clone(role.unwrap_or(&target.user)),
             application: Arc::clone(&self.startup.application),
             client_address: Some(self.address),
             tls: stream.is_encrypted(),
             authentication: Authentication::TokenAsPassword,
             principal,
         });
-        let settings = start_settings::decide(
+        let mut parameters: Vec<(String, String)> = badge.parameters().collect();
+        parameters.extend(start_settings::decide(
             &self.house.bench,
             &room.keeper,
             &session,
             &self.startup.settings,
-        )?;
+        )?);
+        let refused = |error| server_failed::told(target, role, &error);
         let mut server = room
             .upstream
-            .connect(&settings)
+            .connect(&parameters)
             .await
-            .map_err(|error| upstream_failed(room.upstream.name(), &error))?;
-        let search_path = search_path::learn(&mut server, &room.keeper)
+            .map_err(refused)?;
+        let learned = search_path::learn(&mut server, &room.keeper, &badge)
             .await
-            .map_err(|error| upstream_failed(room.upstream.name(), &error))?;
+            .map_err(refused)?;
         let secret_length = if self.startup.minor >= LONG_KEYS_MINOR {
             SecretLength::Long
         } else {
@@ -195,7 +201,7 @@ impl Attempt<'_> {
             Arc::clone(&room.keeper),
             Rc::clone(self.cache),
             (id.clone(), Arc::clone(&session)),
-            search_path,
+            learned,
             expires_at,
         );
         let core = self.core(judge, &server)?;
@@ -307,68 +313,6 @@ fn too_large(error: PgWireError) -> Fatal {
         "08P01",
         "the gateway's answer to the start-up message is too large: send fewer start-up parameters",
     )
-}
-
-/// What a client is told of a server that it can't have. The operator reads the rest in the gateway's own log.
-fn upstream_failed(target: &str, error: &upstream::Error) -> Fatal {
-    use upstream::Error;
-    tracing::warn!(target_name = target, %error, "no session on the target's server");
-    match error {
-        Error::Refused { sqlstate, message } => match sqlstate.as_str() {
-            "53300" => fatal(
-                "53300",
-                format!("target `{target}` has no connections left: try again later"),
-            ),
-            "57P03" => fatal(
-                "57P03",
-                format!("target `{target}` is starting up or shutting down: try again later"),
-            ),
-            // The client's own settings: its words come back to it.
-            "22023" => fatal("22023", message.clone()),
-            "42704" => fatal("42704", message.clone()),
-            "57014" => fatal(
-                "57014",
-                format!(
-                    "target `{target}` gave no session in the time that `statement_timeout` leaves: ask for more"
-                ),
-            ),
-            "22021" | "42501" | "55P02" => fatal(
-                "42501",
-                format!("target `{target}` refused a start-up setting: {message}"),
-            ),
-            "3D000" => fatal(
-                "08004",
-                format!(
-                    "target `{target}` has no such database on its server: tell the gateway's operator"
-                ),
-            ),
-            _ => fatal(
-                "08004",
-                format!(
-                    "target `{target}` refused the gateway's own log-in: tell the gateway's operator"
-                ),
-            ),
-        },
-        Error::Unreachable { .. } | Error::Timeout { .. } => fatal(
-            "08006",
-            format!(
-                "target `{target}` can't be reached: try again later, or tell the gateway's operator"
-            ),
-        ),
-        Error::NoTls
-        | Error::TlsHandshake { .. }
-        | Error::TlsSettings { .. }
-        | Error::Method { .. }
-        | Error::Unproven
-        | Error::Scram { .. }
-        | Error::Password { .. }
-        | Error::Unfit { .. }
-        | Error::Protocol { .. }
-        | Error::Value { .. } => fatal(
-            "08004",
-            format!("target `{target}` could not be logged in to: tell the gateway's operator"),
-        ),
-    }
 }
 
 fn no_randomness() -> Fatal {

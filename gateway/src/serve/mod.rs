@@ -9,6 +9,7 @@
 //! | `connection` | one connection from accept to close |
 //! | `first`, `packet`, `options` | a client's first packets: I/O, their reading, settings in `options` |
 //! | `password`, `login`, `start_settings`, `search_path` | who it is, what it asks for, its server connection |
+//! | `server_failed` | what a client is told where there is none |
 //! | `relay` | bytes between the two sides |
 //! | `alarm` | what wakes a session besides its sockets |
 //! | `farewell` | how a connection that can't go on ends |
@@ -26,6 +27,7 @@ mod packet;
 mod password;
 mod relay;
 mod search_path;
+mod server_failed;
 mod start_settings;
 mod threads;
 

@@ -22,6 +22,8 @@ use crate::{
     stream::Stream,
 };
 
+/// The longest start-up message that servers take: PostgreSQL's own `MAX_STARTUP_PACKET_LENGTH`. A longer one is not sent.
+pub(super) const STARTUP_BYTES_MAX: usize = 10_000;
 /// Names of the server sent while logging in; more is an error.
 const PARAMETERS_MAX: usize = 256;
 
@@ -76,6 +78,9 @@ pub(super) async fn log_in(
     let mut out = BytesMut::new();
     frontend::startup_message(fixed.into_iter().chain(asked), &mut out)
         .map_err(|source| Error::Value { source })?;
+    if out.len() > STARTUP_BYTES_MAX {
+        return Err(Error::TooLong { bytes: out.len() });
+    }
     send(&mut stream, &mut out).await?;
 
     let mut read = BytesMut::new();

@@ -112,11 +112,25 @@ pub enum Error {
         #[from]
         source: Unfit,
     },
+    /// A start-up setting of the gateway's own did not reach the session.
+    #[error(
+        "the session's `{name}` is not what it was started with: what stands between the gateway and the server must pass start-up parameters on"
+    )]
+    Unworn {
+        /// Which.
+        name: &'static str,
+    },
     /// The server sent something that the protocol does not allow there.
     #[error("the server broke the protocol: {what}")]
     Protocol {
         /// What it did.
         what: &'static str,
+    },
+    /// What the session would start with is more than a server takes.
+    #[error("the start-up message has {bytes} bytes, and a server takes {max}", max = login::STARTUP_BYTES_MAX)]
+    TooLong {
+        /// Its length.
+        bytes: usize,
     },
     /// A name or value to be sent holds a NUL byte.
     #[error("a start-up value holds a NUL byte: {source}")]

@@ -33,7 +33,7 @@ use provost_gateway::{
     policy::PolicyHandle,
     record::EvidenceKey,
     serve::{Gateway, Parts},
-    settings::{ClientTls, Host, Secret, ServerTls, Settings, Target},
+    settings::{ClientTls, Host, Roles, Secret, ServerTls, Settings, Target},
 };
 use tokio::{runtime::Runtime, sync::oneshot};
 
@@ -75,6 +75,7 @@ pub(crate) fn target(cluster: &Cluster) -> Target {
         port: cluster.port(),
         database: "postgres".into(),
         user: SUPERUSER.into(),
+        roles: Roles::default(),
         password: Some(Secret::new(cluster.password().as_bytes()).into()),
         tls: ServerTls::Off,
     }
@@ -143,6 +144,15 @@ impl TokenMaker {
 
     /// A token that expires in `seconds` from now, which may be negative.
     pub(crate) fn make(&self, subject: &str, audience: &str, seconds: i64) -> String {
+        self.sign(subject, audience, seconds, &["staff"])
+    }
+
+    /// A good token of `subject`, who is in these groups.
+    pub(crate) fn in_groups(&self, subject: &str, groups: &[&str]) -> String {
+        self.sign(subject, AUDIENCE, 600, groups)
+    }
+
+    fn sign(&self, subject: &str, audience: &str, seconds: i64, groups: &[&str]) -> String {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap()
@@ -153,7 +163,7 @@ impl TokenMaker {
             "aud": audience,
             "iat": now - 3600,
             "exp": i64::try_from(now).unwrap() + seconds,
-            "groups": ["staff"],
+            "groups": groups,
         });
         let header = Header {
             kid: Some("test".to_owned()),
@@ -210,6 +220,13 @@ pub(crate) fn allow_what_is_understood(digest: &str) -> Arc<Policy> {
         .filter(|operation| *operation != Operation::Opaque)
         .collect();
     policy(digest, rules(&read, Effect::Allow))
+}
+
+/// A policy that allows these operations to everybody.
+pub(crate) fn allow_operations(digest: &str, is_allowed: fn(Operation) -> bool) -> Arc<Policy> {
+    let operations = Operation::ALL.into_iter();
+    let operations: Vec<Operation> = operations.filter(|one| is_allowed(*one)).collect();
+    policy(digest, rules(&operations, Effect::Allow))
 }
 
 /// A policy that allows everything to everybody, whether analysis can read it or not.

@@ -1,8 +1,8 @@
 //! The databases behind the gateway, checked.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use provost_gateway::settings::Host;
+use provost_gateway::settings::{Host, RoleOfGroup, Roles};
 
 use super::{Problems, raw};
 use crate::config::{Password, ServerTls, Target};
@@ -11,6 +11,10 @@ use crate::config::{Password, ServerTls, Target};
 const POSTGRESQL_PORT: u16 = 5432;
 /// Targets behind one gateway; each costs a catalog in memory, more are refused.
 const TARGETS_MAX: usize = 64;
+/// Groups with a role of their own, for one target; each is compared with a principal's at log-in, more are refused.
+const ROLES_MAX: usize = 256;
+/// A role's longest name: PostgreSQL's identifiers.
+const NAME_BYTES_MAX: usize = 63;
 
 /// Checks every target.
 pub(super) fn targets(raw: &[raw::Target], folder: &Path, problems: &mut Problems) -> Vec<Target> {
@@ -86,8 +90,59 @@ fn target(raw: &raw::Target, key: &str, folder: &Path, problems: &mut Problems) 
         port,
         database: raw.database.clone().unwrap_or_else(|| raw.name.clone()),
         user: raw.user.clone(),
+        roles: roles(raw, key, problems),
         password,
         tls,
+    }
+}
+
+/// Whose sessions get which role.
+fn roles(raw: &raw::Target, key: &str, problems: &mut Problems) -> Roles {
+    if raw.roles.len() > ROLES_MAX {
+        problems.add(
+            format!("{key}.roles"),
+            format!("has {} entries, at most {ROLES_MAX}", raw.roles.len()),
+        );
+    }
+    let mut by_group: Vec<RoleOfGroup> = Vec::new();
+    for (index, one) in raw.roles.iter().enumerate() {
+        let key = format!("{key}.roles[{index}]");
+        problems.text(&format!("{key}.group"), &one.group);
+        check_role(&format!("{key}.role"), &one.role, problems);
+        if by_group.iter().any(|known| *known.group == *one.group) {
+            problems.add(
+                format!("{key}.group"),
+                format!(
+                    "`{}` has an entry before: the first one counts, so leave this out",
+                    one.group
+                ),
+            );
+        }
+        by_group.push(RoleOfGroup {
+            group: one.group.as_str().into(),
+            role: one.role.as_str().into(),
+        });
+    }
+    if let Some(role) = &raw.default_role {
+        check_role(&format!("{key}.default_role"), role, problems);
+    }
+    Roles {
+        by_group,
+        otherwise: raw.default_role.as_deref().map(Arc::from),
+    }
+}
+
+fn check_role(key: &str, role: &str, problems: &mut Problems) {
+    problems.text(key, role);
+    if role.len() > NAME_BYTES_MAX {
+        problems.add(key, format!("is longer than {NAME_BYTES_MAX} bytes"));
+    }
+    // What SET ROLE NONE means.
+    if role == "none" {
+        problems.add(
+            key,
+            "`none` is no role: leave it out where the gateway's own is meant",
+        );
     }
 }
 
