@@ -305,10 +305,19 @@ mod tests {
             for version in SCHEMA_VERSION_MIN..SCHEMA_VERSION {
                 let (older, newer) = (dataset.schema_of(version), dataset.schema_of(version + 1));
                 let (same, more) = newer.fields().split_at(older.fields().len());
-                assert_eq!(older.fields().iter().as_slice(), same, "{dataset:?} {version}");
+                assert_eq!(
+                    older.fields().iter().as_slice(),
+                    same,
+                    "{dataset:?} {version}"
+                );
                 for field in more {
                     assert!(field.is_nullable(), "{dataset:?} {}", field.name());
-                    added.push(format!("{}.{} {}", dataset.name(), field.name(), version + 1));
+                    added.push(format!(
+                        "{}.{} {}",
+                        dataset.name(),
+                        field.name(),
+                        version + 1
+                    ));
                 }
             }
         }

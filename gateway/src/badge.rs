@@ -65,6 +65,8 @@ impl Badge {
     pub(crate) fn worn(self, told: &PathAnswer) -> Result<Self, &'static str> {
         match self.difference(told, RoleIs::TheFirst) {
             Some(name) => Err(name),
+            // Taken away since the connection was made.
+            None if !told.granted => Err(ROLE),
             None => Ok(Self {
                 role: Some(told.role.as_str().into()),
                 ..self
@@ -130,7 +132,7 @@ mod tests {
 
     fn told(role: &str, own: &str) -> PathAnswer {
         let json = format!(
-            r#"{{"effective": [], "search_path": "", "jit": "on", "lock_timeout": "0", "role": "{role}", "own": {own},
+            r#"{{"effective": [], "search_path": "", "jit": "on", "lock_timeout": "0", "role": "{role}", "granted": true, "own": {own},
                 "temp_schema": null, "temp": null}}"#
         );
         PathAnswer::from_json(json.as_bytes()).unwrap()
@@ -199,6 +201,9 @@ mod tests {
         }
         let mapped = Badge::of(&principal(), Some(&"agents".into()));
         assert_eq!(mapped.clone().worn(&told("app", OWN)), Err("role"));
-        assert!(mapped.worn(&told("agents", OWN)).is_ok());
+        let mut told = told("agents", OWN);
+        assert!(mapped.clone().worn(&told).is_ok());
+        told.granted = false;
+        assert_eq!(mapped.worn(&told), Err("role"));
     }
 }

@@ -124,7 +124,7 @@ mod tests {
 
     use super::{CancelKeys, SecretLength};
     use crate::{
-        settings::{Host, Roles, ServerTls, Target},
+        settings::{Host, Roles, ServerTls, Target, Warm},
         upstream::{CancelKey, Upstream},
     };
 
@@ -137,6 +137,7 @@ mod tests {
             database: "shop".into(),
             user: "gateway".into(),
             roles: Roles::default(),
+            warm: Warm::OFF,
             password: None,
             tls: ServerTls::Off,
         };

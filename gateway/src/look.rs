@@ -23,6 +23,7 @@ pub(crate) const PATH_QUESTION: &str = "SELECT pg_catalog.json_build_object(\
      'jit', pg_catalog.current_setting('jit'), \
      'lock_timeout', pg_catalog.current_setting('lock_timeout'), \
      'role', CURRENT_USER, \
+     'granted', pg_catalog.pg_has_role(SESSION_USER, CURRENT_USER, 'MEMBER'), \
      'own', pg_catalog.json_build_array(pg_catalog.current_setting('provost.principal', true), \
        pg_catalog.current_setting('provost.kind', true), pg_catalog.current_setting('provost.person', true), \
        pg_catalog.current_setting('provost.groups', true)), \
@@ -207,6 +208,8 @@ pub(crate) struct PathAnswer {
     lock_timeout: String,
     /// The role that the session is in.
     pub(crate) role: String,
+    /// Whether whoever logged in may be of it still.
+    pub(crate) granted: bool,
     /// The values of [`crate::badge::SETTINGS`].
     pub(crate) own: [Option<String>; 4],
     temp_schema: Option<Arc<str>>,
@@ -326,7 +329,7 @@ mod tests {
         let answer = |temp: &str| {
             let json = format!(
                 r#"{{"effective": ["pg_temp_7", "pg_catalog", "public"], "search_path": "later, public, pg_temp", "jit": "on",
-                    "lock_timeout": "0", "role": "ann", "own": [null, null, null, null], "temp_schema": "pg_temp_7", "temp": {temp}}}"#
+                    "lock_timeout": "0", "role": "ann", "granted": true, "own": [null, null, null, null], "temp_schema": "pg_temp_7", "temp": {temp}}}"#
             );
             PathAnswer::from_json(json.as_bytes())
                 .unwrap()

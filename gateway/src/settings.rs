@@ -4,8 +4,8 @@
 
 use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
-use provost_engine::{mask::MaskKeys, principal::Principal};
 pub use provost_engine::sql::Witness;
+use provost_engine::{mask::MaskKeys, principal::Principal};
 
 pub use crate::upstream::{Asked, Credential, Source, Unavailable};
 
@@ -98,6 +98,36 @@ impl Roles {
     }
 }
 
+/// Connections to a target's server that are made before a session asks for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Warm {
+    /// How many there are at most, those on their way included; 0: none are made. At the limit the next session waits for its log-in.
+    pub connections_max: usize,
+    /// How long one waits for its session; then it is closed.
+    pub idle_ms: u64,
+}
+
+impl Warm {
+    /// [`Warm::connections_max`] unless configured.
+    pub const CONNECTIONS_MAX: usize = 8;
+    /// [`Warm::idle_ms`] unless configured.
+    pub const IDLE_MS: u64 = 60_000;
+    /// None are made.
+    pub const OFF: Self = Self {
+        connections_max: 0,
+        idle_ms: Self::IDLE_MS,
+    };
+}
+
+impl Default for Warm {
+    fn default() -> Self {
+        Self {
+            connections_max: Self::CONNECTIONS_MAX,
+            idle_ms: Self::IDLE_MS,
+        }
+    }
+}
+
 /// A database behind the gateway. A client reaches it by asking for the database called `name`.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -113,6 +143,8 @@ pub struct Target {
     pub user: Arc<str>,
     /// The roles that sessions work in.
     pub roles: Roles,
+    /// Connections made ahead.
+    pub warm: Warm,
     /// That role's password; only the gateway knows it. `None`: the server trusts the connection (Unix sockets only).
     pub password: Option<Credential>,
     /// Encryption towards the server.

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::fd::AsFd as _,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -42,6 +43,12 @@ pub(crate) fn set_up(stream: &TcpStream, tcp: Tcp) -> io::Result<()> {
     Ok(())
 }
 
+/// The same connection, known to the runtime of the present thread.
+fn tcp_here(stream: &TcpStream) -> io::Result<TcpStream> {
+    let same = stream.as_fd().try_clone_to_owned()?;
+    TcpStream::from_std(same.into())
+}
+
 /// A connection to a client or a server.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -54,6 +61,25 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// Moves it to the runtime of the present thread, which then wakes whoever waits for it.
+    ///
+    /// # Errors
+    /// What the system says; the connection is to be given up then.
+    pub(crate) fn move_here(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => *stream = tcp_here(stream)?,
+            Self::Unix(stream) => {
+                let same = stream.as_fd().try_clone_to_owned()?;
+                *stream = UnixStream::from_std(same.into())?;
+            }
+            Self::Tls(stream) => {
+                let (stream, _) = stream.get_mut();
+                *stream = tcp_here(stream)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether what is written is encrypted on its way.
     pub(crate) fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))

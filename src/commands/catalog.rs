@@ -6,7 +6,7 @@ use std::{fs::OpenOptions, io::Write as _, path::Path};
 use provost_engine::catalog::{Catalog, RelationKind, file::to_file};
 use provost_gateway::{
     catalog::pull,
-    settings::{Host, Limits, Roles, Secret, ServerTls, Target},
+    settings::{Host, Limits, Roles, Secret, ServerTls, Target, Warm},
 };
 use serde_json::json;
 use tokio_postgres::config::Host as UrlHost;
@@ -128,6 +128,7 @@ fn of_url(url: &str, roots: Option<&Path>) -> Result<Target, Error> {
     let database = parsed.get_dbname().unwrap_or(user);
     Ok(Target {
         roles: Roles::default(),
+        warm: Warm::OFF,
         name: database.into(),
         host,
         port: parsed

@@ -19,7 +19,7 @@ use std::{
 
 use provost_gateway::{
     identity::IssuerSettings,
-    settings::{Durable, Roles},
+    settings::{Durable, Roles, Warm},
 };
 
 use crate::policy::Location;
@@ -81,6 +81,7 @@ pub(crate) struct Target {
     pub(crate) database: String,
     pub(crate) user: String,
     pub(crate) roles: Roles,
+    pub(crate) warm: Warm,
     pub(crate) password: Option<Password>,
     pub(crate) tls: ServerTls,
 }
@@ -434,21 +435,45 @@ mod tests {
         );
         let user = "user = \"provost\"\npassword";
         for (roles, expected) in [
-            ("roles = [{ group = \"a\", role = \"none\" }]", "`target[0].roles[0].role`: `none` is no role"),
-            ("roles = [{ group = \"a\", role = \"\" }]", "`target[0].roles[0].role`: must be text"),
-            ("roles = [{ group = \"\", role = \"b\" }]", "`target[0].roles[0].group`: must be text"),
+            (
+                "roles = [{ group = \"a\", role = \"none\" }]",
+                "`target[0].roles[0].role`: `none` is no role",
+            ),
+            (
+                "roles = [{ group = \"a\", role = \"\" }]",
+                "`target[0].roles[0].role`: must be text",
+            ),
+            (
+                "roles = [{ group = \"\", role = \"b\" }]",
+                "`target[0].roles[0].group`: must be text",
+            ),
             (
                 "roles = [{ group = \"a\", role = \"b\" }, { group = \"a\", role = \"c\" }]",
                 "`target[0].roles[1].group`: `a` has an entry before",
             ),
             ("roles = [{ group = \"a\" }]", "missing key `role`"),
-            ("roles = [{ groups = \"a\", role = \"b\" }]", "unknown key `groups`, did you mean `group`?"),
+            (
+                "roles = [{ groups = \"a\", role = \"b\" }]",
+                "unknown key `groups`, did you mean `group`?",
+            ),
             (
                 "default_role = \"a role of sixty-four bytes which is one more than the server takes\"",
                 "`target[0].default_role`: is longer than 63 bytes",
             ),
         ] {
             check(user, &format!("{roles}\n{user}"), expected);
+        }
+        for (key, expected) in [
+            (
+                "warm_connections = 1001",
+                "`target[0].warm_connections`: 1001 is out of range: give 0 to 1000",
+            ),
+            (
+                "warm_idle_ms = 0",
+                "`target[0].warm_idle_ms`: 0 is out of range: give 100 to 3600000",
+            ),
+        ] {
+            check(user, &format!("{key}\n{user}"), expected);
         }
         check("listen = \"127.0.0.1:6432\"\n", "", "missing key `listen`");
         check("[gateway]", "[gateway", "line 10");

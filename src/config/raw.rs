@@ -66,6 +66,8 @@ pub(super) const KEYS: &[&str] = &[
     "tls_roots",
     "roles",
     "default_role",
+    "warm_connections",
+    "warm_idle_ms",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -200,6 +202,8 @@ pub(super) struct Target {
     #[serde(default)]
     pub(super) roles: Vec<RoleOfGroup>,
     pub(super) default_role: Option<String>,
+    pub(super) warm_connections: Option<usize>,
+    pub(super) warm_idle_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -206,6 +206,7 @@ fn target(target: &Target) -> Result<settings::Target, (&'static str, secret::Er
         database: target.database.as_str().into(),
         user: target.user.as_str().into(),
         roles: target.roles.clone(),
+        warm: target.warm,
         password,
         tls,
     })

@@ -11,7 +11,7 @@ use provost_gateway::{
     policy::PolicyHandle,
     record::EvidenceKey,
     serve::{Gateway, Parts},
-    settings::{ClientTls, Host, Roles, Secret, ServerTls, Settings, Target},
+    settings::{ClientTls, Host, Roles, Secret, ServerTls, Settings, Target, Warm},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -41,6 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         database: database.as_str().into(),
         user: "postgres".into(),
         roles: Roles::default(),
+        warm: Warm::default(),
         password: Some(Secret::new(fs::read(password)?).into()),
         tls: ServerTls::Off,
     };

@@ -28,6 +28,7 @@ mod own_view;
 mod schema;
 mod streams;
 mod support;
+mod targets;
 mod traffic;
 mod views;
 

@@ -73,7 +73,10 @@ mod tests {
                 "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET a = 1 SET role = x AS ''",
                 &["a", "role"],
             ),
-            ("ALTER FUNCTION f() SET provost.kind = 'x'", &["provost.kind"]),
+            (
+                "ALTER FUNCTION f() SET provost.kind = 'x'",
+                &["provost.kind"],
+            ),
             ("ALTER PROCEDURE f() STRICT SET a = 1", &["a"]),
             ("SELECT 1", &[]),
         ] {
@@ -87,11 +90,17 @@ mod tests {
     #[test]
     fn what_only_the_gateway_sets_is_no_clients() {
         for (text, expected) in [
-            ("(owner = current_setting('provost.principal'::text, true))", false),
+            (
+                "(owner = current_setting('provost.principal'::text, true))",
+                false,
+            ),
             ("a = CURRENT_SETTING ( 'Provost.Kind' )", false),
             ("a = 1", false),
             ("a = current_setting('app.tenant')", true),
-            ("a = current_setting('provost.kind') OR b = current_setting('app.b')", true),
+            (
+                "a = current_setting('provost.kind') OR b = current_setting('app.b')",
+                true,
+            ),
             ("a = current_setting(name)", true),
             ("a = current_setting('provost')", true),
             ("a = \"current_setting\"('provost.kind')", true),

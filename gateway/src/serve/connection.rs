@@ -7,6 +7,7 @@ use provost_evidence::Durability;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
+    ahead,
     count::Connection,
     farewell,
     first::{self, First},
@@ -19,6 +20,7 @@ use crate::{
     judgement::Cache,
     record,
     stream::{Stream, set_up},
+    upstream::Occasion,
 };
 
 /// What a serving thread has for all its connections.
@@ -111,6 +113,7 @@ impl Desk {
             id,
             session,
             issued,
+            again: (upstream, parameters),
             _seat,
         } = logged_in;
         let canceller = self
@@ -131,5 +134,6 @@ impl Desk {
         let closed = record::session_closed(SystemTime::now(), &id, &session, ending.as_deref());
         // A log that failed is told to the next statement of every session, and was told to this one's.
         let _ = self.house.bench.append(&closed, Durability::Process).await;
+        ahead::make(&self.house, &upstream, &parameters, Occasion::Ended);
     }
 }

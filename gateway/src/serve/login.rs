@@ -3,7 +3,14 @@
 //! It must never tell a client that it is in before the log says so, nor say of targets or roles to somebody who proved
 //! nothing.
 
-use std::{cell::RefCell, io, net::IpAddr, rc::Rc, sync::Arc, time::SystemTime};
+use std::{
+    cell::RefCell,
+    io,
+    net::IpAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::{Bytes, BytesMut};
 use pgwire::{
@@ -16,8 +23,10 @@ use pgwire::{
 };
 use provost_engine::principal::{Authentication, Principal, Session};
 use provost_evidence::Durability;
+use tokio::time::timeout;
 
 use super::{
+    ahead,
     count::Seat,
     farewell::fatal,
     house::{House, Room},
@@ -28,11 +37,11 @@ use crate::{
     badge::Badge,
     cancel::{Issued, SecretLength},
     judge::Fatal,
-    judgement::{Cache, SessionJudge},
+    judgement::{Cache, SearchPath, SessionJudge},
     record::{self, Client, SessionId},
     session::{Core, Limits, Token},
     stream::Stream,
-    upstream::Server,
+    upstream::{self, Occasion, Parameters, Server, Upstream},
 };
 
 /// From this minor version of protocol 3 on, clients take cancel keys of more than four bytes.
@@ -40,6 +49,8 @@ use crate::{
 /// # Source
 /// PostgreSQL manual, "Message Formats", BackendKeyData.
 const LONG_KEYS_MINOR: u16 = 2;
+/// How long a connection that was made ahead may take for its first answer; then it counts as lost.
+const WARM_ANSWER: Duration = Duration::from_secs(2);
 
 /// A session that is logged in and logged.
 pub(super) struct LoggedIn {
@@ -55,6 +66,8 @@ pub(super) struct LoggedIn {
     pub(super) session: Arc<Session>,
     /// Its cancel key, held while it lives.
     pub(super) issued: Issued,
+    /// What the next session of its kind starts with, and where.
+    pub(super) again: (Arc<Upstream>, Parameters),
     /// Held while it lives.
     pub(super) _seat: Seat,
 }
@@ -82,7 +95,7 @@ impl From<Fatal> for Failure {
 /// A log-in on its way.
 pub(super) struct Attempt<'a> {
     /// What all sessions share.
-    pub(super) house: &'a House,
+    pub(super) house: &'a Arc<House>,
     /// The thread's analyses.
     pub(super) cache: &'a Rc<RefCell<Cache>>,
     /// What the client asked for.
@@ -168,22 +181,16 @@ impl Attempt<'_> {
             authentication: Authentication::TokenAsPassword,
             principal,
         });
-        let mut parameters: Vec<(String, String)> = badge.parameters().collect();
-        parameters.extend(start_settings::decide(
+        let settings = start_settings::decide(
             &self.house.bench,
             &room.keeper,
             &session,
             &self.startup.settings,
-        )?);
-        let refused = |error| server_failed::told(target, role, &error);
-        let mut server = room
-            .upstream
-            .connect(&parameters)
+        )?;
+        let parameters: Parameters = badge.parameters().chain(settings).collect();
+        let (server, learned) = server(room, &parameters, &badge)
             .await
-            .map_err(refused)?;
-        let learned = search_path::learn(&mut server, &room.keeper, &badge)
-            .await
-            .map_err(refused)?;
+            .map_err(|error| server_failed::told(target, role, &error))?;
         let secret_length = if self.startup.minor >= LONG_KEYS_MINOR {
             SecretLength::Long
         } else {
@@ -207,7 +214,9 @@ impl Attempt<'_> {
         let core = self.core(judge, &server)?;
         let opened = record::session_opened(SystemTime::now(), id, &session);
         self.house.bench.append(&opened, Durability::Power).await?;
+        ahead::make(self.house, &room.upstream, &parameters, Occasion::Began);
         Ok(LoggedIn {
+            again: (Arc::clone(&room.upstream), parameters),
             greeting: greeting(&server, &issued)?,
             server,
             core,
@@ -278,6 +287,29 @@ impl Attempt<'_> {
         )
         .with_mask_keys(self.house.mask_keys.clone()))
     }
+}
+
+/// A session's server connection: one that was made ahead for it, or a new one; with what was learned of it, in one round trip.
+async fn server(
+    room: &Room,
+    parameters: &Parameters,
+    badge: &Badge,
+) -> Result<(Server, (SearchPath, Badge)), upstream::Error> {
+    // Each is had once, and only so many wait.
+    while let Some(mut server) = room.upstream.warm().take(parameters) {
+        let answer = async {
+            server.stream.move_here().ok()?;
+            let learned = search_path::learn(&mut server, &room.keeper, badge).await;
+            learned.ok()
+        };
+        // One that its server has left, or that is not what it was, is replaced without a word.
+        if let Ok(Some(learned)) = timeout(WARM_ANSWER, answer).await {
+            return Ok((server, learned));
+        }
+    }
+    let mut server = room.upstream.connect_now(parameters).await?;
+    let learned = search_path::learn(&mut server, &room.keeper, badge).await?;
+    Ok((server, learned))
 }
 
 /// NegotiateProtocolVersion: the version that is spoken, in full, as libpq reads it; and the protocol options that are not known,

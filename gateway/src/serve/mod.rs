@@ -9,12 +9,14 @@
 //! | `connection` | one connection from accept to close |
 //! | `first`, `packet`, `options` | a client's first packets: I/O, their reading, settings in `options` |
 //! | `password`, `login`, `start_settings`, `search_path` | who it is, what it asks for, its server connection |
+//! | `ahead` | server connections made before sessions ask for them |
 //! | `server_failed` | what a client is told where there is none |
 //! | `relay` | bytes between the two sides |
 //! | `alarm` | what wakes a session besides its sockets |
 //! | `farewell` | how a connection that can't go on ends |
 //! | `count` | how many connections and sessions there are |
 
+mod ahead;
 mod alarm;
 mod connection;
 mod count;
@@ -183,6 +185,9 @@ impl Gateway {
         for reader in readers {
             background.spawn(reader.run(Arc::clone(&bench)));
         }
+        for room in house.rooms.values() {
+            background.spawn(Arc::clone(room.upstream.warm()).run());
+        }
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             tokio::select! {
@@ -192,6 +197,9 @@ impl Gateway {
             }
         }
         drop(listener);
+        for room in house.rooms.values() {
+            room.upstream.warm().close().await;
+        }
         drain(
             &house.counts,
             &stopping,

@@ -15,13 +15,14 @@ use crate::{
 /// Learns it from the session's own server connection.
 ///
 /// # Errors
-/// [`upstream::Error::Unworn`] where the session is in another role, or says something else of its principal, than it was started with.
+/// [`upstream::Error`]; [`upstream::Error::Unworn`] where the session is in another role, or says something else of its principal, than it was started with.
 pub(super) async fn learn(
     server: &mut Server,
     keeper: &Keeper,
     badge: &Badge,
 ) -> Result<(SearchPath, Badge), upstream::Error> {
     let json = one_text(server, PATH_QUESTION).await?.unwrap_or_default();
+    server.check()?;
     let answer = PathAnswer::from_json(&json).ok_or(upstream::Error::Protocol {
         what: "a search path that can't be read",
     })?;

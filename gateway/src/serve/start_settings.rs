@@ -28,7 +28,10 @@ pub(super) fn decide(
                 return Err(refused(name, "set it in the session instead"));
             }
             _ if name.starts_with("provost.") => {
-                return Err(refused(name, "settings named provost.* are the gateway's own: they tell the server who the principal is"));
+                return Err(refused(
+                    name,
+                    "settings named provost.* are the gateway's own: they tell the server who the principal is",
+                ));
             }
             _ => {
                 setting::judge(bench, keeper, session, &text(name, value))

@@ -25,7 +25,7 @@ use crate::{
 /// The longest start-up message that servers take: PostgreSQL's own `MAX_STARTUP_PACKET_LENGTH`. A longer one is not sent.
 pub(super) const STARTUP_BYTES_MAX: usize = 10_000;
 /// Names of the server sent while logging in; more is an error.
-const PARAMETERS_MAX: usize = 256;
+pub(super) const PARAMETERS_MAX: usize = 256;
 
 /// A server setting that would let what is analysed differ from what runs, or the protocol from what is expected.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -231,7 +231,7 @@ async fn send(stream: &mut Stream, out: &mut BytesMut) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_parameters(parameters: &[(String, String)]) -> Result<(), Unfit> {
+pub(super) fn check_parameters(parameters: &[(String, String)]) -> Result<(), Unfit> {
     for (name, expected) in REQUIRED {
         let found = parameters
             .iter()

@@ -7,6 +7,7 @@ mod credential;
 mod login;
 mod query;
 mod tls;
+mod warm;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -28,14 +29,20 @@ pub use credential::{Asked, Credential, Source, Unavailable};
 pub use login::Unfit;
 pub(crate) use query::{one_text, one_text_about};
 pub(crate) use tls::Connector;
+pub(crate) use warm::{Occasion, Parameters, Warm};
 
 /// How long a cancel request may take, connecting included; then it is given up.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server may take to take a goodbye.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// SQLSTATE `invalid_password`, and what some servers say in its place.
 const INVALID_PASSWORD: &str = "28P01";
 /// SQLSTATE `invalid_authorization_specification`.
 const INVALID_AUTHORIZATION: &str = "28000";
+/// SQLSTATE `too_many_connections`.
+const TOO_MANY: &str = "53300";
 
 /// Why there is no connection to a target's server.
 #[derive(Debug, thiserror::Error)]
@@ -161,6 +168,43 @@ pub(crate) struct Server {
     pub(crate) key: CancelKey,
 }
 
+impl Server {
+    /// Says goodbye, and waits for the server's end of it: then its place there is free.
+    pub(crate) async fn leave(mut self) {
+        let goodbye = async {
+            let mut out = BytesMut::new();
+            frontend::terminate(&mut out);
+            self.stream.write_all(&out).await?;
+            self.stream.shutdown().await?;
+            let mut rest = [0_u8; 256];
+            while self.stream.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // A server that is gone needs no goodbye.
+        let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
+    }
+
+    /// Whether its settings are still what they must be.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`].
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        Ok(login::check_parameters(&self.parameters)?)
+    }
+
+    /// The server tells that a parameter is another now.
+    fn tell(&mut self, name: &str, value: &str) {
+        let known = self.parameters.iter_mut().find(|(known, _)| known == name);
+        match known {
+            Some((_, known)) => value.clone_into(known),
+            None if self.parameters.len() < login::PARAMETERS_MAX => {
+                self.parameters.push((name.to_owned(), value.to_owned()));
+            }
+            None => {}
+        }
+    }
+}
+
 /// A target with what connecting to it needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstream {
@@ -169,6 +213,7 @@ pub(crate) struct Upstream {
     connector: Option<Connector>,
     timeout_ms: u64,
     tcp: Tcp,
+    warm: Arc<Warm>,
 }
 
 impl Upstream {
@@ -179,6 +224,7 @@ impl Upstream {
     pub(crate) fn new(target: Target, timeout_ms: u64) -> Result<Self, Error> {
         let connector = Connector::new(&target).map_err(|source| Error::TlsSettings { source })?;
         Ok(Self {
+            warm: Arc::new(Warm::new(target.warm)),
             target,
             connector,
             timeout_ms,
@@ -189,6 +235,31 @@ impl Upstream {
     /// With connections over TCP set up like this.
     pub(crate) fn with_tcp(self, tcp: Tcp) -> Self {
         Self { tcp, ..self }
+    }
+
+    /// Connections made ahead.
+    pub(crate) const fn warm(&self) -> &Arc<Warm> {
+        &self.warm
+    }
+
+    /// Connects and logs in for a session that is there. Where the server has no room, those that were made ahead give way.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(crate) async fn connect_now(&self, settings: &[(String, String)]) -> Result<Server, Error> {
+        match self.connect(settings).await {
+            Err(Error::Refused { sqlstate, message }) if sqlstate == TOO_MANY => {
+                let idle = self.warm.take_all();
+                if idle.is_empty() {
+                    return Err(Error::Refused { sqlstate, message });
+                }
+                for server in idle {
+                    server.leave().await;
+                }
+                self.connect(settings).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// Connects and logs in. `settings` go into the start-up message beside the gateway's own parameters.
@@ -216,6 +287,8 @@ impl Upstream {
             Err(Error::Refused { sqlstate, message })
                 if [INVALID_PASSWORD, INVALID_AUTHORIZATION].contains(&&*sqlstate) =>
             {
+                // What was logged in with it is not to outlive it.
+                self.warm.drop_all();
                 match credential.instead(&password).await? {
                     Some(password) => self.log_in(Some(&password), settings).await,
                     None => Err(Error::Refused { sqlstate, message }),

@@ -54,10 +54,13 @@ pub(crate) async fn one_text_about(
             }
             Message::ErrorResponse(body) => failure = Some(refusal(&body)),
             Message::ReadyForQuery(_) => break,
+            Message::ParameterStatus(body) => {
+                let (name, value) = (body.name(), body.value());
+                server.tell(name.map_err(unreachable)?, value.map_err(unreachable)?);
+            }
             Message::RowDescription(_)
             | Message::CommandComplete(_)
             | Message::NoticeResponse(_)
-            | Message::ParameterStatus(_)
             | Message::NotificationResponse(_) => {}
             _ => {
                 return Err(Error::Protocol {

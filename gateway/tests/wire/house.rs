@@ -33,7 +33,7 @@ use provost_gateway::{
     policy::PolicyHandle,
     record::EvidenceKey,
     serve::{Gateway, Parts},
-    settings::{ClientTls, Host, Roles, Secret, ServerTls, Settings, Target},
+    settings::{ClientTls, Host, Roles, Secret, ServerTls, Settings, Target, Warm},
 };
 use tokio::{runtime::Runtime, sync::oneshot};
 
@@ -67,7 +67,7 @@ pub(crate) fn start_cluster() -> Cluster {
     .unwrap()
 }
 
-/// The target `shop` on this server.
+/// The target `shop` on this server. Nothing is connected ahead: tests count the server's sessions.
 pub(crate) fn target(cluster: &Cluster) -> Target {
     Target {
         name: "shop".into(),
@@ -76,6 +76,7 @@ pub(crate) fn target(cluster: &Cluster) -> Target {
         database: "postgres".into(),
         user: SUPERUSER.into(),
         roles: Roles::default(),
+        warm: Warm::OFF,
         password: Some(Secret::new(cluster.password().as_bytes()).into()),
         tls: ServerTls::Off,
     }

@@ -24,3 +24,4 @@ mod server_tls;
 mod sessions;
 mod startup;
 mod upstream;
+mod warm;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Gives a running server a certificate for `localhost`, and gives back the certificate.
-fn enable_tls(cluster: &Cluster) -> String {
+pub(crate) fn enable_tls(cluster: &Cluster) -> String {
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
     let hex = |text: &str| {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use provost_gateway::settings::{Host, RoleOfGroup, Roles};
+use provost_gateway::settings::{Host, RoleOfGroup, Roles, Warm};
 
 use super::{Problems, raw};
 use crate::config::{Password, ServerTls, Target};
@@ -91,6 +91,20 @@ fn target(raw: &raw::Target, key: &str, folder: &Path, problems: &mut Problems) 
         database: raw.database.clone().unwrap_or_else(|| raw.name.clone()),
         user: raw.user.clone(),
         roles: roles(raw, key, problems),
+        warm: Warm {
+            connections_max: problems.number(
+                &format!("{key}.warm_connections"),
+                raw.warm_connections,
+                (0, 1_000),
+                Warm::CONNECTIONS_MAX,
+            ),
+            idle_ms: problems.number(
+                &format!("{key}.warm_idle_ms"),
+                raw.warm_idle_ms,
+                (100, 3_600_000),
+                Warm::IDLE_MS,
+            ),
+        },
         password,
         tls,
     }
