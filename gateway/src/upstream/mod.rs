@@ -194,12 +194,10 @@ impl Server {
 
     /// The server tells that a parameter is another now.
     fn tell(&mut self, name: &str, value: &str) {
-        let known = self.parameters.iter_mut().find(|(known, _)| known == name);
-        match known {
+        let has_room = self.parameters.len() < login::PARAMETERS_MAX;
+        match self.parameters.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => value.clone_into(known),
-            None if self.parameters.len() < login::PARAMETERS_MAX => {
-                self.parameters.push((name.to_owned(), value.to_owned()));
-            }
+            None if has_room => self.parameters.push((name.to_owned(), value.to_owned())),
             None => {}
         }
     }

@@ -77,8 +77,11 @@ impl Warm {
 
     /// The newest connection that was started so.
     pub(crate) fn take(&self, parameters: &Parameters) -> Option<Server> {
+        self.take_at(parameters, Instant::now())
+    }
+
+    fn take_at(&self, parameters: &Parameters, now: Instant) -> Option<Server> {
         let mut state = self.state();
-        let now = Instant::now();
         let is_good = |one: &Waiting| one.parameters == *parameters && now < one.until;
         let place = state.waiting.iter().rposition(is_good)?;
         Some(state.waiting.remove(place).server)
@@ -137,7 +140,7 @@ impl Warm {
     /// Closes what waited too long; runs until it is dropped.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
-            let (over, next) = self.over();
+            let (over, next) = self.over(Instant::now());
             for server in over {
                 server.leave().await;
             }
@@ -152,9 +155,8 @@ impl Warm {
     }
 
     /// What is to be closed now, and when to look again.
-    fn over(&self) -> (Vec<Server>, Option<Instant>) {
+    fn over(&self, now: Instant) -> (Vec<Server>, Option<Instant>) {
         let mut state = self.state();
-        let now = Instant::now();
         // Oldest first.
         let count = state.waiting.partition_point(|one| one.until <= now);
         let mut over = std::mem::take(&mut state.over);
@@ -215,7 +217,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use bytes::BytesMut;
-    use tokio::net::UnixStream;
+    use tokio::{net::UnixStream, time::Instant};
 
     use super::{Occasion, Parameters, Server, Warm};
     use crate::{settings, stream::Stream, upstream::CancelKey};
@@ -250,7 +252,7 @@ mod tests {
         server.map(|server| server.key.process_id)
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_connection_is_had_once_by_who_starts_with_the_same() {
         let warm = warm(8);
         let (ann, bob) = (parameters("ann"), parameters("bob"));
@@ -265,7 +267,7 @@ mod tests {
         assert_eq!(number(warm.take(&ann)), None);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn there_is_room_for_so_many() {
         let warm = warm(4);
         let (ann, bob) = (parameters("ann"), parameters("bob"));
@@ -288,43 +290,59 @@ mod tests {
         assert!(self::warm(0).room(&ann, Occasion::Began).is_none());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_waits_too_long_is_closed() {
+    #[tokio::test]
+    async fn what_waits_too_long_is_said_goodbye_to() {
         let warm = warm(8);
         let ann = parameters("ann");
+        let before = Instant::now();
         let (one, other_end) = server(1);
         warm.room(&ann, Occasion::Ended).unwrap().fill(one);
-        let running = tokio::spawn(Arc::clone(&warm).run());
-        tokio::time::sleep(Duration::from_millis(900)).await;
-        assert_eq!(warm.state().waiting.len(), 1);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(number(warm.take(&ann)), None);
-        assert_eq!(said(other_end).await, b"X\0\0\0\x04", "goodbye");
-        running.abort();
+        let (over, next) = warm.over(before);
+        assert!(over.is_empty());
+        let until = next.unwrap();
+        assert!(until >= before + Duration::from_secs(1));
+        assert_eq!(number(warm.take_at(&ann, until)), None);
+        let (over, next) = warm.over(until);
+        assert_eq!((over.len(), next), (1, None));
+        let leaving = async {
+            for server in over {
+                server.leave().await;
+            }
+        };
+        let ((), said) = tokio::join!(leaving, said(other_end));
+        assert_eq!(said, b"X\0\0\0\x04");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_is_dropped_or_made_before_that_is_had_by_nobody() {
         let warm = warm(8);
         let ann = parameters("ann");
-        let (one, other_end) = server(1);
-        let (late, late_end) = server(2);
+        let (one, _one) = server(1);
+        let (late, _late) = server(2);
         let on_its_way = warm.room(&ann, Occasion::Began).unwrap();
         warm.room(&ann, Occasion::Began).unwrap().fill(one);
         warm.drop_all();
         on_its_way.fill(late);
         assert_eq!(number(warm.take(&ann)), None);
-        let running = tokio::spawn(Arc::clone(&warm).run());
-        assert_eq!(said(other_end).await, b"X\0\0\0\x04");
-        assert_eq!(said(late_end).await, b"X\0\0\0\x04");
-        running.abort();
-        let (one, other_end) = server(3);
+        let (over, next) = warm.over(Instant::now());
+        assert_eq!((over.len(), next), (2, None));
+        // What is begun after that is good.
+        let (one, _one) = server(3);
+        warm.room(&ann, Occasion::Began).unwrap().fill(one);
+        assert_eq!(number(warm.take(&ann)), Some(3));
+    }
+
+    #[tokio::test]
+    async fn what_is_closed_makes_no_more() {
+        let warm = warm(8);
+        let ann = parameters("ann");
+        let (one, other_end) = server(1);
         let on_its_way = warm.room(&ann, Occasion::Began).unwrap();
         warm.room(&ann, Occasion::Began).unwrap().fill(one);
-        let (closed, said) = tokio::join!(warm.close(), said(other_end));
-        let () = closed;
+        let ((), said) = tokio::join!(warm.close(), said(other_end));
         assert_eq!(said, b"X\0\0\0\x04");
-        on_its_way.fill(server(4).0);
+        let (late, _late) = server(2);
+        on_its_way.fill(late);
         assert_eq!(number(warm.take(&ann)), None);
         assert!(warm.room(&ann, Occasion::Ended).is_none());
     }
