@@ -1,6 +1,6 @@
-//! Where a statement that is no query sets settings: SET itself, what sessions start with, SET clauses of functions.
+//! Settings in definitions: what functions set for themselves, and what row-level security compares with.
 //!
-//! Must never pass one over: a setting that the gateway holds would be a client's to change.
+//! Must never take a setting that a client may set for one of the gateway's own.
 
 use pg_query::{
     NodeEnum,
@@ -9,20 +9,6 @@ use pg_query::{
 
 /// What begins the names of the settings that say to the server who the principal is.
 pub(super) const OWN: &str = "provost.";
-
-/// The SET, or SET clauses, of a statement; names are as the server reads them, but for case.
-pub(super) fn set_by(node: &NodeEnum) -> Vec<&VariableSetStmt> {
-    let later = match node {
-        NodeEnum::VariableSetStmt(set) => return vec![set],
-        NodeEnum::CreateFunctionStmt(create) => return in_options(&create.options).collect(),
-        NodeEnum::AlterFunctionStmt(alter) => return in_options(&alter.actions).collect(),
-        NodeEnum::AlterRoleSetStmt(alter) => &alter.setstmt,
-        NodeEnum::AlterDatabaseSetStmt(alter) => &alter.setstmt,
-        NodeEnum::AlterSystemStmt(alter) => &alter.setstmt,
-        _ => return Vec::new(),
-    };
-    later.iter().collect()
-}
 
 /// The SET clauses among a function's options.
 pub(super) fn in_options(options: &[Node]) -> impl Iterator<Item = &VariableSetStmt> {
@@ -54,38 +40,7 @@ pub(super) fn reads_settings_of_clients(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pg_query::NodeEnum;
-
-    use super::{reads_settings_of_clients, set_by};
-
-    #[test]
-    fn every_set_of_a_statement_is_found() {
-        for (text, expected) in [
-            ("SET Work_Mem = '1MB'", &["work_mem"][..]),
-            ("SET provost . \"principal\" = 'x'", &["provost.principal"]),
-            (r#"SET LOCAL U&"\0070rovost".kind = 'x'"#, &["provost.kind"]),
-            ("RESET \"Provost.Kind\"", &["Provost.Kind"]),
-            ("ALTER ROLE a SET provost.kind = 'x'", &["provost.kind"]),
-            ("ALTER ROLE ALL IN DATABASE d RESET role", &["role"]),
-            ("ALTER DATABASE d SET a.b TO 1", &["a.b"]),
-            ("ALTER SYSTEM SET a.b = 1", &["a.b"]),
-            (
-                "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET a = 1 SET role = x AS ''",
-                &["a", "role"],
-            ),
-            (
-                "ALTER FUNCTION f() SET provost.kind = 'x'",
-                &["provost.kind"],
-            ),
-            ("ALTER PROCEDURE f() STRICT SET a = 1", &["a"]),
-            ("SELECT 1", &[]),
-        ] {
-            let tree = pg_query::parse(text).unwrap().protobuf;
-            let node: &NodeEnum = tree.stmts[0].stmt.as_ref().unwrap().node.as_ref().unwrap();
-            let found: Vec<&str> = set_by(node).iter().map(|set| &*set.name).collect();
-            assert_eq!(found, expected, "{text}");
-        }
-    }
+    use super::reads_settings_of_clients;
 
     #[test]
     fn what_only_the_gateway_sets_is_no_clients() {

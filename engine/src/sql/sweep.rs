@@ -80,6 +80,7 @@ impl Seen {
             seen: self,
             purpose: Purpose::Mark,
             missing: None,
+            found: false,
         };
         match tree.serialize(&mut walk) {
             Ok(()) | Err(Unreachable(_)) => {}
@@ -92,6 +93,7 @@ impl Seen {
             seen: self,
             purpose: Purpose::MarkBounded,
             missing: None,
+            found: false,
         };
         match tree.serialize(&mut walk) {
             Ok(()) | Err(Unreachable(_)) => {}
@@ -104,10 +106,24 @@ impl Seen {
             seen: self,
             purpose: Purpose::Check,
             missing: None,
+            found: false,
         };
         match tree.serialize(&mut walk) {
             Ok(()) | Err(Unreachable(_)) => walk.missing,
         }
+    }
+}
+
+/// Whether a name or a constant in `tree`, as the server reads it, is one of which this holds.
+pub(super) fn says(tree: &impl Serialize, is_sought: fn(&str) -> bool) -> bool {
+    let mut walk = Walk {
+        seen: &mut Seen::default(),
+        purpose: Purpose::Find(is_sought),
+        missing: None,
+        found: false,
+    };
+    match tree.serialize(&mut walk) {
+        Ok(()) | Err(Unreachable(_)) => walk.found,
     }
 }
 
@@ -151,12 +167,15 @@ enum Purpose {
     Check,
     Mark,
     MarkBounded,
+    /// A text of which this holds.
+    Find(fn(&str) -> bool),
 }
 
 struct Walk<'a> {
     seen: &'a mut Seen,
     purpose: Purpose,
     missing: Option<&'static str>,
+    found: bool,
 }
 
 impl Walk<'_> {
@@ -167,6 +186,7 @@ impl Walk<'_> {
             Purpose::Mark | Purpose::MarkBounded => {
                 self.seen.0.insert(place);
             }
+            Purpose::Find(_) => {}
             // A node is the box around a struct.
             Purpose::Check if name == "Node" => {}
             Purpose::Check => {
@@ -215,9 +235,15 @@ impl<'w, 'a> ser::Serializer for &'w mut Walk<'a> {
     type SerializeStructVariant = Fields<'w, 'a>;
 
     ignored! { serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64, serialize_u8: u8, serialize_u16: u16,
-    serialize_u32: u32, serialize_u64: u64, serialize_f32: f32, serialize_f64: f64, serialize_char: char, serialize_str: &str, serialize_bytes: &[u8],
+    serialize_u32: u32, serialize_u64: u64, serialize_f32: f32, serialize_f64: f64, serialize_char: char, serialize_bytes: &[u8],
     serialize_unit_struct: &'static str }
 
+    fn serialize_str(self, text: &str) -> Result<(), Unreachable> {
+        if let Purpose::Find(is_sought) = self.purpose {
+            self.found |= is_sought(text);
+        }
+        Ok(())
+    }
     fn serialize_none(self) -> Result<(), Unreachable> {
         Ok(())
     }

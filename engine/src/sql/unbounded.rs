@@ -5,13 +5,11 @@
 
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use pg_query::{
-    NodeEnum,
-    protobuf::{Token, VariableSetStmt},
-};
+use pg_query::{NodeEnum, protobuf::Token};
 
 use super::{
-    Binding, Statement, authority, caps, parameters, settings, shape, utility::transaction_kind,
+    Binding, Statement, authority, caps, parameters, settings, shape, sweep,
+    utility::transaction_kind,
 };
 use crate::facts::{Access, CatalogVersion, Facts, Kind, Object, Opaque, Operation, SessionEffect};
 
@@ -38,8 +36,7 @@ struct Outline {
 #[must_use]
 pub fn unbounded(text: &[u8], reason: &str, version: CatalogVersion) -> Option<Vec<Statement>> {
     let text = caps::check(text).ok()?;
-    let lower = text.to_ascii_lowercase();
-    if HELD.iter().any(|held| lower.contains(held)) {
+    if speaks_of_held(text) {
         return None;
     }
     let tokens = authority::tokens(text);
@@ -153,7 +150,7 @@ fn literals(tokens: &[(Range<usize>, Token)]) -> Vec<Range<usize>> {
     found.map(|(range, _)| range.clone()).collect()
 }
 
-/// The statements of a text; `None` where there are too many, or none.
+/// The statements of a text; `None` where there are too many, or none, or it is about a setting that is held.
 fn outlines(text: &str) -> Option<Vec<Outline>> {
     let Ok(tree) = authority::parse(text) else {
         return Some(vec![Outline {
@@ -162,6 +159,10 @@ fn outlines(text: &str) -> Option<Vec<Outline>> {
             binding: None,
         }]);
     };
+    // However it is written: SET NAMES, quotes, escapes.
+    if sweep::says(&tree, speaks_of_held) {
+        return None;
+    }
     if tree.stmts.is_empty() || tree.stmts.len() > super::STATEMENTS_MAX {
         return None;
     }
@@ -176,10 +177,6 @@ fn outlines(text: &str) -> Option<Vec<Outline>> {
             start.saturating_add(length).min(text.len())
         };
         let node = statement.stmt.as_ref()?.node.as_ref()?;
-        // However its name is written: SET NAMES, quotes, escapes.
-        if settings::set_by(node).into_iter().any(is_held) {
-            return None;
-        }
         outlines.push(Outline {
             kind: kind(node),
             span: start..end,
@@ -189,9 +186,9 @@ fn outlines(text: &str) -> Option<Vec<Outline>> {
     Some(outlines)
 }
 
-fn is_held(set: &VariableSetStmt) -> bool {
-    let name = set.name.to_lowercase();
-    HELD.iter().any(|held| name.starts_with(held))
+fn speaks_of_held(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    HELD.iter().any(|held| lower.contains(held))
 }
 
 fn kind(node: &NodeEnum) -> Kind {
@@ -307,6 +304,9 @@ mod tests {
             "SELECT nothing FROM nowhere; SET U&\"\\0070rovost\".principal = 'x'",
             "ALTER FUNCTION nowhere() SET provost/**/.kind = 'x'",
             "ALTER ROLE nobody SET \"provost\".kind = 'x'",
+            "SELECT nothing, set_config(E'pro\\u0076ost.kind', 'x', true)",
+            "SELECT set_config(U&'\\0070rovost.kind', 'x', true) FROM nowhere",
+            "SELECT nothing, set_config(E'client\\137encoding', 'latin1', true)",
         ] {
             let found = unbounded(text.as_bytes(), "", CatalogVersion(0));
             assert_eq!(found, None, "{text}");

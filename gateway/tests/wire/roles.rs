@@ -229,7 +229,12 @@ fn nobody_gets_another_role_without_a_rule() {
         let answer = ask(&mut raw, statement);
         // An aggregate is made and does nothing; calling it is what would.
         let is_made = statement.starts_with("CREATE AGGREGATE") && answer == "I";
-        assert!(is_made || answer.contains("42501"), "{statement}: {answer}");
+        // That view's rule sets what a column says: its definition is not read.
+        let is_unread = statement.contains("pg_settings") && answer.starts_with("0A000");
+        assert!(
+            is_made || is_unread || answer.contains("42501"),
+            "{statement}: {answer}"
+        );
         assert_eq!(ask(&mut raw, WHO), "agents gate I", "{statement}");
     }
     let answer = ask(&mut raw, "SELECT sneaky('analysts', false)");
