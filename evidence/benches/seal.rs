@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use provost_evidence::{
     Durability, DurableFolder, Log, LogOptions, Sealer, SigningKey,
-    draft::{Draft, Entry, HexDigest, Occasion, StatementId},
-    record::{DecisionRecord, EndRecord, Micros, Outcome, Phase, Record},
+    draft::{Draft, Ending, Entry, Occasion, SessionDraft, SessionPart},
+    record::{DecisionRecord, Micros, Outcome, Phase},
     verify,
 };
 
@@ -61,7 +61,8 @@ impl Numbers {
     }
 
     fn hex(&mut self) -> String {
-        HexDigest::from(self.digest()).as_str().to_owned()
+        let digits = self.digest().map(|byte| format!("{byte:02x}"));
+        digits.concat()
     }
 }
 
@@ -161,9 +162,18 @@ struct Run {
     store_bytes: BTreeMap<&'static str, u64>,
 }
 
+/// How a statement's two entries are appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writes {
+    /// Each by itself, as a gateway does that is asked one statement at a time.
+    Two,
+    /// Together.
+    One,
+}
+
 /// One gateway's sessions.
 struct Clients {
-    sessions: Vec<String>,
+    sessions: Vec<SessionDraft>,
     drafts: Vec<Draft>,
     numbers: Numbers,
 }
@@ -171,19 +181,25 @@ struct Clients {
 impl Clients {
     fn new() -> Self {
         let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+        let session = |numbers: &mut Numbers| {
+            SessionDraft::new(&SessionPart {
+                session_id: numbers.hex().split_at(32).0.to_owned(),
+                principal: "bench@corp.example".to_owned(),
+                on_behalf_of: None,
+                target: "bench".to_owned(),
+            })
+        };
         Self {
-            sessions: (0..SESSIONS)
-                .map(|_| numbers.hex().split_at(32).0.to_owned())
-                .collect(),
+            sessions: (0..SESSIONS).map(|_| session(&mut numbers)).collect(),
             drafts: drafts(&mut numbers),
             numbers,
         }
     }
 
     /// Appends a statement's two entries.
-    async fn speak(&mut self, log: &Log, statement: u64, level: Level) {
+    async fn speak(&mut self, log: &Log, statement: u64, level: Level, writes: Writes) {
         let at = |list: usize| usize::try_from(statement).unwrap_or(0) % list;
-        let session_id = self
+        let session = self
             .sessions
             .get(at(self.sessions.len()))
             .expect("sessions");
@@ -193,43 +209,46 @@ impl Clients {
         let decided_at =
             START + i64::try_from(statement).unwrap_or(0) * PACE + (jitter % 64) as i64;
         let duration_us = DURATION + jitter / 64 % 256;
-        let statement_id = StatementId { session_id, seq };
-        let digest = self.numbers.digest();
-        let occasion = Occasion {
-            decided_at: Micros(decided_at),
-            statement_id,
-            session_id,
+        let decision = Entry::Decision(
+            draft,
+            Occasion {
+                session,
+                seq,
+                phase: Phase::Execute,
+                decided_at: Micros(decided_at),
+                parameters_digest: Some(self.numbers.digest()),
+            },
+        );
+        let end = Entry::End(Ending {
+            session,
             seq,
-            phase: Phase::Execute,
-            principal: "bench@corp.example",
-            on_behalf_of: None,
-            target: "bench",
-            parameters_digest: Some(HexDigest::from(digest)),
-        };
-        log.append_entry(Durability::Process, || Entry::Drafted(draft, occasion))
-            .await
-            .expect("appended");
-        let result = (level == Level::Digest).then(|| self.numbers.hex());
-        let end = || {
-            Entry::Whole(Record::End(EndRecord {
-                ended_at: Micros(decided_at + duration_us as i64 + (jitter % 2) as i64),
-                statement_id: statement_id.to_string(),
-                outcome: Outcome::Completed,
-                rows: 1,
-                bytes: 12 + jitter % 8,
-                duration_us,
-                sqlstate: None,
-                values_masked: Vec::new(),
-                result_digest: result,
-            }))
-        };
-        log.append_entry(Durability::Process, end)
-            .await
-            .expect("appended");
+            ended_at: Micros(decided_at + duration_us as i64 + (jitter % 2) as i64),
+            outcome: Outcome::Completed,
+            rows: 1,
+            bytes: 12 + jitter % 8,
+            duration_us,
+            sqlstate: None,
+            values_masked: &[],
+            result_digest: (level == Level::Digest).then(|| self.numbers.digest()),
+        });
+        match writes {
+            Writes::Two => {
+                for entry in [decision, end] {
+                    log.append_entry(Durability::Process, || entry)
+                        .await
+                        .expect("appended");
+                }
+            }
+            Writes::One => {
+                log.append_all(Durability::Process, &[decision, end])
+                    .await
+                    .expect("appended");
+            }
+        }
     }
 }
 
-async fn run(folder: &Path, level: Level) -> Run {
+async fn run(folder: &Path, level: Level, writes: Writes) -> Run {
     let mut run = Run::default();
     let (log, _) = Log::open(LogOptions::new(folder.join("log"), "bench")).expect("a log");
     let store = DurableFolder::open(&folder.join("store")).expect("a store");
@@ -244,7 +263,7 @@ async fn run(folder: &Path, level: Level) -> Run {
         let end = statement + SEALED_AT_ONCE;
         let before = cpu_ns();
         while statement < end {
-            clients.speak(&log, statement, level).await;
+            clients.speak(&log, statement, level, writes).await;
             statement += 1;
         }
         let appended = cpu_ns();
@@ -286,7 +305,7 @@ fn bytes_below(folder: &Path) -> u64 {
 }
 
 impl Run {
-    fn print(&self, level: Level) {
+    fn print(&self, level: Level, writes: Writes) {
         let each = |nanoseconds: u64| nanoseconds as f64 / 1e3 / STATEMENTS as f64;
         println!(
             "level {level:?}: {STATEMENTS} statements, {SESSIONS} sessions, {SEALED_AT_ONCE} to a seal"
@@ -318,8 +337,13 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
-    for level in [Level::Statement, Level::Digest] {
+    for (level, writes) in [
+        (Level::Statement, Writes::Two),
+        (Level::Statement, Writes::One),
+        (Level::Digest, Writes::Two),
+    ] {
         let folder = tempfile::tempdir().expect("a folder");
-        runtime.block_on(run(folder.path(), level)).print(level);
+        let run = runtime.block_on(run(folder.path(), level, writes));
+        run.print(level, writes);
     }
 }

@@ -1,196 +1,194 @@
-//! Decisions encoded in two parts: what is the same whenever the same is decided of the same statement, once, and what is another
-//! each time. Together they are the bytes of a [`Record::Decision`], as a log entry; must never say anything that the record does not.
+//! Entries in parts: what is the same each time a statement is decided, or a session speaks, is encoded once and kept; an entry is then
+//! what is another each time, a few dozen bytes. In the log the parts that are kept are *definitions*, which each segment has once, and
+//! entries refer to them by number. Must never say anything that the whole record would not.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Serialize, Serializer};
+use crate::record::{DecisionRecord, Micros, Outcome, Phase, Record};
 
-use crate::record::{DecisionRecord, MaskingRecord, Micros, Phase, Record};
+/// What entries refer to by number.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    /// Unique in this process.
+    pub(crate) number: u64,
+    /// What is defined.
+    pub(crate) body: Box<[u8]>,
+    /// The last segment that it was written into.
+    held_by: AtomicU64,
+}
 
-/// Digits of a digest in hex.
-const DIGITS: usize = 64;
+/// Names one segment of this process for good; 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentSerial(u64);
 
-/// 32 bytes in lower-case hex.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct HexDigest([u8; DIGITS]);
-
-impl HexDigest {
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        // The digits are ASCII: this can't fail.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+impl SegmentSerial {
+    /// One that no segment had.
+    pub(crate) fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 
-impl From<[u8; 32]> for HexDigest {
-    fn from(bytes: [u8; 32]) -> Self {
-        let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-        let mut digits = [0; DIGITS];
-        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
-            *pair = [digit(byte >> 4), digit(byte & 15)];
+impl Definition {
+    fn new(body: Vec<u8>) -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self {
+            number: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            body: body.into(),
+            held_by: AtomicU64::new(0),
         }
-        Self(digits)
+    }
+
+    /// Whether the segment has it.
+    // INVARIANT: `held_by` names a segment only once the definition was written into it, by whom that segment's log was locked; logs that
+    // share a definition at worst write it again.
+    pub(crate) fn is_held_by(&self, segment: SegmentSerial) -> bool {
+        self.held_by.load(Ordering::Relaxed) == segment.0
+    }
+
+    /// It was written into the segment.
+    pub(crate) fn is_now_held_by(&self, segment: SegmentSerial) {
+        self.held_by.store(segment.0, Ordering::Relaxed);
     }
 }
 
-impl fmt::Debug for HexDigest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
+/// What is the same whenever the same is decided of the same statement.
+#[derive(Debug)]
+pub struct Draft(pub(crate) Definition);
+
+impl Draft {
+    /// Encodes what of `record` is the same each time: all that neither [`Occasion`] nor [`SessionPart`] has.
+    ///
+    /// # Errors
+    /// As `serde_json`, which knows none for these types.
+    pub fn new(record: &DecisionRecord) -> serde_json::Result<Self> {
+        let json = serde_json::to_vec(&blank(record.clone()))?;
+        Ok(Self(Definition::new(json)))
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.0.body.len()
     }
 }
 
-impl Serialize for HexDigest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+/// The record without what is another each time.
+pub(crate) fn blank(record: DecisionRecord) -> DecisionRecord {
+    DecisionRecord {
+        decided_at: Micros(0),
+        statement_id: String::new(),
+        session_id: String::new(),
+        seq: 0,
+        phase: Phase::Simple,
+        principal: String::new(),
+        on_behalf_of: None,
+        target: String::new(),
+        parameters_digest: None,
+        ..record
     }
 }
 
-/// What a decision is of: another each time. The fields are those of [`DecisionRecord`].
-#[derive(Debug, Serialize)]
+/// What every decision of a session has in common. The fields are those of [`DecisionRecord`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SessionPart {
+    /// See there.
+    pub session_id: String,
+    /// See there.
+    pub principal: String,
+    /// See there.
+    pub on_behalf_of: Option<String>,
+    /// See there.
+    pub target: String,
+}
+
+/// The same, encoded.
+#[derive(Debug)]
+pub struct SessionDraft(pub(crate) Definition);
+
+impl SessionDraft {
+    /// Encodes what a session's decisions have in common.
+    pub fn new(part: &SessionPart) -> Self {
+        Self(Definition::new(part.encode()))
+    }
+}
+
+impl SessionPart {
+    /// `length u32 | text`, little-endian, of session, principal, target, and of the person where there is one.
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let texts = [&self.session_id, &self.principal, &self.target];
+        for text in texts.into_iter().chain(&self.on_behalf_of) {
+            // Names are far shorter: they come from one token.
+            out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+            out.extend_from_slice(text.as_bytes());
+        }
+        out
+    }
+
+    /// Reads what [`SessionDraft::new`] encoded; `None` when it isn't exactly that.
+    pub(crate) fn decode(body: &[u8]) -> Option<Self> {
+        let (session_id, rest) = text(body)?;
+        let (principal, rest) = text(rest)?;
+        let (target, rest) = text(rest)?;
+        let (on_behalf_of, rest) = match rest {
+            [] => (None, rest),
+            rest => text(rest).map(|(person, rest)| (Some(person), rest))?,
+        };
+        rest.is_empty().then_some(Self {
+            session_id,
+            principal,
+            on_behalf_of,
+            target,
+        })
+    }
+}
+
+fn text(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let (text, rest) = rest.split_at_checked(length)?;
+    Some((std::str::from_utf8(text).ok()?.to_owned(), rest))
+}
+
+/// What a decision is of: another each time. Its statement's id is `{session_id}-{seq}`. The fields are those of [`DecisionRecord`].
+#[derive(Debug, Clone, Copy)]
 pub struct Occasion<'a> {
-    /// See there.
-    pub decided_at: Micros,
-    /// See there.
-    pub statement_id: StatementId<'a>,
-    /// See there.
-    pub session_id: &'a str,
+    /// Whose statement.
+    pub session: &'a SessionDraft,
     /// See there.
     pub seq: u64,
     /// See there.
     pub phase: Phase,
     /// See there.
-    pub principal: &'a str,
-    /// See there.
-    pub on_behalf_of: Option<&'a str>,
-    /// See there.
-    pub target: &'a str,
-    /// See there.
-    pub parameters_digest: Option<HexDigest>,
+    pub decided_at: Micros,
+    /// See there; raw.
+    pub parameters_digest: Option<[u8; 32]>,
 }
 
-/// `{session_id}-{seq}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StatementId<'a> {
-    /// The session.
-    pub session_id: &'a str,
-    /// The statement's number in it.
+/// How a statement ended, whose id is `{session_id}-{seq}`. The fields are those of [`crate::record::EndRecord`].
+#[derive(Debug, Clone, Copy)]
+pub struct Ending<'a> {
+    /// Whose statement.
+    pub session: &'a SessionDraft,
+    /// The statement's number in the session.
     pub seq: u64,
-}
-
-impl fmt::Display for StatementId<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}-{}", self.session_id, self.seq)
-    }
-}
-
-impl Serialize for StatementId<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// The rest of a decision's record, encoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft(Box<[u8]>);
-
-/// The fields of [`DecisionRecord`] that an [`Occasion`] lacks.
-#[derive(Serialize)]
-struct Rest<'a> {
-    sql: &'a Option<String>,
-    sql_digest: &'a str,
-    fingerprint: &'a Option<String>,
-    kind: &'a Option<String>,
-    relations: &'a [String],
-    columns: &'a [String],
-    verdict: &'a str,
-    rules: &'a [String],
-    reason: &'a Option<String>,
-    controls: &'a [String],
-    bundle_digest: &'a str,
-    facts_digest: &'a Option<String>,
-    maskings: &'a [MaskingRecord],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    observed_verdict: &'a Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    observed_rules: &'a Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probes: &'a Option<Vec<String>>,
-}
-
-impl Draft {
-    /// Encodes what of `record` is the same each time.
-    ///
-    /// # Errors
-    /// As `serde_json`, which knows none for these types.
-    pub fn new(record: &DecisionRecord) -> serde_json::Result<Self> {
-        // Every field is named: a new one has to be put on one side or the other.
-        let DecisionRecord {
-            decided_at: _,
-            statement_id: _,
-            session_id: _,
-            seq: _,
-            phase: _,
-            principal: _,
-            on_behalf_of: _,
-            target: _,
-            parameters_digest: _,
-            sql,
-            sql_digest,
-            fingerprint,
-            kind,
-            relations,
-            columns,
-            verdict,
-            rules,
-            reason,
-            controls,
-            bundle_digest,
-            facts_digest,
-            maskings,
-            observed_verdict,
-            observed_rules,
-            probes,
-        } = record;
-        let rest = Rest {
-            sql,
-            sql_digest,
-            fingerprint,
-            kind,
-            relations,
-            columns,
-            verdict,
-            rules,
-            reason,
-            controls,
-            bundle_digest,
-            facts_digest,
-            maskings,
-            observed_verdict,
-            observed_rules,
-            probes,
-        };
-        serde_json::to_vec(&rest).map(|json| Self(json.into()))
-    }
-
-    /// Bytes that it holds.
-    pub fn bytes(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Appends the whole record: the two objects become one.
-    fn write(&self, occasion: &Occasion<'_>, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        out.extend_from_slice(b"{\"entry\":\"decision\"");
-        let start = out.len();
-        serde_json::to_writer(&mut *out, occasion)?;
-        if let Some(first) = out.get_mut(start) {
-            *first = b',';
-        }
-        if let Some(last) = out.last_mut() {
-            *last = b',';
-        }
-        out.extend_from_slice(self.0.get(1..).unwrap_or_default());
-        Ok(())
-    }
+    /// See there.
+    pub ended_at: Micros,
+    /// See there.
+    pub outcome: Outcome,
+    /// See there.
+    pub rows: u64,
+    /// See there.
+    pub bytes: u64,
+    /// See there.
+    pub duration_us: u64,
+    /// See there.
+    pub sqlstate: Option<&'a str>,
+    /// See there.
+    pub values_masked: &'a [(u32, u64)],
+    /// See there; raw.
+    pub result_digest: Option<[u8; 32]>,
 }
 
 /// A record on its way into the log.
@@ -201,17 +199,32 @@ impl Draft {
 )]
 pub enum Entry<'a> {
     /// As it is.
-    Whole(Record),
+    Whole(Cow<'a, Record>),
     /// A decision that was decided in the same way before.
-    Drafted(&'a Draft, Occasion<'a>),
+    Decision(&'a Draft, Occasion<'a>),
+    /// The end of a statement.
+    End(Ending<'a>),
 }
 
-impl Entry<'_> {
-    /// Appends the entry's bytes.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+impl From<Record> for Entry<'_> {
+    fn from(record: Record) -> Self {
+        Self::Whole(Cow::Owned(record))
+    }
+}
+
+impl<'a> From<&'a Record> for Entry<'a> {
+    fn from(record: &'a Record) -> Self {
+        Self::Whole(Cow::Borrowed(record))
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// What its segment must have: a draft, a session.
+    pub(crate) fn definitions(&self) -> (Option<&'a Definition>, Option<&'a Definition>) {
         match self {
-            Self::Whole(record) => serde_json::to_writer(out, record),
-            Self::Drafted(draft, occasion) => draft.write(occasion, out),
+            Self::Whole(_) => (None, None),
+            Self::Decision(draft, occasion) => (Some(&draft.0), Some(&occasion.session.0)),
+            Self::End(ending) => (None, Some(&ending.session.0)),
         }
     }
 }
@@ -219,61 +232,28 @@ impl Entry<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::decision;
-
-    /// What is written in two parts must read as the record itself.
-    fn check(record: DecisionRecord) {
-        let digest = record.parameters_digest.as_ref().map(|digits| {
-            let byte = |place| u8::from_str_radix(&digits[2 * place..2 * place + 2], 16).unwrap();
-            HexDigest::from(std::array::from_fn(byte))
-        });
-        let occasion = Occasion {
-            decided_at: record.decided_at,
-            statement_id: StatementId {
-                session_id: &record.session_id,
-                seq: record.seq,
-            },
-            session_id: &record.session_id,
-            seq: record.seq,
-            phase: record.phase,
-            principal: &record.principal,
-            on_behalf_of: record.on_behalf_of.as_deref(),
-            target: &record.target,
-            parameters_digest: digest,
-        };
-        let draft = Draft::new(&record).unwrap();
-        let mut written = Vec::new();
-        Entry::Drafted(&draft, occasion)
-            .write(&mut written)
-            .unwrap();
-        let record = Record::Decision(record);
-        assert_eq!(serde_json::from_slice::<Record>(&written).unwrap(), record);
-        assert_eq!(Record::read(&written).unwrap(), record);
-        let whole = serde_json::to_vec(&record).unwrap();
-        assert_eq!(Record::read(&whole).unwrap(), record);
-    }
 
     #[test]
-    fn two_parts_read_as_the_whole() {
-        let Record::Decision(plain) = decision(7, 1) else {
-            panic!("not a decision");
-        };
-        let id = |record: &DecisionRecord| format!("{}-{}", record.session_id, record.seq);
-        let plain = DecisionRecord {
-            statement_id: id(&plain),
-            ..plain
-        };
-        check(plain.clone());
-        check(DecisionRecord {
-            principal: "a \"quoted\" \u{1} name".to_owned(),
-            on_behalf_of: Some("somebody".to_owned()),
-            sql: Some("SELECT '}', \"a\"".to_owned()),
-            reason: None,
-            parameters_digest: Some("00ff".repeat(16)),
-            observed_verdict: Some("deny".to_owned()),
-            observed_rules: Some(vec!["r".to_owned()]),
-            probes: Some(vec!["public.t.c".to_owned()]),
-            ..plain
-        });
+    fn what_sessions_have_in_common_comes_back_and_is_nothing_when_cut() {
+        for on_behalf_of in [None, Some(String::new()), Some("ann é".to_owned())] {
+            let part = SessionPart {
+                session_id: "0123".to_owned(),
+                principal: "a \"quoted\" \u{0} name".to_owned(),
+                on_behalf_of,
+                target: String::new(),
+            };
+            let whole = part.encode();
+            assert_eq!(SessionPart::decode(&whole), Some(part.clone()));
+            let bare = SessionPart {
+                on_behalf_of: None,
+                ..part
+            };
+            for end in 0..whole.len() {
+                let expected = (end == bare.encode().len()).then(|| bare.clone());
+                assert_eq!(SessionPart::decode(&whole[..end]), expected, "cut at {end}");
+            }
+            let more = [&whole[..], &[0, 0, 0, 0], &[0, 0, 0, 0]].concat();
+            assert_eq!(SessionPart::decode(&more), None);
+        }
     }
 }

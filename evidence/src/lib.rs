@@ -7,8 +7,9 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`record`] | what the gateway logs: plain data |
-//! | [`draft`] | decisions encoded in two parts, of which one is kept |
-//! | `log` | frames, segments, group commit, recovery |
+//! | [`draft`] | entries in parts, of which one is kept |
+//! | `entries` | entries as they are read, what they share kept once |
+//! | `log` | entries, frames, segments, group commit, recovery |
 //! | [`dataset`] | the tables and their columns |
 //! | [`lease`] | slices of hourly budgets that gateways sharing a store take; no evidence |
 //! | `ledger` | canonical records, Merkle tree and tiles, checkpoints, manifests and seals; pure |
@@ -21,7 +22,9 @@
 
 pub mod dataset;
 pub mod draft;
+mod entries;
 pub mod error;
+mod hex;
 pub mod key;
 pub mod lease;
 mod ledger;
@@ -37,7 +40,7 @@ pub mod verify;
 pub use error::Error;
 pub use key::{PublicKey, SigningKey};
 pub use lease::Leases;
-pub use log::{Durability, Log, LogOptions, Receipt, Recovery};
+pub use log::{Durability, Log, LogOptions, Receipt, Recovery, records};
 pub use query::{Answer, Format, query};
 pub use seal::{Sealed, Sealer};
 pub use store::DurableFolder;

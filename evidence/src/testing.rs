@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 
+use crate::draft::{Draft, Ending, Entry, Occasion, SessionDraft, SessionPart};
 use crate::error::Error;
+use crate::hex;
 use crate::key::SigningKey;
 use crate::log::{Durability, Log, LogOptions};
 use crate::record::*;
@@ -105,6 +107,96 @@ pub(crate) fn change(at: i64) -> Record {
         after: None,
         digest: None,
     })
+}
+
+/// A decision and its end in parts, and the records that they are.
+pub(crate) struct InParts {
+    draft: Draft,
+    session: SessionDraft,
+    decision: DecisionRecord,
+    end: EndRecord,
+}
+
+impl InParts {
+    /// The records of `number`, with a parameters digest in every other one.
+    pub(crate) fn new(number: u64, at: i64) -> Self {
+        let (Record::Decision(decision), Record::End(end)) =
+            (decision(number, at), end(number, at))
+        else {
+            panic!("a decision and its end");
+        };
+        Self::of(decision, end, number)
+    }
+
+    /// With another text.
+    pub(crate) fn with_sql(sql: String) -> Self {
+        let Self { decision, end, .. } = Self::new(1, 1);
+        let decision = DecisionRecord {
+            sql: Some(sql),
+            ..decision
+        };
+        Self::of(decision, end, 1)
+    }
+
+    fn of(decision: DecisionRecord, end: EndRecord, number: u64) -> Self {
+        let decision = DecisionRecord {
+            parameters_digest: (number % 2 == 0).then(|| "0f".repeat(32)),
+            on_behalf_of: (number % 3 == 0).then(|| "eve".to_owned()),
+            ..decision
+        };
+        let part = SessionPart {
+            session_id: decision.session_id.clone(),
+            principal: decision.principal.clone(),
+            on_behalf_of: decision.on_behalf_of.clone(),
+            target: decision.target.clone(),
+        };
+        Self {
+            draft: Draft::new(&decision).unwrap(),
+            session: SessionDraft::new(&part),
+            decision,
+            end,
+        }
+    }
+
+    pub(crate) fn records(&self) -> [Record; 2] {
+        [
+            Record::Decision(self.decision.clone()),
+            Record::End(self.end.clone()),
+        ]
+    }
+
+    pub(crate) fn entries(&self) -> [Entry<'_>; 2] {
+        let digest = |text: &Option<String>| text.as_deref().and_then(hex::parse);
+        let (decision, end) = (&self.decision, &self.end);
+        let occasion = Occasion {
+            session: &self.session,
+            seq: decision.seq,
+            phase: decision.phase,
+            decided_at: decision.decided_at,
+            parameters_digest: digest(&decision.parameters_digest),
+        };
+        let ending = Ending {
+            session: &self.session,
+            seq: decision.seq,
+            ended_at: end.ended_at,
+            outcome: end.outcome,
+            rows: end.rows,
+            bytes: end.bytes,
+            duration_us: end.duration_us,
+            sqlstate: end.sqlstate.as_deref(),
+            values_masked: &end.values_masked,
+            result_digest: digest(&end.result_digest),
+        };
+        [Entry::Decision(&self.draft, occasion), Entry::End(ending)]
+    }
+
+    pub(crate) async fn append(&self, log: &Log) {
+        for entry in self.entries() {
+            log.append_entry(Durability::Process, || entry)
+                .await
+                .unwrap();
+        }
+    }
 }
 
 /// The same key in every test.

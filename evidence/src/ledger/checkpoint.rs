@@ -6,8 +6,8 @@ use tlog_tiles::Checkpoint;
 use tlog_tiles::tlog::Hash;
 
 use crate::error::Error;
+use crate::hex;
 use crate::key::{PublicKey, SigningKey};
-use crate::ledger::from_hex;
 use crate::verify::Fault;
 
 /// What a checkpoint says.
@@ -83,7 +83,7 @@ fn parse_extension(extension: &str) -> Option<(u64, String)> {
         .strip_prefix("seal ")?
         .strip_suffix('\n')?
         .split_once(' ')?;
-    from_hex(digest)?;
+    hex::parse(digest)?;
     Some((number.parse().ok()?, digest.to_owned()))
 }
 

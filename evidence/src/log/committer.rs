@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::draft::{Entry, SegmentSerial};
 use crate::error::Error;
 use crate::log::disk::{Disk, SegmentFile};
-use crate::log::{Durability, LogOptions, frame, segment};
+use crate::log::staged::{self, Staged};
+use crate::log::{Durability, LogOptions, segment};
 
 /// How far the log is on disk, for those who wait. A `watch` channel works across runtimes.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ struct Progress {
 struct Writer {
     file: Arc<dyn SegmentFile>,
     path: PathBuf,
+    /// The current segment's name among those that definitions are held by.
+    serial: SegmentSerial,
     /// Sequence of the current segment's first frame.
     first_sequence: u64,
     /// The next record's sequence.
@@ -74,6 +78,7 @@ impl Committer {
         let writer = Writer {
             file,
             path,
+            serial: SegmentSerial::next(),
             first_sequence: next_sequence,
             next_sequence,
             segment_bytes: header.len() as u64,
@@ -112,16 +117,22 @@ impl Committer {
         self.shared.epoch
     }
 
-    /// Writes one frame, which has its payload and no header yet; returns its sequence once write(2) has taken all of it.
-    pub(super) fn append(&self, frame: &mut [u8], durability: Durability) -> Result<u64, Error> {
+    /// Writes the frames staged for these entries; returns the first one's sequence once write(2) has taken all of them.
+    pub(super) fn append(
+        &self,
+        staged: &mut Staged,
+        entries: &[Entry<'_>],
+        durability: Durability,
+    ) -> Result<u64, Error> {
         let mut writer = self.shared.lock();
         writer.check()?;
         if self.shared.is_segment_full(&writer) {
             self.shared.rotate(&mut writer)?;
         }
         let sequence = writer.next_sequence;
-        frame::finish(frame, sequence);
-        if let Err(source) = writer.file.append(frame) {
+        staged.define(entries, writer.serial);
+        let bytes = staged.finish(sequence);
+        if let Err(source) = writer.file.append(bytes) {
             let path = writer.path.clone();
             return Err(self.shared.fail(
                 &mut writer,
@@ -132,8 +143,9 @@ impl Committer {
                 },
             ));
         }
-        writer.segment_bytes += frame.len() as u64;
-        writer.next_sequence += 1;
+        staged::hold(entries, writer.serial);
+        writer.segment_bytes += bytes.len() as u64;
+        writer.next_sequence += entries.len() as u64;
         let was_clean = writer.dirty_since.is_none();
         if was_clean {
             writer.dirty_since = Some(Instant::now());
@@ -256,6 +268,7 @@ impl Shared {
             Ok(file) => {
                 writer.file = file;
                 writer.path = path;
+                writer.serial = SegmentSerial::next();
                 writer.first_sequence = first;
                 writer.segment_bytes = header.len() as u64;
                 writer.segment_began = Instant::now();

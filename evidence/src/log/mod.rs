@@ -3,9 +3,12 @@
 
 mod committer;
 mod disk;
+mod entry;
 mod frame;
+mod reading;
 mod recovery;
 pub(crate) mod segment;
+mod staged;
 #[cfg(test)]
 mod tests;
 
@@ -16,18 +19,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::draft::Entry;
+use crate::entries::Vocabulary;
 use crate::error::Error;
 use crate::record::Record;
+use staged::Staged;
 
 pub(crate) use disk::{sync_folder_of, write_whole};
 pub use recovery::Recovery;
 
-/// Memory for encoding that a thread keeps; a frame that took more gives it back.
-const FRAME_BYTES_KEPT: usize = 64 * 1024;
-
 thread_local! {
-    /// The frame at hand.
-    static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The frames at hand.
+    static STAGED: RefCell<Staged> = const { RefCell::new(Staged::new()) };
 }
 
 /// Where the log is and how it behaves.
@@ -46,12 +48,12 @@ pub struct LogOptions {
 }
 
 impl LogOptions {
-    /// The defaults: 64 MiB, five minutes, 100 ms.
+    /// The defaults: 16 MiB (some 150,000 statements), five minutes, 100 ms.
     pub fn new(folder: impl Into<PathBuf>, gateway: impl Into<String>) -> LogOptions {
         LogOptions {
             folder: folder.into(),
             gateway: gateway.into(),
-            segment_bytes_max: 64 * 1024 * 1024,
+            segment_bytes_max: 16 * 1024 * 1024,
             segment_age_max: Duration::from_secs(300),
             sync_delay_max: Duration::from_millis(100),
         }
@@ -67,18 +69,24 @@ pub enum Durability {
     Process,
 }
 
-/// Proof that a record is in the log. Made by [`Log::append`] and by nothing else.
+/// Proof that records are in the log. Made by [`Log`]'s appends and by nothing else.
 ///
 /// With the feature `null-log`, which is for benchmarks alone, `Log::null` gives receipts for what it did not keep.
 #[derive(Debug)]
 pub struct Receipt {
     index: u64,
+    entries: u64,
 }
 
 impl Receipt {
-    /// The record's sequence in this gateway's log, from 0, never reused.
+    /// The first record's sequence in this gateway's log, from 0, never reused.
     pub fn index(&self) -> u64 {
         self.index
+    }
+
+    /// How many records it is for: this one and those that follow it.
+    pub fn entries(&self) -> u64 {
+        self.entries
     }
 }
 
@@ -169,8 +177,7 @@ impl Log {
     /// [`Error::RecordTooLarge`] and [`Error::Encode`] leave the log as it was. Any other error means that the log has
     /// failed: every later append is [`Error::LogFailed`] until the process is restarted.
     pub async fn append(&self, record: &Record, durability: Durability) -> Result<Receipt, Error> {
-        self.append_with(durability, |out| serde_json::to_writer(out, record))
-            .await
+        self.append_entry(durability, || record.into()).await
     }
 
     /// The same for an entry that is made when it is written.
@@ -182,31 +189,57 @@ impl Log {
         durability: Durability,
         make: impl FnOnce() -> Entry<'a>,
     ) -> Result<Receipt, Error> {
-        self.append_with(durability, |out| make().write(out)).await
+        self.append_made(durability, || [make()]).await
     }
 
-    async fn append_with(
+    /// Appends several entries by one write(2), in this order and with nothing between them: all of them, or none. One receipt is for all;
+    /// for no entries there is none.
+    ///
+    /// # Errors
+    /// As [`Log::append`]: where one entry is too large, none is appended.
+    pub async fn append_all(
         &self,
         durability: Durability,
-        write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
+        entries: &[Entry<'_>],
+    ) -> Result<Option<Receipt>, Error> {
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        self.append_made(durability, || entries).await.map(Some)
+    }
+
+    async fn append_made<'a, E: AsRef<[Entry<'a>]>>(
+        &self,
+        durability: Durability,
+        make: impl FnOnce() -> E,
     ) -> Result<Receipt, Error> {
         let Some(committer) = self.committer() else {
-            return Ok(Receipt { index: 0 });
+            return Ok(Receipt {
+                index: 0,
+                entries: 1,
+            });
         };
-        let index = FRAME.with_borrow_mut(|frame| {
-            frame::begin(frame);
-            let written = write(frame).map_err(|source| Error::Encode { source });
-            let outcome = written.and_then(|()| put(committer, frame, durability));
-            if frame.capacity() > FRAME_BYTES_KEPT {
-                *frame = Vec::new();
-            }
-            outcome
+        let receipt = STAGED.with_borrow_mut(|staged| {
+            let made = make();
+            let entries = made.as_ref();
+            let appended = staged
+                .stage(entries)
+                .and_then(|()| committer.append(staged, entries, durability));
+            staged.give_back();
+            appended.map(|index| Receipt {
+                index,
+                entries: entries.len() as u64,
+            })
         })?;
         match durability {
             Durability::Process => {}
-            Durability::Power => committer.wait_synced(index + 1).await?,
+            Durability::Power => {
+                committer
+                    .wait_synced(receipt.index + receipt.entries)
+                    .await?
+            }
         }
-        Ok(Receipt { index })
+        Ok(receipt)
     }
 
     /// Waits until everything appended so far survives power loss.
@@ -241,20 +274,21 @@ impl Log {
     }
 }
 
-/// Appends a frame whose payload is written.
-fn put(
-    committer: &committer::Committer,
-    frame: &mut [u8],
-    durability: Durability,
-) -> Result<u64, Error> {
-    let bytes = frame::payload(frame).len();
-    if bytes > frame::PAYLOAD_BYTES_MAX {
-        return Err(Error::RecordTooLarge {
-            bytes,
-            bytes_max: frame::PAYLOAD_BYTES_MAX,
-        });
+/// Every record in a log's folder, in order: what isn't sealed, and what a seal has not deleted yet. Changes nothing; for a look at a log
+/// from outside, a torn tail is left out.
+///
+/// # Errors
+/// [`Error::Damaged`] with file and offset; [`Error::File`].
+pub fn records(folder: &Path) -> Result<Vec<Record>, Error> {
+    let mut records = Vec::new();
+    for path in segment::list(folder)? {
+        let mut vocabulary = Vocabulary::default();
+        let mut items = Vec::new();
+        segment::open(&path)?.read(&mut vocabulary, &mut |_, item| items.push(item))?;
+        let whole = items.into_iter().filter_map(|item| vocabulary.record(item));
+        records.extend(whole);
     }
-    committer.append(frame, durability)
+    Ok(records)
 }
 
 pub(crate) fn check_gateway_name(name: &str) -> Result<(), Error> {

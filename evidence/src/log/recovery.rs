@@ -1,12 +1,12 @@
 //! What is found when the log is opened. Cuts the torn tail of the last segment and must never change anything else.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
+use crate::entries::{Item, Vocabulary};
 use crate::error::{Damage, Error};
-use crate::log::segment::{self, SegmentPath};
-use crate::record::Record;
+use crate::log::segment::{self, Extent, SegmentPath};
 use crate::seal::state::State;
 
 /// What [`crate::Log::open`] found.
@@ -37,7 +37,7 @@ pub(super) fn recover(folder: &Path) -> Result<Recovery, Error> {
         epoch: 1,
         next_sequence: 0,
     };
-    let mut open = BTreeSet::new();
+    let mut open = HashSet::new();
     let mut sealed_before = 0;
     if let Some((state, _)) = State::read(folder)? {
         sealed_before = state.next_sequence;
@@ -68,54 +68,58 @@ pub(super) fn recover(folder: &Path) -> Result<Recovery, Error> {
             recovery.next_sequence = path.first_sequence;
         }
         if path.first_sequence != recovery.next_sequence {
-            let damage = Damage::Missing {
-                expected: recovery.next_sequence,
-            };
-            return Err(Error::Damaged {
-                path: path.path.clone(),
-                offset: 0,
-                damage,
-            });
+            return Err(path.damaged(
+                0,
+                Damage::Missing {
+                    expected: recovery.next_sequence,
+                },
+            ));
         }
-        let segment = segment::read(path)?;
-        if let Some(torn) = segment.torn {
+        // Segments below this are sealed; only their deletion was interrupted.
+        let is_unsealed = path.first_sequence >= sealed_before;
+        let (epoch, extent) = read(path, is_unsealed.then_some(&mut open))?;
+        if let Some(torn) = extent.torn {
             let is_last = position + 1 == segments.len();
             if !is_last {
-                return Err(Error::Damaged {
-                    path: path.path.clone(),
-                    offset: segment.bytes_good,
-                    damage: torn.damage,
-                });
+                return Err(path.damaged(extent.bytes_good, torn.damage));
             }
-            cut(path, segment.bytes_good)?;
+            cut(path, extent.bytes_good)?;
             recovery.cut_bytes = torn.bytes;
             recovery.cut_file = Some(path.path.clone());
         }
-        recovery.next_sequence = segment.next_sequence();
-        recovery.epoch = recovery.epoch.max(segment.epoch + 1);
-        // Segments below this are sealed; only their deletion was interrupted.
-        if segment.first_sequence >= sealed_before {
-            recovery.entries += segment.records.len() as u64;
-            segment
-                .records
-                .iter()
-                .for_each(|record| track_open(record, &mut open));
+        recovery.next_sequence = extent.next_sequence;
+        recovery.epoch = recovery.epoch.max(epoch + 1);
+        if is_unsealed {
+            recovery.entries += extent.next_sequence - path.first_sequence;
         }
     }
     recovery.statements_open = open.len() as u64;
     Ok(recovery)
 }
 
-fn track_open(record: &Record, open: &mut BTreeSet<String>) {
-    match record {
-        Record::Decision(decision) => {
-            open.insert(decision.statement_id.clone());
+/// Reads a segment by itself, however long the log is, and tracks which statements have no end in `open`.
+fn read(
+    path: &SegmentPath,
+    mut open: Option<&mut HashSet<String>>,
+) -> Result<(u64, Extent), Error> {
+    let segment = segment::open(path)?;
+    let mut vocabulary = Vocabulary::default();
+    let mut ids = Vec::new();
+    let extent = segment.read(&mut vocabulary, &mut |_, item| match item {
+        Item::Decision(decided) => ids.push((decided.key, true)),
+        Item::End(ended) => ids.push((ended.key, false)),
+        Item::Session(_) | Item::Change(_) => {}
+    })?;
+    if let Some(open) = &mut open {
+        for (key, is_begun) in ids {
+            let id = vocabulary.statement_id(key);
+            match is_begun {
+                true => open.insert(id),
+                false => open.remove(&id),
+            };
         }
-        Record::End(end) => {
-            open.remove(&end.statement_id);
-        }
-        Record::Session(_) | Record::Change(_) => {}
     }
+    Ok((segment.epoch, extent))
 }
 
 fn cut(segment: &SegmentPath, bytes: u64) -> Result<(), Error> {

@@ -11,6 +11,7 @@ use super::segment::SEGMENT_HEADER_BYTES;
 use super::*;
 use crate::error::Damage;
 use crate::record::{ChangeRecord, Micros, Record};
+use crate::testing::InParts;
 
 fn change(number: i64) -> Record {
     Record::Change(ChangeRecord {
@@ -50,12 +51,31 @@ fn written(folder: &Path, count: i64) -> (PathBuf, Vec<u8>) {
 }
 
 fn records(folder: &Path) -> Vec<Record> {
-    let segments = segment::list(folder).unwrap();
-    segments
-        .iter()
-        .flat_map(|path| segment::read(path).unwrap().records)
-        .collect()
+    super::records(folder).unwrap()
 }
+
+/// The n-th record of [`written_in_parts`].
+fn in_parts(place: i64) -> Record {
+    let [decision, end] = InParts::new(place as u64 / 2, 5).records();
+    if place % 2 == 0 { decision } else { end }
+}
+
+/// The same as [`written`], entries in parts.
+fn written_in_parts(folder: &Path, count: i64) -> (PathBuf, Vec<u8>) {
+    let (log, _) = Log::open(options(folder)).unwrap();
+    for number in 0..count as u64 / 2 {
+        runtime().block_on(InParts::new(number, 5).append(&log));
+    }
+    drop(log);
+    let path = folder.join(segment::file_name(0));
+    (path.clone(), std::fs::read(path).unwrap())
+}
+
+/// A log of four entries or so: its segment, and what its n-th record is.
+type Written = (fn(&Path, i64) -> (PathBuf, Vec<u8>), fn(i64) -> Record);
+
+/// Whole records, and entries in parts.
+const WRITTEN: [Written; 2] = [(written, change), (written_in_parts, in_parts)];
 
 fn frame_ends(bytes: &[u8]) -> Vec<usize> {
     let mut ends = vec![SEGMENT_HEADER_BYTES];
@@ -131,6 +151,153 @@ fn segments_rotate_by_size_and_by_age() {
     }
 }
 
+/// What a segment's entries refer to is in that segment, however many share it.
+#[test]
+fn entries_in_parts_are_read_from_each_segment_by_itself() {
+    let shared: Vec<InParts> = (0..3).map(|number| InParts::new(number, 5)).collect();
+    for segment_bytes_max in [1, 700, 1 << 20] {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(LogOptions {
+            segment_bytes_max,
+            ..options(folder.path())
+        })
+        .unwrap();
+        let mut expected = Vec::new();
+        for _ in 0..5 {
+            for parts in &shared {
+                runtime().block_on(parts.append(&log));
+                expected.extend(parts.records());
+            }
+        }
+        drop(log);
+        assert_eq!(records(folder.path()), expected);
+        for path in segment::list(folder.path()).unwrap() {
+            let place = path.first_sequence as usize;
+            std::fs::remove_file(&path.path).unwrap();
+            let rest = records(folder.path());
+            assert!(expected.ends_with(&rest) && rest.len() < expected.len() - place);
+        }
+    }
+}
+
+/// A definition is written once into a segment, and is small beside what it saves.
+#[test]
+fn what_is_the_same_each_time_is_written_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(options(folder.path())).unwrap();
+    let parts = InParts::new(4, 5);
+    runtime().block_on(parts.append(&log));
+    let path = folder.path().join(segment::file_name(0));
+    let once = std::fs::metadata(&path).unwrap().len();
+    runtime().block_on(parts.append(&log));
+    let twice = std::fs::metadata(&path).unwrap().len();
+    assert!(once > 500 && twice - once < 130, "{once}, then {twice}");
+    // A second log has to be told again, and so has the first one after it: wordy, and never wrong.
+    let other = tempfile::tempdir().unwrap();
+    let (other_log, _) = Log::open(options(other.path())).unwrap();
+    runtime().block_on(async {
+        parts.append(&other_log).await;
+        parts.append(&log).await;
+    });
+    drop((log, other_log));
+    assert_eq!(records(folder.path()).len(), 6);
+    assert_eq!(records(other.path()), parts.records());
+}
+
+/// Counts writes.
+struct Counting(Arc<AtomicUsize>);
+
+struct CountingFile(Arc<dyn SegmentFile>, Arc<AtomicUsize>);
+
+impl Disk for Counting {
+    fn create_segment(&self, path: &Path, header: &[u8]) -> io::Result<Arc<dyn SegmentFile>> {
+        let inner = OperatingSystem.create_segment(path, header)?;
+        Ok(Arc::new(CountingFile(inner, Arc::clone(&self.0))))
+    }
+}
+
+impl SegmentFile for CountingFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.append(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+}
+
+#[test]
+fn several_entries_are_one_write_and_one_receipt() {
+    let folder = tempfile::tempdir().unwrap();
+    let writes = Arc::new(AtomicUsize::new(0));
+    let (log, _) = Log::open_on(
+        options(folder.path()),
+        Box::new(Counting(Arc::clone(&writes))),
+    )
+    .unwrap();
+    let (first, second) = (InParts::new(1, 5), InParts::new(2, 5));
+    let all = |entries: Vec<Entry<'_>>, durability| {
+        runtime().block_on(log.append_all(durability, &entries))
+    };
+    append(&log, 0, Durability::Process).unwrap();
+    let entries = first.entries().into_iter().chain(second.entries());
+    let receipt = all(entries.collect(), Durability::Power).unwrap().unwrap();
+    assert_eq!((receipt.index(), receipt.entries()), (1, 4));
+    assert_eq!(writes.load(Ordering::SeqCst), 2);
+    assert!(all(Vec::new(), Durability::Power).unwrap().is_none());
+    // One that is too large leaves all of them out.
+    let mut large = change(0);
+    if let Record::Change(change) = &mut large {
+        change.after = Some("x".repeat(frame::PAYLOAD_BYTES_MAX));
+    }
+    let [one, other] = first.entries();
+    let refused = all(vec![one, (&large).into(), other], Durability::Process).unwrap_err();
+    assert!(matches!(refused, Error::RecordTooLarge { .. }));
+    append(&log, 1, Durability::Process).unwrap();
+    assert_eq!(writes.load(Ordering::SeqCst), 3);
+    drop(log);
+    let [a, b] = first.records();
+    let [c, d] = second.records();
+    assert_eq!(records(folder.path()), [change(0), a, b, c, d, change(1)]);
+}
+
+/// A draft that is too large is refused whether or not its segment has it.
+#[test]
+fn a_draft_beyond_the_limit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(options(folder.path())).unwrap();
+    let large = InParts::with_sql("x".repeat(frame::PAYLOAD_BYTES_MAX));
+    for _ in 0..2 {
+        let [decision, _] = large.entries();
+        let refused = runtime()
+            .block_on(log.append_entry(Durability::Process, || decision))
+            .unwrap_err();
+        assert!(matches!(refused, Error::RecordTooLarge { .. }));
+    }
+    assert_eq!(append(&log, 1, Durability::Process).unwrap().index(), 0);
+}
+
+/// What an earlier release left is read, and goes on in today's form.
+#[test]
+fn segments_of_version_1_are_recovered() {
+    let folder = tempfile::tempdir().unwrap();
+    let old: Vec<Record> = (0..6).map(in_parts).chain((6..9).map(change)).collect();
+    let path = folder.path().join(segment::file_name(0));
+    let whole = segment::of_version_1(3, 0, &old);
+    std::fs::write(&path, [&whole[..], b"torn"].concat()).unwrap();
+    let (log, recovery) = Log::open(options(folder.path())).unwrap();
+    assert_eq!(
+        (recovery.entries, recovery.epoch, recovery.cut_bytes),
+        (9, 4, 4)
+    );
+    runtime().block_on(InParts::new(7, 5).append(&log));
+    drop(log);
+    let mut expected = old;
+    expected.extend(InParts::new(7, 5).records());
+    assert_eq!(records(folder.path()), expected);
+}
+
 #[test]
 fn a_second_process_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -152,81 +319,82 @@ fn names_that_cannot_be_object_keys_are_refused() {
 
 #[test]
 fn truncation_at_every_byte_keeps_every_whole_frame() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, bytes) = written(folder.path(), 4);
-    let ends = frame_ends(&bytes);
-    for length in 0..bytes.len() {
-        for file in segment::list(folder.path()).unwrap() {
-            std::fs::remove_file(file.path).unwrap();
-        }
-        std::fs::write(&path, &bytes[..length]).unwrap();
-        let opened = Log::open(options(folder.path()));
-        if length < SEGMENT_HEADER_BYTES {
-            let damage = Damage::HeaderShort;
-            assert!(
-                matches!(opened.unwrap_err(), Error::Damaged { offset: 0, damage: d, .. } if d == damage)
+    for (written, record) in WRITTEN {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, bytes) = written(folder.path(), 4);
+        let ends = frame_ends(&bytes);
+        for length in 0..bytes.len() {
+            for file in segment::list(folder.path()).unwrap() {
+                std::fs::remove_file(file.path).unwrap();
+            }
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            let opened = Log::open(options(folder.path()));
+            if length < SEGMENT_HEADER_BYTES {
+                let damage = Damage::HeaderShort;
+                assert!(
+                    matches!(opened.unwrap_err(), Error::Damaged { offset: 0, damage: d, .. } if d == damage)
+                );
+                continue;
+            }
+            let (log, recovery) = opened.unwrap();
+            let whole = ends.iter().filter(|end| **end <= length).count() - 1;
+            assert_eq!(recovery.entries, whole as u64, "cut at {length}");
+            assert_eq!(recovery.cut_bytes, (length - ends[whole]) as u64);
+            let next = runtime().block_on(log.append(&record(whole as i64), Durability::Process));
+            assert_eq!(next.unwrap().index(), whole as u64);
+            drop(log);
+            assert_eq!(
+                records(folder.path()),
+                (0..=whole as i64).map(record).collect::<Vec<_>>()
             );
-            continue;
         }
-        let (log, recovery) = opened.unwrap();
-        let whole = ends.iter().filter(|end| **end <= length).count() - 1;
-        assert_eq!(recovery.entries, whole as u64, "cut at {length}");
-        assert_eq!(recovery.cut_bytes, (length - ends[whole]) as u64);
-        assert_eq!(
-            append(&log, whole as i64, Durability::Process)
-                .unwrap()
-                .index(),
-            whole as u64
-        );
-        drop(log);
-        assert_eq!(
-            records(folder.path()),
-            (0..=whole as i64).map(change).collect::<Vec<_>>()
-        );
     }
 }
 
 #[test]
 fn a_flipped_bit_is_an_error_with_its_offset_except_in_the_last_frame_which_is_cut() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, bytes) = written(folder.path(), 3);
-    let ends = frame_ends(&bytes);
-    for bit in 0..bytes.len() * 8 {
-        let mut flipped = bytes.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        for file in segment::list(folder.path()).unwrap() {
-            std::fs::remove_file(file.path).unwrap();
-        }
-        std::fs::write(&path, &flipped).unwrap();
-        let opened = Log::open(options(folder.path()));
-        if bit / 8 >= ends[2] {
+    for (written, _) in WRITTEN {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, bytes) = written(folder.path(), 4);
+        let ends = frame_ends(&bytes);
+        let last = ends[ends.len() - 2];
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            for file in segment::list(folder.path()).unwrap() {
+                std::fs::remove_file(file.path).unwrap();
+            }
+            std::fs::write(&path, &flipped).unwrap();
+            let opened = Log::open(options(folder.path()));
+            if bit / 8 >= last {
+                assert_eq!(
+                    opened.unwrap().1.cut_bytes,
+                    (bytes.len() - last) as u64,
+                    "bit {bit}"
+                );
+                continue;
+            }
+            let frame = ends
+                .iter()
+                .rev()
+                .find(|end| **end <= bit / 8)
+                .copied()
+                .unwrap_or(0);
+            let Error::Damaged {
+                path: named,
+                offset,
+                ..
+            } = opened.unwrap_err()
+            else {
+                panic!("bit {bit}")
+            };
+            assert_eq!((named, offset), (path.clone(), frame as u64), "bit {bit}");
             assert_eq!(
-                opened.unwrap().1.cut_bytes,
-                (bytes.len() - ends[2]) as u64,
-                "bit {bit}"
+                std::fs::read(&path).unwrap(),
+                flipped,
+                "a damaged file must be left as it is"
             );
-            continue;
         }
-        let frame = ends
-            .iter()
-            .rev()
-            .find(|end| **end <= bit / 8)
-            .copied()
-            .unwrap_or(0);
-        let Error::Damaged {
-            path: named,
-            offset,
-            ..
-        } = opened.unwrap_err()
-        else {
-            panic!("bit {bit}")
-        };
-        assert_eq!((named, offset), (path.clone(), frame as u64), "bit {bit}");
-        assert_eq!(
-            std::fs::read(&path).unwrap(),
-            flipped,
-            "a damaged file must be left as it is"
-        );
     }
 }
 
@@ -288,6 +456,16 @@ fn a_whole_frame_with_the_wrong_sequence_or_payload_is_an_error() {
             },
         ),
         (frame::encode(1, b"{\"entry\":\"novel\"}"), Damage::Payload),
+        // A decision by a draft and a session that the segment doesn't define; an end of such a session.
+        (
+            frame::encode(1, &[1, 2, 9, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
+            Damage::Payload,
+        ),
+        (
+            frame::encode(1, &[2, 0, 0, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            Damage::Payload,
+        ),
+        (frame::encode(1, b""), Damage::Payload),
     ];
     for (frame, expected) in cases {
         let folder = tempfile::tempdir().unwrap();

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use tokio::sync::Mutex;
 
+use crate::entries::Vocabulary;
 use crate::error::{Damage, Error};
 use crate::key::{Problem, PublicKey, SigningKey, random};
 use crate::ledger::documents::Seal;
@@ -35,9 +36,9 @@ use join::Batch;
 use pending::Pending;
 use state::State;
 
-/// Bytes of log that one seal takes, at most, unless one segment is larger: it bounds the memory a seal needs. What is
+/// Bytes of log that one seal takes, at most, and what one segment has beyond: it bounds the memory a seal needs. What is
 /// beyond goes into the next seal of the same call.
-const SEAL_LOG_BYTES_MAX: u64 = 128 * 1024 * 1024;
+const SEAL_LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 pub(crate) type Secrets = dyn Fn() -> Result<[u8; 32], Error> + Send + Sync;
 
@@ -356,28 +357,27 @@ impl Shared {
             if path.first_sequence >= closed_before {
                 break;
             }
-            let segment = segment::read(&path)?;
-            let damaged = |damage| Error::Damaged {
-                path: path.path.clone(),
-                offset: segment.bytes_good,
-                damage,
-            };
             if path.first_sequence > next {
-                return Err(damaged(Damage::Missing { expected: next }));
+                return Err(path.damaged(0, Damage::Missing { expected: next }));
             }
-            if let Some(torn) = segment.torn {
-                return Err(damaged(torn.damage));
-            }
+            let segment = segment::open(&path)?;
             if !batch.records.is_empty()
                 && (segment.epoch != batch.epoch || bytes >= SEAL_LOG_BYTES_MAX)
             {
                 batch.epochs_over = segment.epoch;
                 break;
             }
-            next = segment.next_sequence();
-            bytes += segment.bytes_good;
+            let mut vocabulary = Vocabulary::default();
+            let mut items = Vec::new();
+            let extent = segment.read(&mut vocabulary, &mut |_, item| items.push(item))?;
+            if let Some(torn) = extent.torn {
+                return Err(path.damaged(extent.bytes_good, torn.damage));
+            }
+            next = extent.next_sequence;
+            bytes += extent.bytes_good;
             batch.epoch = segment.epoch;
-            batch.records.extend(segment.records);
+            let records = items.into_iter().filter_map(|item| vocabulary.record(item));
+            batch.records.extend(records);
         }
         Ok(batch)
     }

@@ -394,7 +394,7 @@ fn check_object(manifest: &Manifest, object: Bytes) -> Result<Vec<Hash>, (u64, F
         return Err((first, Fault::Digest));
     }
     let secret =
-        ledger::from_hex(&manifest.secret).ok_or((first, Fault::Field { field: "secret" }))?;
+        crate::hex::parse(&manifest.secret).ok_or((first, Fault::Field { field: "secret" }))?;
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(object).map_err(|_| (first, Fault::Parquet))?;
     let expected = manifest.dataset.schema_of(manifest.schema_version);

@@ -98,13 +98,13 @@ fn check_segments(
                 },
             );
         }
-        match segment::read(&path) {
-            Ok(segment) => {
-                expected = segment.next_sequence();
+        match segment::check(&path) {
+            Ok(extent) => {
+                expected = extent.next_sequence;
                 log.unsealed += expected.saturating_sub(path.first_sequence.max(sealed_before));
-                if let Some(torn) = segment.torn {
+                if let Some(torn) = extent.torn {
                     let fault = Fault::Log {
-                        offset: segment.bytes_good,
+                        offset: extent.bytes_good,
                         damage: torn.damage,
                     };
                     report.problem(name, None, fault);

@@ -12,8 +12,8 @@ use provost_engine::{
 };
 use provost_evidence::{
     Durability, Error, Receipt,
-    draft::{Draft, Entry, HexDigest, Occasion, StatementId},
-    record::{DecisionRecord, EndRecord, Outcome, Record},
+    draft::{Draft, Ending, Entry, Occasion},
+    record::{DecisionRecord, Outcome, Record},
 };
 
 use super::{Sent, SessionJudge, Step, answer, notes::Note};
@@ -49,21 +49,13 @@ impl SessionJudge {
     }
 
     /// What of a decision's record is another each time.
-    fn occasion<'a>(&'a self, step: &Step<'_>, seq: StatementSeq) -> Occasion<'a> {
-        let (principal, session_id) = (&self.session.principal, self.id.as_str());
+    fn occasion(&self, step: &Step<'_>, seq: StatementSeq) -> Occasion<'_> {
         Occasion {
-            decided_at: record::micros(SystemTime::now()),
-            statement_id: StatementId {
-                session_id,
-                seq: seq.0,
-            },
-            session_id,
+            session: &self.draft,
             seq: seq.0,
             phase: step.phase,
-            principal: &principal.id,
-            on_behalf_of: principal.on_behalf_of.as_ref().map(|person| &*person.id),
-            target: &self.session.target,
-            parameters_digest: self.parameters_digest(step).map(HexDigest::from),
+            decided_at: record::micros(SystemTime::now()),
+            parameters_digest: self.parameters_digest(step),
         }
     }
 
@@ -97,14 +89,14 @@ impl SessionJudge {
     ) -> Result<Option<Receipt>, Fatal> {
         let entry = || {
             if let Some(draft) = note.draft.get() {
-                return Entry::Drafted(draft, self.occasion(step, seq));
+                return Entry::Decision(draft, self.occasion(step, seq));
             }
             let record = self.record(step, seq, statement, &note.decision);
             if let Ok(draft) = Draft::new(&record) {
                 // Nobody else set it meanwhile.
                 let _ = note.draft.set(draft);
             }
-            Entry::Whole(Record::Decision(record))
+            Record::Decision(record).into()
         };
         match self.bench.log.append_entry(durability, entry).await {
             Err(Error::RecordTooLarge { .. }) => {
@@ -207,17 +199,25 @@ impl SessionJudge {
             let small = record::refusal_unread(&self.bench.key, &self.asked(step, seq), TOO_LARGE);
             self.log_decision(small, Durability::Process).await?;
         }
-        let end = Record::End(EndRecord {
+        let end = Ending {
+            session: &self.draft,
+            seq: seq.0,
             ended_at: record::micros(SystemTime::now()),
-            statement_id: self.id.statement(seq),
             outcome,
             rows: 0,
             bytes: 0,
             duration_us: 0,
-            sqlstate: (outcome == Outcome::Denied).then(|| sqlstate.to_owned()),
-            values_masked: Vec::new(),
+            sqlstate: (outcome == Outcome::Denied).then_some(sqlstate),
+            values_masked: &[],
             result_digest: None,
-        });
-        self.bench.append(&end, Durability::Power).await.map(drop)
+        };
+        let logged = self
+            .bench
+            .log
+            .append_entry(Durability::Power, || Entry::End(end));
+        logged
+            .await
+            .map(drop)
+            .map_err(|error| self.bench.fail(&error))
     }
 }

@@ -42,6 +42,7 @@ use provost_engine::{
 };
 use provost_evidence::{
     Durability, Leases, Log, Receipt,
+    draft::SessionDraft,
     record::{Outcome, Phase, Record},
 };
 use tokio::sync::{Notify, Semaphore};
@@ -70,7 +71,7 @@ use crate::{
     judge::{End, Enforcement, Fatal, Judge as _, Permitted, Refused, StatementSeq, Stop},
     permit::Permit,
     policy::PolicyHandle,
-    record::{EvidenceKey, SessionId},
+    record::{self, EvidenceKey, SessionId},
     settings::Durable,
 };
 
@@ -191,6 +192,8 @@ pub(crate) struct SessionJudge {
     badge: Badge,
     /// Whether that may be another role by now.
     role: RoleIs,
+    /// What all its entries in the log have in common.
+    draft: SessionDraft,
     /// What the session's names are looked up in.
     sight: View,
     expires_at: SystemTime,
@@ -329,6 +332,7 @@ impl SessionJudge {
             bench,
             keeper,
             cache,
+            draft: record::session_draft(&id, &session),
             id,
             session,
             badge,

@@ -5,8 +5,8 @@ use std::{rc::Rc, sync::Arc, time::SystemTime};
 use provost_engine::{sql::Named, verdict::Limits};
 use provost_evidence::{
     Durability,
-    draft::Entry,
-    record::{EndRecord, Phase, Record},
+    draft::{Ending, Entry},
+    record::Phase,
 };
 
 use super::{
@@ -201,19 +201,20 @@ impl Judge for SessionJudge {
             .and_then(|place| self.open.remove(place))
             .map(|open| open.since.elapsed());
         let record = || {
-            Entry::Whole(Record::End(EndRecord {
+            Entry::End(Ending {
+                session: &self.draft,
+                seq: statement.0,
                 ended_at: record::micros(SystemTime::now()),
-                statement_id: self.id.statement(statement),
                 outcome: end.outcome,
                 rows: end.rows,
                 bytes: end.bytes,
                 duration_us: since.map_or(0, |since| {
                     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
                 }),
-                sqlstate: end.sqlstate,
-                values_masked: end.values_masked,
-                result_digest: end.result_digest.map(|digest| record::hex(&digest)),
-            }))
+                sqlstate: end.sqlstate.as_deref(),
+                values_masked: &end.values_masked,
+                result_digest: end.result_digest,
+            })
         };
         let durability = match self.bench.durable {
             Durable::Everything => Durability::Power,

@@ -17,6 +17,7 @@ use provost_engine::{
     sql::{Refusal, Statement, is_unbounded},
     verdict::{BundleDigest, Decision, OutputMask, Verdict},
 };
+use provost_evidence::draft::{SessionDraft, SessionPart};
 use provost_evidence::record::{
     ChangeRecord, DecisionRecord, MaskingRecord, Micros, Phase, Record, SessionEvent, SessionRecord,
 };
@@ -132,6 +133,17 @@ impl Determining {
             controls: policy.controls(&decision.rules),
         }
     }
+}
+
+/// What every decision of a session has in common.
+#[must_use]
+pub fn session_draft(session_id: &SessionId, session: &Session) -> SessionDraft {
+    SessionDraft::new(&SessionPart {
+        session_id: session_id.0.clone(),
+        principal: session.principal.id.to_string(),
+        on_behalf_of: on_behalf_of(&session.principal),
+        target: session.target.to_string(),
+    })
 }
 
 /// A decided statement.

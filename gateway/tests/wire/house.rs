@@ -385,19 +385,15 @@ impl House {
         Self::try_start(settings).unwrap()
     }
 
-    /// Stops it, and gives every record in its log, as JSON text.
+    /// Stops it, and gives every record in its log, as JSON text, a line each.
     pub(crate) fn stop(mut self) -> String {
         self.halt();
-        let mut files: Vec<PathBuf> = std::fs::read_dir(&self.log)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.sort();
-        files
-            .iter()
-            .filter_map(|file| std::fs::read(file).ok())
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .collect()
+        let records = provost_evidence::records(&self.log).unwrap();
+        let lines = records.iter().map(|record| {
+            let json = serde_json::to_string(record).unwrap();
+            format!("{json}\n")
+        });
+        lines.collect()
     }
 
     fn halt(&mut self) {

@@ -1,0 +1,73 @@
+//! Payloads to entries: resolves the numbers that entries refer to by. The definitions are those of the same segment; must never let an
+//! entry speak of what its segment didn't define.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::entries::{Decided, Digest, DraftPlace, Ended, Item, SessionPlace, Vocabulary};
+use crate::log::entry::{self, DecisionRead, DefinitionRead, EndRead, Read};
+use crate::record::Record;
+
+/// What one segment defined so far, by number.
+#[derive(Debug, Default)]
+pub(super) struct Defined {
+    drafts: HashMap<u64, DraftPlace, RandomState>,
+    sessions: HashMap<u64, SessionPlace, RandomState>,
+}
+
+impl Defined {
+    /// Reads one payload; `None` when it isn't an entry of this version.
+    pub(super) fn read(&mut self, payload: &[u8], vocabulary: &mut Vocabulary) -> Option<Item> {
+        let (read, mut rest) = entry::read(payload)?;
+        while let Some(definition) = rest.definition()? {
+            match definition {
+                DefinitionRead::Draft(number, body) => {
+                    self.drafts.insert(number, vocabulary.define_draft(body)?);
+                }
+                DefinitionRead::Session(number, body) => {
+                    self.sessions
+                        .insert(number, vocabulary.define_session(body)?);
+                }
+            }
+        }
+        match read {
+            Read::Json(json) => whole(json, vocabulary),
+            Read::Decision(read) => self.decision(read, vocabulary).map(Item::Decision),
+            Read::End(read) => self.end(read, vocabulary).map(Item::End),
+        }
+    }
+
+    fn decision(&self, read: DecisionRead, vocabulary: &Vocabulary) -> Option<Decided> {
+        let session = *self.sessions.get(&read.session)?;
+        Some(Decided {
+            draft: *self.drafts.get(&read.draft)?,
+            session,
+            key: vocabulary.key_of(session, read.seq)?,
+            seq: read.seq,
+            phase: read.phase,
+            decided_at: read.decided_at,
+            parameters_digest: read.parameters_digest.map(Digest::Bytes),
+        })
+    }
+
+    fn end(&self, read: EndRead<'_>, vocabulary: &mut Vocabulary) -> Option<Ended> {
+        let session = *self.sessions.get(&read.session)?;
+        Some(Ended {
+            key: vocabulary.key_of(session, read.seq)?,
+            ended_at: read.ended_at,
+            outcome: read.outcome,
+            rows: read.rows,
+            bytes: read.bytes,
+            duration_us: read.duration_us,
+            sqlstate: read.sqlstate.map(|text| vocabulary.name(text)),
+            values_masked: read.values_masked,
+            result_digest: read.result_digest.map(Digest::Bytes),
+        })
+    }
+}
+
+/// A record as JSON: the only payload of segments of version 1.
+pub(super) fn whole(json: &[u8], vocabulary: &mut Vocabulary) -> Option<Item> {
+    Some(vocabulary.take(Record::read(json).ok()?))
+}
