@@ -227,9 +227,24 @@ impl Dataset {
             .enumerate()
             .map(|(position, (_, kind))| kind.array(rows, position))
             .collect();
-        RecordBatch::try_new(self.schema(), columns).map_err(|source| Error::Columns {
-            dataset: self.name(),
-            source,
+        self.batch_of(columns)
+    }
+
+    /// Puts columns together, which may be dictionaries of what the schema says.
+    pub(crate) fn batch_of(self, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
+        let documented = self.schema();
+        let fields = documented.fields().iter().zip(&columns);
+        let fields: Vec<Field> = fields
+            .map(|(field, column)| {
+                let kind = column.data_type().clone();
+                Field::new(field.name(), kind, field.is_nullable())
+            })
+            .collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|source| {
+            Error::Columns {
+                dataset: self.name(),
+                source,
+            }
         })
     }
 }
@@ -290,7 +305,7 @@ impl Kind {
 }
 
 /// The list items' field; `element` is the name that the Parquet specification gives it.
-fn item_field() -> Field {
+pub(crate) fn item_field() -> Field {
     Field::new("element", DataType::Utf8, false)
 }
 

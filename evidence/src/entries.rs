@@ -107,12 +107,29 @@ impl Digest {
 }
 
 impl Vocabulary {
-    pub(crate) fn draft(&self, place: DraftPlace) -> Option<&DecisionRecord> {
-        self.drafts.get(place.0 as usize)
+    /// Every draft, by place.
+    pub(crate) fn drafts(&self) -> &[DecisionRecord] {
+        &self.drafts
     }
 
-    pub(crate) fn session(&self, place: SessionPlace) -> Option<&SessionPart> {
-        Some(&self.sessions.get(place.0 as usize)?.part)
+    /// Every session, by place.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &SessionPart> {
+        self.sessions.iter().map(|session| &session.part)
+    }
+
+    /// What a decision has in common with others.
+    pub(crate) fn draft(&self, place: DraftPlace) -> &DecisionRecord {
+        let Some(draft) = self.drafts.get(place.0 as usize) else {
+            unreachable!("a place is asked of the vocabulary that gave it");
+        };
+        draft
+    }
+
+    fn session(&self, place: SessionPlace) -> &SessionOf {
+        let Some(session) = self.sessions.get(place.0 as usize) else {
+            unreachable!("a place is asked of the vocabulary that gave it");
+        };
+        session
     }
 
     pub(crate) fn text(&self, name: Name) -> &str {
@@ -135,12 +152,11 @@ impl Vocabulary {
     }
 
     /// The key of a session's statement.
-    pub(crate) fn key_of(&self, session: SessionPlace, seq: u64) -> Option<StatementKey> {
-        let name = self.sessions.get(session.0 as usize)?.name;
-        Some(StatementKey {
-            name,
+    pub(crate) fn key_of(&self, session: SessionPlace, seq: u64) -> StatementKey {
+        StatementKey {
+            name: self.session(session).name,
             number: Some(seq),
-        })
+        }
     }
 
     /// The name that a text has.
@@ -196,20 +212,20 @@ impl Vocabulary {
         }
     }
 
-    /// The whole record of an entry; `None` when it is of another vocabulary.
-    pub(crate) fn record(&self, item: Item) -> Option<Record> {
-        Some(match item {
-            Item::Decision(decided) => Record::Decision(self.decision(&decided)?),
+    /// The whole record of an entry.
+    pub(crate) fn record(&self, item: Item) -> Record {
+        match item {
+            Item::Decision(decided) => Record::Decision(self.decision(&decided)),
             Item::End(ended) => Record::End(self.end(ended)),
             Item::Session(session) => Record::Session(*session),
             Item::Change(change) => Record::Change(*change),
-        })
+        }
     }
 
-    /// The whole record of a decision; `None` when it is of another vocabulary.
-    pub(crate) fn decision(&self, decided: &Decided) -> Option<DecisionRecord> {
-        let session = self.session(decided.session)?;
-        Some(DecisionRecord {
+    /// The whole record of a decision.
+    pub(crate) fn decision(&self, decided: &Decided) -> DecisionRecord {
+        let session = &self.session(decided.session).part;
+        DecisionRecord {
             decided_at: decided.decided_at,
             statement_id: self.statement_id(decided.key),
             session_id: session.session_id.clone(),
@@ -219,8 +235,8 @@ impl Vocabulary {
             on_behalf_of: session.on_behalf_of.clone(),
             target: session.target.clone(),
             parameters_digest: decided.parameters_digest.as_ref().map(Digest::text),
-            ..self.draft(decided.draft)?.clone()
-        })
+            ..self.draft(decided.draft).clone()
+        }
     }
 
     fn end(&self, ended: Ended) -> EndRecord {
@@ -292,7 +308,7 @@ mod tests {
     /// Whatever a record holds comes back as it was.
     fn check(vocabulary: &mut Vocabulary, record: Record) {
         let item = vocabulary.take(record.clone());
-        assert_eq!(vocabulary.record(item), Some(record));
+        assert_eq!(vocabulary.record(item), record);
     }
 
     #[test]

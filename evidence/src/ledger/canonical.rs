@@ -6,22 +6,32 @@
 //! `\b \t \n \f \r`, other control characters as `\u00xx` in lower case, everything else raw UTF-8): exactly what
 //! Python's `json.dumps(row, ensure_ascii=False, separators=(",", ":"))` gives.
 //! `nonce = HMAC-SHA256(object secret, "provost nonce v1" | log_index as u64 big-endian)`, its first 16 bytes.
+//!
+//! A column may be a dictionary, of texts or of lists: it reads as if each row had its value. Values of a dictionary are rendered once,
+//! and neighbouring columns that share their keys are rendered as one: that is what makes a row cheap. Sealing and verification run this
+//! same code, one over what it writes, the other over what it reads.
 
-use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
+use arrow::array::{
+    Array, ArrayRef, AsArray as _, BooleanArray, DictionaryArray, Int32Array, ListArray,
+    RecordBatch, StringArray,
+};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
-use tlog_tiles::tlog::{Hash, record_hash};
+use sha2::{Digest as _, Sha256};
+use tlog_tiles::tlog::Hash;
 
 use crate::dataset::Dataset;
 
 /// Bytes of nonce in each record.
 const NONCE_BYTES: usize = 16;
-
-/// The leaf hashes of a batch, in row order. `None` when a column is of no type of ours.
+/// What a leaf's hash begins with.
 ///
 /// # Source
 /// RFC 6962, section 2.1: leaf = SHA-256(0x00 | record).
+const LEAF_PREFIX: u8 = 0;
+
+/// The leaf hashes of a batch, in row order. `None` when a column is of no type of ours.
 pub(crate) fn leaves(
     dataset: Dataset,
     batch: &RecordBatch,
@@ -30,17 +40,23 @@ pub(crate) fn leaves(
     let indices = batch
         .column_by_name("log_index")?
         .as_primitive_opt::<Int64Type>()?;
+    let mut rows = Rows::new(dataset, batch)?;
+    let keyed = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+    let mut record = Vec::new();
     (0..batch.num_rows())
         .map(|row| {
-            let mut record = nonce(secret, u64::try_from(indices.value(row)).ok()?)?.to_vec();
-            write_json(dataset, batch, row, &mut record)?;
-            Some(record_hash(&record))
+            record.clear();
+            record.push(LEAF_PREFIX);
+            let index = u64::try_from(indices.value(row)).ok()?;
+            record.extend_from_slice(&nonce(&keyed, index)?);
+            rows.write_json(row, &mut record);
+            Some(Hash(Sha256::digest(&record).into()))
         })
         .collect()
 }
 
-fn nonce(secret: &[u8; 32], log_index: u64) -> Option<[u8; NONCE_BYTES]> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+fn nonce(keyed: &Hmac<Sha256>, log_index: u64) -> Option<[u8; NONCE_BYTES]> {
+    let mut mac = keyed.clone();
     mac.update(b"provost nonce v1");
     mac.update(&log_index.to_be_bytes());
     mac.finalize()
@@ -49,75 +65,257 @@ fn nonce(secret: &[u8; 32], log_index: u64) -> Option<[u8; NONCE_BYTES]> {
         .copied()
 }
 
-fn write_json(dataset: Dataset, batch: &RecordBatch, row: usize, out: &mut Vec<u8>) -> Option<()> {
-    out.extend_from_slice(b"{\"dataset\":");
-    write_text(dataset.name(), out)?;
-    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        out.push(b',');
-        write_text(field.name(), out)?;
-        out.push(b':');
-        write_value(column, row, out)?;
-    }
-    out.push(b'}');
-    Some(())
+/// A batch, ready to be rendered row by row.
+struct Rows<'a> {
+    /// `{"dataset":"..."`
+    beginning: Vec<u8>,
+    pieces: Vec<Piece<'a>>,
 }
 
-fn write_value(column: &ArrayRef, row: usize, out: &mut Vec<u8>) -> Option<()> {
-    if column.is_null(row) {
-        out.extend_from_slice(b"null");
-        return Some(());
-    }
-    match column.data_type() {
-        DataType::Utf8 => write_text(column.as_string_opt::<i32>()?.value(row), out),
-        DataType::Int64 => write_integer(column.as_primitive_opt::<Int64Type>()?.value(row), out),
-        DataType::Timestamp(..) => write_integer(
-            column
-                .as_primitive_opt::<TimestampMicrosecondType>()?
-                .value(row),
-            out,
-        ),
-        DataType::Boolean => {
-            let value = column.as_boolean_opt()?.value(row);
-            out.extend_from_slice(if value { b"true" } else { b"false" });
-            Some(())
+/// One column, or neighbouring ones that have their keys in common.
+enum Piece<'a> {
+    Keyed(Keyed<'a>),
+    Plain {
+        /// `,"name":`
+        name: Vec<u8>,
+        column: Plain<'a>,
+    },
+}
+
+/// A column whose rows have a value each.
+enum Plain<'a> {
+    Integers(&'a [i64], Option<&'a NullBuffer>),
+    Booleans(&'a BooleanArray),
+    Texts(&'a StringArray),
+    Lists(&'a ListArray, &'a StringArray),
+}
+
+/// Dictionaries that share their keys.
+struct Keyed<'a> {
+    keys: &'a Int32Array,
+    /// Names as `,"name":`, and values.
+    columns: Vec<(Vec<u8>, Plain<'a>)>,
+    /// Where in `bytes` the columns are rendered for a key, from place 1 on, and for no key, at place 0. Nothing is rendered as nothing,
+    /// so an empty range is one not rendered yet.
+    rendered: Vec<(usize, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(dataset: Dataset, batch: &'a RecordBatch) -> Option<Self> {
+        let mut beginning = b"{\"dataset\":".to_vec();
+        write_text(dataset.name(), &mut beginning);
+        let mut pieces: Vec<Piece<'a>> = Vec::new();
+        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            let mut name = vec![b','];
+            write_text(field.name(), &mut name);
+            name.push(b':');
+            let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() else {
+                let column = Plain::new(column)?;
+                pieces.push(Piece::Plain { name, column });
+                continue;
+            };
+            let values = Plain::new(dictionary.values())?;
+            match pieces.last_mut() {
+                Some(Piece::Keyed(keyed)) if keyed.has_keys_of(dictionary) => {
+                    keyed.columns.push((name, values));
+                }
+                _ => pieces.push(Piece::Keyed(Keyed::new(dictionary, name, values))),
+            }
         }
-        DataType::List(_) => write_list(
-            column
-                .as_list_opt::<i32>()?
-                .value(row)
-                .as_string_opt::<i32>()?,
-            out,
-        ),
-        _ => None,
+        Some(Self { beginning, pieces })
+    }
+
+    fn write_json(&mut self, row: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.beginning);
+        for piece in &mut self.pieces {
+            match piece {
+                Piece::Keyed(keyed) => keyed.write(row, out),
+                Piece::Plain { name, column } => {
+                    out.extend_from_slice(name);
+                    column.write(row, out);
+                }
+            }
+        }
+        out.push(b'}');
     }
 }
 
-fn write_list(texts: &StringArray, out: &mut Vec<u8>) -> Option<()> {
+impl<'a> Plain<'a> {
+    fn new(column: &'a ArrayRef) -> Option<Self> {
+        Some(match column.data_type() {
+            DataType::Utf8 => Self::Texts(column.as_string_opt::<i32>()?),
+            DataType::Int64 => {
+                let integers = column.as_primitive_opt::<Int64Type>()?;
+                Self::Integers(integers.values(), integers.nulls())
+            }
+            DataType::Timestamp(..) => {
+                let times = column.as_primitive_opt::<TimestampMicrosecondType>()?;
+                Self::Integers(times.values(), times.nulls())
+            }
+            DataType::Boolean => Self::Booleans(column.as_boolean_opt()?),
+            DataType::List(_) => {
+                let lists = column.as_list_opt::<i32>()?;
+                Self::Lists(lists, lists.values().as_string_opt::<i32>()?)
+            }
+            _ => return None,
+        })
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        let nulls = match self {
+            Self::Integers(_, nulls) => *nulls,
+            Self::Booleans(booleans) => booleans.nulls(),
+            Self::Texts(texts) => texts.nulls(),
+            Self::Lists(lists, _) => lists.nulls(),
+        };
+        nulls.is_some_and(|nulls| nulls.is_null(row))
+    }
+
+    fn write(&self, row: usize, out: &mut Vec<u8>) {
+        if self.is_null(row) {
+            out.extend_from_slice(b"null");
+            return;
+        }
+        match self {
+            Self::Integers(integers, _) => {
+                let value = integers.get(row).copied().unwrap_or_default();
+                out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+            }
+            Self::Booleans(booleans) => {
+                let value: &[u8] = if booleans.value(row) {
+                    b"true"
+                } else {
+                    b"false"
+                };
+                out.extend_from_slice(value);
+            }
+            Self::Texts(texts) => write_text(texts.value(row), out),
+            Self::Lists(lists, texts) => {
+                let ends = lists.value_offsets().get(row..row + 2).unwrap_or_default();
+                let [start, end] = ends.first_chunk().map_or([0, 0], |ends| ends.map(place));
+                write_list(texts, start..end, out);
+            }
+        }
+    }
+}
+
+/// Offsets of Arrow are never negative.
+fn place(offset: i32) -> usize {
+    usize::try_from(offset).unwrap_or_default()
+}
+
+impl<'a> Keyed<'a> {
+    fn new(dictionary: &'a DictionaryArray<Int32Type>, name: Vec<u8>, values: Plain<'a>) -> Self {
+        Self {
+            keys: dictionary.keys(),
+            rendered: vec![(0, 0); dictionary.values().len() + 1],
+            columns: vec![(name, values)],
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Whether the dictionary has these very keys, and as many values.
+    fn has_keys_of(&self, other: &DictionaryArray<Int32Type>) -> bool {
+        let nulls = |keys: &Int32Array| {
+            let nulls = keys.nulls()?;
+            Some((nulls.buffer().as_ptr(), nulls.offset()))
+        };
+        let keys = other.keys();
+        std::ptr::eq(self.keys.values().as_ptr(), keys.values().as_ptr())
+            && self.keys.len() == keys.len()
+            && nulls(self.keys) == nulls(keys)
+            && self.rendered.len() == other.values().len() + 1
+    }
+
+    fn write(&mut self, row: usize, out: &mut Vec<u8>) {
+        let key = (!self.keys.is_null(row)).then(|| place(self.keys.value(row)));
+        let slot = key.map_or(0, |key| key + 1);
+        let mut range = self.rendered.get(slot).copied().unwrap_or_default();
+        if range.0 == range.1 {
+            range = self.render(key);
+            if let Some(rendered) = self.rendered.get_mut(slot) {
+                *rendered = range;
+            }
+        }
+        out.extend_from_slice(self.bytes.get(range.0..range.1).unwrap_or_default());
+    }
+
+    fn render(&mut self, key: Option<usize>) -> (usize, usize) {
+        let start = self.bytes.len();
+        for (name, values) in &self.columns {
+            self.bytes.extend_from_slice(name);
+            match key {
+                Some(key) => values.write(key, &mut self.bytes),
+                None => self.bytes.extend_from_slice(b"null"),
+            }
+        }
+        (start, self.bytes.len())
+    }
+}
+
+fn write_list(texts: &StringArray, range: std::ops::Range<usize>, out: &mut Vec<u8>) {
     out.push(b'[');
-    for position in 0..texts.len() {
+    for (position, place) in range.enumerate() {
         if position > 0 {
             out.push(b',');
         }
-        write_text(texts.value(position), out)?;
+        write_text(texts.value(place), out);
     }
     out.push(b']');
-    Some(())
 }
 
-fn write_integer(value: i64, out: &mut Vec<u8>) -> Option<()> {
-    out.extend_from_slice(value.to_string().as_bytes());
-    Some(())
-}
-
-fn write_text(text: &str, out: &mut Vec<u8>) -> Option<()> {
-    serde_json::to_writer(out, text).ok()
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    // Nearly every text is its own JSON: found out without a branch for each byte.
+    let is_escaped = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
+    let any_is_escaped = text
+        .as_bytes()
+        .iter()
+        .fold(false, |any, byte| any | is_escaped(byte));
+    if !any_is_escaped {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x09 => out.extend_from_slice(b"\\t"),
+            0x0a => out.extend_from_slice(b"\\n"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            0x0d => out.extend_from_slice(b"\\r"),
+            0..0x20 => {
+                let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+                let digits = [digit(byte >> 4), digit(byte & 15)];
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&digits);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{Field, Schema};
+    use expect_test::expect;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::dataset::Cell;
-    use expect_test::expect;
+
+    fn json(dataset: Dataset, batch: &RecordBatch, row: usize) -> String {
+        let mut out = Vec::new();
+        Rows::new(dataset, batch).unwrap().write_json(row, &mut out);
+        String::from_utf8(out).unwrap()
+    }
 
     #[test]
     fn the_form_is_the_documented_one() {
@@ -133,14 +331,72 @@ mod tests {
             Cell::Null,
         ]];
         let batch = Dataset::Changes.batch(&rows).unwrap();
-        let mut out = Vec::new();
-        write_json(Dataset::Changes, &batch, 0, &mut out).unwrap();
         let expected = "{\"dataset\":\"changes\",\"gateway\":\"g\",\"log_index\":7,\"schema_version\":1,\"at\":-5,\"actor\":\"\\\"quoted\\\" \\\\ \\b\\f\\n\\r\\t\\u0001\u{7f}é\u{2028}😀\",\"what\":\"what\",\"before\":null,\"after\":null,\"digest\":null}";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert_eq!(json(Dataset::Changes, &batch, 0), expected);
         // Computed by Python's hmac, hashlib and json from the same row.
         expect![[r#"[CQdorIHRR0Gf/s3mlZE+hghgk9AsudNWPVp+32Vj2VM=]"#]].assert_eq(&format!(
             "{:?}",
             leaves(Dataset::Changes, &batch, &[9; 32]).unwrap()
         ));
+    }
+
+    /// Texts and lists as a column of their own, and as dictionaries with the same keys and with others.
+    fn check(texts: Vec<Option<String>>, lists: Vec<Option<Vec<String>>>, keys: &[Option<usize>]) {
+        let mut items = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
+        for list in &lists {
+            items.append_option(list.as_ref().map(|list| list.iter().map(Some)));
+        }
+        let (texts, lists) = (
+            Arc::new(StringArray::from(texts)) as ArrayRef,
+            Arc::new(items.finish()) as ArrayRef,
+        );
+        let of = |length: usize| {
+            let key = |key: &Option<usize>| key.map(|key| (key % length) as i32);
+            keys.iter().map(key).collect::<Int32Array>()
+        };
+        let shared = of(texts.len().min(lists.len()));
+        let dictionary = |keys: &Int32Array, values: &ArrayRef| {
+            let array = DictionaryArray::<Int32Type>::new(keys.clone(), Arc::clone(values));
+            Arc::new(array) as ArrayRef
+        };
+        let keyed = [
+            dictionary(&shared, &texts),
+            dictionary(&shared, &lists),
+            dictionary(&of(texts.len()), &texts),
+        ];
+        let plain = keyed.each_ref().map(|array| {
+            let array = array.as_dictionary::<Int32Type>();
+            arrow::compute::take(array.values(), array.keys(), None).unwrap()
+        });
+        let batch = |columns: &[ArrayRef]| {
+            let field = |column: &ArrayRef| Field::new("c", column.data_type().clone(), true);
+            let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
+            RecordBatch::try_new(Arc::new(schema), columns.to_vec()).unwrap()
+        };
+        let (keyed, plain) = (batch(&keyed), batch(&plain));
+        for row in 0..keys.len() {
+            assert_eq!(
+                json(Dataset::Changes, &keyed, row),
+                json(Dataset::Changes, &plain, row)
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn dictionaries_read_as_their_values(
+            texts in proptest::collection::vec(proptest::option::of(".{0,4}"), 1..6),
+            lists in proptest::collection::vec(proptest::option::of(proptest::collection::vec(".{0,4}", 0..3)), 1..6),
+            keys in proptest::collection::vec(proptest::option::of(0..100_usize), 1..20),
+        ) {
+            check(texts, lists, &keys);
+        }
+
+        #[test]
+        fn texts_are_escaped_as_json_is(text: String) {
+            let mut out = Vec::new();
+            write_text(&text, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+        }
     }
 }

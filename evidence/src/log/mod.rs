@@ -285,7 +285,7 @@ pub fn records(folder: &Path) -> Result<Vec<Record>, Error> {
         let mut vocabulary = Vocabulary::default();
         let mut items = Vec::new();
         segment::open(&path)?.read(&mut vocabulary, &mut |_, item| items.push(item))?;
-        let whole = items.into_iter().filter_map(|item| vocabulary.record(item));
+        let whole = items.into_iter().map(|item| vocabulary.record(item));
         records.extend(whole);
     }
     Ok(records)

@@ -43,7 +43,7 @@ impl Defined {
         Some(Decided {
             draft: *self.drafts.get(&read.draft)?,
             session,
-            key: vocabulary.key_of(session, read.seq)?,
+            key: vocabulary.key_of(session, read.seq),
             seq: read.seq,
             phase: read.phase,
             decided_at: read.decided_at,
@@ -54,7 +54,7 @@ impl Defined {
     fn end(&self, read: EndRead<'_>, vocabulary: &mut Vocabulary) -> Option<Ended> {
         let session = *self.sessions.get(&read.session)?;
         Some(Ended {
-            key: vocabulary.key_of(session, read.seq)?,
+            key: vocabulary.key_of(session, read.seq),
             ended_at: read.ended_at,
             outcome: read.outcome,
             rows: read.rows,

@@ -1,29 +1,22 @@
 //! Turns joined rows into the objects of one seal: Parquet, manifests, tiles, seal document, checkpoint. Pure but for
 //! the secrets it is handed; the same input gives the same bytes. Must never publish: that is the sealer's.
 
-use arrow::array::RecordBatch;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
-use crate::dataset::{Dataset, SCHEMA_VERSION};
+use crate::dataset::SCHEMA_VERSION;
 use crate::error::Error;
 use crate::key::SigningKey;
 use crate::ledger::checkpoint::{self, Statement};
 use crate::ledger::documents::{MANIFEST_FORMAT, Manifest, Pinned, SEAL_FORMAT, Seal, encode};
 use crate::ledger::tree::{Tile, Tree};
 use crate::ledger::{self, canonical};
+use crate::seal::columns::Shared;
 use crate::seal::join::{Group, Joined};
+use crate::seal::object::ObjectWriter;
 use crate::seal::pending::{Pending, Put};
 use crate::seal::state::State;
 use crate::verify::Fault;
-
-/// Rows in a row group, at most: far below 256 MB for rows of this kind, and a reader needs one in memory.
-const ROW_GROUP_ROWS_MAX: usize = 65_536;
-/// Bytes in a data page, about: below 1 MB.
-const PAGE_BYTES_MAX: usize = 512 * 1024;
+use tlog_tiles::tlog::Hash;
 
 /// Where the ledger stands: what the next seal continues.
 #[derive(Debug, Clone)]
@@ -54,18 +47,19 @@ pub(crate) fn build(
     let mut tree = tip.tree.clone();
     let (mut tiles, mut objects, mut manifests, mut pinned) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let shared = Shared::new(&gateway, &joined.vocabulary);
     for group in &joined.groups {
         let secret = secret()?;
-        let batch = group.dataset.batch(&group.rows)?;
-        let leaves =
-            canonical::leaves(group.dataset, &batch, &secret).ok_or_else(|| Error::Ledger {
-                gateway: gateway.clone(),
-                fault: Box::new(Fault::Schema),
-            })?;
-        leaves
-            .into_iter()
-            .for_each(|leaf| tree.push(leaf, &mut tiles));
-        let manifest = put_object(&gateway, epoch, group, &batch, &secret, &mut objects)?;
+        let mut manifest = manifest(&gateway, epoch, group, &secret);
+        let written = object(&manifest, group, &shared, &secret, |leaf| {
+            tree.push(leaf, &mut tiles)
+        })?;
+        manifest.sha256 = ledger::sha256(&written);
+        manifest.bytes = written.len() as u64;
+        objects.push(Put {
+            key: manifest.key.clone(),
+            bytes: written,
+        });
         let bytes = encode(&manifest)?;
         let key = manifest_key(&manifest);
         pinned.push(Pinned {
@@ -185,15 +179,9 @@ fn tile_put(gateway: &str, tile: Tile) -> Put {
     }
 }
 
-fn put_object(
-    gateway: &str,
-    epoch: u64,
-    group: &Group,
-    batch: &RecordBatch,
-    secret: &[u8; 32],
-    objects: &mut Vec<Put>,
-) -> Result<Manifest, Error> {
-    let rows = group.rows.len() as u64;
+/// The manifest of an object that is yet to be written.
+fn manifest(gateway: &str, epoch: u64, group: &Group, secret: &[u8; 32]) -> Manifest {
+    let rows = group.rows.count() as u64;
     let mut manifest = Manifest {
         format: MANIFEST_FORMAT.to_owned(),
         gateway: gateway.to_owned(),
@@ -209,40 +197,32 @@ fn put_object(
         secret: ledger::hex(secret),
     };
     manifest.key = object_key(&manifest, &group.date);
-    let bytes = parquet_bytes(group.dataset, batch).map_err(|source| Error::Parquet {
+    manifest
+}
+
+/// An object's bytes; its rows' hashes are given to `leaf`, in order. What is hashed is what is written: one batch is both.
+fn object(
+    manifest: &Manifest,
+    group: &Group,
+    shared: &Shared<'_>,
+    secret: &[u8; 32],
+    mut leaf: impl FnMut(Hash),
+) -> Result<Bytes, Error> {
+    let failed = |source| Error::Parquet {
         action: "write",
         key: manifest.key.clone(),
         source,
-    })?;
-    manifest.sha256 = ledger::sha256(&bytes);
-    manifest.bytes = bytes.len() as u64;
-    objects.push(Put {
-        key: manifest.key.clone(),
-        bytes: Bytes::from(bytes),
-    });
-    Ok(manifest)
-}
-
-pub(crate) fn parquet_bytes(
-    dataset: Dataset,
-    batch: &RecordBatch,
-) -> Result<Vec<u8>, parquet::errors::ParquetError> {
-    let metadata = vec![
-        KeyValue::new("provost.dataset".to_owned(), dataset.name().to_owned()),
-        KeyValue::new(
-            "provost.schema_version".to_owned(),
-            SCHEMA_VERSION.to_string(),
-        ),
-    ];
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-        .set_created_by("provost".to_owned())
-        .set_data_page_size_limit(PAGE_BYTES_MAX)
-        .set_key_value_metadata(Some(metadata))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
-    writer.write(batch)?;
-    writer.into_inner()
+    };
+    let mut writer = ObjectWriter::new(group.dataset).map_err(failed)?;
+    for batch in shared.batches(group) {
+        let batch = batch?;
+        let leaves =
+            canonical::leaves(group.dataset, &batch, secret).ok_or_else(|| Error::Ledger {
+                gateway: manifest.gateway.clone(),
+                fault: Box::new(Fault::Schema),
+            })?;
+        leaves.into_iter().for_each(&mut leaf);
+        writer.write(&batch).map_err(failed)?;
+    }
+    writer.finish().map(Bytes::from).map_err(failed)
 }

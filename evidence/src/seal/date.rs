@@ -4,10 +4,15 @@ use crate::record::Micros;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
+/// Days since 1970-01-01.
+pub(crate) fn day(time: Micros) -> i64 {
+    time.0.div_euclid(MICROS_PER_DAY)
+}
+
 /// `YYYY-MM-DD`, proleptic Gregorian.
 pub(crate) fn of(time: Micros) -> String {
     // Days since 0000-03-01: a year then ends with its leap day, and months have the pattern 31,30,31,30,31 twice.
-    let days = time.0.div_euclid(MICROS_PER_DAY) + 719_468;
+    let days = day(time) + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
     let year_of_era =

@@ -2,13 +2,13 @@
 //! Pure and deterministic: the same state, entries, epoch and time give the same rows. Must never lose an entry: what
 //! becomes no row is carried in the next state.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
 
 use crate::dataset::{Cell, Dataset, SCHEMA_VERSION};
-use crate::record::{
-    ChangeRecord, DecisionRecord, EndRecord, MaskingRecord, Micros, Outcome, Phase, Record,
-    SessionEvent, SessionRecord,
-};
+use crate::entries::{Decided, DraftPlace, Ended, Item, SessionPlace, StatementKey, Vocabulary};
+use crate::record::{ChangeRecord, Micros, Outcome, SessionEvent, SessionRecord};
 use crate::seal::date;
 use crate::seal::state::{State, Waiting};
 
@@ -16,318 +16,364 @@ use crate::seal::state::{State, Waiting};
 const CARRY_MICROS_MAX: i64 = 60_000_000;
 
 /// The rows of one object, in order; the first has `first_log_index`, the others follow densely.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) dataset: Dataset,
     pub(crate) date: String,
     pub(crate) first_log_index: u64,
-    pub(crate) rows: Vec<Vec<Cell>>,
+    pub(crate) rows: Rows,
+}
+
+/// Rows, never none.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    Statements(Vec<StatementRow>),
+    Maskings(Vec<MaskingRow>),
+    /// Of datasets that have few: a cell for each column.
+    Whole(Vec<Vec<Cell>>),
+}
+
+impl Rows {
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Rows::Statements(rows) => rows.len(),
+            Rows::Maskings(rows) => rows.len(),
+            Rows::Whole(rows) => rows.len(),
+        }
+    }
 }
 
 /// What a batch of entries becomes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Joined {
+    /// What the rows refer to.
+    pub(crate) vocabulary: Vocabulary,
     pub(crate) groups: Vec<Group>,
-    /// `seal`, `next_sequence` and `next_log_index` are set to what they are after this batch.
+    /// `next_sequence` and `next_log_index` are set to what they are after this batch.
     pub(crate) state: State,
 }
 
-/// The log entries that one seal takes.
-#[derive(Debug)]
-pub(crate) struct Batch {
-    /// The start that logged them.
-    pub(crate) epoch: u64,
-    /// Starts below this are over and wholly read: what they left without an end has none.
-    pub(crate) epochs_over: u64,
-    pub(crate) first_sequence: u64,
-    pub(crate) records: Vec<Record>,
+/// How a row says that its statement ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowOutcome {
+    Ended(Outcome),
+    /// It hasn't yet.
+    Open,
 }
 
-/// One row of `statements` in the making.
-struct StatementRow {
-    time: Micros,
+impl RowOutcome {
+    /// Every one, so that each has a place.
+    pub(crate) const ALL: [RowOutcome; 7] = [
+        RowOutcome::Ended(Outcome::Completed),
+        RowOutcome::Ended(Outcome::Failed),
+        RowOutcome::Ended(Outcome::Denied),
+        RowOutcome::Ended(Outcome::Skipped),
+        RowOutcome::Ended(Outcome::Cut),
+        RowOutcome::Ended(Outcome::Unknown),
+        RowOutcome::Open,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            RowOutcome::Ended(Outcome::Completed) => "completed",
+            RowOutcome::Ended(Outcome::Failed) => "failed",
+            RowOutcome::Ended(Outcome::Denied) => "denied",
+            RowOutcome::Ended(Outcome::Skipped) => "skipped",
+            RowOutcome::Ended(Outcome::Cut) => "cut",
+            RowOutcome::Ended(Outcome::Unknown) => "unknown",
+            RowOutcome::Open => "open",
+        }
+    }
+}
+
+/// One row of `statements`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct StatementRow {
+    /// What it is sorted by, and whose date is its object's.
+    pub(crate) time: Micros,
     sequence: u64,
-    decision: Option<DecisionRecord>,
-    end: Option<EndRecord>,
-    outcome: &'static str,
+    pub(crate) key: StatementKey,
+    pub(crate) decided: Option<Decided>,
+    pub(crate) ended: Option<Ended>,
+    pub(crate) outcome: RowOutcome,
     /// The row with outcome `open` that this one ends.
-    ends: Option<u64>,
-    /// Becomes a row with outcome `open` now, so its end is still awaited.
-    keeps_waiting: Option<Waiting>,
+    pub(crate) ends: Option<u64>,
+    /// The start that logged the decision, where the row is open and its end is awaited.
+    awaited_of: Option<u64>,
 }
 
-/// A row before it has its log_index: sorted by date, time, sequence, place.
-struct Row {
-    date: String,
-    order: (Micros, u64, u64),
-    cells: Vec<Cell>,
+/// One row of `maskings`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MaskingRow {
+    pub(crate) statement_log_index: u64,
+    pub(crate) key: StatementKey,
+    pub(crate) session: SessionPlace,
+    pub(crate) decided_at: Micros,
+    pub(crate) draft: DraftPlace,
+    /// Which of the draft's maskings it is.
+    pub(crate) place: usize,
+    pub(crate) values_masked: Option<u64>,
 }
 
-/// Joins. `now` decides only which decisions have waited long enough.
-pub(crate) fn join(state: &State, batch: Batch, now: Micros) -> Joined {
-    let mut next = state.clone();
-    let mut statements = Vec::new();
-    let mut sessions = Vec::new();
-    let mut changes = Vec::new();
-    let mut waiting: BTreeMap<String, Waiting> = state
-        .waiting
-        .iter()
-        .map(|waiting| (waiting.decision.statement_id.clone(), waiting.clone()))
-        .collect();
-    let Batch {
-        epoch,
-        epochs_over,
-        first_sequence,
-        records,
-    } = batch;
-    next.next_sequence = first_sequence + records.len() as u64;
-    for (record, sequence) in records.into_iter().zip(first_sequence..) {
-        match record {
-            Record::Decision(decision) => {
-                let id = decision.statement_id.clone();
-                let earlier = waiting.insert(
-                    id,
-                    Waiting {
-                        sequence,
-                        epoch,
-                        open_log_index: None,
-                        decision,
-                    },
-                );
-                // The same id twice is a defect upstream of us; both decisions are evidence all the same.
-                statements.extend(earlier.map(without_end));
-            }
-            Record::End(end) => {
-                statements.push(ended(waiting.remove(&end.statement_id), end, sequence))
-            }
-            Record::Session(session) => {
-                sessions.push(row(session.at, sequence, session_cells(&session)))
-            }
-            Record::Change(change) => changes.push(row(change.at, sequence, change_cells(&change))),
-        }
-    }
-    next.waiting.clear();
-    for waiting in waiting.into_values() {
-        let age = now.0.saturating_sub(waiting.decision.decided_at.0);
-        if waiting.epoch < epochs_over {
-            statements.push(without_end(waiting));
-        } else if waiting.open_log_index.is_none() && age >= CARRY_MICROS_MAX {
-            statements.push(StatementRow {
-                keeps_waiting: Some(waiting.clone()),
-                outcome: "open",
-                ..without_end(waiting)
-            });
-        } else {
-            next.waiting.push(waiting);
-        }
-    }
-    let groups = number(&mut next, statements, sessions, changes);
-    next.waiting.sort_by_key(|waiting| waiting.sequence);
-    Joined {
-        groups,
-        state: next,
-    }
+/// A decision without its end.
+#[derive(Debug)]
+struct Waits {
+    sequence: u64,
+    epoch: u64,
+    open_log_index: Option<u64>,
+    decided: Decided,
 }
 
-/// Numbers every row and groups them into objects: dataset by dataset, date by date, by time within.
-fn number(
-    next: &mut State,
+/// Takes the entries of one batch in order.
+#[derive(Debug)]
+pub(crate) struct Joiner {
+    waiting: HashMap<StatementKey, Waits, RandomState>,
     statements: Vec<StatementRow>,
-    sessions: Vec<Row>,
-    changes: Vec<Row>,
-) -> Vec<Group> {
-    let mut statements = statements;
-    statements.sort_by_cached_key(|row| (date::of(row.time), row.time, row.sequence));
-    let mut rows = Vec::new();
-    let mut maskings = Vec::new();
-    for (statement, log_index) in statements.into_iter().zip(next.next_log_index..) {
-        rows.push(row(
-            statement.time,
-            statement.sequence,
-            statement_cells(&statement),
-        ));
-        if let Some(decision) = &statement.decision {
-            for (place, masking) in decision.maskings.iter().enumerate() {
-                let cells = masking_cells(decision, masking, statement.end.as_ref(), log_index);
-                let order = (statement.time, log_index, place as u64);
-                maskings.push(Row {
-                    date: date::of(statement.time),
-                    order,
-                    cells,
+    sessions: Vec<(Micros, u64, Box<SessionRecord>)>,
+    changes: Vec<(Micros, u64, Box<ChangeRecord>)>,
+}
+
+impl Joiner {
+    /// Begins with what is waiting.
+    pub(crate) fn new(state: &State, vocabulary: &mut Vocabulary) -> Self {
+        let waits = |waiting: &Waiting| {
+            let decided = vocabulary.take_decision(waiting.decision.clone());
+            let waits = Waits {
+                sequence: waiting.sequence,
+                epoch: waiting.epoch,
+                open_log_index: waiting.open_log_index,
+                decided,
+            };
+            (waits.decided.key, waits)
+        };
+        Self {
+            waiting: state.waiting.iter().map(waits).collect(),
+            statements: Vec::new(),
+            sessions: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Takes an entry of the start `epoch`.
+    pub(crate) fn take(&mut self, epoch: u64, sequence: u64, item: Item) {
+        match item {
+            Item::Decision(decided) => {
+                let waits = Waits {
+                    sequence,
+                    epoch,
+                    open_log_index: None,
+                    decided,
+                };
+                let earlier = self.waiting.insert(waits.decided.key, waits);
+                // The same id twice is a defect upstream of us; both decisions are evidence all the same.
+                self.statements.extend(earlier.map(without_end));
+            }
+            Item::End(end) => {
+                let waits = self.waiting.remove(&end.key);
+                self.statements.push(ended(waits, end, sequence));
+            }
+            Item::Session(session) => self.sessions.push((session.at, sequence, session)),
+            Item::Change(change) => self.changes.push((change.at, sequence, change)),
+        }
+    }
+
+    /// Whether nothing was taken and nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+            && self.statements.is_empty()
+            && self.sessions.is_empty()
+            && self.changes.is_empty()
+    }
+
+    /// Joins. `now` decides only which decisions have waited long enough; starts below `epochs_over` are over and wholly read: what they
+    /// left without an end has none.
+    pub(crate) fn join(
+        mut self,
+        state: &State,
+        vocabulary: Vocabulary,
+        (next_sequence, epochs_over): (u64, u64),
+        now: Micros,
+    ) -> Joined {
+        let mut next = state.clone();
+        next.next_sequence = next_sequence;
+        next.waiting.clear();
+        for (_, waits) in self.waiting.drain() {
+            let age = now.0.saturating_sub(waits.decided.decided_at.0);
+            if waits.epoch < epochs_over {
+                self.statements.push(without_end(waits));
+            } else if waits.open_log_index.is_none() && age >= CARRY_MICROS_MAX {
+                self.statements.push(StatementRow {
+                    awaited_of: Some(waits.epoch),
+                    outcome: RowOutcome::Open,
+                    ..without_end(waits)
+                });
+            } else {
+                next.waiting.push(Waiting {
+                    sequence: waits.sequence,
+                    epoch: waits.epoch,
+                    open_log_index: waits.open_log_index,
+                    decision: vocabulary.decision(&waits.decided),
                 });
             }
         }
-        if let Some(waiting) = statement.keeps_waiting {
-            next.waiting.push(Waiting {
-                open_log_index: Some(log_index),
-                ..waiting
-            });
+        let groups = self.number(&mut next, &vocabulary);
+        next.waiting.sort_by_key(|waiting| waiting.sequence);
+        Joined {
+            vocabulary,
+            groups,
+            state: next,
         }
     }
-    let mut groups: Vec<Group> = Vec::new();
-    for (dataset, mut rows) in Dataset::ALL
-        .into_iter()
-        .zip([rows, maskings, sessions, changes])
-    {
-        rows.sort_by(|left, right| (&left.date, left.order).cmp(&(&right.date, right.order)));
-        for row in rows {
-            let log_index = next.next_log_index;
-            next.next_log_index += 1;
-            let mut cells = vec![
-                Cell::text(&next.gateway),
-                Cell::count(log_index),
-                Cell::Integer(SCHEMA_VERSION),
-            ];
-            cells.extend(row.cells);
-            match groups.last_mut() {
-                Some(group) if group.dataset == dataset && group.date == row.date => {
-                    group.rows.push(cells)
-                }
-                _ => groups.push(Group {
-                    dataset,
-                    date: row.date,
-                    first_log_index: log_index,
-                    rows: vec![cells],
-                }),
+
+    /// Numbers every row and groups them into objects: dataset by dataset, date by date, by time within.
+    fn number(mut self, next: &mut State, vocabulary: &Vocabulary) -> Vec<Group> {
+        self.statements.sort_by_key(|row| (row.time, row.sequence));
+        self.sessions
+            .sort_by_key(|(time, sequence, _)| (*time, *sequence));
+        self.changes
+            .sort_by_key(|(time, sequence, _)| (*time, *sequence));
+        let mut maskings = Vec::new();
+        for (row, log_index) in self.statements.iter().zip(next.next_log_index..) {
+            let Some(decided) = &row.decided else {
+                continue;
+            };
+            maskings.extend(maskings_of(row, decided, log_index, vocabulary));
+            if let Some(epoch) = row.awaited_of {
+                next.waiting.push(Waiting {
+                    sequence: row.sequence,
+                    epoch,
+                    open_log_index: Some(log_index),
+                    decision: vocabulary.decision(decided),
+                });
             }
         }
+        let mut groups = Vec::new();
+        let at = &mut next.next_log_index;
+        for (date, rows) in by_date(self.statements, |row| row.time) {
+            groups.push(group(at, Dataset::Statements, date, Rows::Statements(rows)));
+        }
+        for (date, rows) in by_date(maskings, |(time, _)| *time) {
+            let rows = rows.into_iter().map(|(_, row)| row).collect();
+            groups.push(group(at, Dataset::Maskings, date, Rows::Maskings(rows)));
+        }
+        for (date, rows) in by_date(self.sessions, |(time, ..)| *time) {
+            let rows = rows.iter().map(|(_, _, session)| session_cells(session));
+            let rows = whole(&next.gateway, *at, rows);
+            groups.push(group(at, Dataset::Sessions, date, rows));
+        }
+        for (date, rows) in by_date(self.changes, |(time, ..)| *time) {
+            let rows = rows.iter().map(|(_, _, change)| change_cells(change));
+            let rows = whole(&next.gateway, *at, rows);
+            groups.push(group(at, Dataset::Changes, date, rows));
+        }
+        groups
     }
-    groups
 }
 
-fn row(time: Micros, sequence: u64, cells: Vec<Cell>) -> Row {
-    Row {
-        date: date::of(time),
-        order: (time, sequence, 0),
-        cells,
+/// Parts rows, which are sorted by time, where a day ends.
+fn by_date<T>(rows: Vec<T>, time: impl Fn(&T) -> Micros) -> Vec<(String, Vec<T>)> {
+    let mut parts: Vec<(i64, String, Vec<T>)> = Vec::new();
+    for row in rows {
+        let at = time(&row);
+        match parts.last_mut() {
+            Some((day, _, rows)) if *day == date::day(at) => rows.push(row),
+            _ => parts.push((date::day(at), date::of(at), vec![row])),
+        }
+    }
+    parts
+        .into_iter()
+        .map(|(_, date, rows)| (date, rows))
+        .collect()
+}
+
+fn group(next_log_index: &mut u64, dataset: Dataset, date: String, rows: Rows) -> Group {
+    let first_log_index = *next_log_index;
+    *next_log_index += rows.count() as u64;
+    Group {
+        dataset,
+        date,
+        first_log_index,
+        rows,
     }
 }
 
-fn ended(waiting: Option<Waiting>, end: EndRecord, sequence: u64) -> StatementRow {
-    let outcome = outcome_name(end.outcome);
-    match waiting {
-        Some(waiting) if waiting.open_log_index.is_none() => StatementRow {
-            time: waiting.decision.decided_at,
-            sequence: waiting.sequence,
-            decision: Some(waiting.decision),
-            end: Some(end),
+/// Rows with the columns that all datasets have.
+fn whole(gateway: &str, first_log_index: u64, rows: impl Iterator<Item = Vec<Cell>>) -> Rows {
+    let row = |(own, log_index): (Vec<Cell>, u64)| {
+        let mut cells = vec![
+            Cell::text(gateway),
+            Cell::count(log_index),
+            Cell::Integer(SCHEMA_VERSION),
+        ];
+        cells.extend(own);
+        cells
+    };
+    Rows::Whole(rows.zip(first_log_index..).map(row).collect())
+}
+
+fn maskings_of<'a>(
+    row: &'a StatementRow,
+    decided: &'a Decided,
+    log_index: u64,
+    vocabulary: &'a Vocabulary,
+) -> impl Iterator<Item = (Micros, MaskingRow)> + 'a {
+    let maskings = &vocabulary.draft(decided.draft).maskings;
+    maskings.iter().enumerate().map(move |(place, masking)| {
+        let counts = row.ended.iter().flat_map(|ended| &ended.values_masked);
+        let masked = MaskingRow {
+            statement_log_index: log_index,
+            key: decided.key,
+            session: decided.session,
+            decided_at: decided.decided_at,
+            draft: decided.draft,
+            place,
+            values_masked: counts
+                .into_iter()
+                .find(|(output, _)| *output == masking.output_index)
+                .map(|(_, values)| *values),
+        };
+        (row.time, masked)
+    })
+}
+
+fn ended(waits: Option<Waits>, ended: Ended, sequence: u64) -> StatementRow {
+    let outcome = RowOutcome::Ended(ended.outcome);
+    match waits {
+        Some(waits) if waits.open_log_index.is_none() => StatementRow {
+            time: waits.decided.decided_at,
+            sequence: waits.sequence,
+            key: ended.key,
+            decided: Some(waits.decided),
+            ended: Some(ended),
             outcome,
             ends: None,
-            keeps_waiting: None,
+            awaited_of: None,
         },
         // The end of a row already sealed as `open`, or of nothing we know: it belongs to its own time.
         other => StatementRow {
-            time: end.ended_at,
+            time: ended.ended_at,
             sequence,
-            ends: other.as_ref().and_then(|waiting| waiting.open_log_index),
-            decision: other.map(|waiting| waiting.decision),
-            end: Some(end),
+            key: ended.key,
+            ends: other.as_ref().and_then(|waits| waits.open_log_index),
+            decided: other.map(|waits| waits.decided),
+            ended: Some(ended),
             outcome,
-            keeps_waiting: None,
+            awaited_of: None,
         },
     }
 }
 
-fn without_end(waiting: Waiting) -> StatementRow {
+fn without_end(waits: Waits) -> StatementRow {
     StatementRow {
-        time: waiting.decision.decided_at,
-        sequence: waiting.sequence,
-        ends: waiting.open_log_index,
-        decision: Some(waiting.decision),
-        end: None,
-        outcome: outcome_name(Outcome::Unknown),
-        keeps_waiting: None,
+        time: waits.decided.decided_at,
+        sequence: waits.sequence,
+        key: waits.decided.key,
+        ends: waits.open_log_index,
+        decided: Some(waits.decided),
+        ended: None,
+        outcome: RowOutcome::Ended(Outcome::Unknown),
+        awaited_of: None,
     }
-}
-
-fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Failed => "failed",
-        Outcome::Denied => "denied",
-        Outcome::Skipped => "skipped",
-        Outcome::Cut => "cut",
-        Outcome::Unknown => "unknown",
-    }
-}
-
-fn statement_cells(row: &StatementRow) -> Vec<Cell> {
-    let decision = row.decision.as_ref();
-    let end = row.end.as_ref();
-    let id = decision
-        .map(|d| &d.statement_id)
-        .or(end.map(|e| &e.statement_id));
-    let text = |of: fn(&DecisionRecord) -> &str| decision.map_or(Cell::Null, |d| Cell::text(of(d)));
-    let optional = |of: fn(&DecisionRecord) -> Option<&str>| Cell::optional(decision.and_then(of));
-    let optional_texts = |of: fn(&DecisionRecord) -> Option<&[String]>| {
-        decision.and_then(of).map_or(Cell::Null, Cell::texts)
-    };
-    let texts =
-        |of: fn(&DecisionRecord) -> &[String]| decision.map_or(Cell::Null, |d| Cell::texts(of(d)));
-    vec![
-        Cell::optional(id.map(String::as_str)),
-        text(|d| &d.session_id),
-        decision.map_or(Cell::Null, |d| Cell::count(d.seq)),
-        text(|d| phase_name(d.phase)),
-        decision.map_or(Cell::Null, |d| Cell::Time(d.decided_at.0)),
-        text(|d| &d.principal),
-        optional(|d| d.on_behalf_of.as_deref()),
-        text(|d| &d.target),
-        optional(|d| d.sql.as_deref()),
-        text(|d| &d.sql_digest),
-        optional(|d| d.fingerprint.as_deref()),
-        optional(|d| d.kind.as_deref()),
-        texts(|d| &d.relations),
-        texts(|d| &d.columns),
-        text(|d| &d.verdict),
-        texts(|d| &d.rules),
-        optional(|d| d.reason.as_deref()),
-        texts(|d| &d.controls),
-        text(|d| &d.bundle_digest),
-        optional(|d| d.facts_digest.as_deref()),
-        optional(|d| d.parameters_digest.as_deref()),
-        end.map_or(Cell::Null, |e| Cell::Time(e.ended_at.0)),
-        Cell::text(row.outcome),
-        end.map_or(Cell::Null, |e| Cell::count(e.rows)),
-        end.map_or(Cell::Null, |e| Cell::count(e.bytes)),
-        end.map_or(Cell::Null, |e| Cell::count(e.duration_us)),
-        Cell::optional(end.and_then(|e| e.sqlstate.as_deref())),
-        row.ends.map_or(Cell::Null, Cell::count),
-        optional(|d| d.observed_verdict.as_deref()),
-        optional_texts(|d| d.observed_rules.as_deref()),
-        optional_texts(|d| d.probes.as_deref()),
-        Cell::optional(end.and_then(|e| e.result_digest.as_deref())),
-    ]
-}
-
-fn masking_cells(
-    decision: &DecisionRecord,
-    masking: &MaskingRecord,
-    end: Option<&EndRecord>,
-    statement_log_index: u64,
-) -> Vec<Cell> {
-    let counted = end.and_then(|e| {
-        e.values_masked
-            .iter()
-            .find(|(index, _)| *index == masking.output_index)
-    });
-    vec![
-        Cell::count(statement_log_index),
-        Cell::text(&decision.statement_id),
-        Cell::text(&decision.session_id),
-        Cell::Time(decision.decided_at.0),
-        Cell::text(&decision.principal),
-        Cell::text(&decision.target),
-        Cell::Integer(i64::from(masking.output_index)),
-        Cell::text(&masking.output_column),
-        Cell::texts(&masking.source_columns),
-        Cell::text(&masking.class),
-        Cell::text(&masking.transform),
-        counted.map_or(Cell::Null, |(_, values)| Cell::count(*values)),
-        Cell::text(&masking.rule),
-        Cell::texts(&masking.controls),
-        Cell::optional(masking.key_id.as_deref()),
-    ]
 }
 
 fn session_cells(session: &SessionRecord) -> Vec<Cell> {
@@ -367,12 +413,4 @@ fn change_cells(change: &ChangeRecord) -> Vec<Cell> {
         Cell::optional(change.after.as_deref()),
         Cell::optional(change.digest.as_deref()),
     ]
-}
-
-fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Simple => "simple",
-        Phase::Prepare => "prepare",
-        Phase::Execute => "execute",
-    }
 }

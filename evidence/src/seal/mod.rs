@@ -8,8 +8,12 @@
 //! 4. replace the state file; 5. delete the segments; 6. delete `seal.pending`.
 
 pub(crate) mod build;
+mod columns;
 pub(crate) mod date;
+mod hybrid;
 pub(crate) mod join;
+mod keyed;
+pub(crate) mod object;
 pub(crate) mod pending;
 pub(crate) mod state;
 #[cfg(test)]
@@ -32,7 +36,7 @@ use crate::record::Micros;
 use crate::store;
 use crate::verify::Fault;
 use build::{Built, Tip};
-use join::Batch;
+use join::Joiner;
 use pending::Pending;
 use state::State;
 
@@ -41,6 +45,15 @@ use state::State;
 const SEAL_LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 pub(crate) type Secrets = dyn Fn() -> Result<[u8; 32], Error> + Send + Sync;
+
+/// The log entries that one seal takes.
+struct Batch {
+    /// The start that logged them.
+    epoch: u64,
+    /// Starts below this are over and wholly read: what they left without an end has none.
+    epochs_over: u64,
+    next_sequence: u64,
+}
 
 /// What [`Sealer::seal_now`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -324,60 +337,64 @@ impl Shared {
 
     /// Builds the next seal and decides it (`seal.pending`); `None` when there is nothing to seal.
     fn build(&self, tip: &Tip, closed_before: u64, now: Micros) -> Result<Option<Built>, Error> {
-        let batch = self.next_batch(&tip.state, closed_before)?;
-        let epoch = batch.epoch;
-        if batch.records.is_empty() && tip.state.waiting.is_empty() {
+        let mut vocabulary = Vocabulary::default();
+        let mut joiner = Joiner::new(&tip.state, &mut vocabulary);
+        let batch = self.next_batch(&tip.state, closed_before, &mut vocabulary, &mut joiner)?;
+        if joiner.is_empty() {
             return Ok(None);
         }
-        let joined = join::join(&tip.state, batch, now);
+        let ends = (batch.next_sequence, batch.epochs_over);
+        let joined = joiner.join(&tip.state, vocabulary, ends, now);
         if joined.groups.is_empty() {
             // Only decisions that wait: they stay in their segments, which costs nothing and loses nothing.
             return Ok(None);
         }
-        let built = build::build(tip, joined, epoch, &self.key, &*self.secrets)?;
+        let built = build::build(tip, joined, batch.epoch, &self.key, &*self.secrets)?;
         built.pending.write(self.folder())?;
         Ok(Some(built))
     }
 
-    /// The closed segments that come next: of one epoch, and together below [`SEAL_LOG_BYTES_MAX`].
-    fn next_batch(&self, state: &State, closed_before: u64) -> Result<Batch, Error> {
+    /// Reads the closed segments that come next: of one epoch, and together below [`SEAL_LOG_BYTES_MAX`].
+    fn next_batch(
+        &self,
+        state: &State,
+        closed_before: u64,
+        vocabulary: &mut Vocabulary,
+        joiner: &mut Joiner,
+    ) -> Result<Batch, Error> {
         let current = self.log.epoch();
         let mut batch = Batch {
             epoch: current,
             epochs_over: current,
-            first_sequence: state.next_sequence,
-            records: Vec::new(),
+            next_sequence: state.next_sequence,
         };
-        let mut next = state.next_sequence;
         let mut bytes = 0;
         for path in segment::list(self.folder())? {
-            if path.first_sequence < next {
+            let expected = batch.next_sequence;
+            if path.first_sequence < expected {
                 continue; // sealed; its deletion was interrupted and is repeated with the next seal
             }
             if path.first_sequence >= closed_before {
                 break;
             }
-            if path.first_sequence > next {
-                return Err(path.damaged(0, Damage::Missing { expected: next }));
+            if path.first_sequence > expected {
+                return Err(path.damaged(0, Damage::Missing { expected }));
             }
             let segment = segment::open(&path)?;
-            if !batch.records.is_empty()
-                && (segment.epoch != batch.epoch || bytes >= SEAL_LOG_BYTES_MAX)
-            {
+            let is_first = expected == state.next_sequence;
+            if !is_first && (segment.epoch != batch.epoch || bytes >= SEAL_LOG_BYTES_MAX) {
                 batch.epochs_over = segment.epoch;
                 break;
             }
-            let mut vocabulary = Vocabulary::default();
-            let mut items = Vec::new();
-            let extent = segment.read(&mut vocabulary, &mut |_, item| items.push(item))?;
+            let extent = segment.read(vocabulary, &mut |sequence, item| {
+                joiner.take(segment.epoch, sequence, item);
+            })?;
             if let Some(torn) = extent.torn {
                 return Err(path.damaged(extent.bytes_good, torn.damage));
             }
-            next = extent.next_sequence;
+            batch.next_sequence = extent.next_sequence;
             bytes += extent.bytes_good;
             batch.epoch = segment.epoch;
-            let records = items.into_iter().filter_map(|item| vocabulary.record(item));
-            batch.records.extend(records);
         }
         Ok(batch)
     }

@@ -169,24 +169,77 @@ fn two_statements() -> [crate::record::Record; 6] {
 #[tokio::test]
 async fn the_same_log_gives_the_same_bytes() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let mut contents = Vec::new();
+    let mut stores = Vec::new();
     for folder in &folders {
         filled(folder.path()).await;
-        let store = folder.path().join("store");
-        let files: Vec<_> = files(&store)
-            .into_iter()
-            .map(|file| {
-                (
-                    file.strip_prefix(&store).unwrap().to_owned(),
-                    std::fs::read(file).unwrap(),
-                )
-            })
-            .collect();
-        contents.push(files);
+        stores.push(contents(&folder.path().join("store")));
         assert_intact(folder.path()).await;
     }
-    assert!(contents[0].len() > 20);
-    assert!(contents[0] == contents[1]);
+    assert!(stores[0].len() > 20);
+    assert!(stores[0] == stores[1]);
+}
+
+/// The content of a store, file by file.
+fn contents(store: &FilePath) -> Vec<(PathBuf, Vec<u8>)> {
+    let content = |file: PathBuf| {
+        let key = file.strip_prefix(store).unwrap().to_owned();
+        (key, std::fs::read(file).unwrap())
+    };
+    files(store).into_iter().map(content).collect()
+}
+
+/// Whole records, entries in parts, and what an earlier release wrote: one and the same evidence. One decision has no end.
+#[tokio::test]
+async fn the_same_records_give_the_same_bytes_however_they_were_logged() {
+    let parts: Vec<InParts> = (0..40)
+        .map(|n| InParts::new(n, MIDNIGHT + n as i64))
+        .collect();
+    let mut records: Vec<_> = parts.iter().flat_map(InParts::records).collect();
+    records.remove(5);
+    records.push(change(MIDNIGHT));
+    let mut stores = Vec::new();
+    for form in ["whole", "in parts", "version 1"] {
+        let folder = tempfile::tempdir().unwrap();
+        if form == "version 1" {
+            let log = folder.path().join("log");
+            std::fs::create_dir(&log).unwrap();
+            let segment = segment::of_version_1(1, 0, &records);
+            std::fs::write(log.join(segment::file_name(0)), segment).unwrap();
+        } else {
+            let log = open_log(folder.path());
+            match form {
+                "whole" => append(&log, records.clone()).await,
+                _ => {
+                    let entries = parts.iter().flat_map(InParts::entries);
+                    for (place, entry) in entries.enumerate().filter(|(place, _)| *place != 5) {
+                        let one = log.append_entry(crate::Durability::Process, || entry).await;
+                        assert_eq!(one.unwrap().index(), place as u64 - u64::from(place > 5));
+                    }
+                    append(&log, [change(MIDNIGHT)]).await;
+                }
+            }
+        }
+        let log = open_log(folder.path());
+        assert_eq!(
+            crate::log::records(log.folder()).unwrap(),
+            records,
+            "{form}"
+        );
+        let sealer = sealer(&log, store(folder.path())).await.unwrap();
+        let sealed = sealer.seal_now(Micros(MIDNIGHT)).await.unwrap();
+        assert_eq!(sealed.waiting, 0, "{form}");
+        drop((sealer, log));
+        assert_intact(folder.path()).await;
+        let outcomes = outcomes(folder.path()).await;
+        assert_eq!(outcomes["session-2"], ["unknown"]);
+        stores.push((form, contents(&folder.path().join("store"))));
+    }
+    let [(_, first), others @ ..] = stores.as_slice() else {
+        panic!("no store");
+    };
+    for (form, other) in others {
+        assert!(first == other, "{form}");
+    }
 }
 
 #[tokio::test]

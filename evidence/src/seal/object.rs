@@ -1,0 +1,126 @@
+//! One object: Parquet, a row group for each batch. Columns are what the dataset documents, whatever batches have as dictionaries. The
+//! same batches give the same bytes.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Int32Type, SchemaRef};
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
+
+use crate::dataset::{Dataset, SCHEMA_VERSION};
+use crate::seal::keyed;
+
+/// Bytes in a data page, about: below 1 MB.
+const PAGE_BYTES_MAX: usize = 512 * 1024;
+/// How hard zstd tries: what higher levels save of rows of this kind is little, and costs as much again.
+pub(super) const ZSTD_LEVEL: i32 = 1;
+
+/// Texts of which hardly two are the same: neither a dictionary nor the least and greatest of them help anybody.
+const UNIQUE_TEXTS: [&str; 3] = ["statement_id", "parameters_digest", "result_digest"];
+
+/// An object in the making.
+pub(crate) struct ObjectWriter {
+    schema: SchemaRef,
+    file: SerializedFileWriter<Vec<u8>>,
+    factory: ArrowRowGroupWriterFactory,
+}
+
+impl ObjectWriter {
+    /// Begins an object of this dataset.
+    pub(crate) fn new(dataset: Dataset) -> Result<Self> {
+        let schema = dataset.schema();
+        let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
+        let mut properties = properties(dataset, &schema)?.build();
+        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+        let file = SerializedFileWriter::new(
+            Vec::new(),
+            parquet_schema.root_schema_ptr(),
+            Arc::new(properties),
+        )?;
+        let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema));
+        Ok(Self {
+            schema,
+            file,
+            factory,
+        })
+    }
+
+    /// Writes a row group.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let number = self.file.flushed_row_groups().len();
+        let writers = self.factory.create_column_writers(number)?;
+        let leaves = self.file.schema_descr().columns().to_vec();
+        let mut row_group = self.file.next_row_group()?;
+        let columns = self.schema.fields().iter().zip(batch.columns());
+        for ((field, column), (mut writer, leaf)) in columns.zip(writers.into_iter().zip(leaves)) {
+            let mut column = Arc::clone(column);
+            if let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() {
+                if let Some(chunk) = keyed::chunk(dictionary, &leaf)? {
+                    chunk.append_to(&mut row_group)?;
+                    continue;
+                }
+                column = whole(&column)?;
+            }
+            for leaf in compute_leaves(field, &column)? {
+                writer.write(&leaf)?;
+            }
+            writer.close()?.append_to_row_group(&mut row_group)?;
+        }
+        row_group.close()?;
+        Ok(())
+    }
+
+    /// The object's bytes.
+    pub(crate) fn finish(self) -> Result<Vec<u8>> {
+        self.file.into_inner()
+    }
+}
+
+/// The column as if each row had its value.
+fn whole(column: &ArrayRef) -> Result<ArrayRef> {
+    let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() else {
+        return Ok(Arc::clone(column));
+    };
+    take(dictionary.values(), dictionary.keys(), None)
+        .map_err(|error| ParquetError::External(Box::new(error)))
+}
+
+fn properties(dataset: Dataset, schema: &SchemaRef) -> Result<WriterPropertiesBuilder> {
+    let metadata = vec![
+        KeyValue::new("provost.dataset".to_owned(), dataset.name().to_owned()),
+        KeyValue::new(
+            "provost.schema_version".to_owned(),
+            SCHEMA_VERSION.to_string(),
+        ),
+    ];
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_created_by("provost".to_owned())
+        .set_data_page_size_limit(PAGE_BYTES_MAX)
+        .set_key_value_metadata(Some(metadata))
+        .set_max_row_group_row_count(None)
+        .set_offset_index_disabled(true)
+        .set_statistics_enabled(EnabledStatistics::Chunk);
+    for field in schema.fields() {
+        let path = ColumnPath::from(field.name().as_str());
+        if matches!(field.data_type(), DataType::Int64 | DataType::Timestamp(..)) {
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
+        }
+        if UNIQUE_TEXTS.contains(&field.name().as_str()) {
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
+    }
+    Ok(builder)
+}
