@@ -1,6 +1,7 @@
 //! `cargo bench --workspace --bench seal`: what evidence costs, from two entries in the log to rows that were verified.
 //!
-//! The load is pgbench's: a handful of statements, each decided the same way every time, by eight sessions in turn, with bound values.
+//! The load is pgbench's: a handful of statements in turn, each decided the same way every time, by eight sessions in no order, with bound
+//! values.
 //! It runs at two levels of recording: `statement`, and `digest`, where each result is recorded by its digest too. Times are CPU of all
 //! of the process's threads, user and system, as Linux counts them in nanoseconds; the disk is whatever holds the temporary folder.
 
@@ -23,7 +24,7 @@ use provost_evidence::{
 const STATEMENTS: u64 = 200_000;
 /// Statements of one seal: a second's, where a gateway seals each second.
 const SEALED_AT_ONCE: u64 = 10_000;
-/// Sessions that speak in turn.
+/// Sessions.
 const SESSIONS: u64 = 8;
 /// 2026-11-20 00:00:00 UTC, microseconds.
 const START: i64 = 1_795_132_800_000_000;
@@ -173,7 +174,8 @@ enum Writes {
 
 /// One gateway's sessions.
 struct Clients {
-    sessions: Vec<SessionDraft>,
+    /// Each with the number of its last statement.
+    sessions: Vec<(SessionDraft, u64)>,
     drafts: Vec<Draft>,
     numbers: Numbers,
 }
@@ -190,7 +192,7 @@ impl Clients {
             })
         };
         Self {
-            sessions: (0..SESSIONS).map(|_| session(&mut numbers)).collect(),
+            sessions: (0..SESSIONS).map(|_| (session(&mut numbers), 0)).collect(),
             drafts: drafts(&mut numbers),
             numbers,
         }
@@ -198,14 +200,13 @@ impl Clients {
 
     /// Appends a statement's two entries.
     async fn speak(&mut self, log: &Log, statement: u64, level: Level, writes: Writes) {
-        let at = |list: usize| usize::try_from(statement).unwrap_or(0) % list;
-        let session = self
-            .sessions
-            .get(at(self.sessions.len()))
-            .expect("sessions");
-        let draft = self.drafts.get(at(self.drafts.len())).expect("drafts");
-        let seq = statement / SESSIONS + 1;
         let jitter = self.numbers.next();
+        let place = usize::try_from(jitter >> 32).unwrap_or(0) % self.sessions.len();
+        let (session, seq) = self.sessions.get_mut(place).expect("sessions");
+        *seq += 1;
+        let (session, seq) = (&*session, *seq);
+        let turn = usize::try_from(seq).unwrap_or(0) % self.drafts.len();
+        let draft = self.drafts.get(turn).expect("drafts");
         let decided_at =
             START + i64::try_from(statement).unwrap_or(0) * PACE + (jitter % 64) as i64;
         let duration_us = DURATION + jitter / 64 % 256;

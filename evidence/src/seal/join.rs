@@ -227,7 +227,9 @@ impl Joiner {
 
     /// Numbers every row and groups them into objects: dataset by dataset, date by date, by time within.
     fn number(mut self, next: &mut State, vocabulary: &Vocabulary) -> Vec<Group> {
-        self.statements.sort_by_key(|row| (row.time, row.sequence));
+        // A row is large, what it is sorted by is small.
+        self.statements
+            .sort_by_cached_key(|row| (row.time, row.sequence));
         self.sessions
             .sort_by_key(|(time, sequence, _)| (*time, *sequence));
         self.changes
@@ -271,19 +273,14 @@ impl Joiner {
 }
 
 /// Parts rows, which are sorted by time, where a day ends.
-fn by_date<T>(rows: Vec<T>, time: impl Fn(&T) -> Micros) -> Vec<(String, Vec<T>)> {
-    let mut parts: Vec<(i64, String, Vec<T>)> = Vec::new();
-    for row in rows {
-        let at = time(&row);
-        match parts.last_mut() {
-            Some((day, _, rows)) if *day == date::day(at) => rows.push(row),
-            _ => parts.push((date::day(at), date::of(at), vec![row])),
-        }
+fn by_date<T>(mut rows: Vec<T>, time: impl Fn(&T) -> Micros) -> Vec<(String, Vec<T>)> {
+    let mut parts = Vec::new();
+    while let Some(first) = rows.first().map(&time) {
+        let is_of_day = |row: &T| date::day(time(row)) == date::day(first);
+        let rest = rows.split_off(rows.partition_point(is_of_day));
+        parts.push((date::of(first), std::mem::replace(&mut rows, rest)));
     }
     parts
-        .into_iter()
-        .map(|(_, date, rows)| (date, rows))
-        .collect()
 }
 
 fn group(next_log_index: &mut u64, dataset: Dataset, date: String, rows: Rows) -> Group {
