@@ -4,11 +4,12 @@
 //! `object_store`'s `LocalFileSystem` (0.13) creates atomically (staging file, hard link) but never fsyncs, so after a
 //! power loss an acknowledged object may be empty. [`DurableFolder`] therefore writes itself and delegates the reading.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path as FilePath;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,7 +27,18 @@ use crate::error::Error;
 #[derive(Debug)]
 pub struct DurableFolder {
     inner: LocalFileSystem,
+    place: Arc<Place>,
+}
+
+/// Folders whose entries above are remembered to be durable; at the limit all are forgotten, and are made so again.
+const FOLDERS_MAX: usize = 1024;
+
+/// Where the objects are.
+#[derive(Debug)]
+struct Place {
     root: PathBuf,
+    /// Folders that this process made durable, with all above them up to the root: what is put into one needs no more than that folder's fsync.
+    durable: Mutex<HashSet<PathBuf>>,
 }
 
 impl DurableFolder {
@@ -42,57 +54,101 @@ impl DurableFolder {
             key: folder.display().to_string(),
             source,
         })?;
-        Ok(Arc::new(DurableFolder { inner, root }))
+        let place = Arc::new(Place {
+            root,
+            durable: Mutex::default(),
+        });
+        Ok(Arc::new(DurableFolder { inner, place }))
     }
 }
 
-/// Staging name, fsync, then link (create) or rename (overwrite), then fsync of the folders up to `root`. Names ending in
-/// `#digits` are `LocalFileSystem`'s own staging names: listings leave them out. They are random: gateways of one process id,
-/// each in a container of its own, may share the folder.
-fn write(
-    root: &FilePath,
-    target: &FilePath,
-    payload: &PutPayload,
-    mode: &PutMode,
-) -> Result<(), std::io::Error> {
-    if let Some(folder) = target.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let mut staging = target.as_os_str().to_owned();
-    let number = getrandom::u64().map_err(std::io::Error::other)?;
-    staging.push(format!("#{number:020}"));
-    let mut file = File::create_new(&staging)?;
-    for chunk in payload {
-        file.write_all(chunk)?;
-    }
-    file.sync_all()?;
-    let placed = match mode {
-        PutMode::Overwrite => std::fs::rename(&staging, target),
-        PutMode::Create | PutMode::Update(_) => {
-            let linked = std::fs::hard_link(&staging, target);
-            std::fs::remove_file(&staging)?;
-            linked
+impl Place {
+    /// Staging name, fsync, then link (create) or rename (overwrite), then fsync of the folders up to the root. Names ending in
+    /// `#digits` are `LocalFileSystem`'s own staging names: listings leave them out. They are random: gateways of one process id,
+    /// each in a container of its own, may share the folder.
+    fn write(
+        &self,
+        target: &FilePath,
+        payload: &PutPayload,
+        mode: &PutMode,
+    ) -> Result<(), std::io::Error> {
+        let mut staging = target.as_os_str().to_owned();
+        let number = getrandom::u64().map_err(std::io::Error::other)?;
+        staging.push(format!("#{number:020}"));
+        let mut file = self.create(FilePath::new(&staging))?;
+        for chunk in payload {
+            file.write_all(chunk)?;
         }
-    };
-    // An object that was there already may be the work of a crash: make it durable before anyone relies on it.
-    if placed
-        .as_ref()
-        .is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists)
-    {
-        File::open(target)?.sync_all()?;
+        file.sync_all()?;
+        let placed = match mode {
+            PutMode::Overwrite => std::fs::rename(&staging, target),
+            PutMode::Create | PutMode::Update(_) => {
+                let linked = std::fs::hard_link(&staging, target);
+                std::fs::remove_file(&staging)?;
+                linked
+            }
+        };
+        // An object that was there already may be the work of a crash: make it durable before anyone relies on it.
+        if placed
+            .as_ref()
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists)
+        {
+            File::open(target)?.sync_all()?;
+        }
+        self.sync_folders_of(target)?;
+        placed
     }
-    for folder in target.ancestors().skip(1) {
+
+    /// Creates a file, and the folders above it where they are missing.
+    fn create(&self, path: &FilePath) -> Result<File, std::io::Error> {
+        match File::create_new(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            outcome => return outcome,
+        }
+        if let Some(folder) = path.parent() {
+            // It is new, or new again.
+            self.durable().remove(folder);
+            std::fs::create_dir_all(folder)?;
+        }
+        File::create_new(path)
+    }
+
+    /// Makes what was placed at `target` durable: the folder's entry of it, and the entries of all folders above.
+    fn sync_folders_of(&self, target: &FilePath) -> Result<(), std::io::Error> {
+        let Some(folder) = target.parent() else {
+            return Ok(());
+        };
         File::open(folder)?.sync_all()?;
-        if folder == root {
-            break;
+        if folder == self.root || self.durable().contains(folder) {
+            return Ok(());
         }
+        for above in folder.ancestors().skip(1) {
+            File::open(above)?.sync_all()?;
+            if above == self.root {
+                break;
+            }
+        }
+        let mut durable = self.durable();
+        if durable.len() >= FOLDERS_MAX {
+            durable.clear();
+        }
+        durable.insert(folder.to_owned());
+        Ok(())
     }
-    placed
+
+    fn durable(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.durable.lock().unwrap_or_else(|poisoned| {
+            // What is remembered only saves work.
+            let mut durable = poisoned.into_inner();
+            durable.clear();
+            durable
+        })
+    }
 }
 
 impl std::fmt::Display for DurableFolder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "DurableFolder({})", self.root.display())
+        write!(formatter, "DurableFolder({})", self.place.root.display())
     }
 }
 
@@ -110,8 +166,8 @@ impl ObjectStore for DurableFolder {
         }
         let target = self.inner.path_to_filesystem(location)?;
         // fsync blocks, and sessions that are served on this thread must not wait for it.
-        let root = self.root.clone();
-        let work = move || write(&root, &target, &payload, &options.mode);
+        let place = Arc::clone(&self.place);
+        let work = move || place.write(&target, &payload, &options.mode);
         let written = tokio::task::spawn_blocking(work).await;
         match written.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
             Ok(()) => Ok(PutResult {
@@ -251,4 +307,33 @@ pub(crate) async fn list(store: &dyn ObjectStore, prefix: &str) -> Result<Vec<St
         })?;
     keys.sort_unstable();
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder that was there, and one that was removed and is new again.
+    #[tokio::test]
+    async fn what_was_put_is_there_once_wherever_it_is_put() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DurableFolder::open(folder.path()).unwrap();
+        let put = async |key: &str, bytes: &'static [u8]| {
+            put_once(store.as_ref(), key, Bytes::from_static(bytes)).await
+        };
+        for key in ["top", "a/one", "a/two", "a/b/c/three"] {
+            put(key, b"1").await.unwrap();
+            put(key, b"1").await.unwrap();
+            assert!(matches!(put(key, b"2").await, Err(Error::Conflict { .. })));
+        }
+        std::fs::remove_dir_all(folder.path().join("a")).unwrap();
+        put("a/one", b"2").await.unwrap();
+        put_over(store.as_ref(), "a/one", Bytes::from_static(b"3"))
+            .await
+            .unwrap();
+        let there = list(store.as_ref(), "").await.unwrap();
+        assert_eq!(there, ["a/one", "top"], "no staging name is left");
+        let read = read(store.as_ref(), "a/one").await.unwrap();
+        assert_eq!(read.unwrap(), Bytes::from_static(b"3"));
+    }
 }
