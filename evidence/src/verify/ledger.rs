@@ -2,12 +2,16 @@
 //! signature it hasn't checked, nor decode an object whose digest is wrong.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use arrow::array::{AsArray as _, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
 use bytes::Bytes;
 use object_store::ObjectStore;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
 use tlog_tiles::tlog::Hash;
 
 use crate::dataset::{SCHEMA_VERSION, SCHEMA_VERSION_MIN};
@@ -20,6 +24,9 @@ use crate::ledger::{self, canonical};
 use crate::seal::build::{manifest_key, object_key, public_key_key, tile_key};
 use crate::store;
 use crate::verify::{Fault, LedgerReport, Problem};
+
+/// Rows that are read and hashed at once: enough that a dictionary's values are rendered for many, and a few megabytes at most.
+const BATCH_ROWS: usize = 16_384;
 
 /// The last seal, when it is intact.
 #[derive(Debug, Clone)]
@@ -395,15 +402,8 @@ fn check_object(manifest: &Manifest, object: Bytes) -> Result<Vec<Hash>, (u64, F
     }
     let secret =
         crate::hex::parse(&manifest.secret).ok_or((first, Fault::Field { field: "secret" }))?;
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(object).map_err(|_| (first, Fault::Parquet))?;
-    let expected = manifest.dataset.schema_of(manifest.schema_version);
-    if builder.schema().fields() != expected.fields() {
-        return Err((first, Fault::Schema));
-    }
-    let reader = builder.build().map_err(|_| (first, Fault::Parquet))?;
     let mut leaves = Vec::new();
-    for batch in reader {
+    for batch in batches(manifest, object).map_err(|fault| (first, fault))? {
         let next = first + leaves.len() as u64;
         let batch = batch.map_err(|_| (next, Fault::Parquet))?;
         check_common_columns(manifest, &batch, next)?;
@@ -415,6 +415,38 @@ fn check_object(manifest: &Manifest, object: Bytes) -> Result<Vec<Hash>, (u64, F
         true => Ok(leaves),
         false => Err((first, Fault::Rows)),
     }
+}
+
+/// The rows of an object whose columns are those of its schema version. Texts that it has as dictionaries are read as such: each is
+/// checked and rendered once.
+fn batches(manifest: &Manifest, object: Bytes) -> Result<ParquetRecordBatchReader, Fault> {
+    let metadata = ArrowReaderMetadata::load(&object, ArrowReaderOptions::new())
+        .map_err(|_| Fault::Parquet)?;
+    let expected = manifest.dataset.schema_of(manifest.schema_version);
+    if metadata.schema().fields() != expected.fields() {
+        return Err(Fault::Schema);
+    }
+    let row_groups = metadata.metadata().row_groups();
+    let has_dictionary = |column: usize| {
+        let mut chunks = row_groups.iter().map(|group| group.columns().get(column));
+        chunks.all(|chunk| chunk.is_some_and(|chunk| chunk.dictionary_page_offset().is_some()))
+    };
+    // Each of our columns is one column of Parquet's, lists too.
+    let read_as = |(place, field): (usize, &Arc<Field>)| match field.data_type() {
+        DataType::Utf8 if has_dictionary(place) => {
+            let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+            Arc::new(field.as_ref().clone().with_data_type(kind))
+        }
+        _ => Arc::clone(field),
+    };
+    let fields: Vec<_> = expected.fields().iter().enumerate().map(read_as).collect();
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
+    let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
+        .map_err(|_| Fault::Parquet)?;
+    ParquetRecordBatchReaderBuilder::new_with_metadata(object, metadata)
+        .with_batch_size(BATCH_ROWS)
+        .build()
+        .map_err(|_| Fault::Parquet)
 }
 
 /// `log_index` is dense, `gateway` and `schema_version` are the manifest's in every row.
@@ -432,14 +464,14 @@ fn check_common_columns(
     let versions = integers("schema_version").ok_or((first, Fault::Schema))?;
     let gateways = batch
         .column_by_name("gateway")
-        .and_then(|column| column.as_string_opt::<i32>());
-    let gateways = gateways.ok_or((first, Fault::Schema))?;
-    for (row, index) in (0..indices.len()).zip(first..) {
-        if u64::try_from(indices.value(row)) != Ok(index) {
+        .and_then(|column| are(column, &manifest.gateway))
+        .ok_or((first, Fault::Schema))?;
+    let rows = indices.values().iter().zip(versions.values()).zip(gateways);
+    for (((found, version), is_gateway), index) in rows.zip(first..) {
+        if u64::try_from(*found) != Ok(index) {
             return Err((index, Fault::Rows));
         }
-        if gateways.value(row) != manifest.gateway || versions.value(row) != manifest.schema_version
-        {
+        if !is_gateway || *version != manifest.schema_version {
             return Err((
                 index,
                 Fault::Field {
@@ -449,4 +481,20 @@ fn check_common_columns(
         }
     }
     Ok(())
+}
+
+/// Which rows of a column of texts are this one; `None` when it holds no texts.
+fn are(column: &ArrayRef, text: &str) -> Option<Vec<bool>> {
+    let of =
+        |texts: &StringArray| -> Vec<bool> { texts.iter().map(|one| one == Some(text)).collect() };
+    let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() else {
+        return column.as_string_opt::<i32>().map(of);
+    };
+    let values = of(dictionary.values().as_string_opt::<i32>()?);
+    let is = |key: Option<i32>| {
+        let value = values.get(usize::try_from(key?).ok()?)?;
+        Some(*value)
+    };
+    let keys = dictionary.keys().iter();
+    Some(keys.map(|key| is(key).unwrap_or(false)).collect())
 }
