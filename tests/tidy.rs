@@ -18,6 +18,7 @@ const FILE_LINES_MAX: usize = 800;
 const TOP_LEVEL: &[&str] = &[
     ".cargo",
     ".ci",
+    ".config",
     ".gitignore",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
