@@ -41,12 +41,13 @@ async fn an_intact_store_says_how_far_it_is_complete() {
     assert!(report.to_string().starts_with(&expected), "{report}");
 }
 
-/// What rows hash to is what the first release hashed them to, over every dataset, list, mask and null: the canonical form must not change.
+/// What rows hash to is what they always hashed to, over every dataset, list, mask and null: the canonical form must not change, but for
+/// columns that a schema version adds (the last: the role of sessions).
 #[tokio::test]
 async fn the_root_of_known_rows_is_the_one_it_always_was() {
     let folder = intact().await;
     let ledger = report(folder.path()).await.ledgers.remove(0);
-    let root = "7uumFppQYPZq3Acyx1hNpKjToRZgA2d4GnoZTX9JpoY=";
+    let root = "EyZtTtyIf8N6SSv4zyZ/9Q27+aceGr7Q1QvMJ7XvJMU=";
     assert_eq!((ledger.rows, ledger.root.as_deref()), (610, Some(root)));
 }
 
