@@ -368,6 +368,39 @@ fn what_is_changed_behind_the_gateways_back_ends_the_session() {
     }
 }
 
+/// The same by a FunctionCall message, which names `set_config` by its number.
+#[test]
+fn a_function_call_changes_it_for_nobody_to_use() {
+    let (_cluster, house) = world();
+    let text = |value: &str| {
+        let length = u32::try_from(value.len()).unwrap().to_be_bytes();
+        [&length[..], value.as_bytes()].concat()
+    };
+    let body = [
+        &2078_u32.to_be_bytes()[..],
+        &[0, 0, 0, 3],
+        &text("provost.principal"),
+        &text("root"),
+        &text("f"),
+        &[0, 0],
+    ]
+    .concat();
+    let call = message(b'F', &body);
+    let mut raw = session(&house, "ann", &["bots"]);
+    let answer = raw.send(&call).answer();
+    assert!(answer.starts_with("42501 function calls"), "{answer}");
+    assert_eq!(ask(&mut raw, OWN), "ann|human||[\"bots\"] I");
+    house.policy.swap(allow_anything("two"));
+    let mut raw = session(&house, "ann", &["bots"]);
+    let error = raw
+        .send(&[call, query("SELECT note FROM notes")].concat())
+        .last_error_of_many();
+    assert!(
+        error.starts_with("42501 the session ends: `provost.principal`"),
+        "{error}"
+    );
+}
+
 #[test]
 fn row_level_security_goes_by_the_principal() {
     let (_cluster, house) = world();
