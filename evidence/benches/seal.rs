@@ -309,7 +309,7 @@ impl Run {
     fn print(&self, level: Level, writes: Writes) {
         let each = |nanoseconds: u64| nanoseconds as f64 / 1e3 / STATEMENTS as f64;
         println!(
-            "level {level:?}: {STATEMENTS} statements, {SESSIONS} sessions, {SEALED_AT_ONCE} to a seal"
+            "level {level:?}: {STATEMENTS} statements, {SESSIONS} sessions, {SEALED_AT_ONCE} to a seal, writes for each: {writes:?}"
         );
         println!("  append, two entries   {:7.2} us", each(self.append_ns));
         println!("  seal                  {:7.2} us", each(self.seal_ns));

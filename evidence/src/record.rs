@@ -11,10 +11,6 @@ pub struct Micros(pub i64);
 /// A log entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "kebab-case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a record is made, serialised and dropped at once: a box would cost every decision an allocation"
-)]
 pub enum Record {
     /// A session opened or closed, or a login was refused.
     Session(SessionRecord),

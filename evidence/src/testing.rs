@@ -140,8 +140,8 @@ impl InParts {
 
     fn of(decision: DecisionRecord, end: EndRecord, number: u64) -> Self {
         let decision = DecisionRecord {
-            parameters_digest: (number % 2 == 0).then(|| "0f".repeat(32)),
-            on_behalf_of: (number % 3 == 0).then(|| "eve".to_owned()),
+            parameters_digest: number.is_multiple_of(2).then(|| "0f".repeat(32)),
+            on_behalf_of: number.is_multiple_of(3).then(|| "eve".to_owned()),
             ..decision
         };
         let part = SessionPart {
