@@ -384,8 +384,8 @@ impl SessionJudge {
     /// Decides every statement, then logs: all permits, or one refusal with every statement in the log.
     async fn judge(&mut self, step: &Step<'_>, statements: &Noted) -> Result<Vec<Permitted>, Stop> {
         let footing = self.footing();
-        if let Some(note) = self.standing(step, statements, footing) {
-            return Ok(vec![self.let_through(step, statements, &note).await?]);
+        if let Some((statement, note)) = self.standing(step, statements, footing) {
+            return Ok(vec![self.log_permitted(step, statement, &note).await?]);
         }
         let pinned = self.pinning.take();
         let unbounded = self.despite_ground(step, statements);

@@ -8,10 +8,9 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use provost_engine::{facts::Kind, verdict::Decision};
+use provost_engine::{facts::Kind, sql::Statement, verdict::Decision};
 
 use super::{CATALOG_OLD, SessionJudge, Step, answer, notes::Note, notes::Noted, view};
-use crate::judge::{Permitted, Stop};
 
 /// Names one view of one session for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,18 +51,19 @@ impl SessionJudge {
         })
     }
 
-    /// What the step's statement was decided as, where that stands.
-    pub(super) fn standing(
+    /// The step's statement and what it was decided as, where that stands.
+    pub(super) fn standing<'a>(
         &self,
         step: &Step<'_>,
-        statements: &Noted,
+        statements: &'a Noted,
         footing: Option<Footing>,
-    ) -> Option<Rc<Note>> {
+    ) -> Option<(&'a Statement, Rc<Note>)> {
         let statement = statements.first()?;
         let now = statement.facts.catalog_version;
         // What was prepared by an older catalog may be outdated.
         let is_current = step.made_at.is_none_or(|made_at| made_at == now);
-        statements.standing(footing?).filter(|_| is_current)
+        let note = statements.standing(footing?).filter(|_| is_current)?;
+        Some((statement, note))
     }
 
     /// Whether the decision on the one statement of a text may stand; it was made of nothing but what its [`Footing`] says.
@@ -84,18 +84,5 @@ impl SessionJudge {
             && decision.probes.is_empty()
             && decision.limits.rows_per_hour.is_none()
             && decision.limits.bytes_per_hour.is_none()
-    }
-
-    /// Lets the statement through as it was decided.
-    pub(super) async fn let_through(
-        &mut self,
-        step: &Step<'_>,
-        statements: &Noted,
-        note: &Note,
-    ) -> Result<Permitted, Stop> {
-        let Some(statement) = statements.first() else {
-            return Err(Stop::Refused(answer::denied(&[])));
-        };
-        self.log_permitted(step, statement, note).await
     }
 }
