@@ -80,6 +80,14 @@ pub enum Error {
         /// The object's key.
         key: String,
     },
+    /// What stands in the place of an approval's document is none that a trusted gateway signed.
+    #[error(
+        "`{key}` is no document of an approval that a trusted gateway signed: it was altered, or its gateway's key is not among those that are trusted"
+    )]
+    Approval {
+        /// The document's key.
+        key: String,
+    },
     /// The operating system gave no random bytes.
     #[error("no randomness from the operating system")]
     Randomness {

@@ -10,6 +10,7 @@
 //! | [`draft`] | entries in parts, of which one is kept |
 //! | `entries` | entries as they are read, what they share kept once |
 //! | `log` | entries, frames, segments, group commit, recovery |
+//! | [`approvals`] | what people are asked and say of held statements, in the object store |
 //! | [`dataset`] | the tables and their columns |
 //! | [`lease`] | slices of hourly budgets that gateways sharing a store take; no evidence |
 //! | `ledger` | canonical records, Merkle tree and tiles, checkpoints, manifests and seals; pure |
@@ -20,6 +21,7 @@
 //! | [`store`] | a folder as an object store that survives power loss |
 //! | [`error`] | the one error enum |
 
+pub mod approvals;
 pub mod dataset;
 pub mod draft;
 mod entries;

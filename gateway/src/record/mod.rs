@@ -294,6 +294,7 @@ fn base(asked: &Asked<'_>) -> DecisionRecord {
         observed_verdict: None,
         observed_rules: None,
         probes: None,
+        approval_id: None,
     }
 }
 
