@@ -10,7 +10,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use provost_evidence::{DurableFolder, Leases, Log, LogOptions, Sealer, SigningKey};
+use object_store::ObjectStore;
+use provost_evidence::{
+    DurableFolder, Leases, Log, LogOptions, Sealer, SigningKey,
+    approvals::{ApprovalId, Docket},
+};
 use provost_gateway::{
     identity::Issuer,
     record::micros,
@@ -29,6 +33,9 @@ use crate::{
     policy::Keeper,
     signals::Signals,
 };
+
+/// How far back a start looks for what people were asked: a request is good for no longer than that once its gateway stopped.
+const APPROVALS_KNOWN: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// A gateway that listens and doesn't serve yet.
 pub(crate) struct Started {
@@ -87,7 +94,9 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     let key = std::str::from_utf8(resolved.signing_key.reveal()).map_err(|_| Error::SigningKey)?;
     let store = DurableFolder::open(&config.evidence.store)?;
     let leases = Leases::new(Arc::clone(&store), &config.evidence.gateway);
-    let sealer = Sealer::open(Arc::clone(&log), store, SigningKey::from_pem(key)?).await?;
+    let key = SigningKey::from_pem(key)?;
+    let approvals = approvals(&config, Arc::clone(&store), key.clone());
+    let sealer = Sealer::open(Arc::clone(&log), store, key).await?;
     let issuer = Issuer::discover(resolved.issuer).await?;
     let (rules, files) = keeper.counts();
     let gateway = Gateway::bind(
@@ -96,6 +105,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
             policy: keeper.handle(),
             log,
             leases,
+            approvals,
             key: resolved.digest_key,
             issuer,
         },
@@ -187,6 +197,18 @@ async fn seal_on_a_timer(
             tracing::error!(%error, "evidence could not be sealed; it stays in the log and is tried again");
         }
     }
+}
+
+/// What people are asked and say, from some time before now on.
+fn approvals(config: &Config, store: Arc<dyn ObjectStore>, key: SigningKey) -> Docket {
+    let from = SystemTime::now().checked_sub(APPROVALS_KNOWN);
+    let from = micros(from.unwrap_or(SystemTime::UNIX_EPOCH));
+    Docket::new(
+        store,
+        (&config.evidence.gateway, key),
+        Vec::new(),
+        ApprovalId::first_of(from),
+    )
 }
 
 fn open_log(config: &Config) -> Result<Arc<Log>, Error> {

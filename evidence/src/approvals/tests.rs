@@ -245,3 +245,22 @@ async fn what_is_over_is_not_looked_at_again() {
     one.vote(vote(&ids[0], "one", "dora")).await.unwrap();
     assert_eq!(one.news().await.unwrap().documents, [Document::Vote(later)]);
 }
+
+#[test]
+fn a_need_is_said_as_the_policy_says_it() {
+    for (within_ms, expected) in [
+        (900_000, "2 of dbas within 15 min"),
+        (7_200_000, "2 of dbas within 2 h"),
+        (90_000, "2 of dbas within 90 s"),
+        (1_500, "2 of dbas within 1500 ms"),
+        (0, "2 of dbas within 0 s"),
+    ] {
+        let need = Need {
+            group: "dbas".to_owned(),
+            members: Vec::new(),
+            count: 2,
+            within_ms,
+        };
+        assert_eq!(need.to_string(), expected);
+    }
+}

@@ -26,8 +26,13 @@ use provost_engine::{
     },
     verdict::{BundleDigest, Limits, Transform},
 };
-use provost_evidence::{DurableFolder, Leases, Log, LogOptions};
+use provost_evidence::{
+    DurableFolder, Leases, Log, LogOptions, SigningKey,
+    approvals::{ApprovalId, Docket},
+    record::Micros,
+};
 use provost_gateway::{
+    approvals::Approvals,
     error::Error,
     identity::{Issuer, IssuerSettings},
     policy::PolicyHandle,
@@ -177,6 +182,7 @@ impl TokenMaker {
 /// A running gateway; dropping it stops it.
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
+    pub(crate) approvals: Arc<Approvals>,
     pub(crate) log: PathBuf,
     pub(crate) policy: Arc<PolicyHandle>,
     stop: Option<oneshot::Sender<()>>,
@@ -343,6 +349,13 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let log_folder = folder.path().join("log");
         let store = DurableFolder::open(&folder.path().join("store")).unwrap();
+        let signing = SigningKey::generate().unwrap();
+        let approvals = Docket::new(
+            Arc::clone(&store),
+            ("test", signing),
+            Vec::new(),
+            ApprovalId::first_of(Micros(0)),
+        );
         let leases = Leases::new(store, "test");
         let (log, _) = Log::open(LogOptions::new(&log_folder, "test")).unwrap();
         let policy = Arc::new(PolicyHandle::new(allow_everything("one")));
@@ -358,6 +371,7 @@ impl House {
                     policy: Arc::clone(&policy),
                     log,
                     leases,
+                    approvals,
                     key,
                     issuer,
                 },
@@ -366,6 +380,7 @@ impl House {
         })?;
         let (stop, stopped) = oneshot::channel();
         let address = gateway.address();
+        let approvals = gateway.approvals();
         let thread = thread::spawn(move || {
             runtime.block_on(gateway.run(async {
                 let _ = stopped.await;
@@ -373,6 +388,7 @@ impl House {
         });
         Ok(Self {
             address,
+            approvals,
             log: log_folder,
             policy,
             stop: Some(stop),
