@@ -20,11 +20,11 @@ use provost_engine::{
         glob::Glob,
         name::NamePattern,
         rule::{
-            Audience, Class, ColumnPattern, Effect, Mask, Mode, Operations, Probing, Rule, RuleSet,
-            Scope, Subjects,
+            Audience, Class, ColumnPattern, Effect, Hold, Mask, Mode, Operations, Probing, Rule,
+            RuleSet, Scope, Subjects,
         },
     },
-    verdict::{BundleDigest, Limits, Transform},
+    verdict::{Approval, BundleDigest, HeldTransaction, Limits, Transform},
 };
 use provost_evidence::{
     DurableFolder, Leases, Log, LogOptions, SigningKey,
@@ -244,6 +244,42 @@ pub(crate) fn allow_anything(digest: &str) -> Arc<Policy> {
 /// A policy that denies everything to everybody.
 pub(crate) fn deny_everything(digest: &str) -> Arc<Policy> {
     policy(digest, rules(&Operation::ALL, Effect::Deny))
+}
+
+/// A policy that allows everything but changes and deletions of rows, which it holds until these many of these groups approve within so
+/// many milliseconds.
+pub(crate) fn hold_changes(
+    digest: &str,
+    needs: &[(&str, u16, u64)],
+    transaction: HeldTransaction,
+) -> Arc<Policy> {
+    let is_held =
+        |operation: &Operation| matches!(operation, Operation::Update | Operation::Delete);
+    let (held, allowed): (Vec<Operation>, Vec<Operation>) =
+        Operation::ALL.into_iter().partition(is_held);
+    let approvals = needs.iter().map(|(group, count, within_ms)| Approval {
+        group: (*group).into(),
+        members: vec![(*group).into()],
+        count: *count,
+        within_ms: *within_ms,
+    });
+    let hold = Hold {
+        approvals: approvals.collect(),
+        transaction,
+    };
+    let mut all = rules(&allowed, Effect::Allow);
+    all.push(Rule {
+        mode: Mode::Enforce,
+        name: "changes-are-approved".into(),
+        effect: Effect::Hold(everything(&held), hold),
+        subjects: Subjects {
+            audience: Audience::Anyone,
+            except: Vec::new(),
+        },
+        because: None,
+        controls: vec!["nist-800-53:AC-3(2)".into()],
+    });
+    policy(digest, all)
 }
 
 /// A policy that allows everything and masks `ssn`.
