@@ -5,6 +5,8 @@
 //! effect.
 
 mod case;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
