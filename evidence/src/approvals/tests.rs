@@ -1,3 +1,5 @@
+//! Documents at their places, signed by whom they say; each thing said once.
+
 use std::sync::Arc;
 
 use object_store::{ObjectStore, ObjectStoreExt as _, memory::InMemory, path::Path};

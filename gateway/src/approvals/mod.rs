@@ -7,6 +7,7 @@
 mod case;
 #[cfg(test)]
 mod tests;
+pub mod webhook;
 
 use std::{
     collections::BTreeMap,

@@ -1,3 +1,5 @@
+//! Desks over one store: what one asks, another takes the answer to; once, in time, and over a restart. Webhooks to a real receiver.
+
 use std::{sync::Arc, time::Duration};
 
 use provost_engine::principal::{Principal, PrincipalKind};
@@ -261,4 +263,136 @@ async fn a_store_that_takes_nothing_asks_nobody() {
     let asked = desk.approvals.ask(Request::clone(&request)).await;
     assert!(matches!(asked, Err(super::Error::Store(_))));
     assert!(desk.approvals.list().is_empty());
+}
+
+/// A receiver of messages over HTTP: it answers as it is told to, and gives head and body of each request.
+fn receiver(answers: Vec<&'static str>) -> (url::Url, std::sync::mpsc::Receiver<(String, String)>) {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hooks/secret", listener.local_addr().unwrap());
+    let (sender, requests) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut answers = answers.into_iter();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap());
+            let (mut head, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                lines.read_line(&mut line).unwrap();
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+                head.push_str(&line);
+            }
+            let mut body = vec![0; length];
+            lines.read_exact(&mut body).unwrap();
+            let answer = answers.next().unwrap_or("204 No Content");
+            write!(stream, "HTTP/1.1 {answer}\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            if sender
+                .send((head, String::from_utf8(body).unwrap()))
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    (url.parse().unwrap(), requests)
+}
+
+fn header(head: &str, name: &str) -> String {
+    let line = head
+        .lines()
+        .find(|line| line.to_lowercase().starts_with(name));
+    let (_, value) = line
+        .unwrap_or_else(|| panic!("{name}: {head}"))
+        .split_once(": ")
+        .unwrap();
+    value.trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_are_signed_sent_until_they_arrive_and_named() {
+    use crate::settings::{Secret, Webhook, WebhookForm};
+    let gateways = Gateways::new(1);
+    let desk = gateways.start(0, "one");
+    let old = desk.ask("over before", LONG).await;
+    desk.approvals.withdraw(&old, "test").await.unwrap();
+    let (url, requests) = receiver(vec!["503 Down", "302 Found"]);
+    let webhook = Webhook {
+        url,
+        secret: Secret::new(*b"hook secret"),
+        form: WebhookForm::Json,
+        link: Some("https://console.example/".to_owned()),
+    };
+    let client = super::webhook::client().unwrap();
+    let run = super::webhook::run(Arc::clone(&desk.approvals), webhook.clone(), client);
+    let telling = tokio::spawn(run);
+    let id = desk.ask("this", LONG).await;
+    let next = || {
+        let requests = &requests;
+        tokio::task::block_in_place(|| requests.recv_timeout(Duration::from_secs(60)).unwrap())
+    };
+    // Refused, sent elsewhere (which it does not go to), taken: the same thing three times.
+    let tries = [next(), next(), next()];
+    let deliveries = tries
+        .each_ref()
+        .map(|(head, _)| header(head, "provost-delivery"));
+    assert!(
+        deliveries.iter().all(|one| *one == deliveries[0]),
+        "{deliveries:?}"
+    );
+    for (head, body) in &tries {
+        let signature =
+            super::webhook::sign(&webhook.secret, &header(head, "provost-timestamp"), body);
+        assert_eq!(header(head, "provost-signature"), format!("v1={signature}"));
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            (&body["standing"], &body["approval"]["id"]),
+            (&"waiting".into(), &id.as_str().into())
+        );
+        assert_eq!(
+            body["link"],
+            format!("https://console.example/approvals/{id}")
+        );
+        assert_eq!(body["approval"]["binding_digest"], serde_json::Value::Null);
+    }
+    let said = (VoteKind::Deny, "not <today>");
+    desk.approvals
+        .vote(&id, &principal("dora"), said)
+        .await
+        .unwrap();
+    let (head, body) = next();
+    assert_ne!(header(&head, "provost-delivery"), deliveries[0]);
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (&body["standing"], &body["by"], &body["reason"]),
+        (&"refused".into(), &"dora".into(), &"not <today>".into())
+    );
+    telling.abort();
+    // After a restart, what is still open is told again, and under its name.
+    let open = desk.ask("open", LONG).await;
+    drop(desk);
+    let again = gateways.start(0, "again");
+    again.approvals.look().await.unwrap();
+    let (url, requests) = receiver(Vec::new());
+    let slack = Webhook {
+        url,
+        form: WebhookForm::Slack,
+        ..webhook
+    };
+    let client = super::webhook::client().unwrap();
+    let run = super::webhook::run(Arc::clone(&again.approvals), slack, client);
+    let telling = tokio::spawn(run);
+    let (_, body) =
+        tokio::task::block_in_place(|| requests.recv_timeout(Duration::from_secs(60)).unwrap());
+    assert!(
+        body.contains(open.as_str()) && body.contains("Approval wanted: 1 of dbas within 15 min"),
+        "{body}"
+    );
+    assert!(body.contains("```DELETE FROM orders```"), "{body}");
+    telling.abort();
 }

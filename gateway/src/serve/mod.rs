@@ -60,7 +60,7 @@ use self::{
     threads::Threads,
 };
 use crate::{
-    approvals::Approvals,
+    approvals::{Approvals, webhook},
     cancel::CancelKeys,
     catalog::{self, Keeper, Reader},
     error::{Error, TlsError},
@@ -201,6 +201,10 @@ impl Gateway {
             background.spawn(Arc::clone(room.upstream.warm()).run());
         }
         background.spawn(Arc::clone(&bench.approvals).run());
+        for webhook in settings.webhooks {
+            let client = webhook::client().map_err(|source| Error::Webhooks { source })?;
+            background.spawn(webhook::run(Arc::clone(&bench.approvals), webhook, client));
+        }
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             tokio::select! {
