@@ -19,7 +19,7 @@ use object_store::ObjectStore;
 use url::Url;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::dataset::Dataset;
 use crate::error::Error;
@@ -186,7 +186,6 @@ impl Answer {
 
 /// CSV has no lists: they become text, as the pretty table shows them.
 fn flatten_lists(batch: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
-    use arrow::datatypes::{DataType, Field, Schema};
     use arrow::util::display::{ArrayFormatter, FormatOptions};
     let mut fields = Vec::new();
     let mut columns = Vec::new();
@@ -244,8 +243,19 @@ fn listing(dataset: Dataset, keys: &[String]) -> Result<ListingTable, DataFusion
         ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
     let config = ListingTableConfig::new_with_multi_paths(paths?)
         .with_listing_options(options)
-        .with_schema(dataset.schema());
+        .with_schema(as_views(&dataset.schema()));
     ListingTable::try_new(config)
+}
+
+/// Texts as views: rows then share the texts of an object's dictionaries, and none is copied for a row.
+fn as_views(schema: &SchemaRef) -> SchemaRef {
+    let field = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        _ => Arc::clone(field),
+    };
+    Arc::new(Schema::new(
+        schema.fields().iter().map(field).collect::<Vec<_>>(),
+    ))
 }
 
 /// The objects that seals name, by dataset, in the ledger's order.

@@ -45,7 +45,8 @@ Examples:
         /// Print JSON (the same as --format json)
         #[arg(long, conflicts_with = "format")]
         json: bool,
-        /// The query
+        /// The query; it may begin with a comment
+        #[arg(allow_hyphen_values = true)]
         sql: String,
     },
     /// Make a report for auditors: what evidence bears on a framework's controls, and the tables behind it
@@ -96,7 +97,11 @@ pub(crate) struct Store {
 
 /// `provost evidence report`.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Report {
     /// Something else than the whole report
     #[command(subcommand)]
@@ -108,8 +113,10 @@ pub(crate) struct Report {
 /// The whole report.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WholeReport {
-    #[command(flatten)]
-    pub(crate) store: Store,
+    // Not flattened: clap takes a group with another inside it for absent.
+    /// The folder of sealed evidence
+    #[arg(long, value_name = "FOLDER", env = "PROVOST_STORE")]
+    pub(crate) store: PathBuf,
     /// The framework whose controls are reported on
     #[arg(long, value_enum)]
     pub(crate) framework: Framework,

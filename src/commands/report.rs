@@ -72,7 +72,7 @@ pub(super) fn run(command: &cli::Report) -> Result<(), Error> {
 }
 
 async fn whole(asked: &cli::WholeReport) -> Result<(), Error> {
-    let store = DurableFolder::open(existing(&asked.store.store)?)?;
+    let store = DurableFolder::open(existing(&asked.store)?)?;
     let request = Request {
         catalogues: catalogues(asked.framework),
         period: asked.period,

@@ -13,7 +13,7 @@ const MARGIN: f64 = 18.0;
 /// Bars that are shown; the rest is in the table.
 const BARS_MAX: usize = 12;
 /// Characters of a bar's label that are shown.
-const LABEL_CHARS_MAX: usize = 44;
+const LABEL_CHARS_MAX: usize = 38;
 /// Where bars begin, and how far they may go.
 const BAR_LEFT: f64 = 300.0;
 const BAR_WIDTH: f64 = 340.0;

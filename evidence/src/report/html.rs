@@ -12,6 +12,8 @@ use crate::report::{Content, Section};
 const STYLE: &str = include_str!("style.css");
 /// Rows of a table that the page shows; all of them are in the CSV file.
 const ROWS_MAX: usize = 50;
+/// Characters of a cell that isn't broken into lines: times and ids of sessions.
+const UNBROKEN_MAX: usize = 32;
 /// Nothing is fetched and nothing runs, whatever a value says.
 const SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
@@ -226,7 +228,8 @@ fn grid(table: &Table, file: &str) -> Markup {
             thead { tr { @for column in &table.columns { th.number[column.is_number] { (column.name.replace('_', " ")) } } } }
             tbody { @for row in table.rows.iter().take(ROWS_MAX) { tr {
                 @for (cell, column) in row.iter().zip(&table.columns) {
-                    td.number[column.is_number] { @match cell { Some(text) => { (text) }, None => { span.none { "–" } } } }
+                    @let is_short = cell.as_ref().is_none_or(|text| text.chars().count() <= UNBROKEN_MAX);
+                    td.number[column.is_number].short[is_short] { @match cell { Some(text) => { (text) }, None => { span.none { "–" } } } }
                 }
             } } }
         } }

@@ -175,13 +175,17 @@ fn actor(row: &Map<String, Value>) -> Value {
     Value::Object(actor)
 }
 
-/// The client's address, `address:port`; where it isn't known, the session stands for it.
+/// The client's address, with its port where it is recorded; where no address is known, the session stands for it.
 fn endpoint(address: Option<&str>, session: Option<&str>) -> Value {
-    let parsed = address.and_then(|address| address.parse::<std::net::SocketAddr>().ok());
-    match (parsed, address) {
-        (Some(socket), _) => json!({ "ip": socket.ip().to_string(), "port": socket.port() }),
-        (None, Some(address)) => json!({ "name": address }),
-        (None, None) => json!({ "uid": session.unwrap_or("unknown") }),
+    let Some(address) = address else {
+        return json!({ "uid": session.unwrap_or("unknown") });
+    };
+    if let Ok(socket) = address.parse::<std::net::SocketAddr>() {
+        return json!({ "ip": socket.ip().to_string(), "port": socket.port() });
+    }
+    match address.parse::<std::net::IpAddr>() {
+        Ok(ip) => json!({ "ip": ip.to_string() }),
+        Err(_) => json!({ "name": address }),
     }
 }
 
