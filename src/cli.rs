@@ -9,6 +9,10 @@ use clap::{
 use clap_complete::Shell;
 use jiff::Timestamp;
 
+mod evidence;
+
+pub(crate) use evidence::{Evidence, Format, Framework, Report, ReportPart, WholeReport};
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -554,76 +558,6 @@ Examples:
 Example:
   provost config example > provost.toml")]
     Example,
-}
-
-/// `provost evidence`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Evidence {
-    /// Check that sealed evidence is complete and unchanged
-    #[command(after_help = "\
-Examples:
-  provost evidence verify --store evidence --public-key provost.pub
-  provost evidence verify --store evidence --public-key provost.pub --json
-
-It needs no network, no gateway and no secret.")]
-    Verify {
-        #[command(flatten)]
-        store: Store,
-        /// The gateway's public key, as it was given to you; one for each gateway of the store
-        #[arg(long, value_name = "FILE", required = true)]
-        public_key: Vec<PathBuf>,
-        /// Also check the gateway's log folder: entries that are not sealed yet
-        #[arg(long, value_name = "FOLDER")]
-        log: Option<PathBuf>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Ask sealed evidence in SQL: tables sessions, statements, maskings, changes
-    #[command(after_help = "\
-Examples:
-  provost evidence query --store evidence \"SELECT principal, verdict, count(*) FROM statements GROUP BY 1, 2\"
-  provost evidence query --store evidence --format csv \"SELECT * FROM maskings\" > maskings.csv")]
-    Query {
-        #[command(flatten)]
-        store: Store,
-        /// How rows are printed
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
-        /// Print JSON (the same as --format json)
-        #[arg(long, conflicts_with = "format")]
-        json: bool,
-        /// The query
-        sql: String,
-    },
-    /// Print the public key that verifies this gateway's evidence: give it to auditors
-    #[command(after_help = "\
-Example:
-  provost evidence public-key --config provost.toml > provost.pub")]
-    PublicKey {
-        /// The configuration file
-        #[arg(long, short, value_name = "FILE", env = "PROVOST_CONFIG")]
-        config: PathBuf,
-    },
-}
-
-/// Where sealed evidence lies.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Store {
-    /// The folder of sealed evidence
-    #[arg(long, value_name = "FOLDER", env = "PROVOST_STORE")]
-    pub(crate) store: PathBuf,
-}
-
-/// How rows are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// Aligned columns
-    Table,
-    /// One JSON array of objects
-    Json,
-    /// Comma-separated values, RFC 4180
-    Csv,
 }
 
 #[cfg(test)]

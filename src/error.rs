@@ -163,6 +163,18 @@ pub(crate) enum Error {
         /// As given.
         folder: PathBuf,
     },
+    /// No statement has the id.
+    #[error("no sealed statement has the id `{record}`: give a statement's id or a log_index")]
+    NoStatement {
+        /// As given.
+        record: String,
+    },
+    /// A record's number is of one gateway, and the store has several.
+    #[error("name one of the store's gateways with --gateway: {names}")]
+    Gateways {
+        /// Those it has.
+        names: String,
+    },
     /// The public key can't be read.
     #[error("could not read public key `{}`: {source}", path.display())]
     PublicKey {
@@ -227,6 +239,8 @@ impl Error {
             | Self::Evidence(_)
             | Self::Log { .. }
             | Self::NoStore { .. }
+            | Self::NoStatement { .. }
+            | Self::Gateways { .. }
             | Self::PublicKey { .. }
             | Self::SigningKey
             | Self::Issuer(_)

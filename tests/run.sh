@@ -8,16 +8,24 @@ cd "$(dirname "$0")/.."
 . examples/setup.sh
 set_up
 
-# The Python client that the end-to-end tests drive, and a server of the S3 protocol (moto), in a folder of the build's own.
+# The Python client that the end-to-end tests drive, a server of the S3 protocol (moto), what auditors read evidence with, and the schemas
+# that reports are checked against, in a folder of the build's own.
 python=${CARGO_TARGET_DIR:-target}/python
-if ! "$python/bin/python" -c 'import psycopg, moto.server, flask_cors, cryptography' >/dev/null 2>&1; then
+if ! "$python/bin/python" -c 'import psycopg, moto.server, flask_cors, cryptography, pyarrow, duckdb, pandas, pyspark, trestle, ocsf_json_schema, jsonschema' >/dev/null 2>&1; then
   if ! command -v python3 >/dev/null 2>&1 || ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
     install_missing " python3 python3-venv" " python3" " python3"
   fi
-  say "installing psycopg and moto into $python"
+  say "installing the tests' Python packages into $python"
   rm -rf "$python"
   python3 -m venv "$python"
-  "$python/bin/python" -m pip install --quiet --disable-pip-version-check 'psycopg[binary]==3.2.*' 'moto[s3]==5.*' 'flask==3.*' 'flask-cors==6.*'
+  "$python/bin/python" -m pip install --quiet --disable-pip-version-check 'psycopg[binary]==3.2.*' 'moto[s3]==5.*' 'flask==3.*' 'flask-cors==6.*' \
+    'cryptography' 'pyarrow==26.*' 'duckdb==1.5.*' 'pandas==2.3.*' 'pyspark==3.5.*' 'compliance-trestle==5.2.*' 'ocsf-json-schema==1.2.*' \
+    'jsonschema==4.*'
+fi
+
+# Spark runs in Java.
+if ! command -v java >/dev/null 2>&1; then
+  install_missing " openjdk-17-jre-headless" " java-17-openjdk-headless" " openjdk@17"
 fi
 
 # A real OpenID Connect provider, likewise. (npm's folder must be absolute for the tests, which run elsewhere.)

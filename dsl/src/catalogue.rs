@@ -29,6 +29,21 @@ pub struct Framework {
     pub name: String,
     /// Control ids and titles, by version.
     pub versions: BTreeMap<String, BTreeMap<String, String>>,
+    /// What evidence bears on a control, by its id; a control without an entry has no query.
+    #[serde(default)]
+    pub evidence: BTreeMap<String, Bearing>,
+}
+
+/// What a gateway's evidence says about a control. It never says that a control is satisfied.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bearing {
+    /// The measure that counts the evidence: a file below `policies/controls/sql/measures`, without its ending.
+    pub measure: String,
+    /// Why it bears on the control; one sentence.
+    pub bears: String,
+    /// What it does not show; one sentence.
+    pub lacks: String,
 }
 
 impl Framework {
@@ -107,6 +122,19 @@ mod tests {
                         .is_some_and(|title| !title.trim().is_empty()),
                     "{control}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn what_bears_on_a_control_is_said_in_a_sentence_each_and_of_controls_that_there_are() {
+        let is_sentence = |text: &str| text.ends_with('.') && text.matches(". ").count() == 0;
+        for framework in frameworks() {
+            assert!(!framework.evidence.is_empty(), "{}", framework.id);
+            for (control, bearing) in &framework.evidence {
+                assert!(framework.title(control).is_some(), "{control}");
+                assert!(is_sentence(&bearing.bears), "{control}: {}", bearing.bears);
+                assert!(is_sentence(&bearing.lacks), "{control}: {}", bearing.lacks);
             }
         }
     }

@@ -150,6 +150,32 @@ pub enum Error {
         /// The runtime's reason.
         source: tokio::task::JoinError,
     },
+    /// A folder that is to be written to holds something.
+    #[error("folder `{}` is not empty; name one that is missing or empty", folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A catalogue of controls names a measure that there is not.
+    #[error("there is no measure `{measure}` among the queries")]
+    Measure {
+        /// Its name.
+        measure: String,
+    },
+    /// A query of ours gave other columns than it should.
+    #[error("query `{query}` gave an answer of another shape")]
+    Answer {
+        /// The query.
+        query: &'static str,
+    },
+    /// There is no such record in the signed tree.
+    #[error("gateway `{gateway}` has no sealed record {log_index}")]
+    NoRecord {
+        /// The gateway.
+        gateway: String,
+        /// Its leaf's number.
+        log_index: u64,
+    },
     /// A query was refused or failed.
     #[error("query failed")]
     Query {

@@ -16,7 +16,9 @@
 //! | `ledger` | canonical records, Merkle tree and tiles, checkpoints, manifests and seals; pure |
 //! | `seal` | joins log entries to rows, builds and publishes seals |
 //! | [`verify()`] | checks everything from a public key |
-//! | [`query()`] | read-only SQL; the only room that knows DataFusion |
+//! | [`query()`] | read-only SQL over the sealed objects |
+//! | [`report`] | control matrix, population, samples: HTML, CSV, OSCAL, OCSF |
+//! | [`prove`] | that a record is in the signed tree, for anyone to check |
 //! | [`key`] | signing key and public key |
 //! | [`store`] | a folder as an object store that survives power loss |
 //! | [`error`] | the one error enum |
@@ -31,8 +33,10 @@ pub mod key;
 pub mod lease;
 mod ledger;
 mod log;
+pub mod prove;
 pub mod query;
 pub mod record;
+pub mod report;
 mod seal;
 pub mod store;
 #[cfg(test)]
@@ -43,7 +47,8 @@ pub use error::Error;
 pub use key::{PublicKey, SigningKey};
 pub use lease::Leases;
 pub use log::{Durability, Log, LogOptions, Receipt, Recovery, records};
-pub use query::{Answer, Format, query};
+pub use prove::{Proof, Prover};
+pub use query::{Answer, Format, Tables, query};
 pub use seal::{Sealed, Sealer};
 pub use store::DurableFolder;
 pub use verify::{Report, verify};

@@ -11,13 +11,15 @@ use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
 };
 use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStore;
 use url::Url;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::dataset::Dataset;
 use crate::error::Error;
@@ -27,6 +29,8 @@ use crate::verify::Fault;
 
 /// The URL under which DataFusion knows the store; nothing else is registered, so nothing else can be read.
 const STORE_URL: &str = "evidence://store/";
+/// Seals and manifests that are read at the same time when a store is opened.
+const DOCUMENTS_AT_ONCE: usize = 32;
 
 /// The answer to a query: at least the schema, even when no row matches.
 #[derive(Debug, Clone)]
@@ -48,25 +52,86 @@ pub enum Format {
     Csv,
 }
 
-/// Runs one read-only query over the tables `sessions`, `statements`, `maskings` and `changes`. A table without rows is
-/// empty, not missing.
+/// The evidence as SQL tables: `sessions`, `statements`, `maskings` and `changes`, as the seals name their objects at the moment of
+/// opening. A table without rows is empty, not missing.
+pub struct Tables {
+    context: SessionContext,
+}
+
+/// The rows of an answer, a batch at a time: for answers that may be larger than memory.
+pub struct Stream {
+    inner: SendableRecordBatchStream,
+}
+
+/// Runs one read-only query: [`Tables::open`] and [`Tables::ask`].
 ///
 /// # Errors
-/// [`Error::Query`] when the query isn't valid, isn't read-only (DDL, DML, COPY, SET are refused) or fails;
-/// [`Error::Store`]; [`Error::Ledger`] when a manifest can't be read.
+/// Those of both.
 pub async fn query(store: Arc<dyn ObjectStore>, sql: &str) -> Result<Answer, Error> {
-    let context = open(store).await?;
-    let read_only = SQLOptions::new()
-        .with_allow_ddl(false)
-        .with_allow_dml(false)
-        .with_allow_statements(false);
-    let frame = context
-        .sql_with_options(sql, read_only)
-        .await
-        .map_err(failed)?;
-    let schema = Arc::new(frame.schema().as_arrow().clone());
-    let batches = frame.collect().await.map_err(failed)?;
-    Ok(Answer { schema, batches })
+    Tables::open(store).await?.ask(sql).await
+}
+
+impl Tables {
+    /// Opens a store's evidence.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; [`Error::Ledger`] when a manifest can't be read.
+    pub async fn open(store: Arc<dyn ObjectStore>) -> Result<Self, Error> {
+        let context = open(store).await?;
+        Ok(Self { context })
+    }
+
+    /// Runs one read-only query.
+    ///
+    /// # Errors
+    /// [`Error::Query`] when the query isn't valid, isn't read-only (DDL, DML, COPY, SET are refused) or fails.
+    pub async fn ask(&self, sql: &str) -> Result<Answer, Error> {
+        let frame = self.plan(sql).await?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let batches = frame.collect().await.map_err(failed)?;
+        Ok(Answer { schema, batches })
+    }
+
+    /// Runs one read-only query whose rows are taken as they come.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn stream(&self, sql: &str) -> Result<Stream, Error> {
+        let frame = self.plan(sql).await?;
+        let inner = frame.execute_stream().await.map_err(failed)?;
+        Ok(Stream { inner })
+    }
+
+    async fn plan(&self, sql: &str) -> Result<DataFrame, Error> {
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        let planned = self.context.sql_with_options(sql, read_only).await;
+        planned.map_err(failed)
+    }
+}
+
+impl std::fmt::Debug for Tables {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Tables")
+    }
+}
+
+impl Stream {
+    /// The next rows; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Query`] when the query fails on its way.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
+        self.inner.next().await.transpose().map_err(failed)
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Stream")
+    }
 }
 
 impl Answer {
@@ -121,7 +186,6 @@ impl Answer {
 
 /// CSV has no lists: they become text, as the pretty table shows them.
 fn flatten_lists(batch: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
-    use arrow::datatypes::{DataType, Field, Schema};
     use arrow::util::display::{ArrayFormatter, FormatOptions};
     let mut fields = Vec::new();
     let mut columns = Vec::new();
@@ -148,8 +212,11 @@ fn text(bytes: Vec<u8>) -> Result<String, arrow::error::ArrowError> {
 }
 
 async fn open(store: Arc<dyn ObjectStore>) -> Result<SessionContext, Error> {
-    let context =
-        SessionContext::new_with_config(SessionConfig::new().with_information_schema(true));
+    // Times in SQL text are read in UTC, as the evidence has them.
+    let config = SessionConfig::new()
+        .with_information_schema(true)
+        .set_str("datafusion.execution.time_zone", "UTC");
+    let context = SessionContext::new_with_config(config);
     let objects = objects(store.as_ref()).await?;
     let url = Url::parse(STORE_URL)
         .map_err(|error| failed(DataFusionError::External(Box::new(error))))?;
@@ -176,30 +243,44 @@ fn listing(dataset: Dataset, keys: &[String]) -> Result<ListingTable, DataFusion
         ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
     let config = ListingTableConfig::new_with_multi_paths(paths?)
         .with_listing_options(options)
-        .with_schema(dataset.schema());
+        .with_schema(as_views(&dataset.schema()));
     ListingTable::try_new(config)
+}
+
+/// Texts as views: rows then share the texts of an object's dictionaries, and none is copied for a row.
+fn as_views(schema: &SchemaRef) -> SchemaRef {
+    let field = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        _ => Arc::clone(field),
+    };
+    Arc::new(Schema::new(
+        schema.fields().iter().map(field).collect::<Vec<_>>(),
+    ))
 }
 
 /// The objects that seals name, by dataset, in the ledger's order.
 async fn objects(store: &dyn ObjectStore) -> Result<BTreeMap<Dataset, Vec<String>>, Error> {
+    let keys = store::list(store, "ledger").await?;
+    let seals = keys
+        .iter()
+        .filter(|key| key.split('/').nth(2) == Some("seals"));
+    let seals: Vec<Seal> = futures::stream::iter(seals.map(|key| document(store, key)))
+        .buffered(DOCUMENTS_AT_ONCE)
+        .try_collect()
+        .await?;
+    let pinned = seals.iter().flat_map(|seal| &seal.manifests);
+    let mut manifests =
+        futures::stream::iter(pinned.map(|pinned| document::<Manifest>(store, &pinned.key)))
+            .buffered(DOCUMENTS_AT_ONCE);
     let mut objects: BTreeMap<Dataset, Vec<String>> = BTreeMap::new();
-    for key in store::list(store, "ledger").await? {
-        if key.split('/').nth(2) != Some("seals") {
-            continue;
-        }
-        let seal: Seal = document(store, &key).await?;
-        for pinned in seal.manifests {
-            let manifest: Manifest = document(store, &pinned.key).await?;
-            objects
-                .entry(manifest.dataset)
-                .or_default()
-                .push(manifest.key);
-        }
+    while let Some(manifest) = manifests.try_next().await? {
+        let found = objects.entry(manifest.dataset).or_default();
+        found.push(manifest.key);
     }
     Ok(objects)
 }
 
-async fn document<T: serde::de::DeserializeOwned>(
+pub(crate) async fn document<T: serde::de::DeserializeOwned>(
     store: &dyn ObjectStore,
     key: &str,
 ) -> Result<T, Error> {

@@ -7,7 +7,7 @@ use provost_evidence::{
 };
 use serde_json::{Value, json};
 
-use super::block_on;
+use super::{block_on, prove, report};
 use crate::{
     cli, config,
     error::{Error, Exit},
@@ -53,6 +53,16 @@ pub(crate) fn run(command: &cli::Evidence) -> Result<(), Error> {
             let format = if *json { cli::Format::Json } else { *format };
             let answer = block_on(ask(&store.store, sql))?;
             line(rendered(&answer, format)?.trim_end());
+            Ok(())
+        }
+        cli::Evidence::Report(report) => report::run(report),
+        cli::Evidence::Prove {
+            store,
+            gateway,
+            record,
+        } => {
+            let proof = block_on(prove::prove(&store.store, gateway.as_deref(), record))?;
+            line(proof.trim_end());
             Ok(())
         }
         cli::Evidence::PublicKey { config } => {
@@ -184,7 +194,7 @@ fn rendered(answer: &Answer, format: cli::Format) -> Result<String, Error> {
 }
 
 /// Opening a store would create a missing one, and nothing at all verifies as intact.
-fn existing(folder: &Path) -> Result<&Path, Error> {
+pub(super) fn existing(folder: &Path) -> Result<&Path, Error> {
     if folder.is_dir() {
         Ok(folder)
     } else {

@@ -24,7 +24,7 @@ use tlog_tiles::tlog::Hash;
 use crate::dataset::Dataset;
 
 /// Bytes of nonce in each record.
-const NONCE_BYTES: usize = 16;
+pub(crate) const NONCE_BYTES: usize = 16;
 /// What a leaf's hash begins with.
 ///
 /// # Source
@@ -53,6 +53,23 @@ pub(crate) fn leaves(
             Some(Hash(Sha256::digest(&record).into()))
         })
         .collect()
+}
+
+/// One row's nonce and JSON. `None` when a column is of no type of ours or there is no such row.
+pub(crate) fn record(
+    dataset: Dataset,
+    batch: &RecordBatch,
+    secret: &[u8; 32],
+    row: usize,
+) -> Option<Vec<u8>> {
+    let indices = batch
+        .column_by_name("log_index")?
+        .as_primitive_opt::<Int64Type>()?;
+    let index = u64::try_from(*indices.values().get(row)?).ok()?;
+    let keyed = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+    let mut record = nonce(&keyed, index)?.to_vec();
+    Rows::new(dataset, batch)?.write_json(row, &mut record);
+    Some(record)
 }
 
 fn nonce(keyed: &Hmac<Sha256>, log_index: u64) -> Option<[u8; NONCE_BYTES]> {

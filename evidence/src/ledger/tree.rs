@@ -143,7 +143,7 @@ fn concatenate(hashes: &[Hash]) -> Vec<u8> {
 ///
 /// # Source
 /// C2SP tlog-tiles, "Merkle Tree".
-fn tile_path(level: usize, number: u64, width: Option<usize>) -> String {
+pub(crate) fn tile_path(level: usize, number: u64, width: Option<usize>) -> String {
     let mut groups = format!("{:03}", number % 1000);
     let mut rest = number / 1000;
     while rest > 0 {

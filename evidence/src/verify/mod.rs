@@ -6,6 +6,7 @@
 
 mod ledger;
 mod log;
+pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,20 @@
+-- Evidence: statements that change the schema, decided.
+-- Exceptions: those that an agent was allowed.
+WITH counted AS (
+  SELECT * FROM statements WHERE outcome <> 'open'
+  UNION ALL
+  SELECT * FROM statements AS opened
+  WHERE outcome = 'open'
+    AND NOT EXISTS (
+      SELECT 1 FROM statements AS ending
+      WHERE ending.gateway = opened.gateway AND ending.ends_log_index = opened.log_index
+    )
+), agents AS (
+  SELECT DISTINCT gateway, session_id FROM sessions WHERE event = 'opened' AND principal_kind = 'agent'
+)
+SELECT
+  count(*) AS evidence,
+  count(*) FILTER (WHERE verdict = 'allow' AND agents.session_id IS NOT NULL) AS exceptions
+FROM counted
+LEFT JOIN agents ON agents.gateway = counted.gateway AND agents.session_id = counted.session_id
+WHERE kind = 'ddl' AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00';

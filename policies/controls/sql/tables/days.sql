@@ -1,0 +1,20 @@
+-- Statements by day and verdict (UTC).
+WITH counted AS (
+  SELECT * FROM statements WHERE outcome <> 'open'
+  UNION ALL
+  SELECT * FROM statements AS opened
+  WHERE outcome = 'open'
+    AND NOT EXISTS (
+      SELECT 1 FROM statements AS ending
+      WHERE ending.gateway = opened.gateway AND ending.ends_log_index = opened.log_index
+    )
+)
+SELECT
+  CAST(decided_at AS DATE) AS day,
+  count(*) FILTER (WHERE verdict = 'allow') AS allowed,
+  count(*) FILTER (WHERE verdict = 'hold') AS held,
+  count(*) FILTER (WHERE verdict = 'deny') AS refused
+FROM counted
+WHERE decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00'
+GROUP BY CAST(decided_at AS DATE)
+ORDER BY day;

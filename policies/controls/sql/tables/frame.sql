@@ -1,0 +1,14 @@
+-- The rows that a sample is drawn from: statements counted once.
+WITH counted AS (
+  SELECT * FROM statements WHERE outcome <> 'open'
+  UNION ALL
+  SELECT * FROM statements AS opened
+  WHERE outcome = 'open'
+    AND NOT EXISTS (
+      SELECT 1 FROM statements AS ending
+      WHERE ending.gateway = opened.gateway AND ending.ends_log_index = opened.log_index
+    )
+)
+SELECT gateway, log_index
+FROM counted
+WHERE verdict IS NOT NULL AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00';
