@@ -1,6 +1,6 @@
 //! The command line's shape: commands, options, help. Nothing is done here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{
     Parser, Subcommand, ValueEnum,
@@ -8,6 +8,7 @@ use clap::{
 };
 use clap_complete::Shell;
 use jiff::Timestamp;
+use provost_evidence::Location;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -610,9 +611,13 @@ Example:
 /// Where sealed evidence lies.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Store {
-    /// The folder of sealed evidence
-    #[arg(long, value_name = "FOLDER", env = "PROVOST_STORE")]
-    pub(crate) store: PathBuf,
+    /// The folder of sealed evidence, or the URL of its bucket (`s3://`, `gs://`, `az://`; credentials by AWS_*, GOOGLE_*, AZURE_*)
+    #[arg(long, value_name = "FOLDER|URL", env = "PROVOST_STORE", value_parser = location)]
+    pub(crate) store: Location,
+}
+
+fn location(text: &str) -> Result<Location, String> {
+    Location::parse(text, Path::new("")).map_err(|problem| problem.to_string())
 }
 
 /// How rows are printed.

@@ -17,13 +17,15 @@
 //! | [`verify()`] | checks everything from a public key |
 //! | [`query()`] | read-only SQL; the only room that knows DataFusion |
 //! | [`key`] | signing key and public key |
-//! | [`store`] | a folder as an object store that survives power loss |
+//! | [`store`] | where evidence is kept: a folder as an object store that survives power loss, or a bucket |
 //! | [`error`] | the one error enum |
 
 pub mod dataset;
 pub mod draft;
 mod entries;
 pub mod error;
+#[cfg(test)]
+mod faulty;
 mod hex;
 pub mod key;
 pub mod lease;
@@ -40,8 +42,8 @@ pub mod verify;
 pub use error::Error;
 pub use key::{PublicKey, SigningKey};
 pub use lease::Leases;
-pub use log::{Durability, Log, LogOptions, Receipt, Recovery, records};
+pub use log::{Durability, Log, LogOptions, Receipt, Recovery, Shortage, records};
 pub use query::{Answer, Format, query};
 pub use seal::{Sealed, Sealer};
-pub use store::DurableFolder;
+pub use store::{DurableFolder, Location};
 pub use verify::{Report, verify};

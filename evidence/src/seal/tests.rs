@@ -14,6 +14,9 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
+mod clock;
+mod failpoints;
+
 use super::*;
 use crate::testing::*;
 use crate::verify::verify;
@@ -130,8 +133,12 @@ async fn assert_intact(folder: &FilePath) {
 
 /// `statement_id -> outcomes`, in ledger order; reads Parquet by the seals.
 async fn outcomes(folder: &FilePath) -> BTreeMap<String, Vec<String>> {
+    outcomes_in(store(folder)).await
+}
+
+async fn outcomes_in(store: Arc<dyn ObjectStore>) -> BTreeMap<String, Vec<String>> {
     let sql = "SELECT statement_id, outcome FROM statements ORDER BY log_index";
-    let answer = crate::query::query(store(folder), sql).await.unwrap();
+    let answer = crate::query::query(store, sql).await.unwrap();
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for batch in answer.batches {
         let (ids, outcomes) = (strings(&batch, 0), strings(&batch, 1));
