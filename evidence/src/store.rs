@@ -5,6 +5,7 @@
 //! power loss an acknowledged object may be empty. [`DurableFolder`] therefore writes itself and delegates the reading.
 
 mod location;
+mod prefixed;
 
 use std::collections::HashSet;
 use std::fs::File;

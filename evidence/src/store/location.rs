@@ -15,12 +15,11 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::client::ClientConfigKey;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, RetryConfig};
 use url::Url;
 
 use crate::error::Error;
-use crate::store::DurableFolder;
+use crate::store::{DurableFolder, prefixed::Prefixed};
 
 /// How often a request is repeated before it fails; sealing tries again at its next turn.
 const RETRIES_MAX: usize = 3;
@@ -188,7 +187,7 @@ impl Location {
         let store = opened.map_err(|source| failed(Problem::Settings { source }))?;
         Ok(match prefix.as_str() {
             "" => store,
-            prefix => Arc::new(PrefixStore::new(store, prefix)),
+            prefix => Arc::new(Prefixed::new(store, prefix)),
         })
     }
 }
