@@ -1,8 +1,9 @@
 //! Evidence in a bucket: several gateways in one, a store that fails in every way it can, a log that fills up meanwhile. The server of the
-//! S3 protocol is real (moto).
+//! S3 protocol is real (moto), and so is that of Azure's (azurite).
 
 use crate::support::{
     House, Person,
+    azure::Azure,
     outage::{Outage, Weather},
     s3::S3,
     succeeded, text,
@@ -70,6 +71,28 @@ fn evidence_goes_to_a_bucket_and_is_verified_there() {
     // A bucket that nobody made is no evidence, and neither is one that can't be reached.
     house.store = "s3://missing/evidence".to_owned();
     assert_ne!(house.verify().status.code(), Some(0));
+}
+
+/// Azure's own rules of creation and its own listing: sealed, restarted, refused to a second gateway of the name.
+#[test]
+fn evidence_goes_to_an_azure_container() {
+    let mut house = House::without_gateway();
+    let azure = Azure::start(&house);
+    house.environment = azure.environment();
+    house.store = Azure::location("evidence/production");
+    house.evidence_settings = "seal_interval_ms = 200".to_owned();
+    house.write_config(|config| config);
+    for number in 1..=2 {
+        house.start_gateway();
+        succeeded(insert(&house, number));
+        house.stop_gateway();
+    }
+    assert!(succeeded(house.verify()).contains("intact"));
+    assert_eq!((found(&house, 1), found(&house, 2)), (1, 1));
+    let config = house.config_of_another("gateway-1", "log-of-its-own");
+    let output = house.provost(&["serve", "--config", config.to_str().unwrap()]);
+    let said = text(&output.stderr);
+    assert!(said.contains("one of them was replaced"), "{said}");
 }
 
 /// A gateway that is told of a bucket that isn't there doesn't start.

@@ -344,6 +344,77 @@ mod tests {
         check("/", "aws_region", Err("is a folder, which has no settings"));
     }
 
+    /// Answers each connection's one request; the heads that came.
+    fn answering(answers: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let serve = move || {
+            let one = |answer: String| {
+                let (mut client, _) = listener.accept().unwrap();
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") {
+                    client.read_exact(&mut byte).unwrap();
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).unwrap().to_lowercase();
+                let length = head
+                    .lines()
+                    .find_map(|l| l.strip_prefix("content-length: "));
+                let length = length.map_or(0, |length| length.parse().unwrap());
+                client.read_exact(&mut vec![0; length]).unwrap();
+                client.write_all(answer.as_bytes()).unwrap();
+                head
+            };
+            answers.into_iter().map(one).collect()
+        };
+        (endpoint, std::thread::spawn(serve))
+    }
+
+    /// Google's rule of creation, of which no emulator knows: what is asked, and what comes of a refusal.
+    #[tokio::test]
+    async fn google_is_asked_to_create_only_and_a_refusal_is_looked_into() {
+        let close = "Connection: close";
+        let taken =
+            format!("HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n{close}\r\n\r\n");
+        let there = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nETag: \"1\"\r\nLast-Modified: Fri, 20 Nov 2026 00:00:00 GMT\r\n{close}\r\n\r\none"
+        );
+        for (bytes, is_same) in [("one", true), ("two", false)] {
+            let (endpoint, requests) = answering(vec![taken.clone(), there.clone()]);
+            let account = r#"{"disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": ""}"#;
+            let settings = [
+                ("google_base_url".to_owned(), endpoint),
+                ("google_service_account_key".to_owned(), account.to_owned()),
+            ];
+            let location = Location::parse("gs://bucket/a", FilePath::new("/")).unwrap();
+            let store = location.open(&settings).unwrap();
+            let put = crate::store::put_once(store.as_ref(), "key", bytes.into()).await;
+            match put {
+                Ok(()) => assert!(is_same),
+                Err(Error::Conflict { key }) => assert_eq!((key.as_str(), is_same), ("key", false)),
+                Err(other) => panic!("{other:?}"),
+            }
+            let requests = requests.join().unwrap();
+            assert!(
+                requests[0].starts_with("put /bucket/a%2fkey "),
+                "{}",
+                requests[0]
+            );
+            assert!(
+                requests[0].contains("x-goog-if-generation-match: 0\r\n"),
+                "{}",
+                requests[0]
+            );
+            assert!(
+                requests[1].starts_with("get /bucket/a%2fkey "),
+                "{}",
+                requests[1]
+            );
+        }
+    }
+
     #[test]
     fn only_this_machine_does_without_tls() {
         for (endpoint, expected) in [

@@ -1,5 +1,6 @@
 //! A house for one test: private PostgreSQL with the shop in it, token issuer, gateway, evidence folder.
 
+pub(crate) mod azure;
 pub(crate) mod canary;
 pub(crate) mod client;
 pub(crate) mod issuer;
