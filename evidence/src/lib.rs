@@ -20,7 +20,7 @@
 //! | [`report`] | control matrix, population, samples: HTML, CSV, OSCAL, OCSF |
 //! | [`prove`] | that a record is in the signed tree, for anyone to check |
 //! | [`key`] | signing key and public key |
-//! | [`store`] | a folder as an object store that survives power loss |
+//! | [`store`] | where evidence is kept: a folder as an object store that survives power loss, or a bucket |
 //! | [`error`] | the one error enum |
 
 pub mod approvals;
@@ -28,6 +28,8 @@ pub mod dataset;
 pub mod draft;
 mod entries;
 pub mod error;
+#[cfg(test)]
+mod faulty;
 mod hex;
 pub mod key;
 pub mod lease;
@@ -46,9 +48,9 @@ pub mod verify;
 pub use error::Error;
 pub use key::{PublicKey, SigningKey};
 pub use lease::Leases;
-pub use log::{Durability, Log, LogOptions, Receipt, Recovery, records};
+pub use log::{Durability, Log, LogOptions, Receipt, Recovery, Shortage, records};
 pub use prove::{Proof, Prover};
 pub use query::{Answer, Format, Tables, query};
 pub use seal::{Sealed, Sealer};
-pub use store::DurableFolder;
+pub use store::{DurableFolder, Location};
 pub use verify::{Report, verify};

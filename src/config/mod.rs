@@ -93,8 +93,14 @@ pub(crate) struct Evidence {
     pub(crate) gateway: String,
     /// The write-ahead log's folder.
     pub(crate) folder: PathBuf,
-    /// The store's folder: Parquet and ledger.
-    pub(crate) store: PathBuf,
+    /// The store: Parquet and ledger.
+    pub(crate) store: provost_evidence::Location,
+    /// The store's settings by `object_store`'s names, before the environment's.
+    pub(crate) store_settings: Vec<(String, SecretSource)>,
+    /// Above this, bytes of unsealed log, the gateway warns.
+    pub(crate) log_bytes_warn: u64,
+    /// Beyond this, bytes of unsealed log, every statement is denied.
+    pub(crate) log_bytes_max: u64,
     /// Ed25519, PKCS#8 PEM: signs checkpoints.
     pub(crate) signing_key: SecretSource,
     /// Keys the digests of texts, literals and parameters.
@@ -371,6 +377,36 @@ mod tests {
             "leeway_seconds = 30",
             "leeway_seconds = 3000",
             "`issuer.leeway_seconds`",
+        );
+        check(
+            "store = \"s3://evidence/production\"",
+            "store = \"ftp://evidence\"",
+            "`evidence.store`: is no folder, and no URL that begins with",
+        );
+        check(
+            "store = \"s3://evidence/production\"",
+            "store = \"evidence\"\nstore_settings = { aws_region = \"env:REGION\" }",
+            "`evidence.store_settings.aws_region`: is a folder, which has no settings",
+        );
+        check(
+            "# store_settings = { aws_secret_access_key =",
+            "store_settings = { aws_secret =",
+            "`evidence.store_settings.aws_secret`: `aws_secret` is no setting of such a store",
+        );
+        check(
+            "# store_settings = { aws_secret_access_key = \"file:",
+            "store_settings = { aws_secret_access_key = \"",
+            "`evidence.store_settings.aws_secret_access_key`: is not a source of a secret",
+        );
+        check(
+            "# log_bytes_max = 8589934592",
+            "log_bytes_max = 1024",
+            "`evidence.log_bytes_max`: 1024 is out of range",
+        );
+        check(
+            "# log_bytes_warn = 1073741824",
+            "log_bytes_warn = 9000000000",
+            "`evidence.log_bytes_warn`: is above `log_bytes_max`",
         );
         check(
             "durability = \"writes\"",

@@ -1,6 +1,6 @@
 //! The file's shape: what serde reads, nothing checked yet. Unknown keys are refused here, with the nearest known one.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -51,6 +51,9 @@ pub(super) const KEYS: &[&str] = &[
     "on_behalf_of_claim",
     "gateway",
     "store",
+    "store_settings",
+    "log_bytes_warn",
+    "log_bytes_max",
     "signing_key",
     "digest_key",
     "seal_interval_ms",
@@ -174,7 +177,11 @@ pub(super) struct Issuer {
 pub(super) struct Evidence {
     pub(super) gateway: Option<String>,
     pub(super) folder: PathBuf,
-    pub(super) store: Option<PathBuf>,
+    pub(super) store: Option<String>,
+    #[serde(default)]
+    pub(super) store_settings: BTreeMap<String, Hidden>,
+    pub(super) log_bytes_warn: Option<u64>,
+    pub(super) log_bytes_max: Option<u64>,
     pub(super) signing_key: Hidden,
     pub(super) digest_key: Hidden,
     pub(super) seal_interval_ms: Option<u64>,

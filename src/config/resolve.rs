@@ -23,6 +23,8 @@ pub(crate) struct Resolved {
     pub(crate) signing_key: Secret,
     /// Keys the digests.
     pub(crate) digest_key: EvidenceKey,
+    /// The evidence store's settings, secrets among them.
+    pub(crate) store_settings: Vec<(String, Secret)>,
     /// Whose bundles are trusted; empty for an unsigned folder.
     pub(crate) trusted_keys: Vec<TrustedKey>,
 }
@@ -76,6 +78,16 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
             })
         })
         .map_err(failed("evidence.digest_key"))?;
+    let store_settings = config
+        .evidence
+        .store_settings
+        .iter()
+        .map(|(name, source)| {
+            let read = source.read();
+            let read = read.map_err(failed(&format!("evidence.store_settings.{name}")));
+            read.map(|value| (name.clone(), value))
+        })
+        .collect::<Result<_, _>>()?;
     let trusted_keys = match &config.policy {
         Policy::UnsignedFolder(_) => Vec::new(),
         Policy::Bundle(bundle) => bundle
@@ -98,6 +110,7 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
         issuer,
         signing_key,
         digest_key,
+        store_settings,
     })
 }
 

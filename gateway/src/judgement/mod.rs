@@ -164,8 +164,18 @@ impl Bench {
         outcome.map_err(|error| self.fail(&error))
     }
 
-    /// The log failed: the gateway stops (P6), and this is what the client is told.
+    /// What the client is told where the log did not take a record. A log that has no room may have some later, and takes nothing until
+    /// then; one that failed never does: the gateway stops (P6).
     pub(crate) fn fail(&self, error: &provost_evidence::Error) -> Fatal {
+        if matches!(error, provost_evidence::Error::LogFull { .. }) {
+            // The log itself told the operator, once.
+            tracing::debug!(%error, "denied for want of room in the evidence log");
+            return Fatal {
+                sqlstate: "53100",
+                message: "the gateway's evidence log is full, so nothing may run until evidence can be stored: tell the gateway's operator"
+                    .to_owned(),
+            };
+        }
         tracing::error!(%error, "the evidence log failed: the gateway stops");
         self.failed.notify_one();
         Fatal {
