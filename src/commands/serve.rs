@@ -12,7 +12,7 @@ use std::{
 
 use object_store::ObjectStore;
 use provost_evidence::{
-    Leases, Log, LogOptions, Sealer, SigningKey,
+    Leases, Log, LogOptions, PublicKey, Sealer, SigningKey,
     approvals::{ApprovalId, Docket},
 };
 use provost_gateway::{
@@ -99,7 +99,8 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     let store = open_store(&config, &resolved.store_settings)?;
     let leases = Leases::new(Arc::clone(&store), &config.evidence.gateway);
     let key = SigningKey::from_pem(key)?;
-    let approvals = approvals(&config, Arc::clone(&store), key.clone());
+    let own = (config.evidence.gateway.as_str(), key.clone());
+    let approvals = approvals(own, Arc::clone(&store), resolved.trusted_gateways);
     let sealer = Sealer::open(Arc::clone(&log), store, key).await?;
     let issuer = Issuer::discover(resolved.issuer).await?;
     let (rules, files) = keeper.counts();
@@ -205,15 +206,14 @@ async fn seal_on_a_timer(
 }
 
 /// What people are asked and say, from some time before now on.
-fn approvals(config: &Config, store: Arc<dyn ObjectStore>, key: SigningKey) -> Docket {
+fn approvals(
+    own: (&str, SigningKey),
+    store: Arc<dyn ObjectStore>,
+    others: Vec<PublicKey>,
+) -> Docket {
     let from = SystemTime::now().checked_sub(APPROVALS_KNOWN);
     let from = micros(from.unwrap_or(SystemTime::UNIX_EPOCH));
-    Docket::new(
-        store,
-        (&config.evidence.gateway, key),
-        Vec::new(),
-        ApprovalId::first_of(from),
-    )
+    Docket::new(store, own, others, ApprovalId::first_of(from))
 }
 
 fn open_store(

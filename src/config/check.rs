@@ -1,5 +1,6 @@
 //! From the file's shape to values that make sense: everything that is wrong is found, each with what to do.
 
+mod approvals;
 mod evidence;
 mod target;
 
@@ -105,6 +106,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let issuer = issuer(&raw.issuer, &mut problems);
     let targets = target::targets(&raw.target, folder, &mut problems);
     let evidence = evidence::evidence(&raw.evidence, folder, &mut problems);
+    let approvals = approvals::approvals(&raw.approvals, folder, &mut problems);
     let masks = raw
         .masks
         .as_ref()
@@ -170,6 +172,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
                 issuer,
                 issuer_ca: raw.issuer.ca.as_ref().map(|path| folder.join(path)),
                 evidence,
+                approvals: approvals.unwrap_or_default(),
                 masks,
                 rego,
             })

@@ -107,6 +107,28 @@ pub(crate) struct Evidence {
     pub(crate) digest_key: SecretSource,
 }
 
+/// Whom approvals are believed, and who is told of them, as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Approvals {
+    /// Files of the public keys of the other gateways of the store.
+    pub(crate) trusted_gateways: Vec<PathBuf>,
+    /// Who is told.
+    pub(crate) webhooks: Vec<Webhook>,
+}
+
+/// A receiver of messages, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Webhook {
+    /// Where messages are posted; it may hold a secret.
+    pub(crate) url: SecretSource,
+    /// What they are signed with.
+    pub(crate) secret: SecretSource,
+    /// What it takes.
+    pub(crate) form: provost_gateway::settings::WebhookForm,
+    /// Where people look at approvals.
+    pub(crate) link: Option<String>,
+}
+
 /// What the masks `hash` and `tokenize` work with, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Masks {
@@ -157,6 +179,8 @@ pub(crate) struct Config {
     /// PEM file of the issuer's certificate authority.
     pub(crate) issuer_ca: Option<PathBuf>,
     pub(crate) evidence: Evidence,
+    /// What people are asked.
+    pub(crate) approvals: Approvals,
     /// Without it, a statement whose masks need a key is denied.
     pub(crate) masks: Option<Masks>,
     /// What a Rego module may use for one answer.

@@ -59,6 +59,10 @@ pub(super) const KEYS: &[&str] = &[
     "seal_interval_ms",
     "durability",
     "key_id",
+    "trusted_gateways",
+    "secret",
+    "form",
+    "link",
     "name",
     "host",
     "port",
@@ -81,6 +85,8 @@ pub(super) struct Raw {
     pub(super) issuer: Issuer,
     pub(super) evidence: Evidence,
     pub(super) masks: Option<Masks>,
+    #[serde(default)]
+    pub(super) approvals: Approvals,
     #[serde(default)]
     pub(super) rego: Rego,
     #[serde(default)]
@@ -193,6 +199,24 @@ pub(super) struct Evidence {
 pub(super) struct Masks {
     pub(super) key: Hidden,
     pub(super) key_id: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Approvals {
+    #[serde(default)]
+    pub(super) trusted_gateways: Vec<PathBuf>,
+    #[serde(default)]
+    pub(super) webhook: Vec<Webhook>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Webhook {
+    pub(super) url: Hidden,
+    pub(super) secret: Hidden,
+    pub(super) form: Option<String>,
+    pub(super) link: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
