@@ -119,8 +119,8 @@ pub(crate) struct Report {
 pub(crate) struct WholeReport {
     // Not flattened: clap takes a group with another inside it for absent.
     /// The folder of sealed evidence
-    #[arg(long, value_name = "FOLDER", env = "PROVOST_STORE")]
-    pub(crate) store: PathBuf,
+    #[arg(long, value_name = "FOLDER|URL", env = "PROVOST_STORE", value_parser = location)]
+    pub(crate) store: Location,
     /// The framework whose controls are reported on
     #[arg(long, value_enum)]
     pub(crate) framework: Framework,

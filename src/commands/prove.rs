@@ -1,6 +1,5 @@
 //! `provost evidence prove`: one record with its path to a signed checkpoint. It reads only.
 
-
 use provost_evidence::{Location, Prover, Tables};
 
 use super::evidence::{open, rows};

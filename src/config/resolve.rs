@@ -113,9 +113,8 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
         .map_err(failed("masks.key"))?;
     for (index, configured) in config.approvals.webhooks.iter().enumerate() {
         let webhook = webhook(configured);
-        let webhook = webhook.map_err(|(key, source)| {
-            failed(&format!("approvals.webhook[{index}].{key}"))(source)
-        });
+        let webhook = webhook
+            .map_err(|(key, source)| failed(&format!("approvals.webhook[{index}].{key}"))(source));
         settings.webhooks.push(webhook?);
     }
     let trusted_gateways = config.approvals.trusted_gateways.iter();
@@ -141,9 +140,7 @@ fn public_key(path: &Path) -> Result<PublicKey, secret::Error> {
     })
 }
 
-fn webhook(
-    configured: &Webhook,
-) -> Result<settings::Webhook, (&'static str, secret::Error)> {
+fn webhook(configured: &Webhook) -> Result<settings::Webhook, (&'static str, secret::Error)> {
     let url = configured.url.read().map_err(|source| ("url", source))?;
     let url = std::str::from_utf8(url.reveal()).ok();
     let url = url.and_then(|url| Url::parse(url.trim()).ok());

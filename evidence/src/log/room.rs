@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::draft::Entry;
 use crate::log::LogOptions;
 use crate::log::disk::Disk;
-use crate::record::{Record, SessionEvent};
+use crate::record::{ApprovalEvent, Record, SessionEvent};
 
 /// Room beyond the limit for what ends: statements and sessions that began before it was reached, and what the gateway says of itself.
 pub(crate) const ENDS_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -113,6 +113,10 @@ fn is_end(entry: &Entry<'_>) -> bool {
             Record::Decision(_) => false,
             Record::End(_) | Record::Change(_) => true,
             Record::Session(session) => session.event == SessionEvent::Closed,
+            Record::Approval(approval) => matches!(
+                approval.event,
+                ApprovalEvent::Used | ApprovalEvent::Expired | ApprovalEvent::Withdrawn
+            ),
         },
     }
 }

@@ -18,7 +18,14 @@ pub(super) fn approvals(
     let trusted = raw.trusted_gateways.iter();
     let webhooks = raw.webhook.iter().enumerate();
     let webhooks: Option<Vec<Webhook>> = webhooks
-        .map(|(index, raw)| webhook(&format!("approvals.webhook[{index}]"), raw, folder, problems))
+        .map(|(index, raw)| {
+            webhook(
+                &format!("approvals.webhook[{index}]"),
+                raw,
+                folder,
+                problems,
+            )
+        })
         .collect();
     Some(Approvals {
         trusted_gateways: trusted.map(|path| folder.join(path)).collect(),
