@@ -290,6 +290,12 @@ impl SmallDisk {
         (disk, left)
     }
 
+    /// The same disk, after a restart.
+    pub(crate) fn of(left: &Arc<AtomicI64>) -> Self {
+        let left = Arc::clone(left);
+        Self { left }
+    }
+
     fn file(&self, inner: Arc<dyn DiskFile>, path: &FilePath) -> Arc<dyn DiskFile> {
         Arc::new(SmallFile {
             inner,

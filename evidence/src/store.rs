@@ -80,28 +80,34 @@ impl Place {
         let mut staging = target.as_os_str().to_owned();
         let number = getrandom::u64().map_err(std::io::Error::other)?;
         staging.push(format!("#{number:020}"));
-        let mut file = self.create(FilePath::new(&staging))?;
-        for chunk in payload {
-            file.write_all(chunk)?;
+        let staging = FilePath::new(&staging);
+        let placed = self.stage(staging, payload).and_then(|()| match mode {
+            PutMode::Overwrite => std::fs::rename(staging, target),
+            PutMode::Create | PutMode::Update(_) => std::fs::hard_link(staging, target),
+        });
+        // A link leaves it behind, and so does a failure: on a full disk each try would take more room.
+        match std::fs::remove_file(staging) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
         }
-        file.sync_all()?;
-        let placed = match mode {
-            PutMode::Overwrite => std::fs::rename(&staging, target),
-            PutMode::Create | PutMode::Update(_) => {
-                let linked = std::fs::hard_link(&staging, target);
-                std::fs::remove_file(&staging)?;
-                linked
+        match &placed {
+            Ok(()) => {}
+            // What was there already may be the work of a crash: make it durable before anyone relies on it.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                File::open(target)?.sync_all()?;
             }
-        };
-        // An object that was there already may be the work of a crash: make it durable before anyone relies on it.
-        if placed
-            .as_ref()
-            .is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists)
-        {
-            File::open(target)?.sync_all()?;
+            Err(_) => return placed,
         }
         self.sync_folders_of(target)?;
         placed
+    }
+
+    fn stage(&self, staging: &FilePath, payload: &PutPayload) -> Result<(), std::io::Error> {
+        let mut file = self.create(staging)?;
+        for chunk in payload {
+            file.write_all(chunk)?;
+        }
+        file.sync_all()
     }
 
     /// Creates a file, and the folders above it where they are missing.
@@ -343,7 +349,12 @@ mod tests {
             .await
             .unwrap();
         let there = list(store.as_ref(), "").await.unwrap();
-        assert_eq!(there, ["a/one", "top"], "no staging name is left");
+        assert_eq!(there, ["a/one", "top"]);
+        // What can't be placed leaves nothing behind either: `a` is a folder.
+        let refused = put_over(store.as_ref(), "a", Bytes::from_static(b"3")).await;
+        assert!(matches!(refused, Err(Error::Store { .. })), "{refused:?}");
+        let left = crate::testing::files(folder.path());
+        assert_eq!(left.len(), 2, "no staging name is left: {left:?}");
         let read = read(store.as_ref(), "a/one").await.unwrap();
         assert_eq!(read.unwrap(), Bytes::from_static(b"3"));
     }

@@ -11,9 +11,10 @@ use tokio::sync::watch;
 
 use crate::draft::{Entry, SegmentSerial};
 use crate::error::Error;
-use crate::log::disk::{self, Disk, DiskFile};
+use crate::log::disk::{self, Disk};
 use crate::log::room::{Reserve, Room, Shortage};
 use crate::log::staged::{self, Staged};
+use crate::log::synced::Synced;
 use crate::log::{Durability, LogOptions, own_words, segment};
 
 /// How far the log is on disk, for those who wait. A `watch` channel works across runtimes.
@@ -27,7 +28,7 @@ struct Progress {
 
 /// What the mutex guards.
 struct Writer {
-    file: Arc<dyn DiskFile>,
+    file: Arc<Synced>,
     path: PathBuf,
     /// The current segment's name among those that definitions are held by.
     serial: SegmentSerial,
@@ -77,15 +78,19 @@ impl Committer {
         let path = options.folder.join(segment::file_name(next_sequence));
         let header = segment::header(epoch, next_sequence);
         let held = segment::bytes_held(&options.folder)?;
-        let file =
-            disk::create_segment(&*disk, &path, &header).map_err(Error::file("create", &path))?;
         let mut reserve = Reserve::new(&options.folder, options.reserve_bytes);
+        let mut created = disk::create_segment(&*disk, &path, &header);
+        if created.as_ref().is_err_and(disk::is_full) {
+            reserve.give_up(&*disk);
+            created = disk::create_segment(&*disk, &path, &header);
+        }
+        let file = created.map_err(Error::file("create", &path))?;
         if let Err(error) = reserve.take(&*disk) {
             // A start is what may make room: by sealing. It is tried again then.
             tracing::warn!(%error, "no room for the log's reserve");
         }
         let writer = Writer {
-            file,
+            file: Synced::new(file),
             path,
             serial: SegmentSerial::next(),
             first_sequence: next_sequence,
@@ -220,6 +225,11 @@ impl Committer {
         Ok(())
     }
 
+    /// Looks whether a log that stopped may go on.
+    pub(super) fn resume(&self) {
+        self.shared.free(0);
+    }
+
     pub(super) fn disk(&self) -> &dyn Disk {
         &*self.shared.disk
     }
@@ -298,7 +308,7 @@ impl Shared {
                 },
             )),
             Ok(file) => {
-                writer.file = file;
+                writer.file = Synced::new(file);
                 writer.path = path;
                 writer.serial = SegmentSerial::next();
                 writer.first_sequence = first;
@@ -403,7 +413,7 @@ impl Shared {
         }
     }
 
-    /// What was in removed segments is free. A log that stopped goes on where there is room for it and for its reserve.
+    /// So many bytes of segments are gone. A log that stopped goes on where there is room for it and for its reserve.
     fn free(&self, bytes: u64) {
         let mut writer = self.lock();
         let writer = &mut *writer;

@@ -10,6 +10,7 @@ mod recovery;
 mod room;
 pub(crate) mod segment;
 mod staged;
+mod synced;
 #[cfg(test)]
 mod tests;
 
@@ -278,6 +279,13 @@ impl Log {
     pub(crate) fn remove_segments(&self, next_sequence: u64) -> Result<(), Error> {
         self.committer()
             .map_or(Ok(()), |committer| committer.remove_segments(next_sequence))
+    }
+
+    /// Lets a log that stopped go on where there is room by now, however it came.
+    pub(crate) fn resume(&self) {
+        if let Some(committer) = self.committer() {
+            committer.resume();
+        }
     }
 
     /// What the log's folder is written by.

@@ -712,6 +712,31 @@ fn a_full_disk_stops_the_log_with_its_last_words_and_loses_nothing() {
     }
 }
 
+/// A disk that somebody else filled: the reserve is there for a start, and for saying that the log stops.
+#[test]
+fn a_start_on_a_full_disk_takes_its_reserve() {
+    let folder = tempfile::tempdir().unwrap();
+    let (disk, left) = SmallDisk::new(10_000);
+    let options = LogOptions {
+        reserve_bytes: 1_000,
+        ..options(folder.path())
+    };
+    drop(Log::open_on(options.clone(), Box::new(disk)).unwrap());
+    let (disk, _) = (SmallDisk::of(&left), left.store(0, Ordering::SeqCst));
+    let (log, _) = Log::open_on(options, Box::new(disk)).unwrap();
+    let refused = append(&log, 0, Durability::Process).unwrap_err();
+    assert!(matches!(refused, Error::LogFull { .. }), "{refused}");
+    log.resume();
+    append(&log, 0, Durability::Process).unwrap_err();
+    // Somebody makes room: a look is enough, with nothing to seal.
+    left.store(10_000, Ordering::SeqCst);
+    log.resume();
+    append(&log, 1, Durability::Process).unwrap();
+    assert!(folder.path().join("reserve").exists());
+    let said = ["audit-stopped", "audit-resumed", "config"];
+    assert_eq!(whats(folder.path()), said);
+}
+
 /// A start on a full disk is refused; a start that finds no room for its reserve is not, for it may be what makes room.
 #[test]
 fn a_start_needs_room_for_a_header_alone() {

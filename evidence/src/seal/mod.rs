@@ -174,6 +174,13 @@ impl Sealer {
             sealed.rows += built.rows;
             tip = built.tip;
         }
+        let shared = Arc::clone(&self.shared);
+        // Room may have come without a seal: where there was nothing to seal, and somebody else made it.
+        blocking(move || {
+            shared.log.resume();
+            Ok(())
+        })
+        .await?;
         sealed.tree_size = tip.tree.size();
         sealed.waiting = tip.state.waiting.len() as u64;
         *slot = Some(tip);

@@ -12,8 +12,8 @@ use super::{
 /// How much log may wait to be sealed before the gateway warns, and before it stops, unless configured.
 const LOG_BYTES_WARN: u64 = 1 << 30;
 const LOG_BYTES_MAX: u64 = 8 << 30;
-/// What is less holds no start.
-const LOG_BYTES_MIN: u64 = 1 << 20;
+/// Twice the largest record: one alone must not stop a log.
+const LOG_BYTES_MIN: u64 = 32 << 20;
 /// What a gateway is called in evidence unless configured.
 const GATEWAY_NAME: &str = "provost";
 
