@@ -18,6 +18,7 @@
 //! | [`query()`] | read-only SQL over the sealed objects |
 //! | [`report`] | control matrix, population, samples: HTML, CSV, OSCAL, OCSF |
 //! | [`prove`] | that a record is in the signed tree, for anyone to check |
+//! | [`witness`] | cosignatures of independent parties on checkpoints |
 //! | [`key`] | signing key and public key |
 //! | [`store`] | a folder as an object store that survives power loss |
 //! | [`error`] | the one error enum |
@@ -40,6 +41,7 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod verify;
+pub mod witness;
 
 pub use error::Error;
 pub use key::{PublicKey, SigningKey};
@@ -50,3 +52,4 @@ pub use query::{Answer, Format, Tables, query};
 pub use seal::{Sealed, Sealer};
 pub use store::DurableFolder;
 pub use verify::{Report, verify};
+pub use witness::{Cosigned, Witness, WitnessKey};
