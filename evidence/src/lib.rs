@@ -51,5 +51,5 @@ pub use prove::{Proof, Prover};
 pub use query::{Answer, Format, Tables, query};
 pub use seal::{Sealed, Sealer};
 pub use store::DurableFolder;
-pub use verify::{Report, verify};
+pub use verify::{Course, Report, Step, Verified, verify, verify_by};
 pub use witness::{Cosigned, Witness, WitnessKey};

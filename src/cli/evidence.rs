@@ -16,6 +16,7 @@ pub(crate) enum Evidence {
 Examples:
   provost evidence verify --store evidence --public-key provost.pub
   provost evidence verify --store evidence --public-key provost.pub --json
+  provost evidence verify --store evidence --public-key provost.pub --resume verified.json
   provost evidence verify --store evidence --public-key provost.pub --witnessed kept/gateway-1.checkpoint --witness-key witness.pub
 
 It needs no network, no gateway and no secret.")]
@@ -25,6 +26,9 @@ It needs no network, no gateway and no secret.")]
         /// The gateway's public key, as it was given to you; one for each gateway of the store
         #[arg(long, value_name = "FILE", required = true)]
         public_key: Vec<PathBuf>,
+        /// Go on from what this file says was verified before, and keep in it how far this run came
+        #[arg(long, value_name = "FILE")]
+        resume: Option<PathBuf>,
         /// A checkpoint that a witness cosigned: the store must still hold it (needs --witness-key)
         #[arg(long, value_name = "FILE", requires = "witness_key")]
         witnessed: Vec<PathBuf>,

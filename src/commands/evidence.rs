@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use provost_evidence::{
-    Answer, Cosigned, DurableFolder, Format, PublicKey, Report, SigningKey, query, verify,
+    Answer, Cosigned, DurableFolder, Format, PublicKey, Report, SigningKey, query,
 };
 use serde_json::{Value, json};
 
-use super::{block_on, prove, report, witness};
+use super::{block_on, prove, report, verify, witness};
 use crate::{
     cli, config,
     error::{Error, Exit},
@@ -26,13 +26,20 @@ pub(crate) fn run(command: &cli::Evidence) -> Result<(), Error> {
         cli::Evidence::Verify {
             store,
             public_key,
+            resume,
             witnessed,
             witness_key,
             log,
             json,
         } => {
             let keys = read_keys(public_key)?;
-            let report = block_on(check(&store.store, &keys, log.as_deref()))?;
+            let folder = existing(&store.store)?;
+            let report = block_on(verify::run(
+                folder,
+                &keys,
+                log.as_deref(),
+                resume.as_deref(),
+            ))?;
             let anchors = match witness_key {
                 Some(key) if report.is_intact() => block_on(witness::anchors(
                     &store.store,
@@ -105,7 +112,7 @@ pub(crate) async fn check(
     log: Option<&Path>,
 ) -> Result<Report, Error> {
     let store = DurableFolder::open(existing(store)?)?;
-    Ok(verify(&*store, keys, log).await?)
+    Ok(provost_evidence::verify(&*store, keys, log).await?)
 }
 
 /// Asks a store.
@@ -168,6 +175,12 @@ pub(crate) fn told(report: &Report, anchors: &[Cosigned]) -> String {
             ledger.seals,
             ledger.root.as_deref().unwrap_or("none")
         ));
+        if ledger.taken > 0 {
+            lines.push(format!(
+                "  of these, {} rows were hashed by an earlier verification (--resume), not by this one",
+                ledger.taken
+            ));
+        }
     }
     if let Some(log) = &report.log {
         lines.push(format!("log: {} entries not sealed yet", log.unsealed));
@@ -222,6 +235,7 @@ fn as_json(report: &Report, anchors: &[Cosigned]) -> Value {
             "seals": ledger.seals,
             "objects": ledger.objects,
             "rows": ledger.rows,
+            "rows_verified_before": ledger.taken,
             "root": ledger.root,
             "carried": ledger.carried,
         })).collect::<Vec<_>>(),

@@ -528,3 +528,49 @@ fn copy(from: &Path, to: &Path) {
         fs::copy(&file, &target).unwrap();
     }
 }
+
+#[test]
+fn a_verification_can_be_taken_up_again() {
+    let mut house = run();
+    let (store, key, kept) = (
+        house.evidence_path(),
+        house.path("public-key"),
+        house.path("verified.json"),
+    );
+    let verify = |house: &House| {
+        let arguments = [
+            "evidence",
+            "verify",
+            "--json",
+            "--store",
+            store.to_str().unwrap(),
+            "--public-key",
+            key.to_str().unwrap(),
+            "--resume",
+            kept.to_str().unwrap(),
+        ];
+        house.provost(&arguments)
+    };
+    let ledger = |output: Output| -> Value {
+        let report: Value = serde_json::from_str(&succeeded(output)).unwrap();
+        report["ledgers"][0].clone()
+    };
+    let first = ledger(verify(&house));
+    assert_eq!(first["rows_verified_before"], 0);
+    house.start_gateway();
+    house.psql(Person::Agent, &["-qAt"], "SELECT 42;\n");
+    house.stop_gateway();
+    let second = ledger(verify(&house));
+    assert_eq!(second["rows_verified_before"], first["rows"]);
+    assert!(second["rows"].as_u64() > first["rows"].as_u64(), "{second}");
+    let whole: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
+    assert_eq!(whole["format"], "provost-verified-v1");
+    fs::write(&kept, "{}").unwrap();
+    let output = verify(&house);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("remove it"),
+        "{}",
+        text(&output.stderr)
+    );
+}
