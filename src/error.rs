@@ -175,6 +175,14 @@ pub(crate) enum Error {
         /// Those it has.
         names: String,
     },
+    /// The file of an earlier verification can't be read.
+    #[error("`{}` is no file that `--resume` wrote: {source}; remove it to verify from the start", path.display())]
+    Resume {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
     /// The public key can't be read.
     #[error("could not read public key `{}`: {source}", path.display())]
     PublicKey {
@@ -243,6 +251,7 @@ impl Error {
             | Self::Log { .. }
             | Self::NoStore { .. }
             | Self::NoStatement { .. }
+            | Self::Resume { .. }
             | Self::Gateways { .. }
             | Self::PublicKey { .. }
             | Self::SigningKey

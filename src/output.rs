@@ -77,6 +77,16 @@ pub(crate) fn complain(message: &str) {
     }
 }
 
+/// Says on standard error how far something is, over what was said there before, where a person looks at it. An empty text leaves the line clean.
+pub(crate) fn progress(text: &str) {
+    if !colours_on_errors() {
+        return;
+    }
+    let mut output = io::stderr().lock();
+    // Nobody to tell that there is nobody to tell.
+    let _ = write!(output, "\r\x1b[2K{text}").and_then(|()| output.flush());
+}
+
 /// Policy diagnostics on standard error, as a person reads them.
 pub(crate) fn diagnostics(diagnostics: &[Diagnostic]) {
     if diagnostics.is_empty() {

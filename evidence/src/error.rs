@@ -166,6 +166,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: crate::key::Problem,
     },
+    /// A witness's key or a cosigned checkpoint is not what it should be.
+    #[error("{problem}")]
+    Witness {
+        /// What is wrong.
+        problem: crate::witness::Problem,
+    },
     /// Work on another thread was stopped, because the runtime shuts down or the work panicked.
     #[error("sealing was interrupted; repeat it")]
     Interrupted {

@@ -19,6 +19,7 @@
 //! | [`query()`] | read-only SQL over the sealed objects |
 //! | [`report`] | control matrix, population, samples: HTML, CSV, OSCAL, OCSF |
 //! | [`prove`] | that a record is in the signed tree, for anyone to check |
+//! | [`witness`] | cosignatures of independent parties on checkpoints |
 //! | [`key`] | signing key and public key |
 //! | [`store`] | where evidence is kept: a folder as an object store that survives power loss, or a bucket |
 //! | [`error`] | the one error enum |
@@ -44,6 +45,7 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod verify;
+pub mod witness;
 
 pub use error::Error;
 pub use key::{PublicKey, SigningKey};
@@ -53,4 +55,5 @@ pub use prove::{Proof, Prover};
 pub use query::{Answer, Format, Tables, query};
 pub use seal::{Sealed, Sealer};
 pub use store::{DurableFolder, Location};
-pub use verify::{Report, verify};
+pub use verify::{Course, Report, Step, Verified, verify, verify_by};
+pub use witness::{Cosigned, Witness, WitnessKey};

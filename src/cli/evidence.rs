@@ -16,6 +16,8 @@ pub(crate) enum Evidence {
 Examples:
   provost evidence verify --store evidence --public-key provost.pub
   provost evidence verify --store evidence --public-key provost.pub --json
+  provost evidence verify --store evidence --public-key provost.pub --resume verified.json
+  provost evidence verify --store evidence --public-key provost.pub --witnessed kept/gateway-1.checkpoint --witness-key witness.pub
 
 It needs no network, no gateway and no secret.")]
     Verify {
@@ -24,6 +26,15 @@ It needs no network, no gateway and no secret.")]
         /// The gateway's public key, as it was given to you; one for each gateway of the store
         #[arg(long, value_name = "FILE", required = true)]
         public_key: Vec<PathBuf>,
+        /// Go on from what this file says was verified before, and keep in it how far this run came
+        #[arg(long, value_name = "FILE")]
+        resume: Option<PathBuf>,
+        /// A checkpoint that a witness cosigned: the store must still hold it (needs --witness-key)
+        #[arg(long, value_name = "FILE", requires = "witness_key")]
+        witnessed: Vec<PathBuf>,
+        /// The witness's public key, as `provost evidence witness-key` prints it
+        #[arg(long, value_name = "FILE", requires = "witnessed")]
+        witness_key: Option<PathBuf>,
         /// Also check the gateway's log folder: entries that are not sealed yet
         #[arg(long, value_name = "FOLDER")]
         log: Option<PathBuf>,
@@ -75,6 +86,41 @@ The proof is C2SP's tlog-proof; docs/evidence-format.md says how it is checked."
         /// A statement's id, or a record's log_index
         #[arg(value_name = "ID")]
         record: String,
+    },
+    /// Verify a store and cosign its newest checkpoints, as a party of its own
+    #[command(after_help = "\
+Example:
+  openssl genpkey -algorithm ed25519 -out witness.pem
+  provost evidence witness --store evidence --public-key provost.pub --key witness.pem --name witness.example.com/w1 --keep kept
+
+Each gateway's cosigned checkpoint is kept as <gateway>.checkpoint, away from the store. The next time the ledger must still hold it.")]
+    Witness {
+        #[command(flatten)]
+        store: Store,
+        /// The gateway's public key; one for each gateway of the store
+        #[arg(long, value_name = "FILE", required = true)]
+        public_key: Vec<PathBuf>,
+        /// The witness's private key: Ed25519 in PKCS#8 PEM, used for nothing else
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The witness's name: a host and a path
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// The folder of cosigned checkpoints
+        #[arg(long, value_name = "DIR")]
+        keep: PathBuf,
+    },
+    /// Print the public key that verifies a witness's cosignatures
+    #[command(after_help = "\
+Example:
+  provost evidence witness-key --key witness.pem --name witness.example.com/w1 > witness.pub")]
+    WitnessKey {
+        /// The witness's private key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The witness's name
+        #[arg(long, value_name = "NAME")]
+        name: String,
     },
     /// Print the public key that verifies this gateway's evidence: give it to auditors
     #[command(after_help = "\

@@ -1,12 +1,17 @@
 //! `provost evidence`: verifies and queries sealed evidence. It reads only, and needs no gateway.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use object_store::ObjectStore;
-use provost_evidence::{Answer, Format, Location, PublicKey, Report, SigningKey, query, verify};
+use provost_evidence::{
+    Answer, Cosigned, Format, Location, PublicKey, Report, SigningKey, query,
+};
 use serde_json::{Value, json};
 
-use super::{block_on, prove, report};
+use super::{block_on, prove, report, verify, witness};
 use crate::{
     cli, config,
     error::{Error, Exit},
@@ -25,23 +30,52 @@ pub(crate) fn run(command: &cli::Evidence) -> Result<(), Error> {
         cli::Evidence::Verify {
             store,
             public_key,
+            resume,
+            witnessed,
+            witness_key,
             log,
             json,
         } => {
-            let keys = public_key
-                .iter()
-                .map(|path| read_key(path))
-                .collect::<Result<Vec<_>, _>>()?;
-            let report = block_on(check(&store.store, &keys, log.as_deref()))?;
+            let keys = read_keys(public_key)?;
+            let report = block_on(verify::run(
+                &store.store,
+                &keys,
+                log.as_deref(),
+                resume.as_deref(),
+            ))?;
+            let anchors = match witness_key {
+                Some(key) if report.is_intact() => block_on(witness::anchors(
+                    &store.store,
+                    &report,
+                    &keys,
+                    witnessed,
+                    key,
+                ))?,
+                Some(_) | None => Vec::new(),
+            };
             match Shape::of(*json) {
-                Shape::Text => line(&told(&report)),
-                Shape::Json => line(&as_json(&report).to_string()),
+                Shape::Text => line(&told(&report, &anchors)),
+                Shape::Json => line(&as_json(&report, &anchors).to_string()),
             }
             if report.is_intact() {
                 Ok(())
             } else {
                 Err(Error::Told(Exit::Failed))
             }
+        }
+        cli::Evidence::Witness {
+            store,
+            public_key,
+            key,
+            name,
+            keep,
+        } => {
+            let (keys, key) = (read_keys(public_key)?, witness::read_key(name, key)?);
+            block_on(witness::cosign(&store.store, &keys, &key, keep))
+        }
+        cli::Evidence::WitnessKey { key, name } => {
+            line(&witness::read_key(name, key)?.public().text());
+            Ok(())
         }
         cli::Evidence::Query {
             store,
@@ -81,7 +115,7 @@ pub(crate) async fn check(
     log: Option<&Path>,
 ) -> Result<Report, Error> {
     let store = open(store)?;
-    Ok(verify(&*store, keys, log).await?)
+    Ok(provost_evidence::verify(&*store, keys, log).await?)
 }
 
 /// Asks a store.
@@ -117,8 +151,12 @@ pub(crate) fn read_key(path: &Path) -> Result<PublicKey, Error> {
     Ok(PublicKey::parse(&text)?)
 }
 
-/// What a report says to a person.
-pub(crate) fn told(report: &Report) -> String {
+fn read_keys(paths: &[PathBuf]) -> Result<Vec<PublicKey>, Error> {
+    paths.iter().map(|path| read_key(path)).collect()
+}
+
+/// What a report says to a person, and what witnesses say of the store.
+pub(crate) fn told(report: &Report, anchors: &[Cosigned]) -> String {
     let mut lines: Vec<String> = report
         .problems
         .iter()
@@ -140,14 +178,39 @@ pub(crate) fn told(report: &Report) -> String {
             ledger.seals,
             ledger.root.as_deref().unwrap_or("none")
         ));
+        if ledger.taken > 0 {
+            lines.push(format!(
+                "  of these, {} rows were hashed by an earlier verification (--resume), not by this one",
+                ledger.taken
+            ));
+        }
     }
     if let Some(log) = &report.log {
         lines.push(format!("log: {} entries not sealed yet", log.unsealed));
     }
+    for anchor in anchors {
+        lines.push(format!(
+            "anchored: {} cosigned the first {} rows of {} at {}",
+            anchor.witness,
+            anchor.size,
+            anchor.gateway,
+            witness::time(anchor)
+        ));
+    }
+    let is_anchored = report.ledgers.iter().all(|ledger| {
+        anchors
+            .iter()
+            .any(|anchor| anchor.gateway == ledger.gateway)
+    });
     lines.push(if report.is_intact() {
         format!(
-            "{}: complete and unchanged up to these roots (unanchored: compare a root kept elsewhere)",
-            toned(Tone::Good, "intact")
+            "{}: complete and unchanged up to these roots{}",
+            toned(Tone::Good, "intact"),
+            if is_anchored {
+                ""
+            } else {
+                " (unanchored: compare a root kept elsewhere)"
+            }
         )
     } else {
         format!(
@@ -159,16 +222,23 @@ pub(crate) fn told(report: &Report) -> String {
     lines.join("\n")
 }
 
-fn as_json(report: &Report) -> Value {
+fn as_json(report: &Report, anchors: &[Cosigned]) -> Value {
     json!({
         "intact": report.is_intact(),
-        "anchored": false,
+        "anchored": !anchors.is_empty(),
+        "anchors": anchors.iter().map(|anchor| json!({
+            "witness": anchor.witness,
+            "gateway": anchor.gateway,
+            "rows": anchor.size,
+            "at": witness::time(anchor),
+        })).collect::<Vec<_>>(),
         "ledgers": report.ledgers.iter().map(|ledger| json!({
             "gateway": ledger.gateway,
             "key": ledger.key,
             "seals": ledger.seals,
             "objects": ledger.objects,
             "rows": ledger.rows,
+            "rows_verified_before": ledger.taken,
             "root": ledger.root,
             "carried": ledger.carried,
         })).collect::<Vec<_>>(),

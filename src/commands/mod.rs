@@ -14,6 +14,8 @@ mod report;
 mod schema;
 pub(crate) mod serve;
 pub(crate) mod test;
+mod verify;
+mod witness;
 
 use std::future::Future;
 

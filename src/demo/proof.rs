@@ -384,7 +384,7 @@ async fn verify(files: &Files) -> Result<(), Error> {
     ));
     let key = evidence::read_key(&files.public_key)?;
     let report = evidence::check(&Location::Folder(files.store.clone()), &[key], None).await?;
-    line(&evidence::told(&report));
+    line(&evidence::told(&report, &[]));
     if report.is_intact() {
         Ok(())
     } else {

@@ -405,3 +405,172 @@ fn reports_follow_their_standards_and_run_nothing() {
         );
     }
 }
+
+/// The witness's line is checked here from the specification, not by our own code; then a store that was rolled back as a whole, to a state that
+/// was once right, is found out by nobody but the witness.
+///
+/// # Source
+/// C2SP tlog-cosignature, "Ed25519 signed message".
+#[test]
+fn a_store_rolled_back_as_a_whole_is_found_out_by_a_witness() {
+    use ed25519_dalek::{
+        SigningKey, Verifier as _,
+        pkcs8::{EncodePrivateKey as _, spki::der::pem::LineEnding},
+    };
+
+    let mut house = House::new();
+    house.psql(Person::Agent, &["-qAt"], "SELECT 1;\n");
+    house.stop_gateway();
+    succeeded(house.verify());
+    let older = house.path("older");
+    copy(&house.evidence_path(), &older);
+    house.start_gateway();
+    house.psql(Person::Agent, &["-qAt"], "SELECT 2;\n");
+    house.stop_gateway();
+    let (store, key, kept) = (
+        house.evidence_path(),
+        house.path("public-key"),
+        house.path("kept"),
+    );
+    let private = SigningKey::from_bytes(&[9; 32]);
+    let pem = private.to_pkcs8_pem(LineEnding::LF).unwrap();
+    let (pem_path, name) = (house.path("witness.pem"), "witness.example/w1");
+    fs::write(&pem_path, pem.as_bytes()).unwrap();
+    let arguments = |command: &'static str| {
+        [
+            "evidence",
+            command,
+            "--store",
+            store.to_str().unwrap(),
+            "--public-key",
+            key.to_str().unwrap(),
+        ]
+    };
+    let witness = || {
+        let rest = [
+            "--key",
+            pem_path.to_str().unwrap(),
+            "--name",
+            name,
+            "--keep",
+            kept.to_str().unwrap(),
+        ];
+        house.provost(&[&arguments("witness")[..], &rest].concat())
+    };
+    succeeded(witness());
+    let cosigned = kept.join("gateway-1.checkpoint");
+
+    let note = fs::read_to_string(&cosigned).unwrap();
+    let (body, signatures) = note.split_once("\n\n").unwrap();
+    let line = signatures.lines().last().unwrap();
+    let encoded = line.strip_prefix(&format!("— {name} ")).unwrap();
+    let decoder = Command::new(python())
+        .args([
+            "-c",
+            "import base64, sys; print(base64.b64decode(sys.argv[1]).hex())",
+            encoded,
+        ])
+        .output()
+        .unwrap();
+    let hex = succeeded(decoder);
+    let bytes: Vec<u8> = (0..hex.trim().len() / 2)
+        .map(|place| u8::from_str_radix(&hex[place * 2..place * 2 + 2], 16).unwrap())
+        .collect();
+    let public = private.verifying_key();
+    let id = Sha256::digest([name.as_bytes(), b"\n\x04", public.as_bytes()].concat());
+    assert_eq!(bytes[..4], id[..4]);
+    let time = u64::from_be_bytes(bytes[4..12].try_into().unwrap());
+    let message = format!("cosignature/v1\ntime {time}\n{body}\n");
+    let signature = ed25519_dalek::Signature::from_slice(&bytes[12..]).unwrap();
+    public.verify(message.as_bytes(), &signature).unwrap();
+
+    let witness_key = house.path("witness.pub");
+    let printed = house.provost(&[
+        "evidence",
+        "witness-key",
+        "--key",
+        pem_path.to_str().unwrap(),
+        "--name",
+        name,
+    ]);
+    fs::write(&witness_key, succeeded(printed)).unwrap();
+    let verify = || {
+        let rest = [
+            "--json",
+            "--witnessed",
+            cosigned.to_str().unwrap(),
+            "--witness-key",
+            witness_key.to_str().unwrap(),
+        ];
+        house.provost(&[&arguments("verify")[..], &rest].concat())
+    };
+    let report: Value = serde_json::from_str(&succeeded(verify())).unwrap();
+    assert_eq!(report["anchored"], true, "{report}");
+    assert_eq!(report["anchors"][0]["rows"], report["ledgers"][0]["rows"]);
+
+    fs::remove_dir_all(&store).unwrap();
+    fs::rename(&older, &store).unwrap();
+    succeeded(house.verify());
+    for output in [verify(), witness()] {
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+        assert!(
+            text(&output.stderr).contains("rolled back"),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in files_below(from) {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(&file, &target).unwrap();
+    }
+}
+
+#[test]
+fn a_verification_can_be_taken_up_again() {
+    let mut house = run();
+    let (store, key, kept) = (
+        house.evidence_path(),
+        house.path("public-key"),
+        house.path("verified.json"),
+    );
+    let verify = |house: &House| {
+        let arguments = [
+            "evidence",
+            "verify",
+            "--json",
+            "--store",
+            store.to_str().unwrap(),
+            "--public-key",
+            key.to_str().unwrap(),
+            "--resume",
+            kept.to_str().unwrap(),
+        ];
+        house.provost(&arguments)
+    };
+    let ledger = |output: Output| -> Value {
+        let report: Value = serde_json::from_str(&succeeded(output)).unwrap();
+        report["ledgers"][0].clone()
+    };
+    let first = ledger(verify(&house));
+    assert_eq!(first["rows_verified_before"], 0);
+    house.start_gateway();
+    house.psql(Person::Agent, &["-qAt"], "SELECT 42;\n");
+    house.stop_gateway();
+    let second = ledger(verify(&house));
+    assert_eq!(second["rows_verified_before"], first["rows"]);
+    assert!(second["rows"].as_u64() > first["rows"].as_u64(), "{second}");
+    let whole: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
+    assert_eq!(whole["format"], "provost-verified-v1");
+    fs::write(&kept, "{}").unwrap();
+    let output = verify(&house);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("remove it"),
+        "{}",
+        text(&output.stderr)
+    );
+}

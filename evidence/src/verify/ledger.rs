@@ -2,9 +2,12 @@
 //! signature it hasn't checked, nor decode an object whose digest is wrong.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use object_store::ObjectStore;
+use tlog_tiles::Tile;
 use tlog_tiles::tlog::Hash;
 
 use crate::dataset::{SCHEMA_VERSION, SCHEMA_VERSION_MIN};
@@ -13,11 +16,77 @@ use crate::key::PublicKey;
 use crate::ledger;
 use crate::ledger::checkpoint::{self, Statement};
 use crate::ledger::documents::{MANIFEST_FORMAT, Manifest, Pinned, SEAL_FORMAT, Seal, encode};
-use crate::ledger::tree::Tree;
+use crate::ledger::tree::{Tree, tile_path};
 use crate::seal::build::{manifest_key, object_key, public_key_key, tile_key};
 use crate::store;
+use crate::verify::course::{Course, Step, Verified};
 use crate::verify::rows::check_object;
 use crate::verify::{Fault, LedgerReport, Problem};
+
+/// Seals whose documents are read before their objects are hashed.
+const SEALS_AT_ONCE: u64 = 64;
+/// The height of a tile: 256 hashes.
+const TILE_HEIGHT: u8 = 8;
+
+/// An object's leaves; else the first log_index concerned and what is wrong.
+type Hashed = Result<Vec<Hash>, (u64, Fault)>;
+
+/// A seal whose documents were read.
+struct Prepared {
+    number: u64,
+    kind: Seen,
+}
+
+enum Seen {
+    /// Its checkpoint or its document is wrong, and was reported.
+    Broken,
+    /// An earlier verification hashed its objects.
+    Before {
+        found: Found,
+        /// Of the checkpoint.
+        bytes: Bytes,
+    },
+    /// Its objects are to be hashed.
+    Now(Found),
+}
+
+/// What a seal says.
+struct Found {
+    statement: Statement,
+    /// Leaves before it.
+    before: u64,
+    carried: u64,
+    /// Keys of manifests, with those that are right.
+    objects: Vec<(String, Option<Manifest>)>,
+    /// Behind the last row by the manifests.
+    next_index: u64,
+}
+
+impl Prepared {
+    /// The objects to hash, in order.
+    fn to_hash(&self) -> impl Iterator<Item = &Manifest> {
+        let objects = match &self.kind {
+            Seen::Now(found) => found.objects.as_slice(),
+            Seen::Broken | Seen::Before { .. } => &[],
+        };
+        objects.iter().filter_map(|(_, manifest)| manifest.as_ref())
+    }
+}
+
+/// As many as there are processors: each object is hashed on a thread of its own.
+fn objects_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Reads an object and hashes its rows.
+async fn hash(store: &dyn ObjectStore, manifest: Manifest) -> Result<Hashed, Error> {
+    let Some(object) = store::read(store, &manifest.key).await? else {
+        return Ok(Err((manifest.first_log_index, Fault::Missing)));
+    };
+    tokio::task::spawn_blocking(move || check_object(&manifest, object))
+        .await
+        .map_err(|source| Error::Interrupted { source })
+}
 
 /// The last seal, when it is intact.
 #[derive(Debug, Clone)]
@@ -41,6 +110,8 @@ pub(super) struct Walk<'a> {
     previous: Option<String>,
     last: Option<Seal>,
     checkpoints: Vec<Option<Bytes>>,
+    /// Up to where an earlier verification came.
+    resumed: Option<Verified>,
 }
 
 impl<'a> Walk<'a> {
@@ -56,6 +127,7 @@ impl<'a> Walk<'a> {
             seals: 0,
             objects: 0,
             rows: 0,
+            taken: 0,
             root: None,
             carried: 0,
         };
@@ -71,6 +143,7 @@ impl<'a> Walk<'a> {
             previous: None,
             last: None,
             checkpoints: Vec::new(),
+            resumed: None,
         }
     }
 
@@ -86,7 +159,7 @@ impl<'a> Walk<'a> {
         (self.report, self.problems, last)
     }
 
-    pub(super) async fn run(&mut self) -> Result<(), Error> {
+    pub(super) async fn run(&mut self, course: &Course<'_>) -> Result<(), Error> {
         let gateway = self.public.gateway();
         let prefix = format!("{}/checkpoints/", ledger::prefix(gateway));
         let numbers = self
@@ -99,11 +172,65 @@ impl<'a> Walk<'a> {
             self.problem(prefix, None, Fault::Missing);
         }
         self.check_public_key().await?;
-        for number in 0..count {
-            self.check_seal(number).await?;
+        self.resumed = course.verified_of(gateway).cloned();
+        if let Some(resumed) = &self.resumed
+            && resumed.seal >= count
+        {
+            self.problem(checkpoint::key(gateway, resumed.seal), None, Fault::Missing);
+        }
+        let mut first = 0;
+        while first < count {
+            let end = count.min(first + SEALS_AT_ONCE);
+            self.check_seals(first..end).await?;
+            course.tell(&self.step(end, count));
+            first = end;
         }
         self.report.seals = count;
         self.check_latest().await
+    }
+
+    /// Some seals: first what they say, in order; then their objects, several at a time; then the tree, in order again.
+    async fn check_seals(&mut self, numbers: Range<u64>) -> Result<(), Error> {
+        let mut prepared = Vec::new();
+        for number in numbers {
+            prepared.push(self.prepare(number).await?);
+        }
+        let manifests: Vec<Manifest> = prepared
+            .iter()
+            .flat_map(Prepared::to_hash)
+            .cloned()
+            .collect();
+        let store = self.store;
+        let hashed = manifests.into_iter().map(|manifest| hash(store, manifest));
+        let mut hashed = futures::stream::iter(hashed).buffered(objects_at_once());
+        for seal in prepared {
+            match seal.kind {
+                Seen::Broken => self.lose_tree(Seal::key(self.public.gateway(), seal.number), None),
+                Seen::Before { found, bytes } => self.take(&found, &bytes, seal.number).await?,
+                Seen::Now(found) => {
+                    self.grow(found, seal.number, &mut hashed).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How far it has come. What was verified is only said while nothing is wrong.
+    fn step(&self, seals: u64, seals_all: u64) -> Step<'_> {
+        let last = seals.checked_sub(1);
+        let bytes = self.checkpoints.last().and_then(Option::as_ref);
+        let verified = last.zip(bytes).filter(|_| self.problems.is_empty());
+        Step {
+            gateway: self.public.gateway(),
+            seals,
+            seals_all,
+            rows: self.report.rows,
+            verified: verified.map(|(seal, bytes)| Verified {
+                gateway: self.public.gateway().to_owned(),
+                seal,
+                checkpoint_sha256: ledger::sha256(bytes),
+            }),
+        }
     }
 
     fn problem(&mut self, object: impl Into<String>, index: Option<u64>, fault: Fault) {
@@ -153,7 +280,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    async fn check_seal(&mut self, number: u64) -> Result<(), Error> {
+    /// What a seal says: its checkpoint, its document, its manifests.
+    async fn prepare(&mut self, number: u64) -> Result<Prepared, Error> {
         let statement = self.check_checkpoint(number).await?;
         let seal = match &statement {
             Some(statement) => self.check_document(number, statement).await?,
@@ -162,23 +290,17 @@ impl<'a> Walk<'a> {
         let (Some(statement), Some(seal)) = (statement, seal) else {
             self.covered
                 .insert(Seal::key(self.public.gateway(), number));
-            self.lose_tree(Seal::key(self.public.gateway(), number), None);
             (self.previous, self.last) = (None, None);
-            return Ok(());
+            return Ok(Prepared {
+                number,
+                kind: Seen::Broken,
+            });
         };
-        let mut tiles = Vec::new();
+        let mut objects = Vec::new();
         let mut next_index = seal.first_log_index;
         for pinned in &seal.manifests {
-            match self.check_manifest(pinned, &seal, &mut next_index).await? {
-                Some(leaves) => {
-                    if let Some(tree) = &mut self.tree {
-                        leaves
-                            .into_iter()
-                            .for_each(|leaf| tree.push(leaf, &mut tiles));
-                    }
-                }
-                None => self.lose_tree(pinned.key.clone(), None),
-            }
+            let manifest = self.check_manifest(pinned, &seal, &mut next_index).await?;
+            objects.push((pinned.key.clone(), manifest));
         }
         if next_index != seal.tree_size {
             self.problem(
@@ -186,12 +308,121 @@ impl<'a> Walk<'a> {
                 Some(next_index),
                 Fault::Field { field: "tree_size" },
             );
-            self.lose_tree(Seal::key(self.public.gateway(), number), Some(next_index));
         }
-        self.check_tree(&statement, tiles).await?;
-        self.report.carried = seal.carried;
-        (self.previous, self.last) = (Some(statement.seal_sha256), Some(seal));
+        let found = Found {
+            before: seal.first_log_index,
+            carried: seal.carried,
+            objects,
+            next_index,
+            statement,
+        };
+        self.previous = Some(found.statement.seal_sha256.clone());
+        self.last = Some(seal);
+        let bytes = self.checkpoints.last().cloned().flatten();
+        let is_before = self
+            .resumed
+            .as_ref()
+            .is_some_and(|resumed| number <= resumed.seal);
+        let kind = match bytes {
+            Some(bytes) if is_before => Seen::Before { found, bytes },
+            Some(_) | None => Seen::Now(found),
+        };
+        Ok(Prepared { number, kind })
+    }
+
+    /// A seal whose objects were hashed by an earlier verification: they must be there, and the tree is taken up from its tiles, which must
+    /// give the signed root.
+    async fn take(&mut self, found: &Found, bytes: &Bytes, number: u64) -> Result<(), Error> {
+        let gateway = self.public.gateway();
+        for tile in Tile::new_tiles(TILE_HEIGHT, found.before, found.statement.size) {
+            let width = usize::try_from(tile.width())
+                .ok()
+                .filter(|width| *width < 1 << TILE_HEIGHT);
+            let path = tile_path(usize::from(tile.level()), tile.level_index(), width);
+            let key = tile_key(gateway, &path);
+            if !self.listed.contains(&key) {
+                self.problem(key.clone(), None, Fault::Missing);
+            }
+            self.covered.insert(key);
+        }
+        let Some(resumed) = self
+            .resumed
+            .clone()
+            .filter(|resumed| resumed.seal == number)
+        else {
+            return Ok(());
+        };
+        let key = checkpoint::key(gateway, number);
+        if resumed.checkpoint_sha256 != ledger::sha256(bytes) {
+            self.problem(key.clone(), None, Fault::Changed);
+            self.lose_tree(key, None);
+            return Ok(());
+        }
+        let size = found.statement.size;
+        let mut tiles = Vec::new();
+        for path in Tree::partial_paths(size) {
+            let bytes = match path {
+                Some(path) => self
+                    .read(&tile_key(gateway, &path))
+                    .await?
+                    .unwrap_or_default(),
+                None => Bytes::new(),
+            };
+            tiles.push(bytes.to_vec());
+        }
+        let tree =
+            Tree::from_tiles(size, &tiles).filter(|tree| tree.root() == found.statement.root);
+        if tree.is_none() {
+            self.problem(key.clone(), None, Fault::Root);
+            self.lose_tree(key, None);
+            return Ok(());
+        }
+        self.tree = tree;
+        self.report.rows = size;
+        self.report.taken = size;
+        self.report.root = Some(found.statement.root.to_string());
+        self.report.carried = found.carried;
         Ok(())
+    }
+
+    /// A seal's rows, and the tree that they give.
+    async fn grow(
+        &mut self,
+        found: Found,
+        number: u64,
+        hashed: &mut (impl Stream<Item = Result<Hashed, Error>> + Unpin),
+    ) -> Result<(), Error> {
+        let mut tiles = Vec::new();
+        for (manifest_key, manifest) in found.objects {
+            let Some(manifest) = manifest else {
+                self.lose_tree(manifest_key, None);
+                continue;
+            };
+            match hashed.next().await.transpose()? {
+                Some(Ok(leaves)) => {
+                    self.report.objects += 1;
+                    if let Some(tree) = &mut self.tree {
+                        leaves
+                            .into_iter()
+                            .for_each(|leaf| tree.push(leaf, &mut tiles));
+                    }
+                }
+                Some(Err((_, Fault::Missing))) | None => {
+                    self.problem(manifest.key, None, Fault::Missing);
+                    self.lose_tree(manifest_key, None);
+                }
+                Some(Err((index, fault))) => {
+                    self.problem(manifest.key, Some(index), fault);
+                    self.lose_tree(manifest_key, None);
+                }
+            }
+        }
+        if found.next_index != found.statement.size {
+            let key = Seal::key(self.public.gateway(), number);
+            self.lose_tree(key, Some(found.next_index));
+        }
+        self.report.carried = found.carried;
+        self.check_tree(&found.statement, tiles).await
     }
 
     async fn check_checkpoint(&mut self, number: u64) -> Result<Option<Statement>, Error> {
@@ -266,13 +497,13 @@ impl<'a> Walk<'a> {
         Ok(Some(seal))
     }
 
-    /// A manifest and its object; the leaf hashes of its rows when everything about them is right.
+    /// A manifest, when everything about it is right.
     async fn check_manifest(
         &mut self,
         pinned: &Pinned,
         seal: &Seal,
         next_index: &mut u64,
-    ) -> Result<Option<Vec<Hash>>, Error> {
+    ) -> Result<Option<Manifest>, Error> {
         let index = Some(*next_index);
         let Some(bytes) = self.read(&pinned.key).await? else {
             return Ok(None);
@@ -315,22 +546,12 @@ impl<'a> Walk<'a> {
             self.problem(pinned.key.clone(), index, Fault::Field { field });
         }
         *next_index = next_index.saturating_add(manifest.rows);
-        let Some(object) = self.read(&manifest.key).await? else {
-            return Ok(None);
-        };
-        if !failed.is_empty() {
-            return Ok(None);
+        self.covered.insert(manifest.key.clone());
+        let is_there = self.listed.contains(&manifest.key);
+        if !is_there {
+            self.problem(manifest.key.clone(), None, Fault::Missing);
         }
-        match check_object(&manifest, object) {
-            Ok(leaves) => {
-                self.report.objects += 1;
-                Ok(Some(leaves))
-            }
-            Err((index, fault)) => {
-                self.problem(manifest.key, Some(index), fault);
-                Ok(None)
-            }
-        }
+        Ok((failed.is_empty() && is_there).then_some(manifest))
     }
 
     /// The root and the tiles that this seal published.

@@ -4,11 +4,14 @@
 //! The chain: public key -> signature of each checkpoint -> digest of each seal -> digest of each manifest -> digest of
 //! each object; and the rows' own hashes, recomputed, give the tree's root and every tile.
 
+mod course;
 mod ledger;
 mod log;
 pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
+
+pub use course::{Course, Step, Verified};
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -48,6 +51,8 @@ pub struct LedgerReport {
     pub objects: u64,
     /// Rows whose hashes gave the signed root; they are numbered from 0.
     pub rows: u64,
+    /// Rows among them that an earlier verification hashed, and this one didn't.
+    pub taken: u64,
     /// The last root that was both signed and recomputed, base64.
     pub root: Option<String>,
     /// Decisions that wait for their end and are not rows yet, by the last seal.
@@ -121,6 +126,11 @@ pub enum Fault {
     /// A tile's hashes are not those recomputed.
     #[error("tile does not match the rows")]
     Tile,
+    /// It isn't what an earlier verification found.
+    #[error(
+        "is not the checkpoint that was verified before: the store was rolled back or rewritten"
+    )]
+    Changed,
     /// The copy of the public key is another key.
     #[error("is not the public key given")]
     OtherKey,
@@ -214,6 +224,26 @@ pub async fn verify(
     keys: &[PublicKey],
     log_folder: Option<&Path>,
 ) -> Result<Report, Error> {
+    let course = Course {
+        log: log_folder,
+        ..Course::default()
+    };
+    verify_by(store, keys, &course).await
+}
+
+/// As [`verify()`], going on from an earlier verification and telling how far it is. Objects are hashed on as many threads as there are
+/// processors.
+///
+/// What was verified before is taken as it is found there: documents are all checked again, objects and tiles of those seals must only be there.
+///
+/// # Errors
+/// As [`verify()`].
+pub async fn verify_by(
+    store: &dyn ObjectStore,
+    keys: &[PublicKey],
+    course: &Course<'_>,
+) -> Result<Report, Error> {
+    let log_folder = course.log;
     let mut report = Report {
         ledgers: Vec::new(),
         log: None,
@@ -228,7 +258,7 @@ pub async fn verify(
     let mut uncovered = listed.clone();
     for key in keys {
         let mut walk = ledger::Walk::new(store, key, &listed, pending.is_some());
-        walk.run().await?;
+        walk.run(course).await?;
         for key in walk.covered() {
             uncovered.remove(key);
         }

@@ -341,3 +341,80 @@ async fn a_signed_seal_that_contradicts_the_ledger_is_found_by_the_check_meant_f
         "resigning alone changes nothing"
     );
 }
+
+
+/// Goes on from what an earlier verification came to; what it said.
+async fn resumed(folder: &Path, verified: &[Verified]) -> (Report, Option<Verified>) {
+    let kept = std::sync::Mutex::new(None);
+    let watch = |step: &Step<'_>| *kept.lock().unwrap() = step.verified.clone();
+    let course = Course {
+        log: None,
+        verified,
+        watch: Some(&watch),
+    };
+    let keys = [key().public(GATEWAY)];
+    let report = verify_by(store(folder).as_ref(), &keys, &course)
+        .await
+        .unwrap();
+    (report, kept.into_inner().unwrap())
+}
+
+#[tokio::test]
+async fn a_verification_goes_on_from_an_earlier_one_and_is_bound_to_its_checkpoint() {
+    let folder = intact().await;
+    let (whole, kept) = resumed(folder.path(), &[]).await;
+    let kept = kept.unwrap();
+    assert_eq!((kept.seal, whole.ledgers[0].taken), (3, 0));
+
+    // Up to the last seal, and up to one before: the same root either way.
+    let before = checkpoint::key(GATEWAY, 1);
+    let before = Verified {
+        seal: 1,
+        checkpoint_sha256: crate::ledger::sha256(
+            &std::fs::read(folder.path().join("store").join(before)).unwrap(),
+        ),
+        ..kept.clone()
+    };
+    for verified in [kept.clone(), before.clone()] {
+        let (report, again) = resumed(folder.path(), std::slice::from_ref(&verified)).await;
+        assert!(report.is_intact(), "{report}");
+        assert_eq!(report.ledgers[0].root, whole.ledgers[0].root);
+        assert!(report.ledgers[0].taken > 0);
+        assert_eq!(again, Some(kept.clone()));
+    }
+
+    let other = Verified {
+        checkpoint_sha256: "0".repeat(64),
+        ..before.clone()
+    };
+    let beyond = Verified { seal: 9, ..kept };
+    for (verified, fault) in [(other, Fault::Changed), (beyond, Fault::Missing)] {
+        let (report, again) = resumed(folder.path(), &[verified]).await;
+        assert!(
+            report.problems.iter().any(|problem| problem.fault == fault),
+            "{report}"
+        );
+        assert_eq!(again, None, "nothing to go on from");
+    }
+
+    // Whatever was changed since is found, but for the rows that were hashed before.
+    for file in files(&folder.path().join("store")) {
+        let name = file
+            .strip_prefix(folder.path().join("store"))
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let whole = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let (report, _) = resumed(folder.path(), std::slice::from_ref(&before)).await;
+        assert!(!report.is_intact(), "{name} was removed, unseen");
+        let mut changed = whole.clone();
+        changed[whole.len() / 2] ^= 1;
+        std::fs::write(&file, changed).unwrap();
+        let (report, _) = resumed(folder.path(), std::slice::from_ref(&before)).await;
+        let is_row = name.ends_with(".parquet") || name.contains("/tile/");
+        assert!(!report.is_intact() || is_row, "{name} was changed, unseen");
+        std::fs::write(&file, whole).unwrap();
+    }
+}
