@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every test: set-up, Python clients and an S3 server in target/python, an OIDC provider in target/oidc, PostgreSQL's regression
+# Every test: set-up, Python clients, an S3 server and a tester of APIs in target/python, an OIDC provider in target/oidc, PostgreSQL's regression
 # files in target/regress, then cargo nextest (or cargo test). Arguments go to the test runner:
 #   sh tests/run.sh              all
 #   sh tests/run.sh masks        those with `masks` in their names
@@ -8,16 +8,17 @@ cd "$(dirname "$0")/.."
 . examples/setup.sh
 set_up
 
-# The Python client that the end-to-end tests drive, and a server of the S3 protocol (moto), in a folder of the build's own.
+# The Python client that the end-to-end tests drive, a server of the S3 protocol (moto), and schemathesis, which compares the console with its
+# OpenAPI document, in a folder of the build's own.
 python=${CARGO_TARGET_DIR:-target}/python
-if ! "$python/bin/python" -c 'import psycopg, moto.server, flask_cors, cryptography' >/dev/null 2>&1; then
+if ! "$python/bin/python" -c 'import psycopg, moto.server, flask_cors, cryptography, schemathesis' >/dev/null 2>&1; then
   if ! command -v python3 >/dev/null 2>&1 || ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
     install_missing " python3 python3-venv" " python3" " python3"
   fi
-  say "installing psycopg and moto into $python"
+  say "installing psycopg, moto and schemathesis into $python"
   rm -rf "$python"
   python3 -m venv "$python"
-  "$python/bin/python" -m pip install --quiet --disable-pip-version-check 'psycopg[binary]==3.2.*' 'moto[s3]==5.*' 'flask==3.*' 'flask-cors==6.*'
+  "$python/bin/python" -m pip install --quiet --disable-pip-version-check 'psycopg[binary]==3.2.*' 'moto[s3]==5.*' 'flask==3.*' 'flask-cors==6.*' 'schemathesis==4.*'
 fi
 
 # A real OpenID Connect provider, likewise. (npm's folder must be absolute for the tests, which run elsewhere.)
