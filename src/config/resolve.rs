@@ -5,12 +5,16 @@ use std::{path::Path, sync::Arc};
 use provost_dsl::bundle::TrustedKey;
 use provost_engine::mask::MaskKeys;
 use provost_gateway::{
+    console,
     identity::IssuerSettings,
     record::EvidenceKey,
     settings::{self, Credential, Secret, Settings},
 };
 
-use super::{ClientTls, Config, Error, Masks, Password, Policy, ServerTls, Target, rds, secret};
+use super::{
+    ClientTls, Config, Console, ConsoleTls, Error, Masks, Password, Policy, ServerTls, Target, rds,
+    secret,
+};
 
 /// Everything a start needs, read.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct Resolved {
     pub(crate) digest_key: EvidenceKey,
     /// Whose bundles are trusted; empty for an unsigned folder.
     pub(crate) trusted_keys: Vec<TrustedKey>,
+    /// The console's settings, where there is to be one.
+    pub(crate) console: Option<console::Settings>,
 }
 
 /// Reads everything; `path` is the configuration's, for errors.
@@ -85,6 +91,10 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
             .collect::<Result<_, _>>()
             .map_err(failed("policy.trusted_keys"))?,
     };
+    let console = config
+        .console
+        .as_ref()
+        .map(|configured| console_settings(configured, &tls));
     let mut settings = settings(config, tls, targets);
     settings.mask_keys = config
         .masks
@@ -94,11 +104,29 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
         .map_err(failed("masks.key"))?;
     Ok(Resolved {
         trusted_keys,
+        console,
         settings,
         issuer,
         signing_key,
         digest_key,
     })
+}
+
+fn console_settings(configured: &Console, gateway: &settings::ClientTls) -> console::Settings {
+    console::Settings {
+        listen: configured.listen,
+        tls: match configured.tls {
+            ConsoleTls::Gateway => gateway.clone(),
+            ConsoleTls::Off | ConsoleTls::InFront => settings::ClientTls::Off,
+        },
+        origin: configured.origin.clone(),
+        viewers: configured
+            .viewers
+            .iter()
+            .map(|group| group.as_str().into())
+            .collect(),
+        times: console::Times::default(),
+    }
 }
 
 fn trusted_key(path: &Path) -> Result<TrustedKey, secret::Error> {
