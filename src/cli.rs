@@ -1,5 +1,7 @@
 //! The command line's shape: commands, options, help. Nothing is done here.
 
+mod approvals;
+
 use std::path::PathBuf;
 
 use clap::{
@@ -12,6 +14,8 @@ use jiff::Timestamp;
 mod evidence;
 
 pub(crate) use evidence::{Evidence, Format, Framework, Report, ReportPart, WholeReport};
+
+pub(crate) use self::approvals::{Approvals, ConsoleAt, StandingOption, Vote};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -119,6 +123,19 @@ that it names. It fails (exit code 2) when a test does, or when fewer rules than
     /// Verify and query evidence
     #[command(subcommand)]
     Evidence(Evidence),
+    /// See the statements that policy holds, and vote on them
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  export PROVOST_CONSOLE=https://approvals.example.com PROVOST_TOKEN=...
+  provost approvals list
+  provost approvals show 019a5d2f8c00-3f1b7a9e4c52
+  provost approvals approve 019a5d2f8c00-3f1b7a9e4c52 --reason \"checked with Ana, ticket 42\"
+
+It asks the console of a gateway, with an access token of the gateway's issuer."
+    )]
+    Approvals(Approvals),
     /// Print shell completions
     #[command(after_help = "\
 Examples:

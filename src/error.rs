@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use provost_dsl::{LoadError, bundle};
 
-use crate::{config, demo, output, policy};
+use crate::{commands, config, demo, output, policy};
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,6 +203,12 @@ pub(crate) enum Error {
     /// The gateway.
     #[error(transparent)]
     Gateway(Box<provost_gateway::error::Error>),
+    /// The gateway's console can't listen.
+    #[error(transparent)]
+    Console(#[from] provost_gateway::console::Error),
+    /// A gateway's console could not be asked, or refused.
+    #[error(transparent)]
+    Approvals(#[from] commands::approvals::ConsoleError),
     /// The demo.
     #[error(transparent)]
     Demo(#[from] demo::Error),
@@ -258,6 +264,8 @@ impl Error {
             | Self::StoreSetting
             | Self::Issuer(_)
             | Self::Gateway(_)
+            | Self::Console(_)
+            | Self::Approvals(_)
             | Self::Demo(_)
             | Self::Runtime(_)
             | Self::Schema { .. }

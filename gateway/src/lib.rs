@@ -23,6 +23,7 @@
 //! | [`judge`] | the seam between session and decision |
 //! | `pin` | relations locked, and compared with the catalog |
 //! | [`approvals`] | held statements: who is asked, what they said, who may go on |
+//! | [`console`] | where people see them and vote: HTTP |
 //! | `badge` | what a session says of itself to its server: its role, its principal |
 //! | `look` | what is asked of a session's own connection |
 //! | `judgement` | the judge: analysis, decision, log |
@@ -33,12 +34,15 @@
 //! | `glance` | what all sessions read and seldom changes |
 //! | `cancel` | cancel keys |
 //! | [`policy`] | the policy in force |
+//! | `certificate` | the gateway's own certificate |
 //! | [`error`] | why a gateway doesn't start, or stopped |
 
 pub mod approvals;
 mod badge;
 mod cancel;
 pub mod catalog;
+mod certificate;
+pub mod console;
 pub mod error;
 mod former;
 mod glance;

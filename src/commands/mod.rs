@@ -1,5 +1,6 @@
 //! What each command does; one file a command.
 
+pub(crate) mod approvals;
 pub(crate) mod bundle;
 pub(crate) mod catalog;
 pub(crate) mod config;

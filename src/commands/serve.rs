@@ -16,6 +16,8 @@ use provost_evidence::{
     approvals::{ApprovalId, Docket},
 };
 use provost_gateway::{
+    approvals::Approvals,
+    console::Console,
     identity::Issuer,
     record::micros,
     serve::{Gateway, Parts},
@@ -44,6 +46,7 @@ const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 /// A gateway that listens and doesn't serve yet.
 pub(crate) struct Started {
     gateway: Gateway,
+    console: Option<Console>,
     keeper: Keeper,
     sealer: Arc<Sealer>,
     seal_interval: Duration,
@@ -103,6 +106,10 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     let approvals = approvals(own, Arc::clone(&store), resolved.trusted_gateways);
     let sealer = Sealer::open(Arc::clone(&log), store, key).await?;
     let issuer = Issuer::discover(resolved.issuer).await?;
+    let console = match resolved.console {
+        None => None,
+        Some(settings) => Some(Console::bind(settings).await?),
+    };
     let (rules, files) = keeper.counts();
     let gateway = Gateway::bind(
         resolved.settings,
@@ -116,6 +123,9 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
         },
     )
     .await?;
+    if let Some(console) = &console {
+        tracing::info!(address = %console.address(), url = console.origin(), "the console listens");
+    }
     tracing::info!(
         address = %gateway.address(),
         targets = config.targets.len(),
@@ -125,6 +135,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     );
     Ok(Started {
         gateway,
+        console,
         keeper,
         sealer: Arc::new(sealer),
         seal_interval: Duration::from_millis(config.seal_interval_ms),
@@ -161,8 +172,12 @@ impl Started {
         let sealing = tokio::spawn(seal_on_a_timer(
             Arc::clone(&self.sealer),
             self.seal_interval,
-            stopped,
+            stopped.clone(),
         ));
+        let console = self.console.map(|console| {
+            let (approvals, issuer) = (self.gateway.approvals(), self.gateway.issuer());
+            tokio::spawn(run_console(console, (approvals, issuer), stopped.clone()))
+        });
         let served = self
             .gateway
             .run(async {
@@ -174,6 +189,12 @@ impl Started {
             .await;
         drop(stop);
         let kept = keeping.await;
+        // Votes go to the log: the last of them before its last seal.
+        if let Some(console) = console
+            && let Err(error) = console.await
+        {
+            tracing::error!(%error, "the console broke off: this is a defect");
+        }
         // The timer never panics; a seal under way is waited for.
         let _ = sealing.await;
         let sealed = self.sealer.seal_now(micros(SystemTime::now())).await;
@@ -183,6 +204,19 @@ impl Started {
         tracing::info!(rows = sealed.tree_size, "stopped; evidence is sealed");
         Ok(())
     }
+}
+
+/// Serves the console until the sender is dropped.
+async fn run_console(
+    console: Console,
+    (approvals, issuer): (Arc<Approvals>, Arc<Issuer>),
+    mut stopped: watch::Receiver<()>,
+) {
+    let stop = async {
+        // It is never sent to: it ends.
+        let _ = stopped.changed().await;
+    };
+    console.run(approvals, issuer, stop).await;
 }
 
 /// Seals until the sender is dropped. A failure is said and tried again at the next turn: the log keeps what isn't sealed.

@@ -1,6 +1,7 @@
 //! From the file's shape to values that make sense: everything that is wrong is found, each with what to do.
 
 mod approvals;
+mod console;
 mod evidence;
 mod target;
 
@@ -113,6 +114,10 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
         .and_then(|raw| masks(raw, folder, &mut problems));
     let policy = policy(&raw.policy, folder, &mut problems);
     let rego = rego(&raw.rego, &mut problems);
+    let console = raw
+        .console
+        .as_ref()
+        .and_then(|raw| console::console(raw, tls.as_ref(), &mut problems));
     let witness = problems.choice(
         "gateway.witness",
         raw.gateway.witness.as_deref(),
@@ -175,6 +180,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
                 approvals: approvals.unwrap_or_default(),
                 masks,
                 rego,
+                console,
             })
         }
         _ => Err(problems.0),

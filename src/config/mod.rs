@@ -138,6 +138,30 @@ pub(crate) struct Masks {
     pub(crate) key_id: String,
 }
 
+/// Who encrypts the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConsoleTls {
+    /// The console, with the gateway's certificate.
+    Gateway,
+    /// Nobody: on loopback.
+    Off,
+    /// Something in front of it.
+    InFront,
+}
+
+/// The console, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Console {
+    /// Where it listens.
+    pub(crate) listen: std::net::SocketAddr,
+    /// Who encrypts.
+    pub(crate) tls: ConsoleTls,
+    /// How people reach it, where they don't by the address listened on: scheme, host, port.
+    pub(crate) origin: Option<String>,
+    /// Groups that see every held statement.
+    pub(crate) viewers: Vec<String>,
+}
+
 /// Where the policy comes from, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Policy {
@@ -183,6 +207,8 @@ pub(crate) struct Config {
     pub(crate) approvals: Approvals,
     /// Without it, a statement whose masks need a key is denied.
     pub(crate) masks: Option<Masks>,
+    /// Where people see what is held, and vote; without it they can't.
+    pub(crate) console: Option<Console>,
     /// What a Rego module may use for one answer.
     pub(crate) rego: provost_dsl::rego::RegoLimits,
 }

@@ -63,6 +63,7 @@ pub(super) const KEYS: &[&str] = &[
     "secret",
     "form",
     "link",
+    "viewers",
     "name",
     "host",
     "port",
@@ -85,6 +86,7 @@ pub(super) struct Raw {
     pub(super) issuer: Issuer,
     pub(super) evidence: Evidence,
     pub(super) masks: Option<Masks>,
+    pub(super) console: Option<Console>,
     #[serde(default)]
     pub(super) approvals: Approvals,
     #[serde(default)]
@@ -192,6 +194,16 @@ pub(super) struct Evidence {
     pub(super) digest_key: Hidden,
     pub(super) seal_interval_ms: Option<u64>,
     pub(super) durability: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Console {
+    pub(super) listen: String,
+    pub(super) tls: Option<String>,
+    pub(super) url: Option<String>,
+    #[serde(default)]
+    pub(super) viewers: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use provost_dsl::bundle::TrustedKey;
 use provost_engine::mask::MaskKeys;
 use provost_gateway::{
+    console,
     identity::IssuerSettings,
     record::EvidenceKey,
     settings::{self, Credential, Secret, Settings},
@@ -14,7 +15,8 @@ use provost_evidence::PublicKey;
 use url::Url;
 
 use super::{
-    ClientTls, Config, Error, Masks, Password, Policy, ServerTls, Target, Webhook, rds, secret,
+    ClientTls, Config, Console, ConsoleTls, Error, Masks, Password, Policy, ServerTls, Target,
+    Webhook, rds, secret,
 };
 
 /// Everything a start needs, read.
@@ -34,6 +36,8 @@ pub(crate) struct Resolved {
     pub(crate) trusted_gateways: Vec<PublicKey>,
     /// Whose bundles are trusted; empty for an unsigned folder.
     pub(crate) trusted_keys: Vec<TrustedKey>,
+    /// The console's settings, where there is to be one.
+    pub(crate) console: Option<console::Settings>,
 }
 
 /// Reads everything; `path` is the configuration's, for errors.
@@ -104,6 +108,10 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
             .collect::<Result<_, _>>()
             .map_err(failed("policy.trusted_keys"))?,
     };
+    let console = config
+        .console
+        .as_ref()
+        .map(|configured| console_settings(configured, &tls));
     let mut settings = settings(config, tls, targets);
     settings.mask_keys = config
         .masks
@@ -125,6 +133,7 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
     Ok(Resolved {
         trusted_gateways,
         trusted_keys,
+        console,
         settings,
         issuer,
         signing_key,
@@ -157,6 +166,23 @@ fn webhook(configured: &Webhook) -> Result<settings::Webhook, (&'static str, sec
         form: configured.form,
         link: configured.link.clone(),
     })
+}
+
+fn console_settings(configured: &Console, gateway: &settings::ClientTls) -> console::Settings {
+    console::Settings {
+        listen: configured.listen,
+        tls: match configured.tls {
+            ConsoleTls::Gateway => gateway.clone(),
+            ConsoleTls::Off | ConsoleTls::InFront => settings::ClientTls::Off,
+        },
+        origin: configured.origin.clone(),
+        viewers: configured
+            .viewers
+            .iter()
+            .map(|group| group.as_str().into())
+            .collect(),
+        times: console::Times::default(),
+    }
 }
 
 fn trusted_key(path: &Path) -> Result<TrustedKey, secret::Error> {

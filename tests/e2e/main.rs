@@ -14,6 +14,7 @@ mod catalog_stamp;
 mod changed_rows;
 mod clients;
 mod commands;
+mod console;
 mod corpus;
 mod crash;
 mod demo;

@@ -43,8 +43,6 @@ use std::{
 use bytes::BytesMut;
 use provost_engine::graph::Policy;
 use provost_evidence::{Durability, Leases, Log, approvals::Docket};
-use rustls::{ServerConfig, crypto::ring};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -63,6 +61,7 @@ use crate::{
     approvals::{Approvals, webhook},
     cancel::CancelKeys,
     catalog::{self, Keeper, Reader},
+    certificate,
     error::{Error, TlsError},
     identity::Issuer,
     judgement::Bench,
@@ -177,6 +176,12 @@ impl Gateway {
         Arc::clone(&self.bench.approvals)
     }
 
+    /// Verifies tokens, for whoever else is given some.
+    #[must_use]
+    pub fn issuer(&self) -> Arc<Issuer> {
+        Arc::clone(&self.house.issuer)
+    }
+
     /// Serves until `shutdown` resolves or the log fails, then drains, cuts and logs the stop.
     ///
     /// # Errors
@@ -272,20 +277,7 @@ fn acceptor(tls: &ClientTls) -> Result<Option<TlsAcceptor>, TlsError> {
     else {
         return Ok(None);
     };
-    let pem = |cause| TlsError::Pem { cause };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate_chain)
-        .collect::<Result<_, _>>()
-        .map_err(pem)?;
-    if chain.is_empty() {
-        return Err(TlsError::NoCertificate);
-    }
-    let key = PrivateKeyDer::from_pem_slice(key.reveal()).map_err(pem)?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    // A handshake that asks for other protocols only, fails: bytes of one protocol are never taken for another's.
-    config.alpn_protocols = vec![first::APPLICATION_PROTOCOL.to_vec()];
+    let config = certificate::server_config((certificate_chain, key), first::APPLICATION_PROTOCOL)?;
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 

@@ -1,0 +1,61 @@
+//! The console: where people see what is held, and say yes or no. HTTP on a listener of its own, away from the threads that serve sessions.
+//!
+//! It must never show a held statement to whoever is not concerned by it, never take a word of a request for true before its token is
+//! verified, and never let what a client or a requester wrote be anything but text.
+//!
+//! ```text
+//! Console::bind(settings) --listens--> Console::run(approvals, issuer, shutdown)
+//! request -> guard (origin, time, headers) -> api (token -> Caller) -> sight (what they may see) -> Approvals
+//! ```
+//!
+//! | room | holds |
+//! |---|---|
+//! | `settings` | what the console is told at start |
+//! | `server` | listener, TLS, limits, shutdown |
+//! | `guard` | what holds for each request and answer |
+//! | `caller` | who asks: the token of a request |
+//! | `sight` | who may see what |
+//! | `api` | the JSON API and its OpenAPI document |
+//! | `shapes` | what the API says, as types |
+//! | `problem` | refusals, as RFC 9457 has them |
+//! | `text` | what others wrote, fit to be shown |
+
+mod api;
+mod caller;
+mod guard;
+mod problem;
+mod server;
+mod settings;
+mod shapes;
+mod sight;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::{sync::Arc, time::Duration};
+
+pub use self::{
+    problem::Problem,
+    server::{Console, Error},
+    settings::{Settings, Times},
+    shapes::{
+        Approval, Ballot, List, NeedShape, Refusal, StandingName, StatementShape, Summary,
+        VoteName, VoteShape,
+    },
+    text::visible,
+};
+use crate::{approvals::Approvals, identity::Issuer};
+
+/// What all requests share.
+struct Room {
+    approvals: Arc<Approvals>,
+    issuer: Arc<Issuer>,
+    /// Members of these groups see everything.
+    viewers: Vec<Arc<str>>,
+    /// Our own origin, as browsers say it.
+    origin: String,
+    /// How long a request may take.
+    request_time: Duration,
+    /// The OpenAPI document.
+    document: String,
+}

@@ -1,0 +1,45 @@
+//! What the console is told at start.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::settings::ClientTls;
+
+/// What the console is told at start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The address to listen on; port 0 takes a free one (see [`super::Console::address`]).
+    pub listen: SocketAddr,
+    /// Encryption. Tokens travel here: `Off` is for loopback, and for what something in front encrypts.
+    pub tls: ClientTls,
+    /// Scheme, host and port by which people reach it; `None`: the address listened on. A request from a page of another origin is
+    /// refused.
+    pub origin: Option<String>,
+    /// Members of these groups, exact bytes, see every held statement, and may vote on none by that.
+    pub viewers: Vec<Arc<str>>,
+    /// How long callers may take.
+    pub times: Times,
+}
+
+/// How long callers may take. What happens then is written beside each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// A TLS handshake; then the connection closes.
+    pub handshake: Duration,
+    /// A request's head, the wait for it included; then the connection closes.
+    pub head: Duration,
+    /// A request, its body and its answer's making; then 408.
+    pub request: Duration,
+    /// A connection; then it ends after the answer under way.
+    pub connection: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(20),
+            request: Duration::from_secs(30),
+            connection: Duration::from_secs(300),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The console as its callers meet it: over sockets, with real tokens, and a desk of approvals over a store of its own.
+
+mod api;
+mod connections;
+mod contract;
+pub(in crate::console) mod support;

@@ -1,0 +1,238 @@
+//! The console of the real gateway, over TLS, through `provost approvals`: a held statement waits, people see it and vote, it goes on.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::support::{House, Person, free_port, succeeded, text};
+
+/// Deletes of agents wait for one DBA.
+const HELD: &str = r#"
+rule deletes-need-people
+  hold delete on public.orders for agents
+  until 1 of dbas approve within 1 min
+"#;
+
+/// A gateway that holds deletes and has a console.
+struct Desk {
+    house: House,
+    url: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let mut house = House::without_gateway();
+        let port = free_port();
+        let policy = house.path("policies/held.pol");
+        std::fs::write(policy, HELD).unwrap();
+        house.write_config(|config| {
+            format!(
+                "{config}\n[console]\nlisten = \"127.0.0.1:{port}\"\nviewers = [\"analysts\"]\n"
+            )
+        });
+        house.start_gateway();
+        Self {
+            house,
+            url: format!("https://127.0.0.1:{port}"),
+        }
+    }
+
+    /// `provost approvals`, with this token in its environment.
+    fn command(&self, token: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_provost"));
+        command
+            .arg("approvals")
+            .args(arguments)
+            .arg("--ca")
+            .arg(self.house.path("certificate.pem"))
+            .env("PROVOST_CONSOLE", &self.url)
+            .env("PROVOST_TOKEN", token)
+            .env("NO_COLOR", "1");
+        command
+    }
+
+    fn provost(&self, person: Person, arguments: &[&str]) -> Output {
+        let token = self.house.token(person);
+        self.command(&token, arguments).output().unwrap()
+    }
+
+    fn list(&self, person: Person) -> Vec<Value> {
+        let listed = succeeded(self.provost(person, &["list", "--json"]));
+        serde_json::from_str(&listed).unwrap()
+    }
+
+    /// Follows what is held, as somebody sees it.
+    fn watch(&self, person: Person) -> Watch {
+        let mut child = self
+            .command(&self.house.token(person), &["watch", "--json"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Watch { child, lines }
+    }
+}
+
+/// A running `provost approvals watch --json`.
+struct Watch {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Watch {
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("`{line}` is no JSON"))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[track_caller]
+fn fails_with(output: &Output, words: &str) {
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(words), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn a_held_statement_waits_is_seen_and_goes_on() {
+    let mut desk = Desk::new();
+    let sql = "DELETE FROM orders WHERE id = 1;";
+    thread::scope(|scope| {
+        let mut watch = desk.watch(Person::Dba);
+        let deleting = scope.spawn(|| desk.house.psql(Person::Agent, &[], sql));
+        let held = watch.next();
+        assert_eq!(held["standing"], "waiting");
+        assert_eq!(held["requester"], "devin@corp");
+        assert_eq!(held["application"], "psql");
+        let id = held["id"].as_str().unwrap();
+
+        let shown = succeeded(desk.provost(Person::Dba, &["show", id]));
+        for words in [
+            "| DELETE FROM orders WHERE id = 1",
+            "delete on public.orders",
+            "deletes-need-people",
+            "1 of dbas",
+        ] {
+            assert!(shown.contains(words), "{shown}");
+        }
+        let listed = succeeded(desk.provost(Person::Dba, &["list", "--standing", "waiting"]));
+        assert!(
+            listed.contains(id) && listed.contains("0/1 dbas"),
+            "{listed}"
+        );
+
+        // Who sees it, and who only may see it.
+        assert_eq!(desk.list(Person::Agent).len(), 1);
+        assert_eq!(desk.list(Person::Analyst).len(), 1);
+        assert!(desk.list(Person::Stranger).is_empty());
+        let approve = ["approve", id, "--reason", "fine"];
+        fails_with(&desk.provost(Person::Agent, &approve), "only people vote");
+        fails_with(
+            &desk.provost(Person::Analyst, &approve),
+            "none of the groups that are asked",
+        );
+        fails_with(
+            &desk.provost(Person::Stranger, &approve),
+            "there is no such approval",
+        );
+        let silent = ["approve", id, "--reason", " "];
+        fails_with(&desk.provost(Person::Dba, &silent), "give a reason");
+        assert!(!deleting.is_finished(), "nobody approved yet");
+
+        let taken = succeeded(desk.provost(Person::Dba, &approve));
+        assert!(taken.starts_with("approved; it is "), "{taken}");
+        assert_eq!(succeeded(deleting.join().unwrap()), "DELETE 1\n");
+        fails_with(&desk.provost(Person::Dba, &approve), "used already");
+        while watch.next()["standing"] != "used" {}
+    });
+    desk.house.stop_gateway();
+    let events = desk
+        .house
+        .query("SELECT event, actor FROM approvals ORDER BY log_index");
+    let told: Vec<String> = events
+        .iter()
+        .map(|row| {
+            format!(
+                "{} {}",
+                row["event"].as_str().unwrap(),
+                row["actor"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "requested devin@corp",
+            "approved dora@corp",
+            "used devin@corp"
+        ]
+    );
+    succeeded(desk.house.verify());
+}
+
+#[test]
+fn one_no_is_what_the_client_reads() {
+    let desk = Desk::new();
+    thread::scope(|scope| {
+        let mut watch = desk.watch(Person::Dba);
+        let deleting = scope.spawn(|| desk.house.psql(Person::Agent, &[], "DELETE FROM orders;"));
+        let held = watch.next();
+        let id = held["id"].as_str().unwrap();
+        let deny = ["deny", id, "--reason", "all of them?", "--json"];
+        let told = succeeded(desk.provost(Person::Dba, &deny));
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["standing"], "refused");
+        let refused = deleting.join().unwrap();
+        let read = text(&refused.stderr);
+        assert!(read.contains("was refused by dora@corp"), "{read}");
+        assert!(read.contains("all of them?"), "{read}");
+    });
+}
+
+#[test]
+fn what_keeps_somebody_out_is_said() {
+    let desk = Desk::new();
+    let run = |token: &str| desk.command(token, &["list"]).output().unwrap();
+    fails_with(&run(""), "no token: give --token-file");
+    fails_with(&run("a b"), "not one line of visible characters");
+    fails_with(&run("hunter2"), "the bearer token is not valid");
+    let token = desk.house.token(Person::Dba);
+    let elsewhere = |url: &str| {
+        let mut command = desk.command(&token, &["list"]);
+        command.env("PROVOST_CONSOLE", url).output().unwrap()
+    };
+    fails_with(
+        &elsewhere("http://approvals.example.com"),
+        "is no console's URL",
+    );
+    let nobody = format!("https://127.0.0.1:{}", free_port());
+    fails_with(&elsewhere(&nobody), "could not ask");
+    // Without its certificate, the console is anybody.
+    let mut stranger = Command::new(env!("CARGO_BIN_EXE_provost"));
+    stranger
+        .args(["approvals", "list", "--gateway", &desk.url])
+        .env("PROVOST_TOKEN", &token)
+        .env("NO_COLOR", "1");
+    fails_with(&stranger.output().unwrap(), "could not ask");
+    // A token of a file, which the environment's does not replace.
+    let file = desk.house.path("token");
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    let mut command = desk.command("hunter2", &["list"]);
+    let listed = succeeded(command.arg("--token-file").arg(&file).output().unwrap());
+    assert_eq!(listed, "nothing is held that you may see\n");
+    let usage = desk.provost(Person::Dba, &["show", "../../healthz"]);
+    assert_eq!(usage.status.code(), Some(64));
+}
