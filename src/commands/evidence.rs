@@ -6,9 +6,7 @@ use std::{
 };
 
 use object_store::ObjectStore;
-use provost_evidence::{
-    Answer, Cosigned, Format, Location, PublicKey, Report, SigningKey, query,
-};
+use provost_evidence::{Answer, Cosigned, Format, Location, PublicKey, Report, SigningKey, query};
 use serde_json::{Value, json};
 
 use super::{block_on, prove, report, verify, witness};

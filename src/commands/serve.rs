@@ -148,6 +148,11 @@ impl Started {
         self.gateway.address()
     }
 
+    /// Where the console is, if there is one.
+    pub(crate) fn console(&self) -> Option<&str> {
+        self.console.as_ref().map(Console::origin)
+    }
+
     /// Serves until `shutdown` resolves; later policies come into force by themselves and on `reload`, the log is sealed on a
     /// timer and once more at the end.
     ///

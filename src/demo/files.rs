@@ -40,6 +40,8 @@ pub(super) struct Files {
     pub(super) public_key: PathBuf,
     /// The gateway's certificate, PEM.
     pub(super) certificate: String,
+    /// The file of that certificate.
+    pub(super) certificate_file: PathBuf,
 }
 
 /// What the configuration needs to know.
@@ -94,6 +96,7 @@ pub(super) fn write(folder: &Path, around: &Surroundings<'_>) -> Result<Files, E
         store: folder.join("store"),
         public_key,
         certificate: made.certificate,
+        certificate_file: folder.join("tls/server.pem"),
     })
 }
 
@@ -117,6 +120,9 @@ key = "file:tls/server.key"
 [policy]
 folder = {policy}
 unsigned = true
+
+[console]
+listen = "127.0.0.1:0"
 
 [issuer]
 url = {issuer}
@@ -162,6 +168,19 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
         .mode(0o700)
         .create(folder)
         .map_err(|source| file_error(folder, source))
+}
+
+/// Writes a person's token to a file of its own, in the place of an earlier one.
+pub(super) fn write_token(files: &Files, person: &str, token: &str) -> Result<PathBuf, Error> {
+    let path = files.folder.join(format!("{person}.token"));
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(file_error(&path, source));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    write_private(&path, token.as_bytes())?;
+    Ok(path)
 }
 
 fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {

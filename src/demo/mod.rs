@@ -117,6 +117,8 @@ struct Demo {
     issuer: Issuer,
     files: Files,
     port: u16,
+    /// The console's URL.
+    console: String,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), CommandError>>,
 }
@@ -205,6 +207,7 @@ impl Demo {
         )?;
         let started: Started = serve::start(&files.config).await?;
         let port = started.address().port();
+        let console = started.console().unwrap_or_default().to_owned();
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(started.run(
             async {
@@ -218,8 +221,19 @@ impl Demo {
             issuer,
             files,
             port,
+            console,
             stop,
             served,
+        })
+    }
+
+    /// Where this person sees what is held, and votes.
+    fn console(&self, person: &people::Person) -> Result<cli::ConsoleAt, Error> {
+        let token = issuer::token_now(&self.issuer, person)?;
+        Ok(cli::ConsoleAt {
+            gateway: self.console.clone(),
+            token_file: Some(files::write_token(&self.files, person.name, &token)?),
+            ca: Some(self.files.certificate_file.clone()),
         })
     }
 
@@ -251,6 +265,7 @@ impl Demo {
             "SELECT id FROM customers WHERE ssn LIKE '9%';",
             "SELECT * FROM hr.salaries;",
             "DROP TABLE orders;",
+            "DELETE FROM orders WHERE id = 43;",
         ] {
             line(&format!("  {sql}"));
         }
@@ -258,6 +273,21 @@ impl Demo {
             .next()
             .unwrap_or_else(|| "provost".to_owned());
         let store = self.files.store.display();
+        line("");
+        line(&toned(
+            Tone::Bold,
+            "What an agent deletes waits until dora@corp approves it",
+        ));
+        match self.console(&people::DORA) {
+            Ok(at) => line(&format!(
+                "  {name} approvals list --gateway {} --token-file {} --ca {}",
+                at.gateway,
+                shown(at.token_file.as_deref()),
+                shown(at.ca.as_deref()),
+            )),
+            Err(error) => line(&format!("  {error}")),
+        }
+        line("  the same with `approve ID --reason ...` or `deny ID --reason ...`");
         line("");
         line(&toned(Tone::Bold, "Evidence (sealed every 5 s)"));
         line(&format!(
@@ -281,6 +311,11 @@ impl Demo {
         };
         line(&toned(Tone::Dim, end));
     }
+}
+
+fn shown(path: Option<&Path>) -> String {
+    path.map(|path| path.display().to_string())
+        .unwrap_or_default()
 }
 
 /// The shop's database, owned by the role that only the gateway logs in as.

@@ -13,9 +13,12 @@ use super::{
     files::DATABASE,
     issuer,
     people::{AUDIENCE, DEVIN, Person},
-    story::{Protocol, STEPS, Step},
+    story::{Expected, Protocol, STEPS, Step},
 };
-use crate::output::{Tone, line, toned};
+use crate::{
+    commands::approvals,
+    output::{Tone, line, toned},
+};
 
 /// One step with what came of it and when.
 pub(super) struct Played {
@@ -64,7 +67,16 @@ pub(super) async fn play(demo: &Demo) -> Result<Story, Error> {
         };
         let from = now_us();
         let seen = match step.protocol {
-            Protocol::Simple => client.simple(step.sql).await?,
+            Protocol::Simple => match step.expected {
+                Expected::Approved { by, .. } => {
+                    let sent = async { Ok(client.simple(step.sql).await?) };
+                    tokio::try_join!(sent, approve(demo, by))?.0
+                }
+                Expected::Rows { .. }
+                | Expected::RawRows { .. }
+                | Expected::Done { .. }
+                | Expected::Denied { .. } => client.simple(step.sql).await?,
+            },
             Protocol::Extended(parameters) => client.extended(step.sql, parameters).await?,
         };
         steps.push(Played {
@@ -82,6 +94,13 @@ pub(super) async fn play(demo: &Demo) -> Result<Story, Error> {
         logins: failing_logins(demo).await?,
         secrets: secrets.lines().map(str::to_owned).collect(),
     })
+}
+
+/// Approves what waits, as `provost approvals approve` does.
+async fn approve(demo: &Demo, person: &Person) -> Result<(), Error> {
+    let console = demo.console(person)?;
+    let approved = approvals::approve_next(&console, "looked at the order: it is a duplicate");
+    approved.await.map_err(Error::from)
 }
 
 async fn log_in(demo: &Demo, person: &Person) -> Result<Client, Error> {

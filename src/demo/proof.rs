@@ -19,8 +19,10 @@ use crate::{
     output::{Tone, line, table, toned},
 };
 
-const STATEMENTS: &str = "SELECT statement_id, principal, phase, CAST(decided_at AS BIGINT) AS decided_us, verdict, rules, controls, reason, outcome, sql FROM statements ORDER BY log_index";
+const STATEMENTS: &str = "SELECT statement_id, principal, phase, CAST(decided_at AS BIGINT) AS decided_us, verdict, rules, controls, reason, outcome, sql, approval_id FROM statements ORDER BY log_index";
 const MASKINGS: &str = "SELECT statement_id, output_column, transform, rule, controls FROM maskings ORDER BY statement_id, output_index";
+const APPROVALS: &str =
+    "SELECT approval_id, actor, reason FROM approvals WHERE event = 'approved' ORDER BY log_index";
 const LOGINS: &str =
     "SELECT principal, sqlstate, reason FROM sessions WHERE event = 'refused' ORDER BY log_index";
 
@@ -36,14 +38,17 @@ struct Decided {
     texts: Vec<String>,
     /// Output column and transform.
     masks: Vec<(String, String)>,
+    /// Who approved it, and their words.
+    approved: Vec<(String, String)>,
 }
 
 /// Prints the story with its evidence, checks every step, seals, queries, verifies, and shows that a flipped byte is found.
 pub(super) async fn of_story(files: &Files, story: &Story) -> Result<(), Error> {
     let statements = rows(files, STATEMENTS).await?;
     let maskings = rows(files, MASKINGS).await?;
+    let approvals = rows(files, APPROVALS).await?;
     for (index, played) in story.steps.iter().enumerate() {
-        let decided = decided(played, &statements, &maskings);
+        let decided = decided(played, &statements, (&maskings, &approvals));
         print_step(index + 1, played, &decided);
         check_step(index + 1, played, &decided, story)?;
     }
@@ -80,7 +85,11 @@ async fn rows(files: &Files, sql: &str) -> Result<Vec<Value>, Error> {
 }
 
 /// The decisions of a step are those of its person within its time.
-fn decided(played: &Played, statements: &[Value], maskings: &[Value]) -> Decided {
+fn decided(
+    played: &Played,
+    statements: &[Value],
+    (maskings, approvals): (&[Value], &[Value]),
+) -> Decided {
     let mut decided = Decided::default();
     for statement in statements {
         let at = statement["decided_us"].as_i64().unwrap_or_default();
@@ -105,6 +114,14 @@ fn decided(played: &Played, statements: &[Value], maskings: &[Value]) -> Decided
             decided.reasons.insert(text(statement, "reason").to_owned());
         }
         decided.texts.push(text(statement, "sql").to_owned());
+        for approval in approvals {
+            if text(approval, "approval_id") == text(statement, "approval_id") {
+                let words = (text(approval, "actor"), text(approval, "reason"));
+                decided
+                    .approved
+                    .push((words.0.to_owned(), words.1.to_owned()));
+            }
+        }
         for masking in maskings {
             if text(masking, "statement_id") == text(statement, "statement_id") {
                 decided.masks.push((
@@ -121,6 +138,8 @@ impl Decided {
     fn verdict(&self) -> &'static str {
         if self.verdicts.contains("deny") {
             "deny"
+        } else if self.verdicts.contains("hold") {
+            "hold"
         } else if self.verdicts.contains("allow") {
             "allow"
         } else {
@@ -144,6 +163,7 @@ fn print_step(number: usize, played: &Played, decided: &Decided) {
     field("sent", &format!("{}{}", step.sql, toned(Tone::Dim, how)));
     let verdict = match decided.verdict() {
         "allow" => toned(Tone::Good, "allow"),
+        "hold" => toned(Tone::Notable, "hold"),
         other => toned(Tone::Bad, other),
     };
     field("verdict", &verdict);
@@ -157,6 +177,9 @@ fn print_step(number: usize, played: &Played, decided: &Decided) {
         &toned(Tone::Notable, &masks.join(", ")),
         masks.is_empty(),
     );
+    for (actor, words) in &decided.approved {
+        field("approved", &format!("by {actor}: {words}"));
+    }
     optional("rules", &joined(&decided.rules), decided.rules.is_empty());
     optional(
         "controls",
@@ -239,6 +262,7 @@ fn check_step(
     let (verdict, masked): (&str, &[&str]) = match played.step.expected {
         Expected::Rows { masked, .. } => ("allow", masked),
         Expected::RawRows { .. } | Expected::Done { .. } => ("allow", &[]),
+        Expected::Approved { .. } => ("hold", &[]),
         Expected::Denied { .. } => ("deny", &[]),
     };
     if decided.verdict() != verdict {
@@ -271,6 +295,11 @@ fn check_step(
             Ok(())
         }
         (Expected::Done { rows }, Seen::Done { rows: affected }) if rows == *affected => Ok(()),
+        (Expected::Approved { by, rows }, Seen::Done { rows: affected })
+            if rows == *affected && decided.approved.iter().any(|(actor, _)| actor == by.id) =>
+        {
+            Ok(())
+        }
         (Expected::Denied { sqlstate }, Seen::Error { sqlstate: seen, .. })
             if sqlstate == seen && seen_secret.is_none() =>
         {

@@ -31,6 +31,13 @@ pub(super) enum Expected {
         /// How many.
         rows: u64,
     },
+    /// Held until this person approves; then done, with this many rows affected.
+    Approved {
+        /// By whom.
+        by: &'static Person,
+        /// How many.
+        rows: u64,
+    },
     /// Refused with this SQLSTATE, the session alive.
     Denied {
         /// 42501 and the like.
@@ -141,6 +148,13 @@ pub(super) const STEPS: &[Step] = &[
         expected: Expected::Done { rows: 1 },
     },
     Step {
+        who: &DEVIN,
+        says: "Deleting waits, in the open connection, until a DBA has approved it.",
+        protocol: SIMPLE,
+        sql: "DELETE FROM orders WHERE id = 43",
+        expected: Expected::Approved { by: &DORA, rows: 1 },
+    },
+    Step {
         who: &ANA,
         says: "The analyst the agent works for sees masked data too.",
         protocol: SIMPLE,
@@ -189,6 +203,10 @@ pub(super) const QUESTIONS: &[(&str, &str)] = &[
     (
         "Which columns were masked, by which rule?",
         "SELECT output_column, class, transform, rule, sum(values_masked) AS masked FROM maskings GROUP BY output_column, class, transform, rule ORDER BY output_column, rule",
+    ),
+    (
+        "What waited for people, and what did they say?",
+        "SELECT event, actor, requester, on_behalf_of, reason FROM approvals ORDER BY log_index",
     ),
     (
         "What was refused, and why?",

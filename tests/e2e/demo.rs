@@ -149,7 +149,7 @@ fn the_story_does_what_it_says() {
         "login refused: the token expired",
         "intact: complete and unchanged",
         "content does not match its pinned SHA-256",
-        "All 17 steps did what they said; nothing is left behind.",
+        "All 18 steps did what they said; nothing is left behind.",
     ] {
         assert!(told.contains(words), "`{words}` is not in:\n{told}");
     }

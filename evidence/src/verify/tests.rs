@@ -342,7 +342,6 @@ async fn a_signed_seal_that_contradicts_the_ledger_is_found_by_the_check_meant_f
     );
 }
 
-
 /// Goes on from what an earlier verification came to; what it said.
 async fn resumed(folder: &Path, verified: &[Verified]) -> (Report, Option<Verified>) {
     let kept = std::sync::Mutex::new(None);

@@ -15,7 +15,7 @@ use self::client::Client;
 pub(crate) use self::client::Error as ConsoleError;
 use super::block_on;
 use crate::{
-    cli::{Approvals, StandingOption, Vote},
+    cli::{Approvals, ConsoleAt, StandingOption, Vote},
     error::Error,
     output::{Shape, complain, line},
     signals::Signals,
@@ -23,6 +23,9 @@ use crate::{
 
 /// How often `watch` looks.
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often is looked for something that waits, by who does nothing else.
+const NEXT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs the command.
 ///
@@ -92,6 +95,26 @@ fn vote(given: &Vote, vote: VoteName) -> Result<(), Error> {
             line(&told::after_vote(&found, vote));
             Ok(())
         }
+    }
+}
+
+/// Waits until something waits, and approves it.
+///
+/// # Errors
+/// [`Error::Console`].
+pub(crate) async fn approve_next(console: &ConsoleAt, reason: &str) -> Result<(), Error> {
+    let client = Client::new(console)?;
+    loop {
+        let found = client.list(Some(StandingName::Waiting)).await?;
+        if let Some(summary) = found.first() {
+            let ballot = Ballot {
+                vote: VoteName::Approve,
+                reason: reason.to_owned(),
+            };
+            client.vote(&summary.id, &ballot).await?;
+            return Ok(());
+        }
+        tokio::time::sleep(NEXT_PAUSE).await;
     }
 }
 
