@@ -229,6 +229,8 @@ async fn a_checkpoint_rolled_back_is_named_and_a_ledger_rolled_back_is_unanchore
 }
 
 type Row = Vec<Cell>;
+/// What is done, the rows that come of it, and what finds it where all else is made to fit.
+type Edit = (&'static str, Vec<Row>, Option<(Fault, Option<u64>)>);
 
 /// Who rewrites an object makes what follows from it fit, up to here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -256,7 +258,7 @@ fn row(index: i64, actor: &'static str) -> Row {
 
 /// Three rows, as they are and as someone would like them; what only numbering or the root tells, and at which record (of an object that is too
 /// short or too long: at its first).
-fn edits() -> [(&'static str, Vec<Row>, Option<(Fault, Option<u64>)>); 7] {
+fn edits() -> [Edit; 7] {
     let real = |index| row(index, "gateway");
     let at = |index| Some((Fault::Rows, Some(index)));
     let root = Some((Fault::Root, None));
