@@ -1,6 +1,6 @@
 //! The command line's shape: commands, options, help. Nothing is done here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{
     Parser, Subcommand, ValueEnum,

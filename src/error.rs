@@ -158,7 +158,7 @@ pub(crate) enum Error {
         source: Box<provost_evidence::Error>,
     },
     /// There is no such store.
-    #[error("there is no evidence at `{}`: give the folder that `[evidence] store` names", folder.display())]
+    #[error("there is no evidence at `{}`: give the folder, or the URL, that `[evidence] store` names", folder.display())]
     NoStore {
         /// As given.
         folder: PathBuf,
@@ -194,6 +194,9 @@ pub(crate) enum Error {
     /// The signing key is not text.
     #[error("the evidence signing key is not PEM text")]
     SigningKey,
+    /// A setting of the evidence store is not text.
+    #[error("a setting of the evidence store is not text")]
+    StoreSetting,
     /// The issuer.
     #[error(transparent)]
     Issuer(#[from] provost_gateway::identity::Error),
@@ -252,6 +255,7 @@ impl Error {
             | Self::Gateways { .. }
             | Self::PublicKey { .. }
             | Self::SigningKey
+            | Self::StoreSetting
             | Self::Issuer(_)
             | Self::Gateway(_)
             | Self::Demo(_)

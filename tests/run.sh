@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every test: set-up, Python clients and an S3 server in target/python, an OIDC provider in target/oidc, PostgreSQL's regression
+# Every test: set-up, Python clients and an S3 server in target/python, an OIDC provider in target/oidc, Azure's storage in target/azure, PostgreSQL's regression
 # files in target/regress, then cargo nextest (or cargo test). Arguments go to the test runner:
 #   sh tests/run.sh              all
 #   sh tests/run.sh masks        those with `masks` in their names
@@ -42,6 +42,17 @@ fi
 cp tests/oidc/provider.mjs "$oidc/provider.mjs"
 PROVOST_TEST_OIDC=$oidc
 export PROVOST_TEST_OIDC
+
+# A server of Azure Blob Storage, likewise.
+azure=${CARGO_TARGET_DIR:-target}/azure
+if ! cmp -s tests/azure/package.json "$azure/package.json" || [ ! -d "$azure/node_modules/azurite" ]; then
+  say "installing azurite into $azure"
+  rm -rf "$azure"
+  mkdir -p "$azure"
+  cp tests/azure/package.json "$azure/package.json"
+  (cd "$azure" && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts)
+fi
+cp tests/azure/container.mjs "$azure/container.mjs"
 
 # sqlsmith gives the leak test a share of its statements; only Debian and its like have it.
 if ! command -v sqlsmith >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then

@@ -136,6 +136,7 @@ fn drafts(numbers: &mut Numbers) -> Vec<Draft> {
             observed_verdict: None,
             observed_rules: None,
             probes: None,
+            approval_id: None,
         };
         Draft::new(&record).expect("a record can be encoded")
     };

@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use crate::error::Error;
 
 /// The version of every dataset's columns and of the canonical form, as rows are written now.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 /// The oldest version that is read.
 pub(crate) const SCHEMA_VERSION_MIN: i64 = 1;
 
@@ -31,6 +31,8 @@ pub enum Dataset {
     Sessions,
     /// The gateway itself changed.
     Changes,
+    /// What became of a held statement: its request, a vote, its end.
+    Approvals,
 }
 
 /// What a column holds.
@@ -125,6 +127,9 @@ const STATEMENTS_2: &[Column] = &[
     ("result_digest?", Kind::Text),
 ];
 
+/// Appended by version 4.
+const STATEMENTS_4: &[Column] = &[("approval_id?", Kind::Text)];
+
 const MASKINGS: &[Column] = &[
     ("statement_log_index", Kind::Integer),
     ("statement_id", Kind::Text),
@@ -176,13 +181,39 @@ const CHANGES: &[Column] = &[
     ("digest?", Kind::Text),
 ];
 
+/// Since version 4.
+const APPROVALS: &[Column] = &[
+    ("at", Kind::Time),
+    ("event", Kind::Text),
+    ("approval_id", Kind::Text),
+    ("actor", Kind::Text),
+    ("actor_groups", Kind::Texts),
+    ("reason?", Kind::Text),
+    ("requester", Kind::Text),
+    ("on_behalf_of?", Kind::Text),
+    ("target", Kind::Text),
+    ("session_id", Kind::Text),
+    ("statement_id?", Kind::Text),
+    ("sql?", Kind::Text),
+    ("sql_digest", Kind::Text),
+    ("parameters_digest?", Kind::Text),
+    ("binding_digest", Kind::Text),
+    ("bundle_digest", Kind::Text),
+    ("rules", Kind::Texts),
+    ("controls", Kind::Texts),
+    ("needs", Kind::Texts),
+    ("requested_at", Kind::Time),
+    ("expires_at", Kind::Time),
+];
+
 impl Dataset {
     /// Every dataset, in the order in which a seal numbers their rows.
-    pub const ALL: [Dataset; 4] = [
+    pub const ALL: [Dataset; 5] = [
         Dataset::Statements,
         Dataset::Maskings,
         Dataset::Sessions,
         Dataset::Changes,
+        Dataset::Approvals,
     ];
 
     /// Its name: the table's, the key prefix's.
@@ -192,17 +223,20 @@ impl Dataset {
             Dataset::Maskings => "maskings",
             Dataset::Sessions => "sessions",
             Dataset::Changes => "changes",
+            Dataset::Approvals => "approvals",
         }
     }
 
     fn columns(self, version: i64) -> impl Iterator<Item = &'static Column> {
-        let (own, since, appended): (&[Column], i64, &[Column]) = match self {
-            Dataset::Statements => (STATEMENTS, 2, STATEMENTS_2),
-            Dataset::Maskings => (MASKINGS, 2, MASKINGS_2),
-            Dataset::Sessions => (SESSIONS, 3, SESSIONS_3),
-            Dataset::Changes => (CHANGES, 1, &[]),
+        let (own, appended): (&[Column], &[(i64, &[Column])]) = match self {
+            Dataset::Statements => (STATEMENTS, &[(2, STATEMENTS_2), (4, STATEMENTS_4)]),
+            Dataset::Maskings => (MASKINGS, &[(2, MASKINGS_2)]),
+            Dataset::Sessions => (SESSIONS, &[(3, SESSIONS_3)]),
+            Dataset::Changes => (CHANGES, &[]),
+            Dataset::Approvals => (APPROVALS, &[]),
         };
-        let appended = if version >= since { appended } else { &[] };
+        let appended = appended.iter().filter(move |(since, _)| version >= *since);
+        let appended = appended.flat_map(|(_, columns)| columns.iter());
         COMMON.iter().chain(own).chain(appended)
     }
 
@@ -343,6 +377,7 @@ mod tests {
                 "statements.observed_rules 2",
                 "statements.probes 2",
                 "statements.result_digest 2",
+                "statements.approval_id 4",
                 "maskings.key_id 2",
                 "sessions.role 3",
             ]

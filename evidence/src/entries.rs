@@ -9,7 +9,8 @@ use foldhash::fast::RandomState;
 use crate::draft::{SessionPart, blank};
 use crate::hex::{self, HexDigest};
 use crate::record::{
-    ChangeRecord, DecisionRecord, EndRecord, Micros, Outcome, Phase, Record, SessionRecord,
+    ApprovalRecord, ChangeRecord, DecisionRecord, EndRecord, Micros, Outcome, Phase, Record,
+    SessionRecord,
 };
 
 /// A text that is kept once: where ids of statements begin, and SQLSTATEs.
@@ -71,6 +72,7 @@ pub(crate) enum Item {
     End(Ended),
     Session(Box<SessionRecord>),
     Change(Box<ChangeRecord>),
+    Approval(Box<ApprovalRecord>),
 }
 
 /// What entries share, each once. It lives as long as a batch of entries; places and names are those of their own vocabulary.
@@ -177,6 +179,7 @@ impl Vocabulary {
             Record::End(end) => Item::End(self.take_end(end)),
             Record::Session(session) => Item::Session(Box::new(session)),
             Record::Change(change) => Item::Change(Box::new(change)),
+            Record::Approval(approval) => Item::Approval(Box::new(approval)),
         }
     }
 
@@ -219,6 +222,7 @@ impl Vocabulary {
             Item::End(ended) => Record::End(self.end(ended)),
             Item::Session(session) => Record::Session(*session),
             Item::Change(change) => Record::Change(*change),
+            Item::Approval(approval) => Record::Approval(*approval),
         }
     }
 
@@ -320,6 +324,7 @@ mod tests {
         }
         check(&mut vocabulary, testing::session(1));
         check(&mut vocabulary, testing::change(2));
+        check(&mut vocabulary, testing::approval(3));
         assert_eq!(vocabulary.sessions.len(), 1, "one session, kept once");
     }
 

@@ -48,6 +48,12 @@ pub enum Error {
         #[source]
         cause: Arc<Error>,
     },
+    /// There is no room for the record; the log goes on once a seal has made some.
+    #[error("the log takes no more records: {shortage}; it goes on once evidence can be sealed")]
+    LogFull {
+        /// Why.
+        shortage: crate::log::Shortage,
+    },
     /// A record is larger than a frame may be.
     #[error("record of {bytes} bytes is larger than the limit of {bytes_max}")]
     RecordTooLarge {
@@ -72,12 +78,36 @@ pub enum Error {
         /// The store's reason.
         source: object_store::Error,
     },
+    /// The object store didn't answer in time.
+    #[error("object `{key}` could not be put within {timeout_ms} ms")]
+    Late {
+        /// The object's key.
+        key: String,
+        /// The limit, milliseconds.
+        timeout_ms: u64,
+    },
+    /// The store's location or settings can't be used.
+    #[error("store `{location}`: {problem}")]
+    Location {
+        /// As given.
+        location: String,
+        /// What is wrong with it.
+        problem: crate::store::Problem,
+    },
     /// An object that is written once is already there with other content.
     #[error(
         "object `{key}` exists with other content: another writer uses this gateway's name, or it was altered; run `provost evidence verify`"
     )]
     Conflict {
         /// The object's key.
+        key: String,
+    },
+    /// What stands in the place of an approval's document is none that a trusted gateway signed.
+    #[error(
+        "`{key}` is no document of an approval that a trusted gateway signed: it was altered, or its gateway's key is not among those that are trusted"
+    )]
+    Approval {
+        /// The document's key.
         key: String,
     },
     /// The operating system gave no random bytes.
@@ -241,6 +271,18 @@ pub enum Damage {
 }
 
 impl Error {
+    /// Whether the store could not be asked, rather than refused or gave a bad answer.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Error::Store { source, .. } => matches!(
+                source,
+                object_store::Error::Generic { .. } | object_store::Error::JoinError { .. }
+            ),
+            Error::Late { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Wraps an operating system's error with what was attempted on which path.
     pub(crate) fn file(
         action: &'static str,

@@ -1,4 +1,5 @@
-//! The signing key and its public half. Must never print the private key or sign anything but a checkpoint.
+//! The signing key and its public half. Must never print the private key or sign anything but a checkpoint or a document of an approval:
+//! these begin with lines that the other can't begin with.
 //!
 //! The public half is C2SP signed-note's verifier key, one line: `name+hash+base64`. The name is
 //! `provost/<gateway>`, so a public key says whose ledger it is for.
@@ -44,7 +45,7 @@ impl Problem {
     }
 }
 
-/// An Ed25519 private key that signs checkpoints.
+/// An Ed25519 private key that signs checkpoints, and what becomes of approvals.
 #[derive(Clone)]
 pub struct SigningKey {
     inner: ed25519_dalek::SigningKey,

@@ -6,7 +6,7 @@
 //!
 //! Leases are no evidence: they stand below `leases/`, verification leaves them out, and those of an hour that is over may be deleted.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use object_store::{ObjectStore, PutMode, path::Path};
 
@@ -17,6 +17,10 @@ pub(crate) const PREFIX: &str = "leases/";
 
 /// The first line of a lease.
 const FORMAT: &str = "provost-lease-v1";
+
+/// How long a statement waits for a lease; then it is refused, and the slice is lost if it was taken after all.
+const TIMEOUT_MS: u64 = 10_000;
+const TIMEOUT: Duration = Duration::from_millis(TIMEOUT_MS);
 
 /// Which budget, of which hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,18 +65,20 @@ impl Leases {
     /// Takes a slice, unless one that starts there is taken.
     ///
     /// # Errors
-    /// [`Error::Store`]; then nothing was taken that may be used. [`Error::Conflict`] where a lease can't be read.
+    /// [`Error::Store`], [`Error::Late`]; then nothing was taken that may be used. [`Error::Conflict`] where a lease can't be read.
     pub async fn take(&self, budget: Budget<'_>, slice: &Range<u64>) -> Result<Lease, Error> {
         let key = key(budget, slice.start);
         let text = format!("{FORMAT}\n{}\n{}\n", self.gateway, slice.end);
+        let (path, options) = (Path::from(key.as_str()), PutMode::Create.into());
         let put = self
             .store
-            .put_opts(
-                &Path::from(key.as_str()),
-                text.into_bytes().into(),
-                PutMode::Create.into(),
-            )
-            .await;
+            .put_opts(&path, text.into_bytes().into(), options);
+        let Ok(put) = tokio::time::timeout(TIMEOUT, put).await else {
+            return Err(Error::Late {
+                key,
+                timeout_ms: TIMEOUT_MS,
+            });
+        };
         match put {
             Ok(_) => Ok(Lease::Ours),
             Err(object_store::Error::AlreadyExists { .. }) => {

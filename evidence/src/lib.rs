@@ -10,6 +10,7 @@
 //! | [`draft`] | entries in parts, of which one is kept |
 //! | `entries` | entries as they are read, what they share kept once |
 //! | `log` | entries, frames, segments, group commit, recovery |
+//! | [`approvals`] | what people are asked and say of held statements, in the object store |
 //! | [`dataset`] | the tables and their columns |
 //! | [`lease`] | slices of hourly budgets that gateways sharing a store take; no evidence |
 //! | `ledger` | canonical records, Merkle tree and tiles, checkpoints, manifests and seals; pure |
@@ -20,13 +21,16 @@
 //! | [`prove`] | that a record is in the signed tree, for anyone to check |
 //! | [`witness`] | cosignatures of independent parties on checkpoints |
 //! | [`key`] | signing key and public key |
-//! | [`store`] | a folder as an object store that survives power loss |
+//! | [`store`] | where evidence is kept: a folder as an object store that survives power loss, or a bucket |
 //! | [`error`] | the one error enum |
 
+pub mod approvals;
 pub mod dataset;
 pub mod draft;
 mod entries;
 pub mod error;
+#[cfg(test)]
+mod faulty;
 mod hex;
 pub mod key;
 pub mod lease;
@@ -46,10 +50,10 @@ pub mod witness;
 pub use error::Error;
 pub use key::{PublicKey, SigningKey};
 pub use lease::Leases;
-pub use log::{Durability, Log, LogOptions, Receipt, Recovery, records};
+pub use log::{Durability, Log, LogOptions, Receipt, Recovery, Shortage, records};
 pub use prove::{Proof, Prover};
 pub use query::{Answer, Format, Tables, query};
 pub use seal::{Sealed, Sealer};
-pub use store::DurableFolder;
+pub use store::{DurableFolder, Location};
 pub use verify::{Course, Report, Step, Verified, verify, verify_by};
 pub use witness::{Cosigned, Witness, WitnessKey};

@@ -20,6 +20,8 @@ pub enum Record {
     End(EndRecord),
     /// The gateway itself changed.
     Change(ChangeRecord),
+    /// Something became of a held statement.
+    Approval(ApprovalRecord),
 }
 
 /// How decisions and ends begin in the log, which are nearly all of it.
@@ -160,6 +162,9 @@ pub struct DecisionRecord {
     /// Masked columns, `schema.relation.column`, that it looked values up in. Absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Vec<String>>,
+    /// The approval that it was held for. Absent where no rule held it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<String>,
 }
 
 /// One masked output column of a decided statement.
@@ -200,6 +205,8 @@ pub enum Outcome {
     Cut,
     /// The session ended before its end was seen.
     Unknown,
+    /// It was held, and whoever sent it took it back before it ran.
+    Withdrawn,
 }
 
 /// The end half of one row of `statements`.
@@ -241,4 +248,84 @@ pub struct ChangeRecord {
     pub after: Option<String>,
     /// A digest of what changed (bundle digest, catalog version).
     pub digest: Option<String>,
+}
+
+/// What happened to an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApprovalEvent {
+    /// A statement was held: people are asked.
+    Requested,
+    /// Somebody approved.
+    Approved,
+    /// Somebody refused, which ends it.
+    Refused,
+    /// The statement ran by it; it is spent.
+    Used,
+    /// Its time was over.
+    Expired,
+    /// Whoever asked took it back, or went away.
+    Withdrawn,
+}
+
+impl ApprovalEvent {
+    /// The name in evidence.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Refused => "refused",
+            Self::Used => "used",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// One row of `approvals`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRecord {
+    /// When.
+    pub at: Micros,
+    /// What happened.
+    pub event: ApprovalEvent,
+    /// The approval's id.
+    pub approval_id: String,
+    /// Who did it: the requester, a voter, or `gateway` for what time did.
+    pub actor: String,
+    /// The actor's groups; empty for `gateway`.
+    pub actor_groups: Vec<String>,
+    /// The voter's words.
+    pub reason: Option<String>,
+    /// Whose statement it is.
+    pub requester: String,
+    /// The person behind an agent.
+    pub on_behalf_of: Option<String>,
+    /// The target's name.
+    pub target: String,
+    /// The session that asked.
+    pub session_id: String,
+    /// The statement that ran by it, where one did.
+    pub statement_id: Option<String>,
+    /// The text, as `statements.sql` has it.
+    pub sql: Option<String>,
+    /// Keyed digest of the exact text.
+    pub sql_digest: String,
+    /// Keyed digest of the bound values; absent without any.
+    pub parameters_digest: Option<String>,
+    /// Digest of all that the approval is bound to.
+    pub binding_digest: String,
+    /// The bundle whose rule held it.
+    pub bundle_digest: String,
+    /// The rules that held it.
+    pub rules: Vec<String>,
+    /// Their controls.
+    pub controls: Vec<String>,
+    /// Who must approve, as the policy says it: `2 of dbas within 15 min`.
+    pub needs: Vec<String>,
+    /// When people were asked.
+    pub requested_at: Micros,
+    /// Until when they may answer and it may be used.
+    pub expires_at: Micros,
 }

@@ -1,8 +1,11 @@
-//! Objects: a folder as an object store that survives power loss, and the two ways we put an object.
+//! Objects: a folder as an object store that survives power loss, buckets (`location`), and the two ways we put an object.
 //! It must never replace an object that is written once.
 //!
 //! `object_store`'s `LocalFileSystem` (0.13) creates atomically (staging file, hard link) but never fsyncs, so after a
 //! power loss an acknowledged object may be empty. [`DurableFolder`] therefore writes itself and delegates the reading.
+
+mod location;
+mod prefixed;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -22,6 +25,8 @@ use object_store::{
 };
 
 use crate::error::Error;
+
+pub use location::{Location, Problem, Provider, is_loopback};
 
 /// A folder as an object store whose puts are durable when they return: file, and every folder above it up to the root.
 #[derive(Debug)]
@@ -247,10 +252,16 @@ pub(crate) async fn put_once(
         .await;
     match put {
         Ok(_) => Ok(()),
-        Err(object_store::Error::AlreadyExists { .. }) => match read(store, key).await? {
+        Err(refused @ object_store::Error::AlreadyExists { .. }) => match read(store, key).await? {
             Some(there) if there == bytes => Ok(()),
-            Some(_) | None => Err(Error::Conflict {
+            Some(_) => Err(Error::Conflict {
                 key: key.to_owned(),
+            }),
+            // Not there after all: S3 refuses one of two puts at once by 409, whoever wins. It is tried again.
+            None => Err(Error::Store {
+                action: "put",
+                key: key.to_owned(),
+                source: refused,
             }),
         },
         Err(source) => Err(Error::Store {

@@ -59,6 +59,7 @@ pub(crate) fn decision(number: u64, at: i64) -> Record {
         observed_verdict: (number % 2 == 1).then(|| "deny".to_owned()),
         observed_rules: (number % 2 == 1).then(|| vec!["watched".to_owned()]),
         probes: (number % 5 == 1).then(|| vec!["shop.customers.ssn".to_owned()]),
+        approval_id: (number % 11 == 1).then(|| format!("0199-{number}")),
     })
 }
 
@@ -106,6 +107,32 @@ pub(crate) fn change(at: i64) -> Record {
         before: None,
         after: None,
         digest: None,
+    })
+}
+
+pub(crate) fn approval(at: i64) -> Record {
+    Record::Approval(ApprovalRecord {
+        at: Micros(at),
+        event: ApprovalEvent::Approved,
+        approval_id: "0199-7".to_owned(),
+        actor: "dora".to_owned(),
+        actor_groups: vec!["dba".to_owned()],
+        reason: Some("looked at it".to_owned()),
+        requester: "bot".to_owned(),
+        on_behalf_of: Some("ann".to_owned()),
+        target: "shop".to_owned(),
+        session_id: "session".to_owned(),
+        statement_id: None,
+        sql: Some("DELETE FROM orders".to_owned()),
+        sql_digest: "00".repeat(32),
+        parameters_digest: None,
+        binding_digest: "11".repeat(32),
+        bundle_digest: "22".repeat(32),
+        rules: vec!["bulk-write".to_owned()],
+        controls: vec!["nist-800-53:AC-3(2)".to_owned()],
+        needs: vec!["1 of dbas within 15 min".to_owned()],
+        requested_at: Micros(at - 1),
+        expires_at: Micros(at + 900),
     })
 }
 

@@ -10,7 +10,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::upstream::{CancelKey, Upstream};
+use provost_evidence::approvals::ApprovalId;
+
+use crate::{
+    judgement::Awaited,
+    upstream::{CancelKey, Upstream},
+};
 
 /// How often a free process id is looked for before a session is refused: with ids of 31 bits it never happens.
 const ATTEMPTS_MAX: usize = 64;
@@ -37,6 +42,17 @@ struct Entry {
     secret_hash: blake3::Hash,
     upstream: Arc<Upstream>,
     key: CancelKey,
+    awaited: Awaited,
+}
+
+/// What a cancel request is to end.
+pub(crate) struct Found {
+    /// Where the session's server is.
+    pub(crate) upstream: Arc<Upstream>,
+    /// The server's own key.
+    pub(crate) key: CancelKey,
+    /// What the session waits for; while it does, its server is at nothing.
+    pub(crate) awaited: Option<ApprovalId>,
 }
 
 /// A session's entry; dropping it takes the key back.
@@ -56,7 +72,7 @@ impl CancelKeys {
     pub(crate) fn issue(
         self: &Arc<Self>,
         upstream: &Arc<Upstream>,
-        key: CancelKey,
+        (key, awaited): (CancelKey, &Awaited),
         length: SecretLength,
     ) -> Result<Option<Issued>, getrandom::Error> {
         let secret = length.random()?;
@@ -72,6 +88,7 @@ impl CancelKeys {
                     secret_hash: blake3::hash(&secret),
                     upstream: Arc::clone(upstream),
                     key,
+                    awaited: Arc::clone(awaited),
                 },
             );
             return Ok(Some(Issued {
@@ -84,16 +101,20 @@ impl CancelKeys {
     }
 
     /// The server session that this key stands for, if the secret is right too, to its length.
-    pub(crate) fn find(
-        &self,
-        process_id: i32,
-        secret: &[u8],
-    ) -> Option<(Arc<Upstream>, CancelKey)> {
+    pub(crate) fn find(&self, process_id: i32, secret: &[u8]) -> Option<Found> {
         let secret_hash = blake3::hash(secret);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.get(&process_id)?;
         // Hashes are compared in constant time: how long it takes says nothing of how much was right.
-        (entry.secret_hash == secret_hash).then(|| (Arc::clone(&entry.upstream), entry.key.clone()))
+        (entry.secret_hash == secret_hash).then(|| Found {
+            upstream: Arc::clone(&entry.upstream),
+            key: entry.key.clone(),
+            awaited: entry
+                .awaited
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        })
     }
 }
 
@@ -122,7 +143,7 @@ impl Drop for Issued {
 mod tests {
     use std::sync::Arc;
 
-    use super::{CancelKeys, SecretLength};
+    use super::{Awaited, CancelKeys, SecretLength};
     use crate::{
         settings::{Host, Roles, ServerTls, Target, Warm},
         upstream::{CancelKey, Upstream},
@@ -148,12 +169,12 @@ mod tests {
             secret: 9,
         };
         let issue = |server_id, length| {
-            let issued = keys.issue(&upstream, server(server_id), length);
+            let issued = keys.issue(&upstream, (server(server_id), &Awaited::default()), length);
             issued.unwrap().unwrap()
         };
         let server_of = |process_id, secret: &[u8]| {
             let found = keys.find(process_id, secret);
-            found.map(|(_, key)| key.process_id)
+            found.map(|found| found.key.process_id)
         };
         let one = issue(1, SecretLength::Four);
         let other = issue(2, SecretLength::Long);

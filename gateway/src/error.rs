@@ -47,6 +47,12 @@ pub enum Error {
         /// Why.
         source: crate::catalog::Error,
     },
+    /// No message can be sent.
+    #[error("webhooks can't be called: {source}")]
+    Webhooks {
+        /// Why.
+        source: openidconnect::reqwest::Error,
+    },
     /// A thread could not be started, or the runtime on it.
     #[error("can't start a thread: {source}; is the process's limit of threads or files too low?")]
     Thread {

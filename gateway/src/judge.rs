@@ -125,6 +125,37 @@ pub enum Keep {
     End,
 }
 
+/// What else is there while a frame is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alone {
+    /// Earlier frames are unanswered: what comes of them may decide whether this one is run.
+    No,
+    /// Nothing is unanswered.
+    Yes,
+    /// Nothing is unanswered, and something ran since the last Sync: its transaction is open.
+    InSegment,
+}
+
+/// How a frame waits for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// Nobody was asked: not before nothing is unanswered.
+    NotAlone,
+    /// They are asked. What the client is told of it, where it was not told.
+    Asked(Option<Notice>),
+}
+
+/// A notice for the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// MESSAGE.
+    pub message: String,
+    /// DETAIL.
+    pub detail: Option<String>,
+    /// HINT.
+    pub hint: Option<String>,
+}
+
 /// Refused, not yet, or fatal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
@@ -134,6 +165,8 @@ pub enum Stop {
     Look(Look),
     /// The judge must know the session's names first ([`Judge::names`]), once nothing is unanswered; then it is asked again.
     Names,
+    /// People must approve first; then the judge is asked again.
+    Held(Held),
     /// The session ends.
     Fatal(Fatal),
 }
@@ -229,6 +262,9 @@ pub trait Judge {
 
     /// What [`Judge::execute_again`] is to know of a Bind's values.
     fn bound(&self, parameters: Parameters<'_>) -> Self::Bound;
+
+    /// What else is there while the next frame is judged.
+    fn alone(&mut self, alone: Alone);
 
     /// The session's prepared statements and portals, for the frame that is judged next ([`Stop::Names`]).
     fn names(&mut self, names: Given<Self::Prepared, Self::Bound>);

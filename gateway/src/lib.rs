@@ -22,6 +22,7 @@
 //! | `scrub` | server text rebuilt without values |
 //! | [`judge`] | the seam between session and decision |
 //! | `pin` | relations locked, and compared with the catalog |
+//! | [`approvals`] | held statements: who is asked, what they said, who may go on |
 //! | `badge` | what a session says of itself to its server: its role, its principal |
 //! | `look` | what is asked of a session's own connection |
 //! | `judgement` | the judge: analysis, decision, log |
@@ -34,6 +35,7 @@
 //! | [`policy`] | the policy in force |
 //! | [`error`] | why a gateway doesn't start, or stopped |
 
+pub mod approvals;
 mod badge;
 mod cancel;
 pub mod catalog;

@@ -6,6 +6,7 @@ use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 pub use provost_engine::sql::Witness;
 use provost_engine::{mask::MaskKeys, principal::Principal};
+use url::Url;
 
 pub use crate::upstream::{Asked, Credential, Source, Unavailable};
 
@@ -126,6 +127,28 @@ impl Default for Warm {
             idle_ms: Self::IDLE_MS,
         }
     }
+}
+
+/// What a receiver of messages takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookForm {
+    /// The request and how it stands.
+    Json,
+    /// A message for Slack, and what takes the same.
+    Slack,
+}
+
+/// Who is told what people are asked, and what becomes of it.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Where messages are posted; it may hold a secret.
+    pub url: Url,
+    /// What messages are signed with.
+    pub secret: Secret,
+    /// What it takes.
+    pub form: WebhookForm,
+    /// Where people look at approvals: what messages link to, `/approvals/ID` behind it.
+    pub link: Option<String>,
 }
 
 /// A database behind the gateway. A client reaches it by asking for the database called `name`.
@@ -277,6 +300,8 @@ pub struct Settings {
     pub durable: Durable,
     /// The keys of the masks `hash` and `tokenize`; without them those redact.
     pub mask_keys: Option<Arc<MaskKeys>>,
+    /// Who is told what people are asked.
+    pub webhooks: Vec<Webhook>,
     /// Threads that serve sessions; `None`: one per core.
     pub threads: Option<NonZeroUsize>,
     /// How long sessions may finish their work at shutdown before FATAL 57P01.
@@ -302,6 +327,7 @@ impl Settings {
             witness: Witness::Deny,
             durable: Durable::default(),
             mask_keys: None,
+            webhooks: Vec::new(),
             threads: None,
             shutdown_grace_ms: Self::SHUTDOWN_GRACE_MS,
         }

@@ -1,10 +1,10 @@
 //! `provost evidence`: its commands, options and help. Nothing is done here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
-use provost_evidence::{record::Micros, report::queries::Period};
+use provost_evidence::{Location, record::Micros, report::queries::Period};
 
 use super::time;
 
@@ -136,9 +136,13 @@ Example:
 /// Where sealed evidence lies.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Store {
-    /// The folder of sealed evidence
-    #[arg(long, value_name = "FOLDER", env = "PROVOST_STORE")]
-    pub(crate) store: PathBuf,
+    /// The folder of sealed evidence, or the URL of its bucket (`s3://`, `gs://`, `az://`; credentials by AWS_*, GOOGLE_*, AZURE_*)
+    #[arg(long, value_name = "FOLDER|URL", env = "PROVOST_STORE", value_parser = location)]
+    pub(crate) store: Location,
+}
+
+fn location(text: &str) -> Result<Location, String> {
+    Location::parse(text, Path::new("")).map_err(|problem| problem.to_string())
 }
 
 /// `provost evidence report`.
@@ -160,9 +164,9 @@ pub(crate) struct Report {
 #[derive(Debug, clap::Args)]
 pub(crate) struct WholeReport {
     // Not flattened: clap takes a group with another inside it for absent.
-    /// The folder of sealed evidence
-    #[arg(long, value_name = "FOLDER", env = "PROVOST_STORE")]
-    pub(crate) store: PathBuf,
+    /// The folder of sealed evidence, or the URL of its bucket
+    #[arg(long, value_name = "FOLDER|URL", env = "PROVOST_STORE", value_parser = location)]
+    pub(crate) store: Location,
     /// The framework whose controls are reported on
     #[arg(long, value_enum)]
     pub(crate) framework: Framework,

@@ -1,10 +1,12 @@
 //! `provost evidence`: verifies and queries sealed evidence. It reads only, and needs no gateway.
 
-use std::path::{Path, PathBuf};
-
-use provost_evidence::{
-    Answer, Cosigned, DurableFolder, Format, PublicKey, Report, SigningKey, query,
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
 };
+
+use object_store::ObjectStore;
+use provost_evidence::{Answer, Cosigned, Format, Location, PublicKey, Report, SigningKey, query};
 use serde_json::{Value, json};
 
 use super::{block_on, prove, report, verify, witness};
@@ -33,9 +35,8 @@ pub(crate) fn run(command: &cli::Evidence) -> Result<(), Error> {
             json,
         } => {
             let keys = read_keys(public_key)?;
-            let folder = existing(&store.store)?;
             let report = block_on(verify::run(
-                folder,
+                &store.store,
                 &keys,
                 log.as_deref(),
                 resume.as_deref(),
@@ -107,11 +108,11 @@ pub(crate) fn run(command: &cli::Evidence) -> Result<(), Error> {
 /// # Errors
 /// [`Error::NoStore`], [`Error::Evidence`].
 pub(crate) async fn check(
-    store: &Path,
+    store: &Location,
     keys: &[PublicKey],
     log: Option<&Path>,
 ) -> Result<Report, Error> {
-    let store = DurableFolder::open(existing(store)?)?;
+    let store = open(store)?;
     Ok(provost_evidence::verify(&*store, keys, log).await?)
 }
 
@@ -119,8 +120,8 @@ pub(crate) async fn check(
 ///
 /// # Errors
 /// [`Error::NoStore`], [`Error::Evidence`].
-pub(crate) async fn ask(store: &Path, sql: &str) -> Result<Answer, Error> {
-    Ok(query(DurableFolder::open(existing(store)?)?, sql).await?)
+pub(crate) async fn ask(store: &Location, sql: &str) -> Result<Answer, Error> {
+    Ok(query(open(store)?, sql).await?)
 }
 
 /// Rows as JSON objects; NULLs are left out.
@@ -259,14 +260,13 @@ fn rendered(answer: &Answer, format: cli::Format) -> Result<String, Error> {
     })
 }
 
-/// Opening a store would create a missing one, and nothing at all verifies as intact.
-pub(super) fn existing(folder: &Path) -> Result<&Path, Error> {
-    if folder.is_dir() {
-        Ok(folder)
-    } else {
-        Err(Error::NoStore {
-            folder: folder.to_owned(),
-        })
+/// Opens a store to read it. Opening would create a missing folder, and nothing at all verifies as intact.
+pub(super) fn open(store: &Location) -> Result<Arc<dyn ObjectStore>, Error> {
+    match store {
+        Location::Folder(folder) if !folder.is_dir() => Err(Error::NoStore {
+            folder: folder.clone(),
+        }),
+        Location::Folder(_) | Location::Bucket { .. } => Ok(store.open(&[])?),
     }
 }
 

@@ -1,10 +1,8 @@
 //! `provost evidence prove`: one record with its path to a signed checkpoint. It reads only.
 
-use std::path::Path;
+use provost_evidence::{Location, Prover, Tables};
 
-use provost_evidence::{DurableFolder, Prover, Tables};
-
-use super::evidence::{existing, rows};
+use super::evidence::{open, rows};
 use crate::error::Error;
 
 /// The proof of a record, given by its statement's id or its number. Of a statement that was open when it was sealed first, the proof is
@@ -13,11 +11,11 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::NoStore`], [`Error::NoStatement`], [`Error::Gateways`], [`Error::Evidence`].
 pub(super) async fn prove(
-    store: &Path,
+    store: &Location,
     gateway: Option<&str>,
     record: &str,
 ) -> Result<String, Error> {
-    let store = DurableFolder::open(existing(store)?)?;
+    let store = open(store)?;
     let prover = Prover::open(store.clone()).await?;
     let (gateway, log_index) = match record.parse::<u64>() {
         Ok(number) => (one(&prover, gateway)?, number),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use provost_dsl::catalogue;
 use provost_evidence::{
-    DurableFolder, Tables,
+    Location, Tables,
     report::{
         self, Request,
         matrix::{Bearing, Catalogue, Control},
@@ -16,7 +16,7 @@ use provost_evidence::{
 };
 use serde_json::{Value, json};
 
-use super::{block_on, evidence::existing};
+use super::{block_on, evidence::open};
 use crate::{
     cli,
     error::Error,
@@ -72,7 +72,7 @@ pub(super) fn run(command: &cli::Report) -> Result<(), Error> {
 }
 
 async fn whole(asked: &cli::WholeReport) -> Result<(), Error> {
-    let store = DurableFolder::open(existing(&asked.store)?)?;
+    let store = open(&asked.store)?;
     let request = Request {
         catalogues: catalogues(asked.framework),
         period: asked.period,
@@ -99,8 +99,8 @@ async fn whole(asked: &cli::WholeReport) -> Result<(), Error> {
     Ok(())
 }
 
-async fn population(store: &Path, period: Period) -> Result<Population, Error> {
-    let store = DurableFolder::open(existing(store)?)?;
+async fn population(store: &Location, period: Period) -> Result<Population, Error> {
+    let store = open(store)?;
     let tables = Tables::open(store.clone()).await?;
     Ok(Population::state(store.as_ref(), &tables, period).await?)
 }
@@ -148,8 +148,8 @@ fn as_json(population: &Population) -> Value {
     })
 }
 
-async fn draw_sample(store: &Path, draw: Draw, out: &Path, shape: Shape) -> Result<(), Error> {
-    let store = DurableFolder::open(existing(store)?)?;
+async fn draw_sample(store: &Location, draw: Draw, out: &Path, shape: Shape) -> Result<(), Error> {
+    let store = open(store)?;
     let sample = sample::write(store, draw, out).await?;
     line(&match shape {
         Shape::Text => format!(

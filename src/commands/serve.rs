@@ -10,11 +10,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use provost_evidence::{DurableFolder, Leases, Log, LogOptions, Sealer, SigningKey};
+use object_store::ObjectStore;
+use provost_evidence::{
+    Leases, Log, LogOptions, PublicKey, Sealer, SigningKey,
+    approvals::{ApprovalId, Docket},
+};
 use provost_gateway::{
     identity::Issuer,
     record::micros,
     serve::{Gateway, Parts},
+    settings::Secret,
 };
 use tokio::{
     signal::unix::Signal,
@@ -29,6 +34,12 @@ use crate::{
     policy::Keeper,
     signals::Signals,
 };
+
+/// How far back a start looks for what people were asked: a request is good for no longer than that once its gateway stopped.
+const APPROVALS_KNOWN: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// Room kept on the log's disk for the last record of a gateway whose disk is full, and for the seal that makes room: one takes 16 MiB of log, and
+/// is smaller.
+const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A gateway that listens and doesn't serve yet.
 pub(crate) struct Started {
@@ -85,9 +96,12 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     )
     .await?;
     let key = std::str::from_utf8(resolved.signing_key.reveal()).map_err(|_| Error::SigningKey)?;
-    let store = DurableFolder::open(&config.evidence.store)?;
+    let store = open_store(&config, &resolved.store_settings)?;
     let leases = Leases::new(Arc::clone(&store), &config.evidence.gateway);
-    let sealer = Sealer::open(Arc::clone(&log), store, SigningKey::from_pem(key)?).await?;
+    let key = SigningKey::from_pem(key)?;
+    let own = (config.evidence.gateway.as_str(), key.clone());
+    let approvals = approvals(own, Arc::clone(&store), resolved.trusted_gateways);
+    let sealer = Sealer::open(Arc::clone(&log), store, key).await?;
     let issuer = Issuer::discover(resolved.issuer).await?;
     let (rules, files) = keeper.counts();
     let gateway = Gateway::bind(
@@ -96,6 +110,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
             policy: keeper.handle(),
             log,
             leases,
+            approvals,
             key: resolved.digest_key,
             issuer,
         },
@@ -184,14 +199,45 @@ async fn seal_on_a_timer(
             _ = stopped.changed() => return,
         }
         if let Err(error) = sealer.seal_now(micros(SystemTime::now())).await {
-            tracing::error!(%error, "evidence could not be sealed; it stays in the log and is tried again");
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, source, "evidence could not be sealed; it stays in the log and is tried again");
         }
     }
 }
 
+/// What people are asked and say, from some time before now on.
+fn approvals(
+    own: (&str, SigningKey),
+    store: Arc<dyn ObjectStore>,
+    others: Vec<PublicKey>,
+) -> Docket {
+    let from = SystemTime::now().checked_sub(APPROVALS_KNOWN);
+    let from = micros(from.unwrap_or(SystemTime::UNIX_EPOCH));
+    Docket::new(store, own, others, ApprovalId::first_of(from))
+}
+
+fn open_store(
+    config: &Config,
+    settings: &[(String, Secret)],
+) -> Result<Arc<dyn ObjectStore>, Error> {
+    let texts = settings.iter().map(|(name, value)| {
+        let text = std::str::from_utf8(value.reveal());
+        text.map(|text| (name.clone(), text.to_owned()))
+    });
+    let texts: Vec<_> = texts
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::StoreSetting)?;
+    Ok(config.evidence.store.open(&texts)?)
+}
+
 fn open_log(config: &Config) -> Result<Arc<Log>, Error> {
     let folder = &config.evidence.folder;
-    let options = LogOptions::new(folder, &config.evidence.gateway);
+    let options = LogOptions {
+        bytes_warn: config.evidence.log_bytes_warn,
+        bytes_max: config.evidence.log_bytes_max,
+        reserve_bytes: RESERVE_BYTES,
+        ..LogOptions::new(folder, &config.evidence.gateway)
+    };
     let (log, recovery) = Log::open(options).map_err(|source| Error::Log {
         folder: folder.clone(),
         source: Box::new(source),

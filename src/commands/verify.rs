@@ -7,9 +7,10 @@ use std::{
     sync::Mutex,
 };
 
-use provost_evidence::{Course, DurableFolder, PublicKey, Report, Step, Verified, verify_by};
+use provost_evidence::{Course, Location, PublicKey, Report, Step, Verified, verify_by};
 use serde::{Deserialize, Serialize};
 
+use super::evidence::open;
 use crate::{error::Error, output::progress};
 
 /// `format` of the file.
@@ -28,14 +29,14 @@ struct Kept {
 /// Verifies a store.
 ///
 /// # Errors
-/// [`Error::Evidence`], [`Error::File`], [`Error::Resume`].
+/// [`Error::NoStore`], [`Error::Evidence`], [`Error::File`], [`Error::Resume`].
 pub(super) async fn run(
-    store: &Path,
+    store: &Location,
     keys: &[PublicKey],
     log: Option<&Path>,
     resume: Option<&Path>,
 ) -> Result<Report, Error> {
-    let store = DurableFolder::open(store)?;
+    let store = open(store)?;
     let verified = resume.map_or_else(|| Ok(Vec::new()), read)?;
     let keeper = Keeper {
         path: resume.map(Path::to_owned),

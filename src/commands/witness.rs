@@ -7,9 +7,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use provost_evidence::{Cosigned, DurableFolder, PublicKey, Report, Witness, WitnessKey, witness};
+use provost_evidence::{Cosigned, Location, PublicKey, Report, Witness, WitnessKey, witness};
 
-use super::evidence::{check, existing, told};
+use super::evidence::{check, open, told};
 use crate::{
     error::{Error, Exit},
     output::line,
@@ -29,7 +29,7 @@ pub(super) fn read_key(name: &str, path: &Path) -> Result<WitnessKey, Error> {
 /// # Errors
 /// [`Error::Told`] when the evidence is not intact; [`Error::File`], [`Error::Evidence`], [`Error::Clock`].
 pub(super) async fn cosign(
-    store: &Path,
+    store: &Location,
     keys: &[PublicKey],
     witness: &WitnessKey,
     keep: &Path,
@@ -40,7 +40,7 @@ pub(super) async fn cosign(
         return Err(Error::Told(Exit::Failed));
     }
     let at_seconds = u64::try_from(Timestamp::now().as_second()).map_err(|_| Error::Clock)?;
-    let store = DurableFolder::open(existing(store)?)?;
+    let store = open(store)?;
     fs::create_dir_all(keep).map_err(file("create folder", keep))?;
     for key in keys {
         let path = keep.join(format!("{}.checkpoint", key.gateway()));
@@ -74,7 +74,7 @@ pub(super) async fn cosign(
 /// # Errors
 /// [`Error::File`], [`Error::Evidence`] when the store doesn't hold what was cosigned.
 pub(super) async fn anchors(
-    store: &Path,
+    store: &Location,
     report: &Report,
     keys: &[PublicKey],
     witnessed: &[PathBuf],
@@ -82,7 +82,7 @@ pub(super) async fn anchors(
 ) -> Result<Vec<Cosigned>, Error> {
     let text = fs::read_to_string(witness_key).map_err(file("read", witness_key))?;
     let witness = Witness::parse(&text)?;
-    let store = DurableFolder::open(existing(store)?)?;
+    let store = open(store)?;
     let mut anchors = Vec::new();
     for path in witnessed {
         let bytes = fs::read(path).map_err(file("read", path))?;

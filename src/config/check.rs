@@ -1,5 +1,7 @@
 //! From the file's shape to values that make sense: everything that is wrong is found, each with what to do.
 
+mod approvals;
+mod evidence;
 mod target;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::Path, str::FromStr as _, time::Duration};
@@ -13,7 +15,7 @@ use provost_gateway::{
 use crate::policy::Location;
 
 use super::{
-    Bundle, ClientTls, Config, Evidence, Masks, Policy, Problem, SecretSource,
+    Bundle, ClientTls, Config, Masks, Policy, Problem, SecretSource,
     raw::{self, Hidden, Raw, nearest},
 };
 
@@ -23,9 +25,6 @@ const SEAL_INTERVAL_MS: u64 = 60_000;
 const POLL_INTERVAL_MS: u64 = 30_000;
 /// Keys that may sign bundles; a signature is tried against each, more are refused.
 const TRUSTED_KEYS_MAX: usize = 16;
-/// What a gateway is called in evidence unless configured.
-const GATEWAY_NAME: &str = "provost";
-
 /// Collects problems, so that one run tells them all.
 #[derive(Default)]
 struct Problems(Vec<Problem>);
@@ -106,7 +105,8 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let tcp = tcp(&raw.gateway.tcp, &mut problems);
     let issuer = issuer(&raw.issuer, &mut problems);
     let targets = target::targets(&raw.target, folder, &mut problems);
-    let evidence = evidence(&raw.evidence, folder, &mut problems);
+    let evidence = evidence::evidence(&raw.evidence, folder, &mut problems);
+    let approvals = approvals::approvals(&raw.approvals, folder, &mut problems);
     let masks = raw
         .masks
         .as_ref()
@@ -172,6 +172,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
                 issuer,
                 issuer_ca: raw.issuer.ca.as_ref().map(|path| folder.join(path)),
                 evidence,
+                approvals: approvals.unwrap_or_default(),
                 masks,
                 rego,
             })
@@ -505,29 +506,6 @@ fn signed(
         minimum_sequence,
         poll_interval_ms,
     }))
-}
-
-fn evidence(raw: &raw::Evidence, folder: &Path, problems: &mut Problems) -> Option<Evidence> {
-    let gateway = raw.gateway.as_deref().unwrap_or(GATEWAY_NAME).to_owned();
-    if !is_name(&gateway) {
-        problems.add(
-            "evidence.gateway",
-            "must be 1 to 64 of a-z, 0-9, `.`, `_`, `-`, a letter or digit first: it names objects in the store",
-        );
-    }
-    let log = folder.join(&raw.folder);
-    let signing_key = problems.secret("evidence.signing_key", &raw.signing_key, folder);
-    let digest_key = problems.secret("evidence.digest_key", &raw.digest_key, folder);
-    Some(Evidence {
-        gateway,
-        store: raw
-            .store
-            .as_ref()
-            .map_or_else(|| log.join("store"), |store| folder.join(store)),
-        folder: log,
-        signing_key: signing_key?,
-        digest_key: digest_key?,
-    })
 }
 
 /// Whether it is a name that may stand in rows and object keys.

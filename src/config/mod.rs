@@ -93,12 +93,40 @@ pub(crate) struct Evidence {
     pub(crate) gateway: String,
     /// The write-ahead log's folder.
     pub(crate) folder: PathBuf,
-    /// The store's folder: Parquet and ledger.
-    pub(crate) store: PathBuf,
+    /// The store: Parquet and ledger.
+    pub(crate) store: provost_evidence::Location,
+    /// The store's settings by `object_store`'s names, before the environment's.
+    pub(crate) store_settings: Vec<(String, SecretSource)>,
+    /// Above this, bytes of unsealed log, the gateway warns.
+    pub(crate) log_bytes_warn: u64,
+    /// Beyond this, bytes of unsealed log, every statement is denied.
+    pub(crate) log_bytes_max: u64,
     /// Ed25519, PKCS#8 PEM: signs checkpoints.
     pub(crate) signing_key: SecretSource,
     /// Keys the digests of texts, literals and parameters.
     pub(crate) digest_key: SecretSource,
+}
+
+/// Whom approvals are believed, and who is told of them, as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Approvals {
+    /// Files of the public keys of the other gateways of the store.
+    pub(crate) trusted_gateways: Vec<PathBuf>,
+    /// Who is told.
+    pub(crate) webhooks: Vec<Webhook>,
+}
+
+/// A receiver of messages, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Webhook {
+    /// Where messages are posted; it may hold a secret.
+    pub(crate) url: SecretSource,
+    /// What they are signed with.
+    pub(crate) secret: SecretSource,
+    /// What it takes.
+    pub(crate) form: provost_gateway::settings::WebhookForm,
+    /// Where people look at approvals.
+    pub(crate) link: Option<String>,
 }
 
 /// What the masks `hash` and `tokenize` work with, as configured.
@@ -151,6 +179,8 @@ pub(crate) struct Config {
     /// PEM file of the issuer's certificate authority.
     pub(crate) issuer_ca: Option<PathBuf>,
     pub(crate) evidence: Evidence,
+    /// What people are asked.
+    pub(crate) approvals: Approvals,
     /// Without it, a statement whose masks need a key is denied.
     pub(crate) masks: Option<Masks>,
     /// What a Rego module may use for one answer.
@@ -371,6 +401,36 @@ mod tests {
             "leeway_seconds = 30",
             "leeway_seconds = 3000",
             "`issuer.leeway_seconds`",
+        );
+        check(
+            "store = \"s3://evidence/production\"",
+            "store = \"ftp://evidence\"",
+            "`evidence.store`: is no folder, and no URL that begins with",
+        );
+        check(
+            "store = \"s3://evidence/production\"",
+            "store = \"evidence\"\nstore_settings = { aws_region = \"env:REGION\" }",
+            "`evidence.store_settings.aws_region`: is a folder, which has no settings",
+        );
+        check(
+            "# store_settings = { aws_secret_access_key =",
+            "store_settings = { aws_secret =",
+            "`evidence.store_settings.aws_secret`: `aws_secret` is no setting of such a store",
+        );
+        check(
+            "# store_settings = { aws_secret_access_key = \"file:",
+            "store_settings = { aws_secret_access_key = \"",
+            "`evidence.store_settings.aws_secret_access_key`: is not a source of a secret",
+        );
+        check(
+            "# log_bytes_max = 8589934592",
+            "log_bytes_max = 1024",
+            "`evidence.log_bytes_max`: 1024 is out of range",
+        );
+        check(
+            "# log_bytes_warn = 1073741824",
+            "log_bytes_warn = 9000000000",
+            "`evidence.log_bytes_warn`: is above `log_bytes_max`",
         );
         check(
             "durability = \"writes\"",

@@ -1,6 +1,6 @@
 //! The file's shape: what serde reads, nothing checked yet. Unknown keys are refused here, with the nearest known one.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -51,11 +51,18 @@ pub(super) const KEYS: &[&str] = &[
     "on_behalf_of_claim",
     "gateway",
     "store",
+    "store_settings",
+    "log_bytes_warn",
+    "log_bytes_max",
     "signing_key",
     "digest_key",
     "seal_interval_ms",
     "durability",
     "key_id",
+    "trusted_gateways",
+    "secret",
+    "form",
+    "link",
     "name",
     "host",
     "port",
@@ -78,6 +85,8 @@ pub(super) struct Raw {
     pub(super) issuer: Issuer,
     pub(super) evidence: Evidence,
     pub(super) masks: Option<Masks>,
+    #[serde(default)]
+    pub(super) approvals: Approvals,
     #[serde(default)]
     pub(super) rego: Rego,
     #[serde(default)]
@@ -174,7 +183,11 @@ pub(super) struct Issuer {
 pub(super) struct Evidence {
     pub(super) gateway: Option<String>,
     pub(super) folder: PathBuf,
-    pub(super) store: Option<PathBuf>,
+    pub(super) store: Option<String>,
+    #[serde(default)]
+    pub(super) store_settings: BTreeMap<String, Hidden>,
+    pub(super) log_bytes_warn: Option<u64>,
+    pub(super) log_bytes_max: Option<u64>,
     pub(super) signing_key: Hidden,
     pub(super) digest_key: Hidden,
     pub(super) seal_interval_ms: Option<u64>,
@@ -186,6 +199,24 @@ pub(super) struct Evidence {
 pub(super) struct Masks {
     pub(super) key: Hidden,
     pub(super) key_id: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Approvals {
+    #[serde(default)]
+    pub(super) trusted_gateways: Vec<PathBuf>,
+    #[serde(default)]
+    pub(super) webhook: Vec<Webhook>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Webhook {
+    pub(super) url: Hidden,
+    pub(super) secret: Hidden,
+    pub(super) form: Option<String>,
+    pub(super) link: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

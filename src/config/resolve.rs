@@ -10,7 +10,12 @@ use provost_gateway::{
     settings::{self, Credential, Secret, Settings},
 };
 
-use super::{ClientTls, Config, Error, Masks, Password, Policy, ServerTls, Target, rds, secret};
+use provost_evidence::PublicKey;
+use url::Url;
+
+use super::{
+    ClientTls, Config, Error, Masks, Password, Policy, ServerTls, Target, Webhook, rds, secret,
+};
 
 /// Everything a start needs, read.
 #[derive(Debug)]
@@ -23,6 +28,10 @@ pub(crate) struct Resolved {
     pub(crate) signing_key: Secret,
     /// Keys the digests.
     pub(crate) digest_key: EvidenceKey,
+    /// The evidence store's settings, secrets among them.
+    pub(crate) store_settings: Vec<(String, Secret)>,
+    /// Whose approvals are believed, beside our own.
+    pub(crate) trusted_gateways: Vec<PublicKey>,
     /// Whose bundles are trusted; empty for an unsigned folder.
     pub(crate) trusted_keys: Vec<TrustedKey>,
 }
@@ -76,6 +85,16 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
             })
         })
         .map_err(failed("evidence.digest_key"))?;
+    let store_settings = config
+        .evidence
+        .store_settings
+        .iter()
+        .map(|(name, source)| {
+            let read = source.read();
+            let read = read.map_err(failed(&format!("evidence.store_settings.{name}")));
+            read.map(|value| (name.clone(), value))
+        })
+        .collect::<Result<_, _>>()?;
     let trusted_keys = match &config.policy {
         Policy::UnsignedFolder(_) => Vec::new(),
         Policy::Bundle(bundle) => bundle
@@ -92,12 +111,51 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
         .map(mask_keys)
         .transpose()
         .map_err(failed("masks.key"))?;
+    for (index, configured) in config.approvals.webhooks.iter().enumerate() {
+        let webhook = webhook(configured);
+        let webhook = webhook
+            .map_err(|(key, source)| failed(&format!("approvals.webhook[{index}].{key}"))(source));
+        settings.webhooks.push(webhook?);
+    }
+    let trusted_gateways = config.approvals.trusted_gateways.iter();
+    let trusted_gateways = trusted_gateways
+        .map(|path| public_key(path))
+        .collect::<Result<_, _>>()
+        .map_err(failed("approvals.trusted_gateways"))?;
     Ok(Resolved {
+        trusted_gateways,
         trusted_keys,
         settings,
         issuer,
         signing_key,
         digest_key,
+        store_settings,
+    })
+}
+
+fn public_key(path: &Path) -> Result<PublicKey, secret::Error> {
+    let bytes = secret::read_file(path)?;
+    PublicKey::parse(&String::from_utf8_lossy(&bytes)).map_err(|error| secret::Error::Unfit {
+        what: format!("`{}`: {error}", path.display()),
+    })
+}
+
+fn webhook(configured: &Webhook) -> Result<settings::Webhook, (&'static str, secret::Error)> {
+    let url = configured.url.read().map_err(|source| ("url", source))?;
+    let url = std::str::from_utf8(url.reveal()).ok();
+    let url = url.and_then(|url| Url::parse(url.trim()).ok());
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+    let unfit = || secret::Error::Unfit {
+        what: "it is not an URL with https".to_owned(),
+    };
+    Ok(settings::Webhook {
+        url: url.ok_or_else(|| ("url", unfit()))?,
+        secret: configured
+            .secret
+            .read()
+            .map_err(|source| ("secret", source))?,
+        form: configured.form,
+        link: configured.link.clone(),
     })
 }
 

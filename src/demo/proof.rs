@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use provost_evidence::Location;
 use serde_json::Value;
 
 use super::{
@@ -74,7 +75,7 @@ pub(super) async fn summary(files: &Files) -> Result<(), Error> {
 }
 
 async fn rows(files: &Files, sql: &str) -> Result<Vec<Value>, Error> {
-    let answer = evidence::ask(&files.store, sql).await?;
+    let answer = evidence::ask(&Location::Folder(files.store.clone()), sql).await?;
     Ok(evidence::rows(&answer)?)
 }
 
@@ -351,7 +352,7 @@ async fn ask(files: &Files) -> Result<(), Error> {
 }
 
 async fn print_answer(files: &Files, sql: &str) -> Result<(), Error> {
-    let answer = evidence::ask(&files.store, sql).await?;
+    let answer = evidence::ask(&Location::Folder(files.store.clone()), sql).await?;
     let columns: Vec<String> = answer
         .schema
         .fields()
@@ -382,7 +383,7 @@ async fn verify(files: &Files) -> Result<(), Error> {
         "Verification, from the public key alone",
     ));
     let key = evidence::read_key(&files.public_key)?;
-    let report = evidence::check(&files.store, &[key], None).await?;
+    let report = evidence::check(&Location::Folder(files.store.clone()), &[key], None).await?;
     line(&evidence::told(&report, &[]));
     if report.is_intact() {
         Ok(())
@@ -413,7 +414,7 @@ async fn flip_a_byte(files: &Files) -> Result<(), Error> {
     }
     std::fs::write(&object, &bytes).map_err(failed)?;
     let key = evidence::read_key(&files.public_key)?;
-    let report = evidence::check(&copied, &[key], None).await?;
+    let report = evidence::check(&Location::Folder(copied.clone()), &[key], None).await?;
     std::fs::remove_dir_all(&copied).map_err(failed)?;
     line("");
     line(&toned(

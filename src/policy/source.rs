@@ -16,6 +16,7 @@ use object_store::{
     path::Path as Key,
 };
 use provost_dsl::bundle::BUNDLE_BYTES_MAX;
+use provost_evidence::store::is_loopback;
 
 /// A bundle's name in a folder.
 const FILE: &str = "bundle.tar.gz";
@@ -229,16 +230,6 @@ fn s3(bucket: &str) -> Result<Arc<dyn ObjectStore>, Error> {
     Ok(Arc::new(store))
 }
 
-fn is_loopback(endpoint: &str) -> bool {
-    let host = endpoint.strip_prefix("http://").unwrap_or_default();
-    let host = host.split('/').next().unwrap_or_default();
-    let host = host.rsplit_once(':').map_or(host, |(host, _port)| host);
-    match host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => host == "localhost",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,22 +251,6 @@ mod tests {
         check("s3://policies/", None);
         check("s3:///key", None);
         check("https://example.com/bundle.tar.gz", None);
-    }
-
-    #[test]
-    fn only_this_machine_does_without_tls() {
-        for (endpoint, expected) in [
-            ("http://127.0.0.1:5000", true),
-            ("http://[::1]:5000/", true),
-            ("http://localhost", true),
-            ("http://127.0.0.1.example.com", false),
-            ("http://user@127.0.0.1:1@example.com", false),
-            ("http://localhost.example.com", false),
-            ("https://127.0.0.1", false),
-            ("", false),
-        ] {
-            assert_eq!(is_loopback(endpoint), expected, "{endpoint}");
-        }
     }
 
     #[tokio::test]

@@ -5,7 +5,11 @@
 
 use std::{env, error::Error, fs, path::Path, sync::Arc};
 
-use provost_evidence::{DurableFolder, Leases, Log};
+use provost_evidence::{
+    DurableFolder, Leases, Log, SigningKey,
+    approvals::{ApprovalId, Docket},
+    record::Micros,
+};
 use provost_gateway::{
     identity::{Issuer, IssuerSettings},
     policy::PolicyHandle,
@@ -51,10 +55,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = tempfile::tempdir()?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
+        let store = DurableFolder::open(store.path())?;
         let parts = Parts {
             policy: Arc::new(PolicyHandle::new(Arc::new(policy.policy))),
             log: Log::null("bench"),
-            leases: Leases::new(DurableFolder::open(store.path())?, "bench"),
+            leases: Leases::new(Arc::clone(&store), "bench"),
+            approvals: Docket::new(
+                store,
+                ("bench", SigningKey::generate()?),
+                Vec::new(),
+                ApprovalId::first_of(Micros(0)),
+            ),
             key: EvidenceKey::new(Secret::new([7_u8; 32]))?,
             issuer: Issuer::discover(IssuerSettings::new(issuer.clone(), vec![audience.clone()]))
                 .await?,

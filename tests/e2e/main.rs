@@ -27,6 +27,7 @@ mod obligations;
 mod oidc;
 mod own_view;
 mod schema;
+mod stores;
 mod streams;
 mod support;
 mod targets;

@@ -1,5 +1,6 @@
 //! The writing end: one mutex around write(2), one thread that fsyncs for everybody who waits (group commit).
-//! It must never write behind a failed write or acknowledge behind a failed fsync: the first error is final.
+//! It must never write behind a failed write or acknowledge behind a failed fsync: the first error is final. One is not: where there is no
+//! room, the log stops, says so in its last record, and goes on once a seal has made room.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -10,9 +11,10 @@ use tokio::sync::watch;
 
 use crate::draft::{Entry, SegmentSerial};
 use crate::error::Error;
-use crate::log::disk::{Disk, SegmentFile};
+use crate::log::disk::{self, Disk, DiskFile};
+use crate::log::room::{Reserve, Room, Shortage};
 use crate::log::staged::{self, Staged};
-use crate::log::{Durability, LogOptions, segment};
+use crate::log::{Durability, LogOptions, own_words, segment};
 
 /// How far the log is on disk, for those who wait. A `watch` channel works across runtimes.
 #[derive(Debug, Clone)]
@@ -25,7 +27,7 @@ struct Progress {
 
 /// What the mutex guards.
 struct Writer {
-    file: Arc<dyn SegmentFile>,
+    file: Arc<dyn DiskFile>,
     path: PathBuf,
     /// The current segment's name among those that definitions are held by.
     serial: SegmentSerial,
@@ -41,6 +43,8 @@ struct Writer {
     urgent: bool,
     closing: bool,
     failed: Option<Arc<Error>>,
+    room: Room,
+    reserve: Reserve,
 }
 
 struct Shared {
@@ -72,9 +76,14 @@ impl Committer {
     ) -> Result<Committer, Error> {
         let path = options.folder.join(segment::file_name(next_sequence));
         let header = segment::header(epoch, next_sequence);
-        let file = disk
-            .create_segment(&path, &header)
-            .map_err(Error::file("create", &path))?;
+        let held = segment::bytes_held(&options.folder)?;
+        let file =
+            disk::create_segment(&*disk, &path, &header).map_err(Error::file("create", &path))?;
+        let mut reserve = Reserve::new(&options.folder, options.reserve_bytes);
+        if let Err(error) = reserve.take(&*disk) {
+            // A start is what may make room: by sealing. It is tried again then.
+            tracing::warn!(%error, "no room for the log's reserve");
+        }
         let writer = Writer {
             file,
             path,
@@ -87,6 +96,8 @@ impl Committer {
             urgent: false,
             closing: false,
             failed: None,
+            room: Room::new(options, held + header.len() as u64),
+            reserve,
         };
         let shared = Arc::new(Shared {
             writer: Mutex::new(writer),
@@ -126,37 +137,23 @@ impl Committer {
     ) -> Result<u64, Error> {
         let mut writer = self.shared.lock();
         writer.check()?;
+        if let Err(shortage) = writer.room.admit(entries, staged.bytes()) {
+            return Err(self.shared.stop(&mut writer, shortage));
+        }
         if self.shared.is_segment_full(&writer) {
             self.shared.rotate(&mut writer)?;
         }
-        let sequence = writer.next_sequence;
-        staged.define(entries, writer.serial);
-        let bytes = staged.finish(sequence);
-        if let Err(source) = writer.file.append(bytes) {
-            let path = writer.path.clone();
-            return Err(self.shared.fail(
-                &mut writer,
-                Error::File {
-                    action: "append to",
-                    path,
-                    source,
-                },
-            ));
-        }
-        staged::hold(entries, writer.serial);
-        writer.segment_bytes += bytes.len() as u64;
-        writer.next_sequence += entries.len() as u64;
-        let was_clean = writer.dirty_since.is_none();
-        if was_clean {
-            writer.dirty_since = Some(Instant::now());
+        let written = self.shared.write(&mut writer, staged, entries)?;
+        if writer.room.is_mark_passed() {
+            self.shared.say_backlog(&mut writer);
         }
         let is_urgent = durability == Durability::Power && !writer.urgent;
         writer.urgent |= is_urgent;
         drop(writer);
-        if was_clean || is_urgent {
+        if written.was_clean || is_urgent {
             self.shared.wake.notify_one();
         }
-        Ok(sequence)
+        Ok(written.sequence)
     }
 
     /// Asks for an fsync now; returns the sequence that bounds what it covers.
@@ -190,10 +187,55 @@ impl Committer {
         let mut writer = self.shared.lock();
         writer.check()?;
         if writer.next_sequence > writer.first_sequence {
-            self.shared.rotate(&mut writer)?;
+            match self.shared.rotate(&mut writer) {
+                // The reserve was given up meanwhile: sealing is what makes room.
+                Err(Error::LogFull { .. }) => self.shared.rotate(&mut writer)?,
+                rotated => rotated?,
+            }
         }
         Ok(writer.first_sequence)
     }
+
+    /// Deletes the segments whose first sequence is below `next_sequence`, oldest first so that what is left is gapless.
+    pub(super) fn remove_segments(&self, next_sequence: u64) -> Result<(), Error> {
+        let mut freed = 0;
+        for segment in segment::list(&self.shared.folder)? {
+            if segment.first_sequence >= next_sequence {
+                break;
+            }
+            let path = &segment.path;
+            let found = std::fs::metadata(path).map_err(Error::file("look at", path))?;
+            self.shared
+                .disk
+                .remove(path)
+                .map_err(Error::file("remove", path))?;
+            freed += found.len();
+        }
+        let marker = self.shared.folder.join(segment::file_name(next_sequence));
+        self.shared
+            .disk
+            .sync_folder_of(&marker)
+            .map_err(Error::file("fsync", &self.shared.folder))?;
+        self.shared.free(freed);
+        Ok(())
+    }
+
+    pub(super) fn disk(&self) -> &dyn Disk {
+        &*self.shared.disk
+    }
+
+    /// Bytes that the log holds.
+    pub(super) fn bytes(&self) -> u64 {
+        self.shared.lock().room.bytes()
+    }
+}
+
+/// What became of entries that were written.
+struct Written {
+    /// The first one's.
+    sequence: u64,
+    /// Nothing waited for an fsync before.
+    was_clean: bool,
 }
 
 impl Drop for Committer {
@@ -241,22 +283,12 @@ impl Shared {
     /// Closes the segment and begins the next.
     // INVARIANT: a segment is fsynced before its successor exists, so only the last segment can have a torn tail.
     fn rotate(&self, writer: &mut Writer) -> Result<(), Error> {
-        if let Err(source) = writer.file.sync() {
-            let path = writer.path.clone();
-            return Err(self.fail(
-                writer,
-                Error::File {
-                    action: "fsync",
-                    path,
-                    source,
-                },
-            ));
-        }
+        self.sync(writer)?;
         let first = writer.next_sequence;
-        self.advance(first);
         let path = self.folder.join(segment::file_name(first));
         let header = segment::header(self.epoch, first);
-        match self.disk.create_segment(&path, &header) {
+        match disk::create_segment(&*self.disk, &path, &header) {
+            Err(source) if disk::is_full(&source) => Err(self.stop(writer, Shortage::Disk)),
             Err(source) => Err(self.fail(
                 writer,
                 Error::File {
@@ -271,12 +303,149 @@ impl Shared {
                 writer.serial = SegmentSerial::next();
                 writer.first_sequence = first;
                 writer.segment_bytes = header.len() as u64;
+                writer.room.add(header.len() as u64);
                 writer.segment_began = Instant::now();
-                writer.dirty_since = None;
-                writer.urgent = false;
                 Ok(())
             }
         }
+    }
+
+    /// Writes staged entries behind what is in the segment.
+    fn write(
+        &self,
+        writer: &mut Writer,
+        staged: &mut Staged,
+        entries: &[Entry<'_>],
+    ) -> Result<Written, Error> {
+        let sequence = writer.next_sequence;
+        staged.define(entries, writer.serial);
+        let bytes = staged.finish(sequence);
+        if let Err(source) = writer.file.append(bytes) {
+            return Err(self.refused(writer, source));
+        }
+        staged::hold(entries, writer.serial);
+        let bytes = bytes.len() as u64;
+        writer.segment_bytes += bytes;
+        writer.next_sequence += entries.len() as u64;
+        let was_clean = writer.dirty_since.is_none();
+        if was_clean {
+            writer.dirty_since = Some(Instant::now());
+        }
+        writer.room.add(bytes);
+        Ok(Written {
+            sequence,
+            was_clean,
+        })
+    }
+
+    /// A write failed. Where there is only no room, what it left is cut off again, and the log stops; else it has failed.
+    // INVARIANT: nothing is written behind a part of a frame, and nothing is read back that a disk in trouble may have made up: the length of
+    // what is good is known here.
+    fn refused(&self, writer: &mut Writer, source: std::io::Error) -> Error {
+        let cut = match disk::is_full(&source) {
+            true => writer.file.cut(writer.segment_bytes),
+            false => Err(source),
+        };
+        match cut {
+            Ok(()) => self.stop(writer, Shortage::Disk),
+            Err(source) => {
+                let path = writer.path.clone();
+                self.fail(
+                    writer,
+                    Error::File {
+                        action: "append to",
+                        path,
+                        source,
+                    },
+                )
+            }
+        }
+    }
+
+    /// The log takes nothing until there is room. The reserve makes room for saying so.
+    fn stop(&self, writer: &mut Writer, shortage: Shortage) -> Error {
+        let before = writer.room.stopped.replace(shortage);
+        if before != Some(shortage) {
+            tracing::error!(%shortage, "the audit log stops: statements are denied until evidence can be sealed");
+            if shortage == Shortage::Disk {
+                writer.reserve.give_up(&*self.disk);
+            }
+            self.say(writer, "audit-stopped", Some(shortage.to_string()));
+        }
+        match &writer.failed {
+            Some(cause) => Error::LogFailed {
+                cause: Arc::clone(cause),
+            },
+            None => Error::LogFull { shortage },
+        }
+    }
+
+    fn say_backlog(&self, writer: &mut Writer) {
+        let bytes = writer.room.bytes();
+        tracing::warn!(
+            bytes,
+            "much of the audit log is not sealed: is the store reachable?"
+        );
+        self.say(writer, "audit-backlog", Some(format!("{bytes} bytes")));
+    }
+
+    /// Appends a record of the log's own, whatever the limit says, and makes it durable.
+    fn say(&self, writer: &mut Writer, what: &str, after: Option<String>) {
+        let record = own_words(what, after);
+        let entries = [Entry::from(&record)];
+        let mut staged = Staged::new();
+        let written = staged.stage(&entries).and_then(|()| {
+            self.write(writer, &mut staged, &entries)?;
+            self.sync(writer)
+        });
+        if let Err(error) = written {
+            tracing::error!(%error, what, "the audit log could not record this of itself");
+        }
+    }
+
+    /// What was in removed segments is free. A log that stopped goes on where there is room for it and for its reserve.
+    fn free(&self, bytes: u64) {
+        let mut writer = self.lock();
+        let writer = &mut *writer;
+        let is_over = writer.room.free(bytes);
+        if writer.failed.is_some() {
+            return;
+        }
+        let reserved = writer.reserve.take(&*self.disk);
+        let is_room = match writer.room.stopped {
+            None => false,
+            Some(Shortage::Limit { .. }) => writer.room.is_below_limit(),
+            Some(Shortage::Disk) => reserved.is_ok() && writer.room.is_below_limit(),
+        };
+        if is_room {
+            writer.room.stopped = None;
+            tracing::info!("the audit log goes on");
+            self.say(writer, "audit-resumed", None);
+        }
+        if is_over {
+            let bytes = writer.room.bytes();
+            tracing::info!(bytes, "the audit log's backlog is sealed");
+            self.say(writer, "audit-backlog-over", Some(format!("{bytes} bytes")));
+        }
+    }
+
+    /// Makes all that was appended to the segment durable, while everyone waits.
+    fn sync(&self, writer: &mut Writer) -> Result<(), Error> {
+        if let Err(source) = writer.file.sync() {
+            let path = writer.path.clone();
+            return Err(self.fail(
+                writer,
+                Error::File {
+                    action: "fsync",
+                    path,
+                    source,
+                },
+            ));
+        }
+        writer.dirty_since = None;
+        writer.urgent = false;
+        self.advance(writer.next_sequence);
+        Ok(())
     }
 
     fn advance(&self, synced: u64) {

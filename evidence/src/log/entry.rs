@@ -165,6 +165,7 @@ fn outcome_byte(outcome: Outcome) -> u8 {
         Outcome::Skipped => 3,
         Outcome::Cut => 4,
         Outcome::Unknown => 5,
+        Outcome::Withdrawn => 6,
     }
 }
 
@@ -176,6 +177,7 @@ fn outcome(byte: u8) -> Option<Outcome> {
         3 => Some(Outcome::Skipped),
         4 => Some(Outcome::Cut),
         5 => Some(Outcome::Unknown),
+        6 => Some(Outcome::Withdrawn),
         _ => None,
     }
 }
@@ -360,7 +362,7 @@ mod tests {
     }
 
     fn outcomes() -> impl Strategy<Value = Outcome> {
-        (0..6_u8).prop_map(|byte| outcome(byte).unwrap())
+        (0..7_u8).prop_map(|byte| outcome(byte).unwrap())
     }
 
     fn phases() -> impl Strategy<Value = Phase> {

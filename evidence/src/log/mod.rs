@@ -7,6 +7,7 @@ mod entry;
 mod frame;
 mod reading;
 mod recovery;
+mod room;
 pub(crate) mod segment;
 mod staged;
 #[cfg(test)]
@@ -16,16 +17,19 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::draft::Entry;
 use crate::entries::Vocabulary;
 use crate::error::Error;
-use crate::record::Record;
+use crate::record::{ChangeRecord, Micros, Record};
 use staged::Staged;
 
-pub(crate) use disk::{sync_folder_of, write_whole};
+#[cfg(test)]
+pub(crate) use disk::DiskFile;
+pub(crate) use disk::{Disk, OperatingSystem, write_whole};
 pub use recovery::Recovery;
+pub use room::Shortage;
 
 thread_local! {
     /// The frames at hand.
@@ -45,10 +49,17 @@ pub struct LogOptions {
     pub segment_age_max: Duration,
     /// An fsync follows an append of [`Durability::Process`] at most this much later.
     pub sync_delay_max: Duration,
+    /// Above this, bytes, the log warns and records `audit-backlog`, once until it is well below again.
+    pub bytes_warn: u64,
+    /// Beyond this, bytes, the log takes no decisions and no sessions ([`Error::LogFull`]) until a seal has made room. What ends
+    /// something may go 16 MiB further.
+    pub bytes_max: u64,
+    /// Bytes of disk kept for the last record of a log whose disk is full, and for the seal that makes room; 0 keeps none.
+    pub reserve_bytes: u64,
 }
 
 impl LogOptions {
-    /// The defaults: 16 MiB (some 150,000 statements), five minutes, 100 ms.
+    /// The defaults: segments of 16 MiB (some 150,000 statements) or five minutes, 100 ms, a mark at 1 GiB, a limit at 8 GiB, 64 KiB in reserve.
     pub fn new(folder: impl Into<PathBuf>, gateway: impl Into<String>) -> LogOptions {
         LogOptions {
             folder: folder.into(),
@@ -56,6 +67,9 @@ impl LogOptions {
             segment_bytes_max: 16 * 1024 * 1024,
             segment_age_max: Duration::from_secs(300),
             sync_delay_max: Duration::from_millis(100),
+            bytes_warn: 1 << 30,
+            bytes_max: 8 << 30,
+            reserve_bytes: 64 * 1024,
         }
     }
 }
@@ -129,7 +143,7 @@ impl Log {
         Log::open_on(options, Box::new(disk::OperatingSystem))
     }
 
-    fn open_on(
+    pub(crate) fn open_on(
         options: LogOptions,
         disk: Box<dyn disk::Disk>,
     ) -> Result<(Arc<Log>, Recovery), Error> {
@@ -174,7 +188,8 @@ impl Log {
     /// A caller that stops waiting (drops the future) gets no receipt; the record may still be in the log.
     ///
     /// # Errors
-    /// [`Error::RecordTooLarge`] and [`Error::Encode`] leave the log as it was. Any other error means that the log has
+    /// [`Error::RecordTooLarge`] and [`Error::Encode`] leave the log as it was. [`Error::LogFull`] means that there is no room for the record;
+    /// later ones are taken once a seal has made some. Any other error means that the log has
     /// failed: every later append is [`Error::LogFailed`] until the process is restarted.
     pub async fn append(&self, record: &Record, durability: Durability) -> Result<Receipt, Error> {
         self.append_entry(durability, || record.into()).await
@@ -259,6 +274,23 @@ impl Log {
         self.committer().map_or(Ok(0), committer::Committer::rotate)
     }
 
+    /// Deletes the segments whose first sequence is below `next_sequence`; a log that stopped for want of room may go on.
+    pub(crate) fn remove_segments(&self, next_sequence: u64) -> Result<(), Error> {
+        self.committer()
+            .map_or(Ok(()), |committer| committer.remove_segments(next_sequence))
+    }
+
+    /// What the log's folder is written by.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        self.committer()
+            .map_or(&OperatingSystem, committer::Committer::disk)
+    }
+
+    /// Bytes of log that are not sealed, segments' headers included.
+    pub fn bytes(&self) -> u64 {
+        self.committer().map_or(0, committer::Committer::bytes)
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.options.folder
     }
@@ -329,12 +361,19 @@ fn lock_folder(folder: &Path) -> Result<File, Error> {
     }
 }
 
-/// Deletes the segments whose first sequence is below `next_sequence`, oldest first so that what is left is gapless.
-pub(crate) fn remove_segments(folder: &Path, next_sequence: u64) -> Result<(), Error> {
-    for segment in segment::list(folder)? {
-        if segment.first_sequence < next_sequence {
-            std::fs::remove_file(&segment.path).map_err(Error::file("remove", &segment.path))?;
-        }
-    }
-    sync_folder_of(&folder.join("lock")).map_err(Error::file("fsync", folder))
+/// What the log records of itself.
+fn own_words(what: &str, after: Option<String>) -> Record {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    // A clock before 1970 is wrong by so much that its start serves as well.
+    let micros = since.map_or(0, |since| {
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    });
+    Record::Change(ChangeRecord {
+        at: Micros(micros),
+        actor: "gateway".to_owned(),
+        what: what.to_owned(),
+        before: None,
+        after,
+        digest: None,
+    })
 }

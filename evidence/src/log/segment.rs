@@ -111,6 +111,16 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<SegmentPath>, Error> {
     Ok(segments)
 }
 
+/// Bytes of all segments in `folder`.
+pub(crate) fn bytes_held(folder: &Path) -> Result<u64, Error> {
+    let mut bytes = 0;
+    for segment in list(folder)? {
+        let found = std::fs::metadata(&segment.path);
+        bytes += found.map_err(Error::file("look at", &segment.path))?.len();
+    }
+    Ok(bytes)
+}
+
 /// Opens a segment: reads it and checks its header.
 ///
 /// # Errors

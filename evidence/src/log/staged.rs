@@ -48,6 +48,11 @@ impl Staged {
         Ok(())
     }
 
+    /// How many bytes are staged; definitions may come to it.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// Adds the definitions that the segment lacks to the frames that need them. Once it is written, [`hold`] must be told.
     pub(super) fn define(&mut self, entries: &[Entry<'_>], segment: SegmentSerial) {
         if entries.iter().all(|one| is_defined(one, segment)) {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::disk::{Disk, OperatingSystem, SegmentFile};
+use super::disk::{Disk, DiskFile, OperatingSystem};
 use super::segment::SEGMENT_HEADER_BYTES;
 use super::*;
 use crate::error::Damage;
+use crate::faulty::{FaultyDisk, Fuse, SmallDisk, Step, Trouble};
 use crate::record::{ChangeRecord, Micros, Record};
 use crate::testing::InParts;
 
@@ -204,19 +205,35 @@ fn what_is_the_same_each_time_is_written_once() {
     assert_eq!(records(other.path()), parts.records());
 }
 
-/// Counts writes.
+/// Counts writes into segments.
 struct Counting(Arc<AtomicUsize>);
 
-struct CountingFile(Arc<dyn SegmentFile>, Arc<AtomicUsize>);
+struct CountingFile(Arc<dyn DiskFile>, Arc<AtomicUsize>);
 
 impl Disk for Counting {
-    fn create_segment(&self, path: &Path, header: &[u8]) -> io::Result<Arc<dyn SegmentFile>> {
-        let inner = OperatingSystem.create_segment(path, header)?;
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        OperatingSystem.create(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let inner = OperatingSystem.open(path)?;
         Ok(Arc::new(CountingFile(inner, Arc::clone(&self.0))))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        OperatingSystem.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        OperatingSystem.remove(path)
+    }
+
+    fn sync_folder_of(&self, path: &Path) -> io::Result<()> {
+        OperatingSystem.sync_folder_of(path)
     }
 }
 
-impl SegmentFile for CountingFile {
+impl DiskFile for CountingFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         self.1.fetch_add(1, Ordering::SeqCst);
         self.0.append(bytes)
@@ -224,6 +241,10 @@ impl SegmentFile for CountingFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync()
+    }
+
+    fn cut(&self, bytes: u64) -> io::Result<()> {
+        self.0.cut(bytes)
     }
 }
 
@@ -514,76 +535,21 @@ fn power_appends_from_several_runtimes_all_return_with_dense_receipts() {
     assert_eq!(records(folder.path()).len(), 100);
 }
 
-/// A disk whose n-th operation (append or sync) fails; a failing append first writes half of its bytes.
-struct Faulty {
-    countdown: Arc<AtomicUsize>,
-    fail_appends: bool,
-    fail_syncs: bool,
-}
-
-struct FaultyFile {
-    inner: Arc<dyn SegmentFile>,
-    countdown: Arc<AtomicUsize>,
-    fail_appends: bool,
-    fail_syncs: bool,
-}
-
-impl Disk for Faulty {
-    fn create_segment(&self, path: &Path, header: &[u8]) -> io::Result<Arc<dyn SegmentFile>> {
-        let inner = OperatingSystem.create_segment(path, header)?;
-        let countdown = Arc::clone(&self.countdown);
-        Ok(Arc::new(FaultyFile {
-            inner,
-            countdown,
-            fail_appends: self.fail_appends,
-            fail_syncs: self.fail_syncs,
-        }))
-    }
-}
-
-impl FaultyFile {
-    /// Fails once: what comes after succeeds again, as on a real disk after a failed fsync.
-    fn is_due(&self) -> bool {
-        self.countdown
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                left.checked_sub(1)
-            })
-            == Ok(1)
-    }
-}
-
-impl SegmentFile for FaultyFile {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        if self.fail_appends && self.is_due() {
-            self.inner.append(&bytes[..bytes.len() / 2])?;
-            return Err(io::Error::from(io::ErrorKind::StorageFull));
-        }
-        self.inner.append(bytes)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        if self.fail_syncs && self.is_due() {
-            return Err(io::Error::other("lost page"));
-        }
-        self.inner.sync()
-    }
-}
-
-fn faulty(folder: &Path, nth: usize, fail_appends: bool) -> Arc<Log> {
-    let countdown = Arc::new(AtomicUsize::new(nth));
-    let disk = Faulty {
-        countdown,
-        fail_appends,
-        fail_syncs: !fail_appends,
+/// A log whose n-th write or fsync fails; a segment's header is one of each.
+fn faulty(folder: &Path, nth: usize, step: Step) -> Arc<Log> {
+    let fuse = Fuse::only(nth + 1, Trouble::Refused, Some(step));
+    let options = LogOptions {
+        reserve_bytes: 0,
+        ..options(folder)
     };
-    Log::open_on(options(folder), Box::new(disk)).unwrap().0
+    Log::open_on(options, Box::new(FaultyDisk(fuse))).unwrap().0
 }
 
 #[test]
 fn after_a_failed_write_nothing_is_accepted_and_recovery_keeps_what_was_acknowledged() {
     for nth in 1..5_i64 {
         let folder = tempfile::tempdir().unwrap();
-        let log = faulty(folder.path(), nth as usize, true);
+        let log = faulty(folder.path(), nth as usize, Step::Append);
         for number in 0..8 {
             let appended = append(&log, number, Durability::Process);
             assert_eq!(
@@ -602,7 +568,7 @@ fn after_a_failed_write_nothing_is_accepted_and_recovery_keeps_what_was_acknowle
 #[test]
 fn a_failed_fsync_is_final_although_the_next_would_succeed() {
     let folder = tempfile::tempdir().unwrap();
-    let log = faulty(folder.path(), 2, false);
+    let log = faulty(folder.path(), 2, Step::Sync);
     append(&log, 0, Durability::Power).unwrap();
     let failed = append(&log, 1, Durability::Power).unwrap_err();
     assert!(matches!(failed, Error::LogFailed { .. }));
@@ -615,7 +581,7 @@ fn a_failed_fsync_is_final_although_the_next_would_succeed() {
 #[test]
 fn a_background_fsync_that_fails_stops_later_process_appends() {
     let folder = tempfile::tempdir().unwrap();
-    let log = faulty(folder.path(), 1, false);
+    let log = faulty(folder.path(), 1, Step::Sync);
     append(&log, 0, Durability::Process).unwrap();
     runtime().block_on(log.sync()).unwrap_err();
     append(&log, 1, Durability::Process).unwrap_err();
@@ -634,4 +600,130 @@ fn a_record_beyond_the_limit_is_refused_and_the_log_goes_on() {
         .unwrap_err();
     assert!(matches!(refused, Error::RecordTooLarge { .. }));
     assert_eq!(append(&log, 1, Durability::Process).unwrap().index(), 0);
+}
+
+fn whats(folder: &Path) -> Vec<String> {
+    let what = |record| match record {
+        Record::Change(change) => Some(change.what),
+        _ => None,
+    };
+    records(folder).into_iter().filter_map(what).collect()
+}
+
+fn end(number: u64) -> Record {
+    let [_, end] = InParts::new(number, 5).records();
+    end
+}
+
+/// The limit is for what begins; what ends goes on, and the log says when it stopped.
+#[test]
+fn a_log_that_reached_its_limit_takes_ends_alone_and_says_so_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(LogOptions {
+        bytes_warn: 2_000,
+        bytes_max: 4_000,
+        ..options(folder.path())
+    })
+    .unwrap();
+    let append = |record: &Record| runtime().block_on(log.append(record, Durability::Process));
+    let decision = |number| InParts::new(number, 5).records()[0].clone();
+    let taken = (0..100)
+        .take_while(|number| append(&decision(*number)).is_ok())
+        .count();
+    assert!((2..20).contains(&taken), "{taken}");
+    for _ in 0..3 {
+        let refused = append(&decision(99)).unwrap_err();
+        let expected = Shortage::Limit { bytes_max: 4_000 };
+        assert!(
+            matches!(refused, Error::LogFull { shortage } if shortage == expected),
+            "{refused}"
+        );
+    }
+    append(&end(1)).unwrap();
+    append(&change(1)).unwrap();
+    assert_eq!(
+        whats(folder.path()),
+        ["audit-backlog", "audit-stopped", "config"]
+    );
+    assert!(log.bytes() > 4_000);
+    // What ends has its limit, too.
+    let mut large = change(0);
+    if let Record::Change(change) = &mut large {
+        change.after = Some("x".repeat(frame::PAYLOAD_BYTES_MAX - 1_000));
+    }
+    append(&large).unwrap();
+    assert!(matches!(append(&large), Err(Error::LogFull { .. })));
+    // A seal makes room, here all at once.
+    let closed = log.rotate().unwrap();
+    log.remove_segments(closed).unwrap();
+    append(&decision(99)).unwrap();
+    drop(log);
+    assert_eq!(
+        whats(folder.path()),
+        ["audit-resumed", "audit-backlog-over"]
+    );
+}
+
+/// Wherever the disk fills up: in a frame, in its definitions, at a new segment.
+#[test]
+fn a_full_disk_stops_the_log_with_its_last_words_and_loses_nothing() {
+    for room in (1_200..6_000).step_by(97) {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, left) = SmallDisk::new(room);
+        let options = LogOptions {
+            segment_bytes_max: 1_500,
+            reserve_bytes: 1_000,
+            ..options(folder.path())
+        };
+        let (log, _) = Log::open_on(options.clone(), Box::new(disk)).unwrap();
+        let append = |number| {
+            let entry = change(number);
+            runtime().block_on(log.append(&entry, Durability::Process))
+        };
+        let taken = (0..1_000)
+            .take_while(|number| append(*number).is_ok())
+            .count();
+        for _ in 0..2 {
+            let refused = append(7).unwrap_err();
+            assert!(
+                matches!(
+                    refused,
+                    Error::LogFull {
+                        shortage: Shortage::Disk
+                    }
+                ),
+                "{room}: {refused}"
+            );
+        }
+        let mut expected: Vec<_> = (0..taken as i64).map(change).collect();
+        let found = records(folder.path());
+        assert_eq!(found[..taken], expected[..], "{room}");
+        assert_eq!(whats(folder.path())[taken..], ["audit-stopped"], "{room}");
+        // Somebody made room, and a seal took what there was: it goes on.
+        left.fetch_add(10_000, Ordering::SeqCst);
+        let closed = log.rotate().unwrap();
+        log.remove_segments(closed).unwrap();
+        append(0).unwrap();
+        drop(log);
+        expected.truncate(1);
+        assert_eq!(records(folder.path())[1..], expected[..], "{room}");
+        assert_eq!(whats(folder.path())[0], "audit-resumed", "{room}");
+        assert_eq!(Log::open(options).unwrap().1.cut_bytes, 0);
+    }
+}
+
+/// A start on a full disk is refused; a start that finds no room for its reserve is not, for it may be what makes room.
+#[test]
+fn a_start_needs_room_for_a_header_alone() {
+    for (room, is_open) in [(10, false), (100, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, _) = SmallDisk::new(room);
+        let options = LogOptions {
+            reserve_bytes: 1_000,
+            ..options(folder.path())
+        };
+        let opened = Log::open_on(options, Box::new(disk));
+        assert_eq!(opened.is_ok(), is_open, "{room}");
+        assert!(!folder.path().join("reserve").exists());
+    }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Shared<'a> {
     draft: Vec<ArrayRef>,
     /// From `observed_verdict` to `probes`.
     draft_appended: Vec<ArrayRef>,
+    approval_id: ArrayRef,
     masking: MaskingValues,
 }
 
@@ -82,6 +83,7 @@ impl<'a> Shared<'a> {
                 lists(drafts, |draft| draft.observed_rules.as_deref()),
                 lists(drafts, |draft| draft.probes.as_deref()),
             ],
+            approval_id: texts(drafts, |draft| draft.approval_id.as_deref()),
             masking: MaskingValues::new(drafts),
         }
     }
@@ -155,6 +157,7 @@ impl<'a> Shared<'a> {
         columns.push(digests(
             ended().map(|one| one.and_then(|one| one.result_digest.as_ref())),
         ));
+        columns.push(keyed(&drafts, &self.approval_id)?);
         Dataset::Statements.batch_of(columns)
     }
 

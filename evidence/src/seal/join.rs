@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 
 use crate::dataset::{Cell, Dataset, SCHEMA_VERSION};
 use crate::entries::{Decided, DraftPlace, Ended, Item, SessionPlace, StatementKey, Vocabulary};
-use crate::record::{ChangeRecord, Micros, Outcome, SessionEvent, SessionRecord};
+use crate::record::{ApprovalRecord, ChangeRecord, Micros, Outcome, SessionEvent, SessionRecord};
 use crate::seal::date;
 use crate::seal::state::{State, Waiting};
 
@@ -63,7 +63,7 @@ pub(crate) enum RowOutcome {
 
 impl RowOutcome {
     /// Every one, so that each has a place.
-    pub(crate) const ALL: [RowOutcome; 7] = [
+    pub(crate) const ALL: [RowOutcome; 8] = [
         RowOutcome::Ended(Outcome::Completed),
         RowOutcome::Ended(Outcome::Failed),
         RowOutcome::Ended(Outcome::Denied),
@@ -71,6 +71,7 @@ impl RowOutcome {
         RowOutcome::Ended(Outcome::Cut),
         RowOutcome::Ended(Outcome::Unknown),
         RowOutcome::Open,
+        RowOutcome::Ended(Outcome::Withdrawn),
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -81,6 +82,7 @@ impl RowOutcome {
             RowOutcome::Ended(Outcome::Skipped) => "skipped",
             RowOutcome::Ended(Outcome::Cut) => "cut",
             RowOutcome::Ended(Outcome::Unknown) => "unknown",
+            RowOutcome::Ended(Outcome::Withdrawn) => "withdrawn",
             RowOutcome::Open => "open",
         }
     }
@@ -131,6 +133,7 @@ pub(crate) struct Joiner {
     statements: Vec<StatementRow>,
     sessions: Vec<(Micros, u64, Box<SessionRecord>)>,
     changes: Vec<(Micros, u64, Box<ChangeRecord>)>,
+    approvals: Vec<(Micros, u64, Box<ApprovalRecord>)>,
 }
 
 impl Joiner {
@@ -151,6 +154,7 @@ impl Joiner {
             statements: Vec::new(),
             sessions: Vec::new(),
             changes: Vec::new(),
+            approvals: Vec::new(),
         }
     }
 
@@ -174,6 +178,7 @@ impl Joiner {
             }
             Item::Session(session) => self.sessions.push((session.at, sequence, session)),
             Item::Change(change) => self.changes.push((change.at, sequence, change)),
+            Item::Approval(approval) => self.approvals.push((approval.at, sequence, approval)),
         }
     }
 
@@ -183,6 +188,7 @@ impl Joiner {
             && self.statements.is_empty()
             && self.sessions.is_empty()
             && self.changes.is_empty()
+            && self.approvals.is_empty()
     }
 
     /// Joins. `now` decides only which decisions have waited long enough; starts below `epochs_over` are over and wholly read: what they
@@ -234,6 +240,8 @@ impl Joiner {
             .sort_by_key(|(time, sequence, _)| (*time, *sequence));
         self.changes
             .sort_by_key(|(time, sequence, _)| (*time, *sequence));
+        self.approvals
+            .sort_by_key(|(time, sequence, _)| (*time, *sequence));
         let mut maskings = Vec::new();
         for (row, log_index) in self.statements.iter().zip(next.next_log_index..) {
             let Some(decided) = &row.decided else {
@@ -267,6 +275,11 @@ impl Joiner {
             let rows = rows.iter().map(|(_, _, change)| change_cells(change));
             let rows = whole(&next.gateway, *at, rows);
             groups.push(group(at, Dataset::Changes, date, rows));
+        }
+        for (date, rows) in by_date(self.approvals, |(time, ..)| *time) {
+            let rows = rows.iter().map(|(_, _, approval)| approval_cells(approval));
+            let rows = whole(&next.gateway, *at, rows);
+            groups.push(group(at, Dataset::Approvals, date, rows));
         }
         groups
     }
@@ -409,5 +422,32 @@ fn change_cells(change: &ChangeRecord) -> Vec<Cell> {
         Cell::optional(change.before.as_deref()),
         Cell::optional(change.after.as_deref()),
         Cell::optional(change.digest.as_deref()),
+    ]
+}
+
+fn approval_cells(approval: &ApprovalRecord) -> Vec<Cell> {
+    let optional = |value: &Option<String>| Cell::optional(value.as_deref());
+    vec![
+        Cell::Time(approval.at.0),
+        Cell::text(approval.event.name()),
+        Cell::text(&approval.approval_id),
+        Cell::text(&approval.actor),
+        Cell::texts(&approval.actor_groups),
+        optional(&approval.reason),
+        Cell::text(&approval.requester),
+        optional(&approval.on_behalf_of),
+        Cell::text(&approval.target),
+        Cell::text(&approval.session_id),
+        optional(&approval.statement_id),
+        optional(&approval.sql),
+        Cell::text(&approval.sql_digest),
+        optional(&approval.parameters_digest),
+        Cell::text(&approval.binding_digest),
+        Cell::text(&approval.bundle_digest),
+        Cell::texts(&approval.rules),
+        Cell::texts(&approval.controls),
+        Cell::texts(&approval.needs),
+        Cell::Time(approval.requested_at.0),
+        Cell::Time(approval.expires_at.0),
     ]
 }

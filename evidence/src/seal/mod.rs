@@ -31,7 +31,7 @@ use crate::key::{Problem, PublicKey, SigningKey, random};
 use crate::ledger::documents::Seal;
 use crate::ledger::tree::Tree;
 use crate::ledger::{self, checkpoint};
-use crate::log::{Log, remove_segments, segment, write_whole};
+use crate::log::{Log, segment, write_whole};
 use crate::record::Micros;
 use crate::store;
 use crate::verify::Fault;
@@ -94,7 +94,8 @@ impl std::fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// Finishes a seal that a crash interrupted, and checks that log folder and store agree on the last one.
+    /// Finishes a seal that a crash interrupted, and checks that log folder and store agree on the last one. A folder that was sealed
+    /// before may be opened while the store can't be reached: the first seal does this work then.
     ///
     /// # Errors
     /// [`Error::Diverged`], [`Error::Conflict`], [`Error::Ledger`] and [`Error::StateDamaged`] are alarms: someone altered
@@ -122,10 +123,17 @@ impl Sealer {
             public,
             secrets,
         });
-        let tip = shared.load().await?;
+        let tip = match shared.load().await {
+            Ok(tip) => Some(tip),
+            Err(error) if error.is_outage() && State::read(shared.folder())?.is_some() => {
+                tracing::error!(%error, "the evidence store can't be reached: evidence stays in the log until it can");
+                None
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Sealer {
             shared,
-            tip: Mutex::new(Some(tip)),
+            tip: Mutex::new(tip),
         })
     }
 
@@ -350,7 +358,7 @@ impl Shared {
             return Ok(None);
         }
         let built = build::build(tip, joined, batch.epoch, &self.key, &*self.secrets)?;
-        built.pending.write(self.folder())?;
+        built.pending.write(self.log.disk(), self.folder())?;
         Ok(Some(built))
     }
 
@@ -399,9 +407,23 @@ impl Shared {
         Ok(batch)
     }
 
+    /// Whether another gateway of this name made a seal of this number: then nothing may be put beside it.
+    async fn check_claim(&self, pending: &Pending) -> Result<(), Error> {
+        let Some(checkpoint) = pending.puts.last() else {
+            return Ok(());
+        };
+        match store::read(self.store.as_ref(), &checkpoint.key).await? {
+            Some(there) if there != checkpoint.bytes => Err(Error::Conflict {
+                key: checkpoint.key.clone(),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Puts everything of a decided seal, then lets go of what it was made from.
     async fn publish(&self, pending: &Pending) -> Result<(), Error> {
         let store = self.store.as_ref();
+        self.check_claim(pending).await?;
         for put in &pending.puts {
             store::put_once(store, &put.key, put.bytes.clone()).await?;
         }
@@ -409,21 +431,20 @@ impl Shared {
             let key = checkpoint::latest_key(&pending.gateway);
             store::put_over(store, &key, checkpoint.bytes.clone()).await?;
         }
-        let (folder, state, next_sequence) = (
-            self.folder().to_owned(),
-            pending.state.clone(),
-            pending.next_sequence,
-        );
-        blocking(move || finish(&folder, &state, next_sequence)).await
+        let (log, state) = (Arc::clone(&self.log), pending.state.clone());
+        let next_sequence = pending.next_sequence;
+        blocking(move || finish(&log, &state, next_sequence)).await
     }
 }
 
 /// Steps 4 to 6 of a seal.
-fn finish(folder: &FilePath, state: &[u8], next_sequence: u64) -> Result<(), Error> {
-    let path = State::path(folder);
-    write_whole(&path, state).map_err(Error::file("write", path))?;
-    remove_segments(folder, next_sequence)?;
-    let path = Pending::path(folder);
-    std::fs::remove_file(&path).map_err(Error::file("remove", &path))?;
-    crate::log::sync_folder_of(&path).map_err(Error::file("fsync", folder))
+fn finish(log: &Log, state: &[u8], next_sequence: u64) -> Result<(), Error> {
+    let path = State::path(log.folder());
+    write_whole(log.disk(), &path, state).map_err(Error::file("write", path))?;
+    log.remove_segments(next_sequence)?;
+    let path = Pending::path(log.folder());
+    let removed = log.disk().remove(&path);
+    removed.map_err(Error::file("remove", &path))?;
+    let synced = log.disk().sync_folder_of(&path);
+    synced.map_err(Error::file("fsync", log.folder()))
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
-use crate::log::write_whole;
+use crate::log::{Disk, write_whole};
 
 /// An object to put, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Pending {
     }
 
     /// Writes the file, durably and all at once.
-    pub(crate) fn write(&self, folder: &Path) -> Result<(), Error> {
+    pub(crate) fn write(&self, disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
         let puts = self
             .puts
             .iter()
@@ -68,7 +68,7 @@ impl Pending {
             *digest = Sha256::digest(rest).into();
         }
         let path = Pending::path(folder);
-        write_whole(&path, &bytes).map_err(Error::file("write", path))
+        write_whole(disk, &path, &bytes).map_err(Error::file("write", path))
     }
 
     /// Reads the file; `None` when no seal is under way.
@@ -137,7 +137,9 @@ mod tests {
             state: Bytes::from_static(b"state"),
             next_sequence: 9,
         };
-        pending.write(folder.path()).unwrap();
+        pending
+            .write(&crate::log::OperatingSystem, folder.path())
+            .unwrap();
         assert_eq!(Pending::read(folder.path()).unwrap(), Some(pending));
         let path = Pending::path(folder.path());
         let whole = std::fs::read(&path).unwrap();

@@ -14,6 +14,10 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
+mod clock;
+mod failpoints;
+mod room;
+
 use super::*;
 use crate::testing::*;
 use crate::verify::verify;
@@ -130,8 +134,12 @@ async fn assert_intact(folder: &FilePath) {
 
 /// `statement_id -> outcomes`, in ledger order; reads Parquet by the seals.
 async fn outcomes(folder: &FilePath) -> BTreeMap<String, Vec<String>> {
+    outcomes_in(store(folder)).await
+}
+
+async fn outcomes_in(store: Arc<dyn ObjectStore>) -> BTreeMap<String, Vec<String>> {
     let sql = "SELECT statement_id, outcome FROM statements ORDER BY log_index";
-    let answer = crate::query::query(store(folder), sql).await.unwrap();
+    let answer = crate::query::query(store, sql).await.unwrap();
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for batch in answer.batches {
         let (ids, outcomes) = (strings(&batch, 0), strings(&batch, 1));
@@ -510,6 +518,28 @@ async fn a_folder_and_a_store_that_disagree_are_an_alarm() {
     )
     .unwrap();
     assert!(sealer(&log, store(folder.path())).await.is_err());
+}
+
+/// Two gateways of one name that both start before either has sealed: the second one's seal is refused before it puts anything.
+#[tokio::test]
+async fn a_second_gateway_of_a_name_puts_nothing_beside_the_first() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let shared = store(folders[0].path());
+    let logs = [open_log(folders[0].path()), open_log(folders[1].path())];
+    let first = sealer(&logs[0], Arc::clone(&shared)).await.unwrap();
+    let second = sealer(&logs[1], Arc::clone(&shared)).await.unwrap();
+    append(&logs[0], two_statements()).await;
+    append(&logs[1], [change(MIDNIGHT)]).await;
+    first.seal_now(Micros(MIDNIGHT)).await.unwrap();
+    for _ in 0..2 {
+        let alarm = second.seal_now(Micros(MIDNIGHT)).await.unwrap_err();
+        assert!(matches!(alarm, Error::Conflict { .. }), "{alarm}");
+    }
+    let alarm = sealer(&logs[1], shared).await.unwrap_err();
+    assert!(matches!(alarm, Error::Conflict { .. }), "{alarm}");
+    assert_intact(folders[0].path()).await;
+    // What the second logged is still in its log.
+    assert_eq!(crate::log::records(logs[1].folder()).unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use std::path::Path;
 
 use object_store::ObjectStore;
 
+use crate::approvals;
 use crate::error::{Damage, Error};
 use crate::key::PublicKey;
 use crate::lease;
@@ -251,7 +252,7 @@ pub async fn verify_by(
     let listed: BTreeSet<String> = store::list(store, "")
         .await?
         .into_iter()
-        .filter(|key| !key.starts_with(lease::PREFIX))
+        .filter(|key| !key.starts_with(lease::PREFIX) && !key.starts_with(approvals::PREFIX))
         .collect();
     let pending = log_folder.and_then(|folder| Pending::read(folder).ok().flatten());
     let mut uncovered = listed.clone();

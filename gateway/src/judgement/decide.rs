@@ -15,7 +15,8 @@ use provost_evidence::record::Phase;
 
 use super::{
     CATALOG_OLD, SessionJudge, Step,
-    obligations::{Company, hold_is_refused, unenforced, unmaskable},
+    held::{held_when_run, is_before_run},
+    obligations::{Company, unapprovable, unenforced, unmaskable},
     obstacle::{self, Ground},
     values::{self, Values},
 };
@@ -129,8 +130,11 @@ impl SessionJudge {
                 return (decision, Basis::More);
             }
             Verdict::Deny => return (decision, basis),
-            Verdict::Hold => Some(hold_is_refused(&decision.approvals)),
-            Verdict::Allow => {
+            Verdict::Hold if is_before_run(step, &decision) => {
+                return (held_when_run(decision), Basis::More);
+            }
+            Verdict::Hold if decision.approvals.is_empty() => Some(unapprovable()),
+            Verdict::Hold | Verdict::Allow => {
                 unenforced(&decision, facts, company).or_else(|| self.keyless(&decision))
             }
         };
@@ -138,11 +142,7 @@ impl SessionJudge {
             return (decision, basis);
         };
         let decision = Decision {
-            verdict: match decision.verdict {
-                // Evidence says that it was held, and that the hold was refused.
-                Verdict::Hold => Verdict::Hold,
-                Verdict::Allow | Verdict::Deny => Verdict::Deny,
-            },
+            verdict: Verdict::Deny,
             reasons: vec![reason],
             ..decision
         };
@@ -225,7 +225,7 @@ impl SessionJudge {
 
 /// The decision, if the data of a COPY can be masked as it asks.
 fn masking(decision: Decision, copy: Option<&CopyOut>) -> Decision {
-    if !is_allowed(&decision) {
+    if !may_run(&decision) {
         return decision;
     }
     match unmaskable(&decision, copy) {
@@ -253,6 +253,11 @@ pub(super) fn is_allowed(decision: &Decision) -> bool {
         Verdict::Allow => true,
         Verdict::Hold | Verdict::Deny => false,
     }
+}
+
+/// Whether the statement may run, now or by an approval.
+pub(super) fn may_run(decision: &Decision) -> bool {
+    decision.verdict != Verdict::Deny
 }
 
 /// Refuses the allowed statement at this place.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use provost_engine::{
     facts::Column,
     sql::{Refusal, Statement},
-    verdict::{Decision, Verdict},
+    verdict::Decision,
 };
 use provost_evidence::{
     Durability, Error, Receipt,
@@ -16,7 +16,7 @@ use provost_evidence::{
     record::{DecisionRecord, Outcome, Record},
 };
 
-use super::{Sent, SessionJudge, Step, answer, notes::Note};
+use super::{Sent, SessionJudge, Step, answer, decide::is_allowed, notes::Note};
 use crate::{
     judge::{Fatal, StatementSeq, Stop},
     record::{self, Asked, Determining},
@@ -40,7 +40,7 @@ impl SessionJudge {
         }
     }
 
-    fn parameters_digest(&self, step: &Step<'_>) -> Option<[u8; 32]> {
+    pub(super) fn parameters_digest(&self, step: &Step<'_>) -> Option<[u8; 32]> {
         match step.parameters {
             Sent::Nothing => None,
             Sent::Raw(raw) => Some(self.bench.key.parameters(raw)),
@@ -68,14 +68,18 @@ impl SessionJudge {
         decision: &Decision,
     ) -> DecisionRecord {
         let classes = |column: &Column| self.policy.is_classed(column);
-        record::decision(
+        let record = record::decision(
             &self.bench.key,
             &self.asked(step, seq),
             statement,
             decision,
             &Determining::of(&self.policy, decision, self.bench.mask_key_id.as_deref()),
             &classes,
-        )
+        );
+        DecisionRecord {
+            approval_id: step.approval.map(str::to_owned),
+            ..record
+        }
     }
 
     /// Logs a decision of which there is a note; `None` when the record does not fit even without its text.
@@ -136,25 +140,37 @@ impl SessionJudge {
         statements: &[Statement],
         decisions: &[Decision],
     ) -> Stop {
-        let mut first = None;
+        let refused = (Outcome::Denied, answer::DENIED);
+        match self.refuse_as(step, statements, decisions, refused).await {
+            Ok(()) => {
+                let mut refused = decisions.iter().filter(|decision| !is_allowed(decision));
+                let reasons = refused.next().map(|decision| decision.reasons.as_slice());
+                Stop::Refused(answer::denied(reasons.unwrap_or_default()))
+            }
+            Err(fatal) => Stop::Fatal(fatal),
+        }
+    }
+
+    /// Logs that statements of which at least one is not allowed do not run: those that are not end so, the others were skipped.
+    pub(super) async fn refuse_as(
+        &mut self,
+        step: &Step<'_>,
+        statements: &[Statement],
+        decisions: &[Decision],
+        (outcome, sqlstate): (Outcome, &str),
+    ) -> Result<(), Fatal> {
         for (statement, decision) in statements.iter().zip(decisions) {
-            let outcome = match decision.verdict {
-                Verdict::Allow => Outcome::Skipped,
-                Verdict::Hold | Verdict::Deny => Outcome::Denied,
+            let outcome = if is_allowed(decision) {
+                Outcome::Skipped
+            } else {
+                outcome
             };
             let seq = self.next();
             let record = self.record(step, seq, statement, decision);
-            if let Err(fatal) = self
-                .log_refused(step, seq, record, (outcome, answer::DENIED))
-                .await
-            {
-                return Stop::Fatal(fatal);
-            }
-            if outcome == Outcome::Denied && first.is_none() {
-                first = Some(answer::denied(&decision.reasons));
-            }
+            self.log_refused(step, seq, record, (outcome, sqlstate))
+                .await?;
         }
-        Stop::Refused(first.unwrap_or_else(|| answer::denied(&[])))
+        Ok(())
     }
 
     /// Logs the refusal of a text that could not be analysed.
@@ -207,7 +223,7 @@ impl SessionJudge {
             rows: 0,
             bytes: 0,
             duration_us: 0,
-            sqlstate: (outcome == Outcome::Denied).then_some(sqlstate),
+            sqlstate: (outcome != Outcome::Skipped).then_some(sqlstate),
             values_masked: &[],
             result_digest: None,
         };

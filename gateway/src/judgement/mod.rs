@@ -6,6 +6,7 @@ mod analysis;
 mod answer;
 mod budget;
 mod decide;
+mod held;
 mod logging;
 mod memory;
 mod names;
@@ -38,7 +39,7 @@ use provost_engine::{
     graph::{Policy, SessionView},
     principal::Session,
     sql::{Statement, Witness},
-    verdict::Decision,
+    verdict::{Decision, Verdict},
 };
 use provost_evidence::{
     Durability, Leases, Log, Receipt,
@@ -47,9 +48,11 @@ use provost_evidence::{
 };
 use tokio::sync::{Notify, Semaphore};
 
+pub(crate) use self::held::{Awaited, Wait};
 use self::{
     analysis::Workers,
     decide::{Basis, is_allowed, refuse_at},
+    held::People,
     memory::Memory,
     names::NamesGiven,
     notes::{Note, Noted, Recollection},
@@ -65,6 +68,7 @@ pub(crate) use self::{
     refusal::expired,
 };
 use crate::{
+    approvals::Approvals,
     badge::{Badge, RoleIs},
     catalog::{Keeper, Loaded},
     glance::Glance,
@@ -98,6 +102,8 @@ pub(crate) struct Bench {
     spending: Spending,
     /// Slices of budgets, which all gateways share.
     leases: Leases,
+    /// What people are asked.
+    pub(crate) approvals: Arc<Approvals>,
     /// The id of the keys of `hash` and `tokenize`, where there are keys.
     mask_key_id: Option<Arc<str>>,
     /// See [`crate::settings::Settings`].
@@ -123,7 +129,7 @@ impl Bench {
         policy: Arc<PolicyHandle>,
         log: Arc<Log>,
         key: Arc<EvidenceKey>,
-        leases: Leases,
+        (leases, approvals): (Leases, Arc<Approvals>),
         settings: &crate::settings::Settings,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -134,6 +140,7 @@ impl Bench {
             memory: Memory::default(),
             spending: Spending::default(),
             leases,
+            approvals,
             mask_key_id: settings
                 .mask_keys
                 .as_ref()
@@ -157,8 +164,18 @@ impl Bench {
         outcome.map_err(|error| self.fail(&error))
     }
 
-    /// The log failed: the gateway stops (P6), and this is what the client is told.
+    /// What the client is told where the log did not take a record. A log that has no room may have some later, and takes nothing until
+    /// then; one that failed never does: the gateway stops (P6).
     pub(crate) fn fail(&self, error: &provost_evidence::Error) -> Fatal {
+        if matches!(error, provost_evidence::Error::LogFull { .. }) {
+            // The log itself told the operator, once.
+            tracing::debug!(%error, "denied for want of room in the evidence log");
+            return Fatal {
+                sqlstate: "53100",
+                message: "the gateway's evidence log is full, so nothing may run until evidence can be stored: tell the gateway's operator"
+                    .to_owned(),
+            };
+        }
         tracing::error!(%error, "the evidence log failed: the gateway stops");
         self.failed.notify_one();
         Fatal {
@@ -218,6 +235,8 @@ pub(crate) struct SessionJudge {
     pinning: Pinning,
     /// The transaction's status as the server last told it: `I`, `T` or `E`.
     status: u8,
+    /// Whom it waits for.
+    people: People,
 }
 
 /// A decided statement that has not ended.
@@ -285,6 +304,8 @@ struct Step<'a> {
     named_by: NamedBy,
     /// Where a prepared statement's text is not read for the first time.
     memory: Option<&'a Recollection>,
+    /// The approval that its record names.
+    approval: Option<&'a str>,
 }
 
 impl<'a> Step<'a> {
@@ -300,6 +321,7 @@ impl<'a> Step<'a> {
             made_at: None,
             named_by: NamedBy::Protocol,
             memory: None,
+            approval: None,
         }
     }
 }
@@ -321,6 +343,7 @@ impl SessionJudge {
         cache: Rc<RefCell<Cache>>,
         (id, session): (SessionId, Arc<Session>),
         (search_path, badge): (SearchPath, Badge),
+        (wait, awaited): (Wait, Awaited),
         expires_at: SystemTime,
     ) -> Self {
         let policy_changes = bench.policy.changes();
@@ -351,6 +374,7 @@ impl SessionJudge {
             given: None,
             pinning: Pinning::default(),
             status: b'I',
+            people: People::new(wait, awaited),
         }
     }
 
@@ -411,14 +435,22 @@ impl SessionJudge {
             return Err(self.refuse_text(step, obstacle::moved()).await);
         }
         let (mut decisions, basis) = self.decide_all(step, statements);
+        let approval = self.approval(step, statements, &mut decisions).await?;
+        let step = &Step {
+            approval: approval.as_ref().map(|request| request.id.as_str()),
+            ..*step
+        };
+        let passes = |decision: &Decision| {
+            is_allowed(decision) || (approval.is_some() && decision.verdict == Verdict::Hold)
+        };
         match self.hold_views(step, statements, &decisions, pinned.as_ref()) {
             Holding::Held => {}
-            Holding::Ask(look) if decisions.iter().all(is_allowed) => return Err(Stop::Look(look)),
+            Holding::Ask(look) if decisions.iter().all(passes) => return Err(Stop::Look(look)),
             Holding::Ask(_) => {}
             Holding::Refused(place, reason) => refuse_at(&mut decisions, place, reason),
         }
         self.pinning.over();
-        if decisions.iter().all(is_allowed) {
+        if decisions.iter().all(passes) {
             for (place, statement) in statements.iter().enumerate() {
                 let Some(decision) = decisions.get(place) else {
                     continue;
@@ -429,12 +461,16 @@ impl SessionJudge {
                 }
             }
         }
-        if !decisions.iter().all(is_allowed) {
+        if !decisions.iter().all(passes) {
             return Err(self.refuse_all(step, statements, &decisions).await);
+        }
+        if let Some(request) = &approval {
+            self.spend(step, statements, &mut decisions, request)
+                .await?;
         }
         let mut permitted = Vec::with_capacity(statements.len());
         for (place, decision) in decisions.into_iter().enumerate() {
-            let footing = footing.filter(|_| basis == Basis::Facts);
+            let footing = footing.filter(|_| basis == Basis::Facts && approval.is_none());
             match self
                 .permit(step, statements, (place, decision), footing)
                 .await
@@ -460,7 +496,11 @@ impl SessionJudge {
             return Err(Stop::Refused(answer::denied(&[])));
         };
         let footing = footing.filter(|_| self.may_stand(statements, &decision));
-        let known = statements.find(place, &self.policy, &decision);
+        // An approval is named by the record of its own statement alone.
+        let is_kept = step.approval.is_none();
+        let known = statements
+            .find(place, &self.policy, &decision)
+            .filter(|_| is_kept);
         let note = known.clone().unwrap_or_else(|| {
             let enforcement = Enforcement {
                 copy: statement.copy.clone(),
@@ -471,7 +511,7 @@ impl SessionJudge {
             Note::new(place, &self.policy, decision, enforcement)
         });
         let permitted = self.log_permitted(step, statement, &note).await?;
-        if known.is_none() {
+        if known.is_none() && is_kept {
             statements.keep(&note);
         }
         if let Some(footing) = footing {

@@ -8,7 +8,7 @@ use provost_engine::{
     copy::CopyOut,
     facts::{Access, Facts, Kind, Operation},
     sql::is_unbounded,
-    verdict::{Approval, Decision, Reason, Recording},
+    verdict::{Decision, Reason, Recording},
 };
 
 /// What of an allowed statement's obligations can't be carried out.
@@ -85,32 +85,13 @@ fn uncountable(decision: &Decision, facts: &Facts, company: Company) -> Option<R
     })
 }
 
-/// `needs 2 of dbas within 15 min; this version takes no approvals`.
-pub(super) fn hold_is_refused(approvals: &[Approval]) -> Reason {
-    let wanted: Vec<String> = approvals.iter().map(approval).collect();
-    let wanted = if wanted.is_empty() {
-        "an approval that no rule says how to give".to_owned()
-    } else {
-        wanted.join(" and ")
-    };
+/// No rule says how to give the approval that rules ask for.
+pub(super) fn unapprovable() -> Reason {
     Reason {
         rule: None,
-        message: Arc::from(format!(
-            "the statement needs {wanted}; this version takes no approvals"
-        )),
-        hint: None,
+        message: Arc::from("rules hold the statement, and none says who could approve it"),
+        hint: Some("this is for whoever writes the policy to change".into()),
     }
-}
-
-fn approval(approval: &Approval) -> String {
-    let seconds = approval.within_ms / 1_000;
-    let within = match (seconds % 3_600, seconds % 60) {
-        _ if !approval.within_ms.is_multiple_of(1_000) => format!("{} ms", approval.within_ms),
-        (0, _) if seconds > 0 => format!("{} h", seconds / 3_600),
-        (_, 0) if seconds > 0 => format!("{} min", seconds / 60),
-        _ => format!("{seconds} s"),
-    };
-    format!("{} of {} within {within}", approval.count, approval.group)
 }
 
 /// Whether the statement may insert, update or delete rows, as far as analysis can say.
@@ -158,28 +139,5 @@ pub(super) fn may_give_rows(facts: &Facts) -> bool {
         | Kind::Release
         // Where analysis could not read it, nobody knows whether it has a RETURNING.
         | Kind::Empty => facts.outputs.is_some() || is_unbounded(facts),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(count: u16, within_ms: u64, expected: &str) {
-        let wanted = Approval {
-            group: "dbas".into(),
-            members: Vec::new(),
-            count,
-            within_ms,
-        };
-        assert_eq!(approval(&wanted), expected);
-    }
-
-    #[test]
-    fn an_approval_reads_as_it_is_written() {
-        check(2, 900_000, "2 of dbas within 15 min");
-        check(1, 7_200_000, "1 of dbas within 2 h");
-        check(1, 90_000, "1 of dbas within 90 s");
-        check(1, 1_500, "1 of dbas within 1500 ms");
     }
 }

@@ -13,7 +13,8 @@ use provost_engine::{
 use provost_evidence::record::Phase;
 
 use super::{
-    NamedBy, SessionJudge, Step, is_allowed,
+    NamedBy, SessionJudge, Step,
+    decide::may_run,
     obstacle::{self, Rests},
 };
 use crate::{
@@ -90,7 +91,7 @@ impl SessionJudge {
             return Holding::Held;
         }
         let rests = |(statement, decision): (&Statement, &Decision)| {
-            is_allowed(decision) && (decision.rests_on_views || copies(statement, decision))
+            may_run(decision) && (decision.rests_on_views || copies(statement, decision))
         };
         let (place, need) = match statements.iter().zip(decisions).position(rests) {
             Some(place) => (place, Need::Must),
@@ -111,7 +112,7 @@ impl SessionJudge {
         if need == Need::Must && named_by_sql {
             return Holding::Refused(place, obstacle::named_by_sql());
         }
-        let may_be_held = is_allowed(decision)
+        let may_be_held = may_run(decision)
             && decision.mask_bound
             && statement.facts.kind == Kind::Select
             && !statement.facts.views.is_empty();

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     judge::{
-        End, Fatal, Given, Holder, Judge, Keep, Look, Parameters, Permitted, Refused, StatementSeq,
-        Stop, Touch, Unseen,
+        Alone, End, Fatal, Given, Holder, Judge, Keep, Look, Parameters, Permitted, Refused,
+        StatementSeq, Stop, Touch, Unseen,
     },
     look::PathAnswer,
     record,
@@ -63,6 +63,7 @@ impl Judge for SessionJudge {
             made_at: None,
             named_by: NamedBy::Protocol,
             memory: Some(&prepared.memory),
+            approval: None,
         };
         let permitted = self.judge_one(&step).await?;
         prepared.made_at = self.loaded().catalog.version();
@@ -87,6 +88,7 @@ impl Judge for SessionJudge {
             made_at: Some(prepared.made_at),
             named_by: prepared.named_by(),
             memory: Some(&prepared.memory),
+            approval: None,
         };
         self.judge_one(&step).await
     }
@@ -110,6 +112,7 @@ impl Judge for SessionJudge {
             made_at: Some(bound.made_at),
             named_by: prepared.named_by(),
             memory: Some(&prepared.memory),
+            approval: None,
         };
         self.judge_one(&step).await
     }
@@ -123,6 +126,10 @@ impl Judge for SessionJudge {
             path: Arc::clone(self.sight.path()),
             made_at: self.loaded().catalog.version(),
         }
+    }
+
+    fn alone(&mut self, alone: Alone) {
+        self.people.alone(alone);
     }
 
     fn names(&mut self, names: Given<Rc<Prepared>, Bound>) {

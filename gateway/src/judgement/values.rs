@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use provost_engine::facts::{Constant, Facts};
 
-use crate::protocol::frontend::bound_values;
+use crate::{protocol::frontend::bound_values, record};
 
 /// Values of one portal that are kept for its further Executes, in bytes as they came. Beyond, a rule that asks for them
 /// refuses those.
@@ -79,6 +79,25 @@ pub(super) fn known<'a>(
         }
     }
     Some(known)
+}
+
+/// Values as people read them, NULL as `None`; bytes whose type says nothing certain are shown as such. `None` where they can't be read.
+pub(super) fn shown(types: &[u32], raw: &[u8]) -> Option<Vec<Option<String>>> {
+    let bound = bound_values(raw).ok()?;
+    let one = |(index, (format, value)): (usize, &(i16, Option<&[u8]>))| {
+        let value = (*value)?;
+        let type_oid = types.get(index).copied().unwrap_or_default();
+        let text = (*format == 0)
+            .then(|| std::str::from_utf8(value).ok())
+            .flatten();
+        let decoded = decode(*format, type_oid, value).map(Cow::into_owned);
+        Some(
+            text.map(str::to_owned)
+                .or(decoded)
+                .unwrap_or_else(|| format!("\\x{}", record::hex(value))),
+        )
+    };
+    Some(bound.iter().enumerate().map(one).collect())
 }
 
 /// A value in the form that the server's type prints; `None` where that is not certain.

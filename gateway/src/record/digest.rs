@@ -57,6 +57,17 @@ impl EvidenceKey {
         self.keyed(b"parameters", raw)
     }
 
+    /// Digest of what an approval is bound to: each part behind its length.
+    #[must_use]
+    pub(crate) fn binding<'a>(&self, parts: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
+        let mut bytes = Vec::new();
+        for part in parts {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+        self.keyed(b"approval", &bytes)
+    }
+
     /// What stands for a literal in evidence: a literal again, so that the text still reads as SQL.
     pub(super) fn literal(&self, token: &str) -> String {
         let digits = hex(&self.keyed(b"literal", token.as_bytes()));

@@ -25,7 +25,7 @@ use provost_evidence::record::{
 use crate::judge::StatementSeq;
 
 pub use digest::{EvidenceKey, KeyTooShort};
-pub(crate) use redact::reason as reason_of_refusal;
+pub(crate) use redact::{is_harmless, reason as reason_of_refusal};
 
 /// The longest attacker-chosen text of a start-up message that a record keeps, in bytes; the rest is cut.
 const STARTUP_TEXT_BYTES_MAX: usize = 256;
@@ -294,6 +294,7 @@ fn base(asked: &Asked<'_>) -> DecisionRecord {
         observed_verdict: None,
         observed_rules: None,
         probes: None,
+        approval_id: None,
     }
 }
 

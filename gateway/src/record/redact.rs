@@ -4,7 +4,10 @@
 
 use std::ops::Range;
 
-use provost_engine::sql::{Refusal, Statement, literal_spans};
+use provost_engine::{
+    facts::Facts,
+    sql::{Refusal, Statement, literal_spans},
+};
 
 use super::{Classes, EvidenceKey, cut, names_its_columns, touched};
 
@@ -23,16 +26,19 @@ pub(super) fn statement(
 ) -> Option<String> {
     let text = std::str::from_utf8(text).ok()?;
     let kept = text.get(statement.span.clone())?;
-    let facts = &statement.facts;
-    let is_harmless = facts.opaque.is_empty()
-        && names_its_columns(facts.kind)
-        && !touched(facts).any(|column| classes.is_classed(column));
-    let sql = if is_harmless {
+    let sql = if is_harmless(&statement.facts, classes) {
         kept.to_owned()
     } else {
         replace(key, text, &statement.span, &statement.literals)?
     };
     Some(capped(sql))
+}
+
+/// Whether a statement is wholly understood and touches no classed column: its literals and values may stand in evidence.
+pub(crate) fn is_harmless(facts: &Facts, classes: &impl Classes) -> bool {
+    facts.opaque.is_empty()
+        && names_its_columns(facts.kind)
+        && !touched(facts).any(|column| classes.is_classed(column))
 }
 
 /// A text that was not analysed: what it touches is unknown, so every literal and comment is replaced.

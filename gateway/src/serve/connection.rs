@@ -16,6 +16,7 @@ use super::{
     relay::{Canceller, Relay, Scratch},
 };
 use crate::{
+    cancel::Found,
     judge::Fatal,
     judgement::Cache,
     record,
@@ -97,7 +98,16 @@ impl Desk {
     async fn cancel(&self, process_id: i32, secret: &[u8], address: SocketAddr) {
         match self.house.cancel_keys.find(process_id, secret) {
             None => tracing::info!(%address, "a cancel request with an unknown key was ignored"),
-            Some((upstream, key)) => {
+            // Its server is at nothing: what is to end is the waiting.
+            Some(Found {
+                awaited: Some(id), ..
+            }) => {
+                let approvals = &self.house.bench.approvals;
+                if let Err(error) = approvals.withdraw(&id, "its client canceled it").await {
+                    tracing::warn!(%id, error = &error as &dyn std::error::Error, "an approval could not be withdrawn");
+                }
+            }
+            Some(Found { upstream, key, .. }) => {
                 if let Err(error) = upstream.cancel(&key).await {
                     tracing::warn!(target_name = %upstream.name(), %error, "a cancel request could not be passed on");
                 }
@@ -120,7 +130,7 @@ impl Desk {
             .house
             .cancel_keys
             .find(issued.process_id, &issued.secret)
-            .map(|(upstream, key)| Canceller { upstream, key });
+            .map(|Found { upstream, key, .. }| Canceller { upstream, key });
         let relay = Relay::new(
             stream,
             (server.stream, server.read),

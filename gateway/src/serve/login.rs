@@ -37,7 +37,7 @@ use crate::{
     badge::Badge,
     cancel::{Issued, SecretLength},
     judge::Fatal,
-    judgement::{Cache, SearchPath, SessionJudge},
+    judgement::{Awaited, Cache, SearchPath, SessionJudge},
     record::{self, Client, SessionId},
     session::{Core, Limits, Token},
     stream::Stream,
@@ -187,10 +187,11 @@ impl Attempt<'_> {
             &session,
             &self.startup.settings,
         )?;
-        let parameters: Parameters = badge.parameters().chain(settings).collect();
+        let parameters: Parameters = badge.parameters().chain(settings.sent).collect();
         let (server, learned) = server(room, &parameters, &badge)
             .await
             .map_err(|error| server_failed::told(target, role, &error))?;
+        let awaited = Awaited::default();
         let secret_length = if self.startup.minor >= LONG_KEYS_MINOR {
             SecretLength::Long
         } else {
@@ -199,7 +200,11 @@ impl Attempt<'_> {
         let issued = self
             .house
             .cancel_keys
-            .issue(&room.upstream, server.key.clone(), secret_length)
+            .issue(
+                &room.upstream,
+                (server.key.clone(), &awaited),
+                secret_length,
+            )
             .ok()
             .flatten()
             .ok_or_else(no_randomness)?;
@@ -209,6 +214,7 @@ impl Attempt<'_> {
             Rc::clone(self.cache),
             (id.clone(), Arc::clone(&session)),
             learned,
+            (settings.wait, awaited),
             expires_at,
         );
         let core = self.core(judge, &server)?;

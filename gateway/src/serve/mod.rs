@@ -42,7 +42,7 @@ use std::{
 
 use bytes::BytesMut;
 use provost_engine::graph::Policy;
-use provost_evidence::{Durability, Leases, Log};
+use provost_evidence::{Durability, Leases, Log, approvals::Docket};
 use rustls::{ServerConfig, crypto::ring};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
@@ -60,6 +60,7 @@ use self::{
     threads::Threads,
 };
 use crate::{
+    approvals::{Approvals, webhook},
     cancel::CancelKeys,
     catalog::{self, Keeper, Reader},
     error::{Error, TlsError},
@@ -86,6 +87,8 @@ pub struct Parts {
     pub log: Arc<Log>,
     /// Slices of hourly budgets, in the store that all gateways share.
     pub leases: Leases,
+    /// What people are asked and say, in the same store.
+    pub approvals: Docket,
     /// The key of evidence's digests.
     pub key: EvidenceKey,
     /// Verifies tokens.
@@ -126,11 +129,14 @@ impl Gateway {
             policy,
             log,
             leases,
+            approvals,
             key,
             issuer,
         } = parts;
+        let approvals = Arc::new(Approvals::new(approvals, Arc::clone(&log)));
+        let shared = (leases, approvals);
         let bench = Arc::new(
-            Bench::new(policy, log, Arc::new(key), leases, &settings)
+            Bench::new(policy, log, Arc::new(key), shared, &settings)
                 .map_err(|source| Error::Thread { source })?,
         );
         let (rooms, readers) = rooms(&settings).await?;
@@ -165,6 +171,12 @@ impl Gateway {
         self.address
     }
 
+    /// What people are asked and say of held statements: for whoever takes what they say.
+    #[must_use]
+    pub fn approvals(&self) -> Arc<Approvals> {
+        Arc::clone(&self.bench.approvals)
+    }
+
     /// Serves until `shutdown` resolves or the log fails, then drains, cuts and logs the stop.
     ///
     /// # Errors
@@ -187,6 +199,11 @@ impl Gateway {
         }
         for room in house.rooms.values() {
             background.spawn(Arc::clone(room.upstream.warm()).run());
+        }
+        background.spawn(Arc::clone(&bench.approvals).run());
+        for webhook in settings.webhooks {
+            let client = webhook::client().map_err(|source| Error::Webhooks { source })?;
+            background.spawn(webhook::run(Arc::clone(&bench.approvals), webhook, client));
         }
         let mut shutdown = std::pin::pin!(shutdown);
         loop {

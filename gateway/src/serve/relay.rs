@@ -44,6 +44,8 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// How long the server may go on with what a client asked for that closed its end without a goodbye; then it is asked to cancel that.
 /// A client that still listens gets what comes, as long as it takes some of it within this time.
 const ABANDONED_GRACE: Duration = Duration::from_secs(5);
+/// What is read ahead of a client whose statement waits for people: enough to see whether it is still there.
+const HELD_BYTES_MAX: usize = 64 * 1024;
 /// How long the server may take to take our goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -168,6 +170,12 @@ impl Relay {
         let ending = self.carry(&stopping).await;
         if self.client_gone && !self.core.is_idle() {
             self.abandon(stopping);
+        }
+        if self.client_gone {
+            let judge = self.core.judge();
+            judge.leave_people("its client went away").await;
+        } else {
+            self.core.judge().forget_people();
         }
         // The ends are in the log before the client reads the last word.
         let logged = self.core.close().await;
@@ -401,6 +409,10 @@ impl Relay {
             if let Poll::Ready(event) = self.poll(context) {
                 return Poll::Ready(event);
             }
+            if self.core.is_held() && self.core.judge().poll_people(context).is_ready() {
+                self.core.let_go();
+                return Poll::Ready(Event::Progress);
+            }
             if let Poll::Ready(told) = alarm.poll(context) {
                 // Whoever could tell is gone: so is the gateway.
                 return Poll::Ready(told.map_or(Event::ServerGone, |()| Event::Stopping));
@@ -463,9 +475,12 @@ impl Relay {
         if sent > 0 && self.client_closed.is_some() {
             self.client_closed = Some(Instant::now());
         }
-        let wanted = self.client_needs_more
+        let is_read = match self.core.is_held() {
+            true => self.client.input.len() < HELD_BYTES_MAX,
+            false => self.client_needs_more && self.core.accepts_client(),
+        };
+        let wanted = is_read
             && self.client_closed.is_none()
-            && self.core.accepts_client()
             && self.client_has_room()
             && self.server_has_room();
         let received = match wanted {

@@ -7,18 +7,30 @@ use super::{farewell::fatal, options::Setting};
 use crate::{
     catalog::Keeper,
     judge::Fatal,
-    judgement::{Bench, setting},
+    judgement::{Bench, Wait, setting},
 };
 use provost_engine::principal::Session;
 
-/// Decides, and gives what is sent to the server.
+/// The setting that says whether held statements wait.
+const WAIT: &str = "provost.wait";
+
+/// What a session starts with.
+pub(super) struct Decided {
+    /// What is sent to the server.
+    pub(super) sent: Vec<(String, String)>,
+    /// Whether its held statements wait within the open connection.
+    pub(super) wait: Wait,
+}
+
+/// Decides.
 pub(super) fn decide(
     bench: &Bench,
     keeper: &Keeper,
     session: &Session,
     settings: &[Setting],
-) -> Result<Vec<(String, String)>, Fatal> {
+) -> Result<Decided, Fatal> {
     let mut sent = Vec::with_capacity(settings.len());
+    let mut wait = Wait::default();
     for Setting { name, value } in settings {
         match name.as_str() {
             "client_encoding" => check_encoding(value)?,
@@ -27,6 +39,7 @@ pub(super) fn decide(
             "role" | "session_authorization" => {
                 return Err(refused(name, "set it in the session instead"));
             }
+            WAIT => wait = read_wait(value)?,
             _ if name.starts_with("provost.") => {
                 return Err(refused(
                     name,
@@ -40,7 +53,16 @@ pub(super) fn decide(
             }
         }
     }
-    Ok(sent)
+    Ok(Decided { sent, wait })
+}
+
+/// In PostgreSQL's words for booleans.
+fn read_wait(value: &str) -> Result<Wait, Fatal> {
+    match value.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => Ok(Wait::On),
+        "off" | "false" | "no" | "0" => Ok(Wait::Off),
+        _ => Err(refused(WAIT, "it is `on` or `off`")),
+    }
 }
 
 fn refused(name: &str, reason: &str) -> Fatal {

@@ -103,6 +103,8 @@ impl<J: Judge> Core<J> {
             out.to_server.neutral(NeutralFrame::Terminate);
             return Ok(Step::Closed);
         }
+        let company = self.company();
+        self.judge.alone(company);
         if let Some(run) = self.copying() {
             return match message {
                 Message::CopyDone | Message::CopyFail => {
@@ -176,7 +178,7 @@ impl<J: Judge> Core<J> {
         }
     }
 
-    fn wait(&mut self, stall: Stall, out: &mut Out) -> Result<Step, Fatal> {
+    pub(super) fn wait(&mut self, stall: Stall, out: &mut Out) -> Result<Step, Fatal> {
         if self.pending.is_empty() {
             return Err(Fatal {
                 sqlstate: "XX000",
@@ -214,6 +216,7 @@ impl<J: Judge> Core<J> {
             Err(Stop::Refused(refused)) => self.deny(Substitute::Query, refused, out),
             Err(Stop::Look(look)) => return Ok(self.look_first(look, out)),
             Err(Stop::Names) => return Ok(self.give_names(out)),
+            Err(Stop::Held(held)) => return self.hold(held, out),
             Err(Stop::Fatal(fatal)) => return Err(fatal),
         }
         Ok(Step::Taken)
@@ -244,6 +247,7 @@ impl<J: Judge> Core<J> {
             }
             Err(Stop::Look(look)) => Ok(self.look_first(look, out)),
             Err(Stop::Names) => Ok(self.give_names(out)),
+            Err(Stop::Held(held)) => self.hold(held, out),
             Err(Stop::Fatal(fatal)) => Err(fatal),
         }
     }
@@ -291,6 +295,7 @@ impl<J: Judge> Core<J> {
             }
             Err(Stop::Look(look)) => Ok(self.look_first(look, out)),
             Err(Stop::Names) => Ok(self.give_names(out)),
+            Err(Stop::Held(held)) => self.hold(held, out),
             Err(Stop::Fatal(fatal)) => Err(fatal),
         }
     }
@@ -343,6 +348,7 @@ impl<J: Judge> Core<J> {
             }
             Err(Stop::Look(look)) => Ok(self.look_first(look, out)),
             Err(Stop::Names) => Ok(self.give_names(out)),
+            Err(Stop::Held(held)) => self.hold(held, out),
             Err(Stop::Fatal(fatal)) => Err(fatal),
         }
     }
@@ -439,6 +445,7 @@ impl<J: Judge> Core<J> {
                             }
                             Stop::Look(look) => Ok(self.look_first(look, out)),
                             Stop::Names => Ok(self.give_names(out)),
+                            Stop::Held(held) => self.hold(held, out),
                             Stop::Fatal(fatal) => Err(fatal),
                         };
                     }
@@ -493,6 +500,7 @@ impl<J: Judge> Core<J> {
             self.push(Operation::DescribeInjected);
         }
         self.push(Operation::Execute { portal, run });
+        self.mid_run = true;
         if waits {
             self.flush(out);
         }

@@ -12,13 +12,14 @@ use provost_engine::{
 use provost_evidence::record::Outcome;
 
 use super::{
+    client::Step,
     names::{Hold, Names, Portal},
     out::{NeutralFrame, Out, Substitute},
     pending::{Clock, Copy, Denied, Operation, Pending, Run, Segment, Shape, bare_end},
     refuse::{self, Missing, Token},
 };
 use crate::{
-    judge::{End, Fatal, Judge, Refused, StatementSeq},
+    judge::{Alone, End, Fatal, Held, Judge, Refused, StatementSeq},
     protocol::frame::Error,
 };
 
@@ -75,6 +76,8 @@ pub(super) enum Stall {
     Idle,
     /// The answer to a question of the gateway's own.
     Look,
+    /// What people say.
+    People,
 }
 
 /// The rest of a server's frame that is passed on, or dropped, as it comes.
@@ -111,6 +114,8 @@ pub struct Core<J: Judge> {
     pub(super) unflushed: bool,
     /// Frames of the extended protocol were forwarded since the last Sync or Query.
     pub(super) mid_segment: bool,
+    /// One of them was an Execute.
+    pub(super) mid_run: bool,
     /// A question of the gateway's own opened the present segment, and nothing of the client's is in it: it may be ended.
     pub(super) held: bool,
     /// Questions of the gateway's own that failed: each may have left a statement of its name at the server.
@@ -178,6 +183,7 @@ impl<J: Judge> Core<J> {
             stall: Stall::None,
             unflushed: false,
             mid_segment: false,
+            mid_run: false,
             held: false,
             questions_failed: 0,
             server_skips: false,
@@ -211,6 +217,42 @@ impl<J: Judge> Core<J> {
         self.stall == Stall::None
             && self.pending.len() < self.limits.pending_max
             && !self.has_barrier()
+    }
+
+    /// Whether a frame waits for people.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.stall == Stall::People
+    }
+
+    /// People said something, or nobody needs to any more: the frame that waits for them is looked at again.
+    pub fn let_go(&mut self) {
+        if self.is_held() {
+            self.stall = Stall::None;
+        }
+    }
+
+    /// A frame waits for people.
+    pub(super) fn hold(&mut self, held: Held, out: &mut Out) -> Result<Step, Fatal> {
+        match held {
+            Held::NotAlone => self.wait(Stall::Idle, out),
+            Held::Asked(notice) => {
+                if let Some(notice) = notice {
+                    refuse::write_notice(&mut out.to_client, &notice);
+                }
+                self.stall = Stall::People;
+                Ok(Step::Stalled)
+            }
+        }
+    }
+
+    /// What else is there while a frame is judged.
+    pub(super) fn company(&self) -> Alone {
+        match (self.pending.is_empty(), self.mid_run) {
+            (false, _) => Alone::No,
+            (true, false) => Alone::Yes,
+            (true, true) => Alone::InSegment,
+        }
     }
 
     /// Whether nothing is unanswered: no statement is open at the server.
@@ -392,6 +434,7 @@ impl<J: Judge> Core<J> {
         self.segment = Segment(self.segment.0.wrapping_add(1));
         self.unflushed = false;
         self.mid_segment = false;
+        self.mid_run = false;
     }
 
     /// Asks the server for the answers so far, if it might sit on some.

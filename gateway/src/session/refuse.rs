@@ -5,9 +5,12 @@
 use bytes::BytesMut;
 
 use crate::{
-    judge::{Fatal, Refused},
+    judge::{Fatal, Notice, Refused},
     protocol::backend::{self, Severity},
 };
+
+/// SQLSTATE of a notice: successful_completion.
+const SUCCESSFUL: &str = "00000";
 
 /// What every stand-in's name begins with. No client may use names that begin so.
 pub(crate) const PREFIX: &str = "provost_denied_";
@@ -103,6 +106,29 @@ pub(crate) fn write_refused(out: &mut BytesMut, refused: &Refused) {
         )
         .collect();
     backend::write_error(out, Severity::Error, refused.sqlstate, &fields);
+}
+
+/// Appends a notice of the gateway's own.
+pub(crate) fn write_notice(out: &mut BytesMut, notice: &Notice) {
+    let optional = [
+        (b'D', notice.detail.as_deref()),
+        (b'H', notice.hint.as_deref()),
+    ];
+    let optional = optional
+        .into_iter()
+        .filter_map(|(code, text)| Some((code, text?)));
+    let fixed = [
+        (b'S', "NOTICE"),
+        (b'V', "NOTICE"),
+        (b'C', SUCCESSFUL),
+        (b'M', notice.message.as_str()),
+    ];
+    let fields = fixed.into_iter().chain(optional);
+    backend::write_fields(
+        out,
+        b'N',
+        fields.map(|(code, text)| (code, text.as_bytes())),
+    );
 }
 
 /// Appends the FATAL error that ends a session.

@@ -20,14 +20,19 @@ use provost_engine::{
         glob::Glob,
         name::NamePattern,
         rule::{
-            Audience, Class, ColumnPattern, Effect, Mask, Mode, Operations, Probing, Rule, RuleSet,
-            Scope, Subjects,
+            Audience, Class, ColumnPattern, Effect, Hold, Mask, Mode, Operations, Probing, Rule,
+            RuleSet, Scope, Subjects,
         },
     },
-    verdict::{BundleDigest, Limits, Transform},
+    verdict::{Approval, BundleDigest, HeldTransaction, Limits, Transform},
 };
-use provost_evidence::{DurableFolder, Leases, Log, LogOptions};
+use provost_evidence::{
+    DurableFolder, Leases, Log, LogOptions, SigningKey,
+    approvals::{ApprovalId, Docket},
+    record::Micros,
+};
 use provost_gateway::{
+    approvals::Approvals,
     error::Error,
     identity::{Issuer, IssuerSettings},
     policy::PolicyHandle,
@@ -177,6 +182,7 @@ impl TokenMaker {
 /// A running gateway; dropping it stops it.
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
+    pub(crate) approvals: Arc<Approvals>,
     pub(crate) log: PathBuf,
     pub(crate) policy: Arc<PolicyHandle>,
     stop: Option<oneshot::Sender<()>>,
@@ -238,6 +244,42 @@ pub(crate) fn allow_anything(digest: &str) -> Arc<Policy> {
 /// A policy that denies everything to everybody.
 pub(crate) fn deny_everything(digest: &str) -> Arc<Policy> {
     policy(digest, rules(&Operation::ALL, Effect::Deny))
+}
+
+/// A policy that allows everything but changes and deletions of rows, which it holds until these many of these groups approve within so
+/// many milliseconds.
+pub(crate) fn hold_changes(
+    digest: &str,
+    needs: &[(&str, u16, u64)],
+    transaction: HeldTransaction,
+) -> Arc<Policy> {
+    let is_held =
+        |operation: &Operation| matches!(operation, Operation::Update | Operation::Delete);
+    let (held, allowed): (Vec<Operation>, Vec<Operation>) =
+        Operation::ALL.into_iter().partition(is_held);
+    let approvals = needs.iter().map(|(group, count, within_ms)| Approval {
+        group: (*group).into(),
+        members: vec![(*group).into()],
+        count: *count,
+        within_ms: *within_ms,
+    });
+    let hold = Hold {
+        approvals: approvals.collect(),
+        transaction,
+    };
+    let mut all = rules(&allowed, Effect::Allow);
+    all.push(Rule {
+        mode: Mode::Enforce,
+        name: "changes-are-approved".into(),
+        effect: Effect::Hold(everything(&held), hold),
+        subjects: Subjects {
+            audience: Audience::Anyone,
+            except: Vec::new(),
+        },
+        because: None,
+        controls: vec!["nist-800-53:AC-3(2)".into()],
+    });
+    policy(digest, all)
 }
 
 /// A policy that allows everything and masks `ssn`.
@@ -343,6 +385,13 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let log_folder = folder.path().join("log");
         let store = DurableFolder::open(&folder.path().join("store")).unwrap();
+        let signing = SigningKey::generate().unwrap();
+        let approvals = Docket::new(
+            Arc::clone(&store),
+            ("test", signing),
+            Vec::new(),
+            ApprovalId::first_of(Micros(0)),
+        );
         let leases = Leases::new(store, "test");
         let (log, _) = Log::open(LogOptions::new(&log_folder, "test")).unwrap();
         let policy = Arc::new(PolicyHandle::new(allow_everything("one")));
@@ -358,6 +407,7 @@ impl House {
                     policy: Arc::clone(&policy),
                     log,
                     leases,
+                    approvals,
                     key,
                     issuer,
                 },
@@ -366,6 +416,7 @@ impl House {
         })?;
         let (stop, stopped) = oneshot::channel();
         let address = gateway.address();
+        let approvals = gateway.approvals();
         let thread = thread::spawn(move || {
             runtime.block_on(gateway.run(async {
                 let _ = stopped.await;
@@ -373,6 +424,7 @@ impl House {
         });
         Ok(Self {
             address,
+            approvals,
             log: log_folder,
             policy,
             stop: Some(stop),

@@ -1,8 +1,10 @@
 //! A house for one test: private PostgreSQL with the shop in it, token issuer, gateway, evidence folder.
 
+pub(crate) mod azure;
 pub(crate) mod canary;
 pub(crate) mod client;
 pub(crate) mod issuer;
+pub(crate) mod outage;
 pub(crate) mod raw;
 pub(crate) mod s3;
 
@@ -95,6 +97,10 @@ pub(crate) struct House {
     pub(crate) port: u16,
     /// What the gateway finds in its environment, besides our own.
     pub(crate) environment: Vec<(String, String)>,
+    /// Where evidence is kept: a folder, or a bucket's URL.
+    pub(crate) store: String,
+    /// More lines of the configuration's section `[evidence]`.
+    pub(crate) evidence_settings: String,
     gateway: Option<Child>,
     /// Gateways beside it.
     others: Vec<Child>,
@@ -114,15 +120,18 @@ impl House {
             .unwrap_or_else(|error| panic!("{error}"));
         let folder = tempfile::tempdir().unwrap();
         let issuer = Issuer::start();
-        let house = Self {
+        let mut house = Self {
             cluster,
             issuer,
             folder,
             port: free_port(),
             environment: Vec::new(),
+            store: String::new(),
+            evidence_settings: String::new(),
             gateway: None,
             others: Vec::new(),
         };
+        house.store = house.evidence_path().to_str().unwrap().to_owned();
         house.write_files();
         house
     }
@@ -174,6 +183,11 @@ impl House {
 
     fn config(&self) -> String {
         include_str!("../provost.toml")
+            .replace("@STORE@", &self.store)
+            .replace(
+                "[[target]]",
+                &format!("{}\n\n[[target]]", self.evidence_settings),
+            )
             .replace("@PORT@", &self.port.to_string())
             .replace("@FOLDER@", self.folder.path().to_str().unwrap())
             .replace("@ISSUER@", &self.issuer.url())
@@ -187,37 +201,40 @@ impl House {
         Command::new(env!("CARGO_BIN_EXE_provost"))
             .args(arguments)
             .env("NO_COLOR", "1")
+            .envs(self.environment.iter().cloned())
             .output()
             .unwrap()
     }
 
     /// `provost evidence verify` with the public key that belongs to the house.
     pub(crate) fn verify(&self) -> Output {
-        let key = self.path("public-key");
-        fs::write(&key, public_key("gateway-1") + "\n").unwrap();
-        let (store, key) = (self.evidence_path(), key);
-        self.provost(&[
-            "evidence",
-            "verify",
-            "--store",
-            store.to_str().unwrap(),
-            "--public-key",
-            key.to_str().unwrap(),
-        ])
+        self.verify_all(&["gateway-1"])
+    }
+
+    /// The same for all gateways of the store.
+    pub(crate) fn verify_all(&self, gateways: &[&str]) -> Output {
+        let mut arguments = vec!["evidence", "verify", "--store", &self.store];
+        let keys: Vec<String> = gateways
+            .iter()
+            .map(|gateway| {
+                let key = self.path(match *gateway {
+                    "gateway-1" => "public-key",
+                    other => other,
+                });
+                fs::write(&key, public_key(gateway) + "\n").unwrap();
+                key.to_str().unwrap().to_owned()
+            })
+            .collect();
+        for key in &keys {
+            arguments.extend(["--public-key", key]);
+        }
+        self.provost(&arguments)
     }
 
     /// `provost evidence query`, its rows as JSON objects.
     #[track_caller]
     pub(crate) fn query(&self, sql: &str) -> Vec<serde_json::Map<String, serde_json::Value>> {
-        let store = self.evidence_path();
-        let output = self.provost(&[
-            "evidence",
-            "query",
-            "--json",
-            "--store",
-            store.to_str().unwrap(),
-            sql,
-        ]);
+        let output = self.provost(&["evidence", "query", "--json", "--store", &self.store, sql]);
         serde_json::from_str(&succeeded(output)).unwrap()
     }
 
@@ -238,18 +255,28 @@ impl House {
     pub(crate) fn start_another(&mut self) {
         self.port = free_port();
         let number = self.others.len() + 2;
-        let config = self
-            .config()
-            .replace("gateway-1", &format!("gateway-{number}"))
-            .replace(
-                &format!("{}/log\"", self.folder.path().display()),
-                &format!("{}/log-{number}\"", self.folder.path().display()),
-            );
-        let path = self.path(&format!("provost-{number}.toml"));
-        fs::write(&path, config).unwrap();
+        let path = self.config_of_another(&format!("gateway-{number}"), &format!("log-{number}"));
         let child = self.serve(&path);
         let child = self.listening(child);
         self.others.push(child);
+    }
+
+    /// The configuration of a gateway of this name and with this log, over the same store and policies.
+    pub(crate) fn config_of_another(&self, name: &str, log: &str) -> PathBuf {
+        let config = self.config().replace("gateway-1", name).replace(
+            &format!("{}/log\"", self.folder.path().display()),
+            &format!("{}/{log}\"", self.folder.path().display()),
+        );
+        let path = self.path(&format!("provost-{name}-{log}.toml"));
+        fs::write(&path, config).unwrap();
+        path
+    }
+
+    /// Stops the gateways beside the first, as [`House::stop_gateway`].
+    pub(crate) fn stop_others(&mut self) {
+        for child in std::mem::take(&mut self.others) {
+            self.stop(child);
+        }
     }
 
     fn serve(&self, config: &Path) -> Child {
@@ -344,9 +371,12 @@ impl House {
 
     /// Asks the gateway to stop (SIGTERM) and waits: it must end by itself, with 0.
     pub(crate) fn stop_gateway(&mut self) {
-        let Some(mut child) = self.gateway.take() else {
-            return;
-        };
+        if let Some(child) = self.gateway.take() {
+            self.stop(child);
+        }
+    }
+
+    fn stop(&self, mut child: Child) {
         assert!(
             Command::new("sh")
                 .args(["-c", "kill -TERM \"$1\"", "sh", &child.id().to_string()])

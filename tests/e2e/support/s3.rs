@@ -79,6 +79,10 @@ impl S3 {
         .to_vec()
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The location of an object.
     pub(crate) fn location(key: &str) -> String {
         format!("s3://{BUCKET}/{key}")

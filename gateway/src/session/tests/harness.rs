@@ -88,6 +88,8 @@ pub(super) enum Step {
     MaskBound,
     /// So many milliseconds after the start somebody looks whether a statement's time is up.
     TimeUp(u64),
+    /// People said yes.
+    People,
     /// A peer hung up.
     Close,
 }
@@ -117,9 +119,14 @@ pub(super) fn transcript(steps: &[Step], limits: Limits, chunk: usize) -> String
         let mut lines = Vec::new();
         let start = Instant::now();
         for step in steps {
-            let (bytes, client) = match step {
-                Step::Client(frames) => (frames.concat(), true),
-                Step::Server(frames) => (frames.concat(), false),
+            let (bytes, from) = match step {
+                Step::Client(frames) => (frames.concat(), "client"),
+                Step::Server(frames) => (frames.concat(), "server"),
+                Step::People => {
+                    harness.seen.borrow_mut().approved = true;
+                    harness.core.let_go();
+                    (Vec::new(), "people")
+                }
                 Step::Stale => {
                     harness.seen.borrow_mut().stale = true;
                     continue;
@@ -146,10 +153,13 @@ pub(super) fn transcript(steps: &[Step], limits: Limits, chunk: usize) -> String
                     continue;
                 }
             };
-            lines.push(if client { "client" } else { "server" }.to_owned());
-            let mut flow = Ok(Flow::More);
+            lines.push(from.to_owned());
+            let mut flow = match from {
+                "people" => harness.pump().await,
+                _ => Ok(Flow::More),
+            };
             for part in bytes.chunks(chunk.min(bytes.len().max(1))) {
-                let input = if client {
+                let input = if from == "client" {
                     &mut harness.from_client
                 } else {
                     &mut harness.from_server

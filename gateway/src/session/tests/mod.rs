@@ -7,6 +7,7 @@ mod harness;
 mod limits;
 mod looks;
 mod model;
+mod people;
 mod pins;
 mod pipelines;
 mod results;

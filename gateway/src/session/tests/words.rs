@@ -24,6 +24,8 @@ pub(super) struct Seen {
     pub(super) ends: HashMap<u64, End>,
     pub(super) stale: bool,
     pub(super) mask_bound: bool,
+    /// People said yes to what has `people` in it.
+    pub(super) approved: bool,
 }
 
 /// Decides by words: `deny` is refused, `masked` is bound and masks its second column, `copyin`, `copyout`, `ddl`, `show`; `rows=2` and
@@ -39,6 +41,8 @@ pub(super) struct Words {
     blind: bool,
     pinned: bool,
     known: Option<Vec<(String, String)>>,
+    alone: Alone,
+    told: bool,
     pub(super) seen: Rc<RefCell<Seen>>,
 }
 
@@ -63,6 +67,8 @@ impl Words {
             blind: false,
             pinned: false,
             known: None,
+            alone: Alone::No,
+            told: false,
             seen: Rc::default(),
         }
     }
@@ -74,6 +80,18 @@ impl Words {
     async fn decide(&mut self, what: &str, text: &str) -> Result<Permitted, Stop> {
         if self.moved && !text.contains("free") {
             return Err(Stop::Look(Look::Path));
+        }
+        if text.contains("people") && what != "prepare" && !self.seen.borrow().approved {
+            if self.alone == Alone::No {
+                return Err(Stop::Held(Held::NotAlone));
+            }
+            let told = std::mem::replace(&mut self.told, true);
+            self.event(format!("ask {what} {text} {:?}", self.alone));
+            return Err(Stop::Held(Held::Asked((!told).then(|| Notice {
+                message: format!("held {text}"),
+                detail: None,
+                hint: Some("wait".to_owned()),
+            }))));
         }
         let pinned = std::mem::take(&mut self.pinned);
         if text.contains("view") && what != "prepare" && !pinned && !self.blind {
@@ -273,6 +291,10 @@ impl Judge for Words {
     }
 
     fn bound(&self, _: Parameters<'_>) {}
+
+    fn alone(&mut self, alone: Alone) {
+        self.alone = alone;
+    }
 
     fn names(&mut self, names: Given<String, ()>) {
         let statements = names.statements.iter().map(|(name, text)| (name, text));

@@ -1,0 +1,336 @@
+//! The documents and their signed form.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use signed_note::{Note, VerifierList};
+
+use crate::error::Error;
+use crate::key::{PublicKey, SigningKey};
+use crate::record::Micros;
+
+const FORMAT: &str = "provost-approval-v1";
+
+/// An approval's name: the milliseconds since 1970 at which it was asked for, in 12 hex digits, a hyphen, and 12 random ones. So names sort
+/// by time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ApprovalId(String);
+
+impl ApprovalId {
+    /// A new one for a request of this time.
+    ///
+    /// # Errors
+    /// [`Error::Randomness`].
+    pub fn new(at: Micros) -> Result<Self, Error> {
+        let mut random = [0_u8; 8];
+        getrandom::fill(&mut random).map_err(|source| Error::Randomness { source })?;
+        let random = u64::from_le_bytes(random) >> 16;
+        Ok(Self(format!("{:012x}-{random:012x}", millis(at))))
+    }
+
+    /// The least name of a request of this time: what lists begin at.
+    #[must_use]
+    pub fn first_of(at: Micros) -> Self {
+        Self(format!("{:012x}-{:012x}", millis(at), 0))
+    }
+
+    /// Reads a name; `None` when it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (time, random) = text.split_once('-')?;
+        let is_hex = |part: &str| {
+            part.len() == 12
+                && part
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        (is_hex(time) && is_hex(random)).then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn millis(at: Micros) -> u64 {
+    let millis = u64::try_from(at.0 / 1_000).unwrap_or_default();
+    millis.min((1 << 48) - 1)
+}
+
+impl fmt::Display for ApprovalId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ApprovalId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not an approval's id")
+    }
+}
+
+impl From<ApprovalId> for String {
+    fn from(id: ApprovalId) -> Self {
+        id.0
+    }
+}
+
+/// People who must approve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Need {
+    /// The group's name in the policy.
+    pub group: String,
+    /// The issuer's names of the group, exact bytes.
+    pub members: Vec<String>,
+    /// How many distinct people of it.
+    pub count: u16,
+    /// From the request, in milliseconds.
+    pub within_ms: u64,
+}
+
+impl fmt::Display for Need {
+    /// `2 of dbas within 15 min`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            group,
+            count,
+            within_ms,
+            ..
+        } = self;
+        write!(formatter, "{count} of {group} within ")?;
+        let seconds = Duration::from_millis(*within_ms).as_secs();
+        match (seconds % 3_600, seconds % 60) {
+            _ if !within_ms.is_multiple_of(1_000) => write!(formatter, "{within_ms} ms"),
+            (0, _) if seconds > 0 => write!(formatter, "{} h", seconds / 3_600),
+            (_, 0) if seconds > 0 => write!(formatter, "{} min", seconds / 60),
+            _ => write!(formatter, "{seconds} s"),
+        }
+    }
+}
+
+/// One statement of the text that is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldStatement {
+    /// `select`, `update`, ...
+    pub kind: String,
+    /// The shape's fingerprint.
+    pub fingerprint: String,
+    /// `schema.relation`, sorted.
+    pub relations: Vec<String>,
+    /// `schema.relation.column`, sorted.
+    pub columns: Vec<String>,
+}
+
+/// What people are asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Its name.
+    pub id: ApprovalId,
+    /// The gateway that asks.
+    pub gateway: String,
+    /// When.
+    pub requested_at: Micros,
+    /// Until when it may be answered and used.
+    pub expires_at: Micros,
+    /// Whose statement it is.
+    pub requester: String,
+    /// human, agent or service.
+    pub requester_kind: String,
+    /// The person behind an agent.
+    pub on_behalf_of: Option<String>,
+    /// The session that asked.
+    pub session_id: String,
+    /// The client's `application_name`; attacker-chosen.
+    pub application: String,
+    /// The target's name.
+    pub target: String,
+    /// The role that the statement runs as.
+    pub role: String,
+    /// The schemas that its names are looked up in.
+    pub search_path: Vec<String>,
+    /// The text, as evidence has it: what is compared with or assigned to a classed column is a keyed digest.
+    pub sql: Option<String>,
+    /// Keyed digest of the exact text.
+    pub sql_digest: String,
+    /// The bound values as text, `null` for NULL; `None` where there are none, or they must not be shown.
+    pub parameters: Option<Vec<Option<String>>>,
+    /// Keyed digest of the bound values.
+    pub parameters_digest: Option<String>,
+    /// The text's statements.
+    pub statements: Vec<HeldStatement>,
+    /// The rules that held it.
+    pub rules: Vec<String>,
+    /// Why, in the rules' words.
+    pub reason: Option<String>,
+    /// The controls of those rules.
+    pub controls: Vec<String>,
+    /// The bundle.
+    pub bundle_digest: String,
+    /// Keyed digest of all that it is bound to.
+    pub binding_digest: String,
+    /// Who must approve: every one of them.
+    pub needs: Vec<Need>,
+}
+
+/// What a person says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VoteKind {
+    /// It may run.
+    Approve,
+    /// It must not, whoever else says otherwise.
+    Deny,
+}
+
+/// What one person said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vote {
+    /// Of which request.
+    pub id: ApprovalId,
+    /// What the request is bound to: a vote counts for no other.
+    pub binding_digest: String,
+    /// The gateway that took it, and checked who it is.
+    pub gateway: String,
+    /// When.
+    pub at: Micros,
+    /// The person's id.
+    pub person: String,
+    /// Their groups, exact bytes.
+    pub groups: Vec<String>,
+    /// What they say.
+    pub vote: VoteKind,
+    /// Why.
+    pub reason: String,
+}
+
+/// How an approval ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndKind {
+    /// The statement goes on by it.
+    Used,
+    /// Somebody said no.
+    Refused,
+    /// Its time was over.
+    Expired,
+    /// Whoever asked took it back.
+    Withdrawn,
+}
+
+/// An approval's end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// Of which request.
+    pub id: ApprovalId,
+    /// The gateway that ended it.
+    pub gateway: String,
+    /// When.
+    pub at: Micros,
+    /// How.
+    pub end: EndKind,
+    /// Makes equal ends of two sessions differ, so that one writer knows that it was the first.
+    pub writer: String,
+}
+
+/// One of the three.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Document {
+    /// A request.
+    Request(Request),
+    /// A vote.
+    Vote(Vote),
+    /// An end.
+    End(End),
+}
+
+impl Document {
+    /// The request that it is of.
+    #[must_use]
+    pub const fn id(&self) -> &ApprovalId {
+        match self {
+            Self::Request(request) => &request.id,
+            Self::Vote(vote) => &vote.id,
+            Self::End(end) => &end.id,
+        }
+    }
+
+    fn gateway(&self) -> &str {
+        match self {
+            Self::Request(request) => &request.gateway,
+            Self::Vote(vote) => &vote.gateway,
+            Self::End(end) => &end.gateway,
+        }
+    }
+
+    /// Where it is in the store.
+    pub(super) fn key(&self) -> String {
+        let folder = format!("{}{}", super::PREFIX, self.id());
+        match self {
+            Self::Request(_) => format!("{folder}/request"),
+            Self::Vote(vote) => format!(
+                "{folder}/vote/{}",
+                crate::ledger::sha256(vote.person.as_bytes())
+            ),
+            Self::End(_) => format!("{folder}/end"),
+        }
+    }
+
+    /// Its signed form.
+    pub(super) fn sign(&self, key: &SigningKey) -> Result<Vec<u8>, Error> {
+        let (kind, json) = match self {
+            Self::Request(request) => ("request", serde_json::to_string(request)),
+            Self::Vote(vote) => ("vote", serde_json::to_string(vote)),
+            Self::End(end) => ("end", serde_json::to_string(end)),
+        };
+        let json = json.map_err(|source| Error::Encode { source })?;
+        let unsigned = || Error::Approval { key: self.key() };
+        let text = format!("{FORMAT} {kind}\n{json}\n");
+        let mut note = Note::new(text.as_bytes(), &[]).map_err(|_| unsigned())?;
+        note.add_sigs(&[&key.signer(self.gateway())])
+            .map_err(|_| unsigned())?;
+        Ok(note.to_bytes())
+    }
+
+    /// Reads one, which must be at this key and signed by the gateway that it names, with one of these keys. `None` where it is not.
+    pub(super) fn open(key: &str, bytes: &[u8], trusted: &[PublicKey]) -> Option<Self> {
+        let note = Note::from_bytes(bytes).ok()?;
+        let text = std::str::from_utf8(note.text()).ok()?;
+        let (head, json) = text.split_once('\n')?;
+        let json = json.strip_suffix('\n')?;
+        let document = match head.strip_prefix(FORMAT)?.strip_prefix(' ')? {
+            "request" => Self::Request(read(json)?),
+            "vote" => Self::Vote(read(json)?),
+            "end" => Self::End(read(json)?),
+            _ => return None,
+        };
+        let is_signed = trusted
+            .iter()
+            .filter(|public| public.gateway() == document.gateway())
+            .any(|public| is_signed(&note, public));
+        // Bytes that don't round-trip are places to hide something in.
+        (is_signed && note.to_bytes() == bytes && document.key() == key).then_some(document)
+    }
+}
+
+fn read<T: DeserializeOwned>(json: &str) -> Option<T> {
+    serde_json::from_str(json).ok()
+}
+
+fn is_signed(note: &Note, public: &PublicKey) -> bool {
+    let Ok(verifier) = public.verifier() else {
+        return false;
+    };
+    note.verify(&VerifierList::new(vec![Box::new(verifier)]))
+        .is_ok_and(|(verified, others)| verified.len() == 1 && others.is_empty())
+}

@@ -1,0 +1,268 @@
+//! Documents at their places, signed by whom they say; each thing said once.
+
+use std::sync::Arc;
+
+use object_store::{ObjectStore, ObjectStoreExt as _, memory::InMemory, path::Path};
+
+use super::{
+    ApprovalId, Docket, Document, End, EndKind, Ended, HeldStatement, Need, News, Request, Vote,
+    VoteKind, Voted,
+};
+use crate::error::Error;
+use crate::key::{PublicKey, SigningKey};
+use crate::record::Micros;
+
+const AT: Micros = Micros(1_780_000_000_000_000);
+
+fn request(id: &ApprovalId) -> Request {
+    Request {
+        id: id.clone(),
+        gateway: "one".to_owned(),
+        requested_at: AT,
+        expires_at: Micros(AT.0 + 60_000_000),
+        requester: "bot".to_owned(),
+        requester_kind: "agent".to_owned(),
+        on_behalf_of: Some("ann".to_owned()),
+        session_id: "s".to_owned(),
+        application: "psql\u{1}\n".to_owned(),
+        target: "shop".to_owned(),
+        role: "app".to_owned(),
+        search_path: vec!["public".to_owned()],
+        sql: Some("DELETE FROM orders -- é\n".to_owned()),
+        sql_digest: "00".to_owned(),
+        parameters: Some(vec![None, Some("7".to_owned())]),
+        parameters_digest: None,
+        statements: vec![HeldStatement {
+            kind: "delete".to_owned(),
+            fingerprint: "f".to_owned(),
+            relations: vec!["public.orders".to_owned()],
+            columns: Vec::new(),
+        }],
+        rules: vec!["bulk-write".to_owned()],
+        reason: None,
+        controls: Vec::new(),
+        bundle_digest: "b".to_owned(),
+        binding_digest: "binding".to_owned(),
+        needs: vec![Need {
+            group: "dbas".to_owned(),
+            members: vec!["dba".to_owned()],
+            count: 2,
+            within_ms: 60_000,
+        }],
+    }
+}
+
+fn vote(id: &ApprovalId, gateway: &str, person: &str) -> Vote {
+    Vote {
+        id: id.clone(),
+        binding_digest: "binding".to_owned(),
+        gateway: gateway.to_owned(),
+        at: AT,
+        person: person.to_owned(),
+        groups: vec!["dba".to_owned()],
+        vote: VoteKind::Approve,
+        reason: "looked at it".to_owned(),
+    }
+}
+
+fn end(id: &ApprovalId, gateway: &str, writer: &str) -> End {
+    End {
+        id: id.clone(),
+        gateway: gateway.to_owned(),
+        at: AT,
+        end: EndKind::Used,
+        writer: writer.to_owned(),
+    }
+}
+
+/// Two gateways that trust each other, and one that nobody trusts, over one store.
+struct Three {
+    store: Arc<dyn ObjectStore>,
+    keys: [SigningKey; 3],
+}
+
+const NAMES: [&str; 3] = ["one", "two", "stranger"];
+
+impl Three {
+    fn new() -> Self {
+        Self {
+            store: Arc::new(InMemory::new()),
+            keys: [0; 3].map(|_| SigningKey::generate().unwrap()),
+        }
+    }
+
+    fn public(&self, of: usize) -> PublicKey {
+        self.keys[of].public(NAMES[of])
+    }
+
+    fn docket(&self, of: usize) -> Docket {
+        let trusted = vec![self.public(0), self.public(1)];
+        Docket::new(
+            Arc::clone(&self.store),
+            (NAMES[of], self.keys[of].clone()),
+            trusted,
+            ApprovalId::first_of(Micros(0)),
+        )
+    }
+}
+
+#[test]
+fn names_sort_by_time_and_others_are_none() {
+    let (early, late) = (
+        ApprovalId::new(AT).unwrap(),
+        ApprovalId::new(Micros(AT.0 + 1_000)).unwrap(),
+    );
+    assert!(early < late && ApprovalId::first_of(AT) <= early);
+    assert_eq!(ApprovalId::parse(early.as_str()), Some(early.clone()));
+    let upper = early.as_str().to_uppercase();
+    for text in ["", "-", "../x", "0", &upper, &early.as_str()[1..]] {
+        assert!(
+            ApprovalId::parse(text).is_none() || text == early.as_str(),
+            "{text}"
+        );
+    }
+    assert!(serde_json::from_str::<ApprovalId>("\"x/../y\"").is_err());
+}
+
+#[test]
+fn a_document_is_read_at_its_place_from_a_trusted_gateway_and_unchanged() {
+    let three = Three::new();
+    let id = ApprovalId::new(AT).unwrap();
+    let trusted = [three.public(0), three.public(1)];
+    let documents = [
+        Document::Request(request(&id)),
+        Document::Vote(vote(&id, "two", "dora")),
+        Document::End(end(&id, "one", "w")),
+    ];
+    for document in &documents {
+        let of = usize::from(matches!(document, Document::Vote(_)));
+        let bytes = document.sign(&three.keys[of]).unwrap();
+        let key = document.key();
+        assert_eq!(
+            Document::open(&key, &bytes, &trusted).as_ref(),
+            Some(document)
+        );
+        assert_eq!(Document::open("approvals/x/end", &bytes, &trusted), None);
+        assert_eq!(Document::open(&key, &bytes, &trusted[1 - of..2 - of]), None);
+        // Another gateway's signature in this one's name.
+        let forged = document.sign(&three.keys[1 - of]).unwrap();
+        assert_eq!(Document::open(&key, &forged, &trusted), None);
+        for position in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[position] ^= 1;
+            assert_eq!(
+                Document::open(&key, &flipped, &trusted),
+                None,
+                "byte {position}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_thing_is_said_once_and_everybody_hears_it() {
+    let three = Three::new();
+    let (one, two) = (three.docket(0), three.docket(1));
+    let id = ApprovalId::new(AT).unwrap();
+    one.request(request(&id)).await.unwrap();
+    // A lost acknowledgement: the same again is no error, another is.
+    one.request(request(&id)).await.unwrap();
+    let other = Request {
+        target: "other".to_owned(),
+        ..request(&id)
+    };
+    assert!(matches!(
+        one.request(other).await,
+        Err(Error::Conflict { .. })
+    ));
+    assert_eq!(
+        two.news().await.unwrap().documents,
+        [Document::Request(request(&id))]
+    );
+    let first = vote(&id, "two", "dora");
+    assert_eq!(two.vote(first.clone()).await.unwrap(), Voted::Taken);
+    let changed = Vote {
+        vote: VoteKind::Deny,
+        ..vote(&id, "one", "dora")
+    };
+    let before = one.vote(changed).await.unwrap();
+    assert_eq!(
+        before,
+        Voted::Before(Box::new(first)),
+        "one voice for each person"
+    );
+    assert_eq!(
+        one.vote(vote(&id, "one", "carl")).await.unwrap(),
+        Voted::Taken
+    );
+    let (left, right) = tokio::join!(one.end(end(&id, "one", "a")), two.end(end(&id, "two", "b")));
+    let ours = [left.unwrap(), right.unwrap()];
+    assert_eq!(
+        ours.iter().filter(|ended| **ended == Ended::Ours).count(),
+        1,
+        "{ours:?}"
+    );
+    let news = two.news().await.unwrap();
+    assert_eq!((news.documents.len(), news.strange.len()), (3, 0));
+    assert_eq!(two.news().await.unwrap(), News::default());
+}
+
+#[tokio::test]
+async fn what_nobody_trusted_signed_counts_for_nothing() {
+    let three = Three::new();
+    let (one, stranger) = (three.docket(0), three.docket(2));
+    let id = ApprovalId::new(AT).unwrap();
+    one.request(request(&id)).await.unwrap();
+    stranger
+        .vote(vote(&id, "stranger", "mallory"))
+        .await
+        .unwrap();
+    stranger.end(end(&id, "stranger", "w")).await.unwrap();
+    let junk = Path::from(format!("approvals/{id}/vote/junk"));
+    three
+        .store
+        .put(&junk, b"junk".to_vec().into())
+        .await
+        .unwrap();
+    let news = one.news().await.unwrap();
+    assert_eq!((news.documents.len(), news.strange.len()), (1, 3));
+    // The place of the end is taken by something that can't be believed: it must not be used.
+    let used = one.end(end(&id, "one", "w")).await;
+    assert!(matches!(used, Err(Error::Approval { .. })), "{used:?}");
+}
+
+#[tokio::test]
+async fn what_is_over_is_not_looked_at_again() {
+    let three = Three::new();
+    let one = three.docket(0);
+    let ids = [0, 1, 2].map(|second| ApprovalId::new(Micros(AT.0 + second * 1_000_000)).unwrap());
+    for id in &ids {
+        one.request(request(id)).await.unwrap();
+    }
+    assert_eq!(one.news().await.unwrap().documents.len(), 3);
+    one.forget_before(&ids[1]).await;
+    assert_eq!(one.news().await.unwrap(), News::default());
+    let later = vote(&ids[1], "one", "dora");
+    one.vote(later.clone()).await.unwrap();
+    one.vote(vote(&ids[0], "one", "dora")).await.unwrap();
+    assert_eq!(one.news().await.unwrap().documents, [Document::Vote(later)]);
+}
+
+#[test]
+fn a_need_is_said_as_the_policy_says_it() {
+    for (within_ms, expected) in [
+        (900_000, "2 of dbas within 15 min"),
+        (7_200_000, "2 of dbas within 2 h"),
+        (90_000, "2 of dbas within 90 s"),
+        (1_500, "2 of dbas within 1500 ms"),
+        (0, "2 of dbas within 0 s"),
+    ] {
+        let need = Need {
+            group: "dbas".to_owned(),
+            members: Vec::new(),
+            count: 2,
+            within_ms,
+        };
+        assert_eq!(need.to_string(), expected);
+    }
+}

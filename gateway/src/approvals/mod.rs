@@ -1,0 +1,513 @@
+//! Held statements: people are asked, in the object store that all gateways share; what they say comes back from there, whichever gateway
+//! took it; one gateway, once, may then let the statement run.
+//!
+//! It must never let an approval be used that its documents don't give, nor twice; every step of it is in the evidence log before its
+//! effect.
+
+mod case;
+#[cfg(test)]
+mod tests;
+pub mod webhook;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use provost_engine::principal::{Principal, PrincipalKind};
+use provost_evidence::{
+    Durability, Log,
+    approvals::{
+        ApprovalId, Docket, Document, End, EndKind, Ended, Request, Vote, VoteKind, Voted,
+    },
+    record::{ApprovalEvent, ApprovalRecord, Micros, Record},
+};
+use tokio::{
+    sync::oneshot,
+    time::{MissedTickBehavior, interval},
+};
+
+pub use self::case::{Case, Objection, Standing, Tally};
+use crate::record::micros;
+
+/// How often the store is looked at.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// For how long what ended is kept to be shown, in microseconds.
+const SHOWN_MICROS_MAX: i64 = 3_600_000_000;
+/// Requests that are open at once, of all gateways. At the limit a statement that needs one more is refused.
+const OPEN_MAX: usize = 10_000;
+/// The longest reason, in bytes.
+pub const REASON_BYTES_MAX: usize = 2_000;
+
+/// Why nobody can be asked, or a statement not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store did not take it.
+    #[error("the store of approvals can't be reached, or refuses: tell the gateway's operator")]
+    Store(#[source] provost_evidence::Error),
+    /// The log failed: the gateway must stop.
+    #[error("the evidence log failed")]
+    Log(#[source] provost_evidence::Error),
+    /// Too many are open.
+    #[error("{OPEN_MAX} approvals are being waited for: try again later")]
+    TooMany,
+}
+
+/// Why a vote was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum VoteRefused {
+    /// There is no such request.
+    #[error("there is no such approval, or it ended more than an hour ago")]
+    Unknown,
+    /// It is over.
+    #[error("it is {} already", .0.name())]
+    Over(Standing),
+    /// They may not vote.
+    #[error("{0}")]
+    Objection(Objection),
+    /// Agents and services are no people.
+    #[error("only people vote: this token is an agent's or a service's, or an agent acts by it")]
+    NoPerson,
+    /// They voted before.
+    #[error("you have voted on it already")]
+    Before(Box<Vote>),
+    /// There is no reason, or too long a one.
+    #[error("give a reason, of at most {REASON_BYTES_MAX} bytes")]
+    Reason,
+    /// It could not be kept.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// What is said of an approval in evidence, beside what its request says.
+struct Said<'a> {
+    at: Micros,
+    event: ApprovalEvent,
+    actor: &'a str,
+    groups: Vec<String>,
+    reason: Option<&'a str>,
+    statement_id: Option<String>,
+}
+
+/// All held statements that this gateway knows of.
+#[derive(Debug)]
+pub struct Approvals {
+    docket: Docket,
+    log: Arc<Log>,
+    cases: Mutex<BTreeMap<ApprovalId, Kept>>,
+}
+
+/// A case, and who waits for what becomes of it.
+#[derive(Debug)]
+struct Kept {
+    case: Case,
+    waiting: Vec<oneshot::Sender<()>>,
+    /// The session that asked is one of ours.
+    is_ours: bool,
+}
+
+impl Approvals {
+    /// Approvals by these documents, each step of which is told to `log`.
+    #[must_use]
+    pub fn new(docket: Docket, log: Arc<Log>) -> Self {
+        Self {
+            docket,
+            log,
+            cases: Mutex::default(),
+        }
+    }
+
+    /// The name of the gateway, which documents carry.
+    #[must_use]
+    pub fn gateway(&self) -> &str {
+        self.docket.gateway()
+    }
+
+    fn cases(&self) -> MutexGuard<'_, BTreeMap<ApprovalId, Kept>> {
+        self.cases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every case that is open, or ended within the hour; the newest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<(Case, Standing)> {
+        let now = now();
+        let cases = self.cases();
+        let shown = cases.values().rev();
+        shown
+            .map(|kept| (kept.case.clone(), kept.case.standing(now)))
+            .collect()
+    }
+
+    /// One case.
+    #[must_use]
+    pub fn show(&self, id: &ApprovalId) -> Option<(Case, Standing)> {
+        let cases = self.cases();
+        let case = cases.get(id)?.case.clone();
+        let standing = case.standing(now());
+        Some((case, standing))
+    }
+
+    /// The case that is open for exactly this, if there is one: what was approved before what still waits.
+    pub(crate) fn open_for(&self, binding: &str) -> Option<(Arc<Request>, Standing)> {
+        let now = now();
+        let cases = self.cases();
+        let open = cases.values().filter_map(|kept| {
+            let standing = kept.case.standing(now);
+            let is_it = kept.case.request.binding_digest == binding && !standing.is_over();
+            is_it.then(|| (Arc::clone(&kept.case.request), standing))
+        });
+        open.max_by_key(|(request, standing)| (*standing == Standing::Approved, request.id.clone()))
+    }
+
+    /// How a case stands.
+    pub(crate) fn standing(&self, id: &ApprovalId) -> Option<Standing> {
+        self.cases().get(id).map(|kept| kept.case.standing(now()))
+    }
+
+    /// Asks people.
+    ///
+    /// # Errors
+    /// [`Error`]: then nobody is asked.
+    pub(crate) async fn ask(&self, request: Request) -> Result<Arc<Request>, Error> {
+        let open = self.cases().len();
+        if open >= OPEN_MAX {
+            return Err(Error::TooMany);
+        }
+        let request = Arc::new(request);
+        let said = Said {
+            at: request.requested_at,
+            event: ApprovalEvent::Requested,
+            actor: &request.requester,
+            groups: Vec::new(),
+            reason: request.reason.as_deref(),
+            statement_id: None,
+        };
+        self.tell(&request, said).await?;
+        self.docket
+            .request(Request::clone(&request))
+            .await
+            .map_err(Error::Store)?;
+        self.cases().insert(
+            request.id.clone(),
+            Kept {
+                case: Case::new(Arc::clone(&request)),
+                waiting: Vec::new(),
+                is_ours: true,
+            },
+        );
+        Ok(request)
+    }
+
+    /// Resolves when the case no longer waits; at once where it doesn't, or is not there.
+    pub(crate) fn wait(&self, id: &ApprovalId) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(kept) = self.cases().get_mut(id)
+            && kept.case.standing(now()) == Standing::Waiting
+        {
+            kept.waiting.push(sender);
+        }
+        receiver
+    }
+
+    /// Spends an approval, for this statement; `false` where somebody else did, or it ended otherwise.
+    ///
+    /// # Errors
+    /// [`Error`]: then it must not be used. It may be spent all the same.
+    pub(crate) async fn spend(
+        &self,
+        request: &Request,
+        (actor, statement_id): (&Principal, String),
+    ) -> Result<bool, Error> {
+        let is_ours = self.end(request, EndKind::Used, &statement_id).await?;
+        if is_ours {
+            let said = Said {
+                at: now(),
+                event: ApprovalEvent::Used,
+                actor: &actor.id,
+                groups: texts(&actor.groups),
+                reason: None,
+                statement_id: Some(statement_id),
+            };
+            self.tell(request, said).await?;
+        }
+        Ok(is_ours)
+    }
+
+    /// Takes a request back.
+    ///
+    /// # Errors
+    /// [`Error`]: it then ends by its time.
+    pub(crate) async fn withdraw(&self, id: &ApprovalId, why: &str) -> Result<(), Error> {
+        let Some((case, standing)) = self.show(id) else {
+            return Ok(());
+        };
+        if standing.is_over() {
+            return Ok(());
+        }
+        let request = &case.request;
+        if self.end(request, EndKind::Withdrawn, why).await? {
+            let said = Said {
+                at: now(),
+                event: ApprovalEvent::Withdrawn,
+                actor: &request.requester,
+                groups: Vec::new(),
+                reason: Some(why),
+                statement_id: None,
+            };
+            self.tell(request, said).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes what a person says. Who it is was verified by whoever calls.
+    ///
+    /// # Errors
+    /// [`VoteRefused`]: then it counts for nothing.
+    pub async fn vote(
+        &self,
+        id: &ApprovalId,
+        voter: &Principal,
+        (vote, reason): (VoteKind, &str),
+    ) -> Result<(Case, Standing), VoteRefused> {
+        let reason = reason.trim();
+        if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
+            return Err(VoteRefused::Reason);
+        }
+        if voter.kind != PrincipalKind::Human || voter.on_behalf_of.is_some() {
+            return Err(VoteRefused::NoPerson);
+        }
+        let (case, standing) = self.show(id).ok_or(VoteRefused::Unknown)?;
+        if standing.is_over() {
+            return Err(VoteRefused::Over(standing));
+        }
+        let groups = texts(&voter.groups);
+        if let Some(objection) = case.objection(&voter.id, &groups) {
+            return Err(VoteRefused::Objection(objection));
+        }
+        let document = Vote {
+            id: id.clone(),
+            binding_digest: case.request.binding_digest.clone(),
+            gateway: self.gateway().to_owned(),
+            at: now(),
+            person: voter.id.to_string(),
+            groups: groups.clone(),
+            vote,
+            reason: reason.to_owned(),
+        };
+        let said = Said {
+            at: document.at,
+            event: match vote {
+                VoteKind::Approve => ApprovalEvent::Approved,
+                VoteKind::Deny => ApprovalEvent::Refused,
+            },
+            actor: &voter.id,
+            groups,
+            reason: Some(reason),
+            statement_id: None,
+        };
+        if let Some(before) = case.votes.iter().find(|one| one.person == document.person) {
+            return Err(VoteRefused::Before(Box::new(before.clone())));
+        }
+        self.tell(&case.request, said).await?;
+        match self.docket.vote(document.clone()).await {
+            Ok(Voted::Taken) => {}
+            Ok(Voted::Before(before)) => return Err(VoteRefused::Before(before)),
+            Err(error) => return Err(Error::Store(error).into()),
+        }
+        self.take(Document::Vote(document));
+        if vote == VoteKind::Deny {
+            self.end(&case.request, EndKind::Refused, &voter.id).await?;
+        }
+        self.show(id).ok_or(VoteRefused::Unknown)
+    }
+
+    /// Ends a case; says whether it was us.
+    async fn end(&self, request: &Request, end: EndKind, writer: &str) -> Result<bool, Error> {
+        let document = End {
+            id: request.id.clone(),
+            gateway: self.gateway().to_owned(),
+            at: now(),
+            end,
+            writer: writer.to_owned(),
+        };
+        let ended = self
+            .docket
+            .end(document.clone())
+            .await
+            .map_err(Error::Store)?;
+        let (is_ours, end) = match ended {
+            Ended::Ours => (true, document),
+            Ended::Before(before) => (false, *before),
+        };
+        self.take(Document::End(end));
+        Ok(is_ours)
+    }
+
+    /// Tells evidence.
+    async fn tell(&self, request: &Request, said: Said<'_>) -> Result<(), Error> {
+        let record = Record::Approval(ApprovalRecord {
+            at: said.at,
+            event: said.event,
+            approval_id: request.id.to_string(),
+            actor: said.actor.to_owned(),
+            actor_groups: said.groups,
+            reason: said.reason.map(str::to_owned),
+            requester: request.requester.clone(),
+            on_behalf_of: request.on_behalf_of.clone(),
+            target: request.target.clone(),
+            session_id: request.session_id.clone(),
+            statement_id: said.statement_id,
+            sql: request.sql.clone(),
+            sql_digest: request.sql_digest.clone(),
+            parameters_digest: request.parameters_digest.clone(),
+            binding_digest: request.binding_digest.clone(),
+            bundle_digest: request.bundle_digest.clone(),
+            rules: request.rules.clone(),
+            controls: request.controls.clone(),
+            needs: request.needs.iter().map(ToString::to_string).collect(),
+            requested_at: request.requested_at,
+            expires_at: request.expires_at,
+        });
+        let logged = self.log.append(&record, Durability::Power).await;
+        logged.map(drop).map_err(Error::Log)
+    }
+
+    /// Takes a document that is in the store.
+    fn take(&self, document: Document) {
+        let now = now();
+        let mut cases = self.cases();
+        let id = document.id().clone();
+        match document {
+            Document::Request(request) => {
+                cases.entry(id.clone()).or_insert_with(|| Kept {
+                    case: Case::new(Arc::new(request)),
+                    waiting: Vec::new(),
+                    is_ours: false,
+                });
+            }
+            Document::Vote(vote) => {
+                if let Some(kept) = cases.get_mut(&id)
+                    && !kept.case.votes.contains(&vote)
+                {
+                    kept.case.votes.push(vote);
+                }
+            }
+            Document::End(end) => {
+                if let Some(kept) = cases.get_mut(&id) {
+                    kept.case.end = Some(end);
+                }
+            }
+        }
+        if let Some(kept) = cases.get_mut(&id) {
+            kept.wake(now);
+        }
+    }
+
+    /// Looks at the store and at the clock, for ever.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut ticks = interval(LOOK_PAUSE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_down = false;
+        loop {
+            ticks.tick().await;
+            match self.look().await {
+                Ok(()) => is_down = false,
+                Err(error) if is_down => {
+                    tracing::debug!(%error, "the store of approvals still can't be read");
+                }
+                Err(error) => {
+                    is_down = true;
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the store of approvals can't be read; what is held waits"
+                    );
+                }
+            }
+        }
+    }
+
+    /// One look.
+    async fn look(&self) -> Result<(), Error> {
+        let expired = {
+            let now = now();
+            let mut cases = self.cases();
+            let mut expired = Vec::new();
+            for kept in cases.values_mut() {
+                kept.wake(now);
+                let is_due = kept.case.end.is_none() && now >= kept.case.request.expires_at;
+                if is_due && kept.is_ours {
+                    expired.push(Arc::clone(&kept.case.request));
+                }
+            }
+            expired
+        };
+        for request in expired {
+            if self.end(&request, EndKind::Expired, "gateway").await? {
+                let said = Said {
+                    at: now(),
+                    event: ApprovalEvent::Expired,
+                    actor: "gateway",
+                    groups: Vec::new(),
+                    reason: None,
+                    statement_id: None,
+                };
+                self.tell(&request, said).await?;
+            }
+        }
+        let news = self.docket.news().await.map_err(Error::Store)?;
+        for key in news.strange {
+            tracing::error!(
+                key,
+                "what is no document of a trusted gateway stands among the approvals: it counts for nothing"
+            );
+        }
+        // A request's key sorts before its votes'; its end's before both.
+        let mut later = Vec::new();
+        for document in news.documents {
+            match document {
+                Document::Request(_) => self.take(document),
+                Document::Vote(_) | Document::End(_) => later.push(document),
+            }
+        }
+        later.into_iter().for_each(|document| self.take(document));
+        self.forget().await;
+        Ok(())
+    }
+
+    /// Lets go of what ended long ago.
+    async fn forget(&self) {
+        let oldest = {
+            let past = now().0 - SHOWN_MICROS_MAX;
+            let mut cases = self.cases();
+            cases.retain(|_, kept| {
+                kept.case.request.expires_at.0 >= past
+                    && kept.case.end.as_ref().is_none_or(|end| end.at.0 >= past)
+            });
+            let first = cases.keys().next().cloned();
+            let past = ApprovalId::first_of(Micros(past));
+            first.map_or(past.clone(), |first| first.min(past))
+        };
+        self.docket.forget_before(&oldest).await;
+    }
+}
+
+impl Kept {
+    /// Tells those who wait, once there is something to tell.
+    fn wake(&mut self, now: Micros) {
+        if !self.waiting.is_empty() && self.case.standing(now) != Standing::Waiting {
+            for waiting in self.waiting.drain(..) {
+                // Whoever went away needs no telling.
+                let _ = waiting.send(());
+            }
+        }
+    }
+}
+
+fn texts(groups: &[Arc<str>]) -> Vec<String> {
+    groups.iter().map(ToString::to_string).collect()
+}
+
+pub(crate) fn now() -> Micros {
+    micros(SystemTime::now())
+}

@@ -1,0 +1,264 @@
+//! Tells whoever is asked: signed messages over HTTP, for programs as JSON, for chats as Slack takes them.
+//!
+//! Each thing that this gateway asks for, and what becomes of it, is told at least once: again after a failure, and what is still open
+//! again after a restart, under the same name. Must never follow a redirect, nor send a value that evidence would not hold.
+
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use hmac::{Hmac, Mac as _};
+use openidconnect::reqwest;
+use provost_evidence::approvals::{ApprovalId, Request};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::time::sleep;
+use url::Url;
+
+use super::{Approvals, Standing};
+use crate::{
+    record::hex,
+    settings::{Secret, Webhook, WebhookForm},
+};
+
+/// How often is looked whether there is something to tell.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+/// Pauses after failures, one after the other; the last one stays.
+const RETRY_PAUSES: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
+/// How long one message may take.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much of the SQL a chat is shown, in characters: Slack's blocks take 3,000.
+const CHAT_SQL_CHARS_MAX: usize = 2_000;
+
+/// What a message's signature is in.
+pub const SIGNATURE_HEADER: &str = "provost-signature";
+/// What a message's time is in, in seconds since 1970.
+pub const TIMESTAMP_HEADER: &str = "provost-timestamp";
+/// What a message's name is in: the same whenever the same is told.
+pub const DELIVERY_HEADER: &str = "provost-delivery";
+
+/// One message.
+struct Message {
+    /// The same whenever the same is told.
+    delivery: String,
+    body: String,
+}
+
+/// What was told: of which approval, that it stands so.
+type Told = HashSet<(ApprovalId, &'static str)>;
+
+/// A client for messages.
+///
+/// # Errors
+/// As reqwest, where TLS can't be set up.
+pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(SEND_TIMEOUT)
+        .build()
+}
+
+/// Tells one receiver, for ever.
+pub(crate) async fn run(approvals: Arc<Approvals>, webhook: Webhook, client: reqwest::Client) {
+    let mut told = Told::new();
+    let mut failures = 0;
+    loop {
+        let mut pause = LOOK_PAUSE;
+        match tell_all(&approvals, &webhook, &client, &mut told).await {
+            Ok(()) => failures = 0,
+            Err(problem) => {
+                if failures == 0 {
+                    tracing::warn!(webhook = shown(&webhook.url), %problem, "a message could not be delivered; it is sent again");
+                }
+                let seconds = RETRY_PAUSES.get(failures).or(RETRY_PAUSES.last());
+                pause = Duration::from_secs(seconds.copied().unwrap_or(1));
+                failures = failures.saturating_add(1);
+            }
+        }
+        sleep(pause).await;
+    }
+}
+
+/// Tells what was not told yet; ends at the first failure.
+async fn tell_all(
+    approvals: &Approvals,
+    webhook: &Webhook,
+    client: &reqwest::Client,
+    told: &mut Told,
+) -> Result<(), String> {
+    let mut cases = approvals.list();
+    told.retain(|(id, _)| cases.iter().any(|(case, _)| case.request.id == *id));
+    // The oldest first.
+    cases.reverse();
+    for (case, standing) in cases {
+        let request = &case.request;
+        let begun = (request.id.clone(), Standing::Waiting.name());
+        let now = (request.id.clone(), standing.name());
+        // Others tell what others ask; and of what was over before we came, there is nothing to tell.
+        let is_news = match standing.is_over() {
+            true => told.contains(&begun) && !told.contains(&now),
+            false => !told.contains(&begun),
+        };
+        if request.gateway != approvals.gateway() || !is_news {
+            continue;
+        }
+        let standing = match standing.is_over() {
+            true => &standing,
+            false => &Standing::Waiting,
+        };
+        send(client, webhook, &message(webhook, request, standing)).await?;
+        told.insert((request.id.clone(), standing.name()));
+    }
+    Ok(())
+}
+
+async fn send(
+    client: &reqwest::Client,
+    webhook: &Webhook,
+    message: &Message,
+) -> Result<(), String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let timestamp = now.map_or(0, |since| since.as_secs()).to_string();
+    let signature = sign(&webhook.secret, &timestamp, &message.body);
+    let sent = client
+        .post(webhook.url.as_str())
+        .header("content-type", "application/json")
+        .header(DELIVERY_HEADER, &message.delivery)
+        .header(TIMESTAMP_HEADER, &timestamp)
+        .header(SIGNATURE_HEADER, format!("v1={signature}"))
+        .body(message.body.clone())
+        .send()
+        .await;
+    match sent {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(format!("it answered {}", answer.status())),
+        // The URL may hold a secret: it is not said.
+        Err(error) => Err(error.without_url().to_string()),
+    }
+}
+
+/// HMAC-SHA256, lower-case hex, over the timestamp, a full stop and the body.
+#[must_use]
+pub fn sign(secret: &Secret, timestamp: &str, body: &str) -> String {
+    // HMAC takes keys of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.reveal()) else {
+        return String::new();
+    };
+    mac.update(timestamp.as_bytes());
+    mac.update(b".");
+    mac.update(body.as_bytes());
+    hex(&mac.finalize().into_bytes())
+}
+
+fn message(webhook: &Webhook, request: &Request, standing: &Standing) -> Message {
+    let delivery = Sha256::digest(format!("{} {}", request.id, standing.name()));
+    let link = webhook
+        .link
+        .as_ref()
+        .map(|link| format!("{}/approvals/{}", link.trim_end_matches('/'), request.id));
+    let body = match webhook.form {
+        WebhookForm::Json => as_json(request, standing, link.as_deref()),
+        WebhookForm::Slack => as_slack(request, standing, link.as_deref()),
+    };
+    Message {
+        delivery: hex(&delivery),
+        body: body.to_string(),
+    }
+}
+
+fn as_json(request: &Request, standing: &Standing, link: Option<&str>) -> Value {
+    let mut approval = serde_json::to_value(request).unwrap_or_default();
+    if let Some(approval) = approval.as_object_mut() {
+        // What only gateways compare.
+        for key in ["sql_digest", "parameters_digest", "binding_digest"] {
+            approval.remove(key);
+        }
+    }
+    let (by, reason) = words(standing);
+    json!({
+        "standing": standing.name(),
+        "by": by,
+        "reason": reason,
+        "link": link,
+        "approval": approval,
+    })
+}
+
+fn as_slack(request: &Request, standing: &Standing, link: Option<&str>) -> Value {
+    let who = match &request.on_behalf_of {
+        Some(person) => format!("{} (for {person})", request.requester),
+        None => request.requester.clone(),
+    };
+    let needs: Vec<String> = request.needs.iter().map(ToString::to_string).collect();
+    let head = match (standing, words(standing)) {
+        (Standing::Waiting, _) => format!("Approval wanted: {}", needs.join(" and ")),
+        (_, (Some(by), _)) => format!("Approval {} by {by}", standing.name()),
+        _ => format!("Approval {}", standing.name()),
+    };
+    let reason = words(standing).1.unwrap_or_default();
+    let sql = request.sql.as_deref().unwrap_or("(not kept)");
+    // Nobody can end the block of code: chats have no way to write it within one.
+    let sql: String = sql
+        .replace('`', "'")
+        .chars()
+        .take(CHAT_SQL_CHARS_MAX)
+        .collect();
+    let text =
+        |text: String| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
+    let mut blocks = vec![
+        text(format!("*{}*", escaped(&head))),
+        text(format!(
+            "{} on `{}`, by rule {}{}",
+            escaped(&who),
+            escaped(&request.target),
+            escaped(&request.rules.join(", ")),
+            if reason.is_empty() {
+                String::new()
+            } else {
+                format!("\n{}", escaped(&reason))
+            },
+        )),
+        text(format!("```{}```", escaped(&sql))),
+        text(format!("`provost approvals show {}`", request.id)),
+    ];
+    if let Some(link) = link {
+        blocks.push(json!({
+            "type": "actions",
+            "elements": [{
+                "type": "button",
+                "text": { "type": "plain_text", "text": "Look at it" },
+                "url": link,
+            }],
+        }));
+    }
+    json!({ "text": escaped(&head), "blocks": blocks })
+}
+
+/// Who ended it and why, where people did.
+fn words(standing: &Standing) -> (Option<String>, Option<String>) {
+    match standing {
+        Standing::Refused { by, reason } => (by.clone(), reason.clone()),
+        Standing::Waiting
+        | Standing::Approved
+        | Standing::Expired
+        | Standing::Withdrawn
+        | Standing::Used => (None, None),
+    }
+}
+
+/// What a chat must not take for its own marks.
+///
+/// # Source
+/// Slack's "Formatting text for app surfaces": `&`, `<` and `>` are to be escaped.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// A URL without its path, which may be a secret, as chats' are.
+fn shown(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}

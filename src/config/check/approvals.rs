@@ -1,0 +1,62 @@
+//! `[approvals]`: whose documents are believed, and who is told.
+
+use std::path::Path;
+
+use provost_gateway::settings::WebhookForm;
+use url::Url;
+
+use super::{
+    super::{Approvals, Webhook, raw},
+    Problems,
+};
+
+pub(super) fn approvals(
+    raw: &raw::Approvals,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<Approvals> {
+    let trusted = raw.trusted_gateways.iter();
+    let webhooks = raw.webhook.iter().enumerate();
+    let webhooks: Option<Vec<Webhook>> = webhooks
+        .map(|(index, raw)| {
+            webhook(
+                &format!("approvals.webhook[{index}]"),
+                raw,
+                folder,
+                problems,
+            )
+        })
+        .collect();
+    Some(Approvals {
+        trusted_gateways: trusted.map(|path| folder.join(path)).collect(),
+        webhooks: webhooks?,
+    })
+}
+
+fn webhook(
+    key: &str,
+    raw: &raw::Webhook,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<Webhook> {
+    let form = problems.choice(
+        &format!("{key}.form"),
+        raw.form.as_deref(),
+        &[("json", WebhookForm::Json), ("slack", WebhookForm::Slack)],
+        WebhookForm::Json,
+    );
+    if let Some(link) = &raw.link
+        && !Url::parse(link).is_ok_and(|link| matches!(link.scheme(), "http" | "https"))
+    {
+        problems.add(
+            format!("{key}.link"),
+            "must be an URL with https: where people look at approvals",
+        );
+    }
+    Some(Webhook {
+        url: problems.secret(&format!("{key}.url"), &raw.url, folder)?,
+        secret: problems.secret(&format!("{key}.secret"), &raw.secret, folder)?,
+        form,
+        link: raw.link.clone(),
+    })
+}

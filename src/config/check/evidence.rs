@@ -1,0 +1,105 @@
+//! `[evidence]`: names, the store and its settings, how much log may wait.
+
+use std::path::Path;
+
+use provost_evidence::Location;
+
+use super::{
+    super::{Evidence, SecretSource, raw},
+    Problems, is_name,
+};
+
+/// How much log may wait to be sealed before the gateway warns, and before it stops, unless configured.
+const LOG_BYTES_WARN: u64 = 1 << 30;
+const LOG_BYTES_MAX: u64 = 8 << 30;
+/// What is less holds no start.
+const LOG_BYTES_MIN: u64 = 1 << 20;
+/// What a gateway is called in evidence unless configured.
+const GATEWAY_NAME: &str = "provost";
+
+pub(super) fn evidence(
+    raw: &raw::Evidence,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<Evidence> {
+    let gateway = raw.gateway.as_deref().unwrap_or(GATEWAY_NAME).to_owned();
+    if !is_name(&gateway) {
+        problems.add(
+            "evidence.gateway",
+            "must be 1 to 64 of a-z, 0-9, `.`, `_`, `-`, a letter or digit first: it names objects in the store",
+        );
+    }
+    let log = folder.join(&raw.folder);
+    let store = store(raw, &log, folder, problems);
+    let store_settings = store.as_ref().map_or_else(Vec::new, |store| {
+        store_settings(raw, store, folder, problems)
+    });
+    let log_bytes_max = problems.number(
+        "evidence.log_bytes_max",
+        raw.log_bytes_max,
+        (LOG_BYTES_MIN, u64::MAX / 2),
+        LOG_BYTES_MAX,
+    );
+    let log_bytes_warn = problems.number(
+        "evidence.log_bytes_warn",
+        raw.log_bytes_warn,
+        (LOG_BYTES_MIN / 2, u64::MAX / 2),
+        LOG_BYTES_WARN.min(log_bytes_max),
+    );
+    if log_bytes_warn > log_bytes_max {
+        problems.add(
+            "evidence.log_bytes_warn",
+            "is above `log_bytes_max`: nobody would be warned",
+        );
+    }
+    let signing_key = problems.secret("evidence.signing_key", &raw.signing_key, folder);
+    let digest_key = problems.secret("evidence.digest_key", &raw.digest_key, folder);
+    Some(Evidence {
+        gateway,
+        store: store?,
+        store_settings,
+        log_bytes_warn,
+        log_bytes_max,
+        folder: log,
+        signing_key: signing_key?,
+        digest_key: digest_key?,
+    })
+}
+
+fn store(
+    raw: &raw::Evidence,
+    log: &Path,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<Location> {
+    let Some(text) = &raw.store else {
+        return Some(Location::Folder(log.join("store")));
+    };
+    match Location::parse(text, folder) {
+        Ok(location) => Some(location),
+        Err(problem) => {
+            problems.add("evidence.store", problem.to_string());
+            None
+        }
+    }
+}
+
+fn store_settings(
+    raw: &raw::Evidence,
+    store: &Location,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Vec<(String, SecretSource)> {
+    let mut settings = Vec::new();
+    for (name, source) in &raw.store_settings {
+        let key = format!("evidence.store_settings.{name}");
+        if let Err(problem) = store.check_setting(name) {
+            problems.add(key, problem.to_string());
+            continue;
+        }
+        if let Some(source) = problems.secret(&key, source, folder) {
+            settings.push((name.clone(), source));
+        }
+    }
+    settings
+}
