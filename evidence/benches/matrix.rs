@@ -113,6 +113,7 @@ fn record(bundle: &str, numbers: &mut Numbers) -> DecisionRecord {
         observed_verdict: None,
         observed_rules: None,
         probes: None,
+        approval_id: None,
     }
 }
 

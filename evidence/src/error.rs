@@ -196,6 +196,12 @@ pub enum Error {
         /// The query.
         query: &'static str,
     },
+    /// Lines of CSV could not be written.
+    #[error("cannot write CSV")]
+    Csv {
+        /// The library's reason.
+        source: csv::Error,
+    },
     /// There is no such record in the signed tree.
     #[error("gateway `{gateway}` has no sealed record {log_index}")]
     NoRecord {

@@ -121,13 +121,7 @@ impl Prover {
         if log_index >= size {
             return Err(no_record());
         }
-        let record = self
-            .record(ledger, log_index)
-            .await
-            .map_err(|error| match error {
-                Trouble::Fault(found) => fault(found),
-                Trouble::Error(error) => error,
-            })?;
+        let record = self.record(gateway, ledger, log_index).await?;
         let leaf = tlog::record_hash(&record);
         let hashes = self.path(gateway, size, log_index).await?;
         tlog::check_record(&hashes, size, ledger.statement.root, log_index, leaf)
@@ -141,17 +135,21 @@ impl Prover {
     }
 
     /// A row's nonce and canonical JSON.
-    async fn record(&self, ledger: &Ledger, log_index: u64) -> Result<Vec<u8>, Trouble> {
+    async fn record(
+        &self,
+        gateway: &str,
+        ledger: &Ledger,
+        log_index: u64,
+    ) -> Result<Vec<u8>, Error> {
+        let fault = |fault| refused(gateway, fault);
         let before = ledger.manifests.range(..=log_index).next_back();
         let manifest = before
             .map(|(_, manifest)| manifest)
-            .filter(|manifest| log_index <= manifest.last_log_index);
-        let manifest = manifest.ok_or(Trouble::Fault(Fault::Missing))?;
-        let object = store::read(self.store.as_ref(), &manifest.key)
-            .await
-            .map_err(Trouble::Error)?;
-        let object = object.ok_or(Trouble::Fault(Fault::Missing))?;
-        rows::record(manifest, object, log_index).map_err(Trouble::Fault)
+            .filter(|manifest| log_index <= manifest.last_log_index)
+            .ok_or_else(|| fault(Fault::Missing))?;
+        let object = store::read(self.store.as_ref(), &manifest.key).await?;
+        let object = object.ok_or_else(|| fault(Fault::Missing))?;
+        rows::record(manifest, object, log_index).map_err(fault)
     }
 
     /// The hashes from the leaf's sibling to the root's child.
@@ -193,13 +191,8 @@ impl Prover {
     }
 }
 
-/// What keeps a record from being read.
-enum Trouble {
-    Fault(Fault),
-    Error(Error),
-}
-
 impl Ledger {
+    /// Digests of seals and manifests are not compared: whatever they say, a proof that is handed out gives the signed root.
     async fn read(store: &dyn ObjectStore, gateway: &str) -> Result<Self, Error> {
         let read = async |key: String| {
             let bytes = store::read(store, &key).await?;

@@ -13,6 +13,8 @@ use datafusion::datasource::listing::{
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStore;
@@ -29,6 +31,8 @@ use crate::verify::Fault;
 
 /// The URL under which DataFusion knows the store; nothing else is registered, so nothing else can be read.
 const STORE_URL: &str = "evidence://store/";
+/// What a query may hold in memory: sorting goes on in a temporary file, and what can't fails.
+const MEMORY_BYTES_MAX: usize = 2 << 30;
 /// Seals and manifests that are read at the same time when a store is opened.
 const DOCUMENTS_AT_ONCE: usize = 32;
 
@@ -216,7 +220,11 @@ async fn open(store: Arc<dyn ObjectStore>) -> Result<SessionContext, Error> {
     let config = SessionConfig::new()
         .with_information_schema(true)
         .set_str("datafusion.execution.time_zone", "UTC");
-    let context = SessionContext::new_with_config(config);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_BYTES_MAX)))
+        .build_arc()
+        .map_err(failed)?;
+    let context = SessionContext::new_with_config_rt(config, runtime);
     let objects = objects(store.as_ref()).await?;
     let url = Url::parse(STORE_URL)
         .map_err(|error| failed(DataFusionError::External(Box::new(error))))?;

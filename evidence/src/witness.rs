@@ -132,7 +132,7 @@ impl WitnessKey {
     fn sign(&self, text: &[u8], at_seconds: u64) -> Result<Signature, Error> {
         let signature = self.inner.try_sign(&message(text, at_seconds));
         let signature = signature.map_err(|_| Problem::Cosignature.into_error())?;
-        let bytes = [&at_seconds.to_be_bytes()[..], &signature.to_bytes()].concat();
+        let bytes = [at_seconds.to_be_bytes().as_slice(), &signature.to_bytes()].concat();
         Signature::new(self.name.clone(), self.public().key_id(), bytes)
             .map_err(|_| Problem::Name.into_error())
     }
@@ -246,7 +246,7 @@ pub async fn cosign(
         size: statement.size,
         at_seconds,
     };
-    Ok(([&bytes[..], &line].concat(), cosigned))
+    Ok(([bytes.as_ref(), line.as_slice()].concat(), cosigned))
 }
 
 /// Checks that a ledger which `report` found intact holds a checkpoint that a witness cosigned: it was not rolled back behind it.
@@ -311,7 +311,7 @@ fn opened(
         .ok_or(Problem::Malformed)?;
     let own = Note::new(note.text(), &others).map_err(|_| Problem::Malformed)?;
     let bytes = own.to_bytes();
-    if [&bytes[..], &cosignature.to_bytes()].concat() != cosigned {
+    if [bytes.as_slice(), &cosignature.to_bytes()].concat() != cosigned {
         return Err(Problem::Malformed);
     }
     let statement = checkpoint::open(&bytes, public).map_err(|_| Problem::Signature)?;

@@ -16,7 +16,9 @@ COLUMNS = {
     "statements": "statement_id:t session_id:t? seq:i? phase:t? decided_at:z? principal:t? on_behalf_of:t? target:t? sql:t? sql_digest:t? "
     "fingerprint:t? kind:t? relations:l? columns:l? verdict:t? rules:l? reason:t? controls:l? bundle_digest:t? facts_digest:t? "
     "parameters_digest:t? ended_at:z? outcome:t rows:i? bytes:i? duration_us:i? sqlstate:t? ends_log_index:i? {2} observed_verdict:t? "
-    "observed_rules:l? probes:l? result_digest:t?",
+    "observed_rules:l? probes:l? result_digest:t? {4} approval_id:t?",
+    "approvals": "{4} at:z event:t approval_id:t actor:t actor_groups:l reason:t? requester:t on_behalf_of:t? target:t session_id:t statement_id:t? "
+    "sql:t? sql_digest:t parameters_digest:t? binding_digest:t bundle_digest:t rules:l controls:l needs:l requested_at:z expires_at:z",
     "maskings": "statement_log_index:i statement_id:t session_id:t decided_at:z principal:t target:t output_index:i output_column:t "
     "source_columns:l class:t transform:t values_masked:i? rule:t controls:l {2} key_id:t?",
     "sessions": "at:z event:t session_id:t principal:t? principal_kind:t? on_behalf_of:t? groups:l issuer:t? client_addr:t? application:t? "
@@ -176,7 +178,8 @@ def main():
         for key in keys if given.store else []:
             verify_store(given.store, key, covered)
         files = [path.relative_to(given.store).as_posix() for path in given.store.rglob("*") if path.is_file()] if given.store else []
-        uncovered = sorted(path for path in files if path not in covered and not path.startswith("leases/"))
+        uncovered = sorted(path for path in files if path not in covered and not path.startswith("leases/")
+                           and not path.startswith("held/"))
         need(not uncovered, "covered by no checkpoint:", ", ".join(uncovered))
         for path in given.proof:
             verify_proof(path, keys)

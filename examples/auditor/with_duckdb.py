@@ -13,7 +13,9 @@ COLUMNS = {
     "statements": "statement_id:t session_id:t seq:i phase:t decided_at:z principal:t on_behalf_of:t target:t sql:t sql_digest:t "
     "fingerprint:t kind:t relations:l columns:l verdict:t rules:l reason:t controls:l bundle_digest:t facts_digest:t parameters_digest:t "
     "ended_at:z outcome:t rows:i bytes:i duration_us:i sqlstate:t ends_log_index:i observed_verdict:t observed_rules:l probes:l "
-    "result_digest:t",
+    "result_digest:t approval_id:t",
+    "approvals": "at:z event:t approval_id:t actor:t actor_groups:l reason:t requester:t on_behalf_of:t target:t session_id:t statement_id:t sql:t "
+    "sql_digest:t parameters_digest:t binding_digest:t bundle_digest:t rules:l controls:l needs:l requested_at:z expires_at:z",
     "maskings": "statement_log_index:i statement_id:t session_id:t decided_at:z principal:t target:t output_index:i output_column:t "
     "source_columns:l class:t transform:t values_masked:i rule:t controls:l key_id:t",
     "sessions": "at:z event:t session_id:t principal:t principal_kind:t on_behalf_of:t groups:l issuer:t client_addr:t application:t tls:b "

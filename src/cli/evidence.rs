@@ -164,7 +164,7 @@ pub(crate) struct Report {
 #[derive(Debug, clap::Args)]
 pub(crate) struct WholeReport {
     // Not flattened: clap takes a group with another inside it for absent.
-    /// The folder of sealed evidence
+    /// The folder of sealed evidence, or the URL of its bucket
     #[arg(long, value_name = "FOLDER|URL", env = "PROVOST_STORE", value_parser = location)]
     pub(crate) store: Location,
     /// The framework whose controls are reported on

@@ -29,7 +29,7 @@ struct Kept {
 /// Verifies a store.
 ///
 /// # Errors
-/// [`Error::Evidence`], [`Error::File`], [`Error::Resume`].
+/// [`Error::NoStore`], [`Error::Evidence`], [`Error::File`], [`Error::Resume`].
 pub(super) async fn run(
     store: &Location,
     keys: &[PublicKey],

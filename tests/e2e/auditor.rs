@@ -19,7 +19,7 @@ const MARKUP: &str = "<script>alert(1)</script>";
 /// All that was ever recorded.
 const ALWAYS: &str = "2026-01-01..2199-12-30";
 
-/// A run with something of everything, by two gateways, sealed.
+/// A run with something of everything, over two starts of the gateway, sealed.
 fn run() -> House {
     let mut house = House::new();
     let statements = format!(

@@ -3,9 +3,9 @@
 //!
 //! | key | content |
 //! |---|---|
-//! | `approvals/<id>/request` | a [`Request`] |
-//! | `approvals/<id>/vote/<SHA-256 of the person's id>` | a [`Vote`]: one for each person |
-//! | `approvals/<id>/end` | an [`End`]: used, refused, expired or withdrawn |
+//! | `held/<id>/request` | a [`Request`] |
+//! | `held/<id>/vote/<SHA-256 of the person's id>` | a [`Vote`]: one for each person |
+//! | `held/<id>/end` | an [`End`]: used, refused, expired or withdrawn |
 //!
 //! Each is a C2SP signed note by the gateway that wrote it; its text is the line `provost-approval-v1 <kind>` and one of JSON. So whoever
 //! runs the store can take documents away, and can forge none. The evidence of all this is in the dataset `approvals`, not here: these
@@ -22,4 +22,4 @@ pub use documents::{
 };
 
 /// What every key begins with.
-pub(crate) const PREFIX: &str = "approvals/";
+pub(crate) const PREFIX: &str = "held/";

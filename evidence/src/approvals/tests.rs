@@ -142,7 +142,7 @@ fn a_document_is_read_at_its_place_from_a_trusted_gateway_and_unchanged() {
             Document::open(&key, &bytes, &trusted).as_ref(),
             Some(document)
         );
-        assert_eq!(Document::open("approvals/x/end", &bytes, &trusted), None);
+        assert_eq!(Document::open("held/x/end", &bytes, &trusted), None);
         assert_eq!(Document::open(&key, &bytes, &trusted[1 - of..2 - of]), None);
         // Another gateway's signature in this one's name.
         let forged = document.sign(&three.keys[1 - of]).unwrap();
@@ -218,7 +218,7 @@ async fn what_nobody_trusted_signed_counts_for_nothing() {
         .await
         .unwrap();
     stranger.end(end(&id, "stranger", "w")).await.unwrap();
-    let junk = Path::from(format!("approvals/{id}/vote/junk"));
+    let junk = Path::from(format!("held/{id}/vote/junk"));
     three
         .store
         .put(&junk, b"junk".to_vec().into())

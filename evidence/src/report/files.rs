@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::query::Tables;
 use crate::report::queries::{EVENTS, POPULATION};
-use crate::report::{Content, html, ocsf, oscal, table};
+use crate::report::table::Csv;
+use crate::report::{Content, html, ocsf, oscal};
 
 /// A new folder.
 #[derive(Debug)]
@@ -63,8 +64,8 @@ pub(super) async fn write_all(
 ) -> Result<Vec<String>, Error> {
     let mut files = vec![
         ("report.html".to_owned(), html::page(content)),
-        ("matrix.csv".to_owned(), matrix(content)),
-        ("population.csv".to_owned(), content.population.table.csv()),
+        ("matrix.csv".to_owned(), matrix(content)?),
+        ("population.csv".to_owned(), content.population.table.csv()?),
         (
             "oscal-assessment-results.json".to_owned(),
             oscal::document(content)?,
@@ -76,7 +77,7 @@ pub(super) async fn write_all(
     ];
     for section in &content.sections {
         let name = section.query.name;
-        files.push((format!("{name}.csv"), section.table.csv()));
+        files.push((format!("{name}.csv"), section.table.csv()?));
         files.push((sql_name("tables", name), section.sql.clone()));
     }
     for (name, measured) in &content.matrix.measured {
@@ -100,8 +101,8 @@ pub(super) fn sql_name(kind: &str, name: &str) -> String {
     format!("sql/{kind}/{name}.sql")
 }
 
-fn matrix(content: &Content<'_>) -> String {
-    let mut text = String::new();
+fn matrix(content: &Content<'_>) -> Result<String, Error> {
+    let mut lines = Csv::new();
     let headings = [
         "framework",
         "version",
@@ -117,7 +118,7 @@ fn matrix(content: &Content<'_>) -> String {
         "why_it_bears",
         "what_it_does_not_show",
     ];
-    table::csv_line(&mut text, headings.into_iter());
+    lines.line(headings)?;
     for row in &content.matrix.rows {
         let Some(catalogue) = content.request.catalogues.get(row.catalogue) else {
             continue;
@@ -144,7 +145,7 @@ fn matrix(content: &Content<'_>) -> String {
             said(|bearing| &bearing.bears),
             said(|bearing| &bearing.lacks),
         ];
-        table::csv_line(&mut text, cells.iter().map(String::as_str));
+        lines.line(cells.iter().map(String::as_str))?;
     }
-    text
+    lines.finish()
 }

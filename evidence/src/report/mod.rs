@@ -80,7 +80,7 @@ impl Content<'_> {
 pub struct Written {
     /// Names of the files in the folder, in order.
     pub files: Vec<String>,
-    /// Controls on which evidence bears, and those that have a query but no evidence.
+    /// Controls with a query that found evidence.
     pub with_evidence: usize,
     /// Controls with a query that found nothing.
     pub without_evidence: usize,

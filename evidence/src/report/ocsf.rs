@@ -147,12 +147,17 @@ fn activity(kind: Option<&str>) -> u64 {
     }
 }
 
-/// Action (allowed 1, denied 2, observed 3, modified 4) and disposition (allowed 1, blocked 2, delayed 14).
+/// Action (allowed 1, denied 2, observed 3, modified 4) and disposition (allowed 1, blocked 2, approved 8, delayed 14).
 fn action(row: &Map<String, Value>) -> (u64, u64) {
     let masked = row.get("masked_columns").and_then(Value::as_u64);
+    let is_masked = masked.unwrap_or_default() > 0;
+    let outcome = row.get("outcome").and_then(Value::as_str);
+    let ran = matches!(outcome, Some("completed" | "failed" | "cut"));
     match row.get("verdict").and_then(Value::as_str) {
-        Some("allow") if masked.unwrap_or_default() > 0 => (4, 1),
+        Some("allow") if is_masked => (4, 1),
         Some("allow") => (1, 1),
+        // It ran by an approval (approved 8), or did not.
+        Some("hold") if ran => (if is_masked { 4 } else { 1 }, 8),
         Some("hold") => (2, 14),
         _ => (2, 2),
     }

@@ -9,8 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{AsArray as _, RecordBatch};
-use datafusion::arrow::datatypes::Int64Type;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use jiff::Timestamp;
 use object_store::ObjectStore;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
@@ -19,8 +22,23 @@ use crate::query::Tables;
 use crate::report::files::Folder;
 use crate::report::population::Population;
 use crate::report::queries::{FRAME, POPULATION, Period};
-use crate::report::table::{self, Table};
+use crate::report::table::Csv;
 
+/// The columns of `sample.csv`.
+const HEADINGS: [&str; 12] = [
+    "number",
+    "gateway",
+    "log_index",
+    "statement_id",
+    "decided_at",
+    "principal",
+    "on_behalf_of",
+    "kind",
+    "verdict",
+    "outcome",
+    "sql",
+    "proof",
+];
 /// Rows of a sample at most.
 pub const SIZE_MAX: usize = 10_000;
 
@@ -94,11 +112,7 @@ fn place(seed: u64, gateway: &str, log_index: u64) -> [u8; 32] {
 fn keys(batch: &RecordBatch) -> Result<Vec<(String, u64)>, Error> {
     let unexpected = || Error::Answer { query: FRAME.name };
     let column = |name: &str| batch.column_by_name(name).ok_or_else(unexpected);
-    let gateways = datafusion::arrow::compute::cast(
-        column("gateway")?,
-        &datafusion::arrow::datatypes::DataType::Utf8,
-    )
-    .map_err(|_| unexpected())?;
+    let gateways = cast(column("gateway")?, &DataType::Utf8).map_err(|_| unexpected())?;
     let gateways = gateways.as_string_opt::<i32>().ok_or_else(unexpected)?;
     let indexes = column("log_index")?
         .as_primitive_opt::<Int64Type>()
@@ -125,49 +139,41 @@ pub async fn write(
     let population = Population::state(store.as_ref(), &tables, asked.period).await?;
     let sample = draw(&tables, asked).await?;
     let prover = Prover::open(Arc::clone(&store)).await?;
-    let mut lines = String::new();
-    let headings = [
-        "number",
-        "gateway",
-        "log_index",
-        "statement_id",
-        "decided_at",
-        "principal",
-        "on_behalf_of",
-        "kind",
-        "verdict",
-        "outcome",
-        "sql",
-        "proof",
-    ];
-    table::csv_line(&mut lines, headings.into_iter());
+    let mut lines = Csv::new();
+    lines.line(HEADINGS)?;
     for (number, item) in (1_usize..).zip(&sample.items) {
         let name = format!("proofs/{number}.tlog-proof");
         let proof = prover.prove(&item.gateway, item.log_index).await?;
         folder.write(&name, &proof.to_text())?;
-        let row = Table::of(&tables.ask(&detail(item)).await?)?;
-        let cell = |column: &str| row.cell(0, column).unwrap_or_default().to_owned();
-        let mut cells = vec![
-            number.to_string(),
-            item.gateway.clone(),
-            item.log_index.to_string(),
-        ];
-        cells.extend(headings.iter().skip(3).take(8).map(|column| cell(column)));
-        cells.push(name);
-        table::csv_line(&mut lines, cells.iter().map(String::as_str));
+        // What the sample shows of a row is what was proved.
+        let row: Map<String, Value> =
+            serde_json::from_slice(proof.json()).map_err(|source| Error::Encode { source })?;
+        let number = number.to_string();
+        let cells = HEADINGS.map(|heading| match heading {
+            "number" => number.clone(),
+            "proof" => name.clone(),
+            heading => cell(heading, row.get(heading)),
+        });
+        lines.line(cells.iter().map(String::as_str))?;
     }
-    folder.write("sample.csv", &lines)?;
-    folder.write("population.csv", &population.table.csv())?;
+    folder.write("sample.csv", &lines.finish()?)?;
+    folder.write("population.csv", &population.table.csv()?)?;
     folder.write("sql/population.sql", &POPULATION.within(asked.period))?;
     folder.write("sql/frame.sql", &FRAME.within(asked.period))?;
     Ok(sample)
 }
 
-/// The statement of a row. A gateway's name has no quotes in it; doubled all the same.
-fn detail(item: &Item) -> String {
-    format!(
-        "SELECT statement_id, decided_at, principal, on_behalf_of, kind, verdict, outcome, sql FROM statements WHERE gateway = '{}' AND log_index = {}",
-        item.gateway.replace('\'', "''"),
-        item.log_index
-    )
+/// A value of a record; times are told as in the other tables, and NULL is empty.
+fn cell(name: &str, value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) if name.ends_with("_at") => {
+            let time = number
+                .as_i64()
+                .and_then(|micros| Timestamp::from_microsecond(micros).ok());
+            time.map_or_else(|| number.to_string(), |time| time.to_string())
+        }
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    }
 }

@@ -77,39 +77,51 @@ impl Table {
     }
 
     /// RFC 4180, with a header line; NULL is empty.
-    #[must_use]
-    pub fn csv(&self) -> String {
-        let mut text = String::new();
-        let headings = self.columns.iter().map(|column| column.name.as_str());
-        csv_line(&mut text, headings);
+    ///
+    /// # Errors
+    /// [`Error::Csv`] when a row has another number of cells than there are columns.
+    pub fn csv(&self) -> Result<String, Error> {
+        let mut lines = Csv::new();
+        lines.line(self.columns.iter().map(|column| column.name.as_str()))?;
         for row in &self.rows {
-            csv_line(
-                &mut text,
-                row.iter().map(|cell| cell.as_deref().unwrap_or_default()),
-            );
+            lines.line(row.iter().map(|cell| cell.as_deref().unwrap_or_default()))?;
         }
-        text
+        lines.finish()
     }
 }
 
-/// A line of CSV.
+/// Lines of CSV, each as long as the first.
 ///
 /// # Source
 /// RFC 4180, section 2.
-pub(super) fn csv_line<'a>(out: &mut String, cells: impl Iterator<Item = &'a str>) {
-    for (place, cell) in cells.enumerate() {
-        if place > 0 {
-            out.push(',');
-        }
-        if cell.contains([',', '"', '\n', '\r']) {
-            out.push('"');
-            out.push_str(&cell.replace('"', "\"\""));
-            out.push('"');
-        } else {
-            out.push_str(cell);
-        }
+pub(super) struct Csv {
+    writer: csv::Writer<Vec<u8>>,
+}
+
+impl Csv {
+    pub(super) fn new() -> Self {
+        let writer = csv::WriterBuilder::new()
+            .terminator(csv::Terminator::CRLF)
+            .from_writer(Vec::new());
+        Self { writer }
     }
-    out.push_str("\r\n");
+
+    pub(super) fn line<'a>(
+        &mut self,
+        cells: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), Error> {
+        let written = self.writer.write_record(cells);
+        written.map_err(|source| Error::Csv { source })
+    }
+
+    pub(super) fn finish(self) -> Result<String, Error> {
+        let bytes = self.writer.into_inner();
+        let bytes = bytes.map_err(|error| Error::Csv {
+            source: csv::Error::from(error.into_error()),
+        })?;
+        // Texts and commas give text.
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
 }
 
 fn texts(column: &ArrayRef) -> Result<Vec<Option<String>>, ArrowError> {
@@ -136,9 +148,9 @@ mod tests {
     #[test]
     fn what_csv_must_quote_is_quoted() {
         let check = |cells: &[&str], expected: &str| {
-            let mut line = String::new();
-            csv_line(&mut line, cells.iter().copied());
-            assert_eq!(line, format!("{expected}\r\n"));
+            let mut lines = Csv::new();
+            lines.line(cells.iter().copied()).unwrap();
+            assert_eq!(lines.finish().unwrap(), format!("{expected}\r\n"));
         };
         check(&["a", "b"], "a,b");
         check(&["", "b"], ",b");

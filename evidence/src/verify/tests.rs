@@ -417,3 +417,20 @@ async fn a_verification_goes_on_from_an_earlier_one_and_is_bound_to_its_checkpoi
         std::fs::write(&file, whole).unwrap();
     }
 }
+
+/// What people are asked and say is no evidence; what is planted among the dataset's objects is found all the same.
+#[tokio::test]
+async fn what_is_planted_among_approvals_is_found() {
+    let folder = intact().await;
+    let planted = |name: &str| {
+        let path = folder.path().join("store").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    };
+    planted("held/0199aabbccdd-00112233aabb/request");
+    assert!(report(folder.path()).await.is_intact());
+    planted("approvals/date=2026-11-20/planted.parquet");
+    let report = report(folder.path()).await;
+    let faults: Vec<_> = report.problems.iter().map(|found| &found.fault).collect();
+    assert_eq!(faults, [&Fault::Uncovered], "{report}");
+}

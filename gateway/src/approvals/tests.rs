@@ -246,7 +246,7 @@ async fn a_vote_needs_a_reason_and_a_case() {
 async fn a_store_that_takes_nothing_asks_nobody() {
     let gateways = Gateways::new(1);
     let desk = gateways.start(0, "one");
-    let file = gateways.folder.path().join("store/approvals");
+    let file = gateways.folder.path().join("store/held");
     std::fs::write(&file, b"in the way").unwrap();
     let (request, _) = {
         let other = gateways.start(0, "other");
@@ -258,7 +258,7 @@ async fn a_store_that_takes_nothing_asks_nobody() {
             .map(|(case, standing)| (case.request, standing))
             .unwrap()
     };
-    std::fs::remove_dir_all(gateways.folder.path().join("store/approvals")).unwrap();
+    std::fs::remove_dir_all(gateways.folder.path().join("store/held")).unwrap();
     std::fs::write(&file, b"in the way").unwrap();
     let asked = desk.approvals.ask(Request::clone(&request)).await;
     assert!(matches!(asked, Err(super::Error::Store(_))));

@@ -8,6 +8,8 @@ WITH leaves AS (
   SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM sessions GROUP BY gateway
   UNION ALL
   SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM changes GROUP BY gateway
+  UNION ALL
+  SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM approvals GROUP BY gateway
 ), gateways AS (
   SELECT max(newest) AS newest, sum(leaf_count) AS leaf_count FROM leaves GROUP BY gateway
 )

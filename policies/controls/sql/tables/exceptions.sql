@@ -10,10 +10,17 @@ WITH counted AS (
     )
 ), agents AS (
   SELECT DISTINCT gateway, session_id FROM sessions WHERE event = 'opened' AND principal_kind = 'agent'
+), used AS (
+  SELECT DISTINCT approval_id FROM approvals WHERE event = 'used'
 ), found AS (
-  SELECT gateway, log_index, decided_at AS "at", principal, 'refused or held, and completed' AS exception, reason AS detail
+  SELECT gateway, log_index, decided_at AS "at", principal, 'refused, and completed' AS exception, reason AS detail
   FROM counted
-  WHERE verdict IN ('deny', 'hold') AND outcome IN ('completed', 'cut')
+  WHERE verdict = 'deny' AND outcome IN ('completed', 'cut')
+  UNION ALL
+  SELECT gateway, log_index, decided_at AS "at", principal, 'held, and ran without an approval' AS exception, reason AS detail
+  FROM counted
+  LEFT JOIN used ON used.approval_id = counted.approval_id
+  WHERE verdict = 'hold' AND outcome IN ('completed', 'failed', 'cut') AND used.approval_id IS NULL
   UNION ALL
   SELECT gateway, log_index, coalesce(decided_at, ended_at) AS "at", principal, 'outcome not known' AS exception, kind AS detail
   FROM counted

@@ -28,6 +28,8 @@ WITH counted AS (
   SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM sessions GROUP BY gateway
   UNION ALL
   SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM changes GROUP BY gateway
+  UNION ALL
+  SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM approvals GROUP BY gateway
 ), gateways AS (
   SELECT gateway, max(newest) + 1 AS tree_size, CAST(sum(leaf_count) AS BIGINT) AS leaf_count FROM leaves GROUP BY gateway
 )
