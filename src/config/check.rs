@@ -117,7 +117,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let console = raw
         .console
         .as_ref()
-        .and_then(|raw| console::console(raw, tls.as_ref(), &mut problems));
+        .and_then(|raw| console::console(raw, (tls.as_ref(), folder), &mut problems));
     let witness = problems.choice(
         "gateway.witness",
         raw.gateway.witness.as_deref(),

@@ -160,6 +160,19 @@ pub(crate) struct Console {
     pub(crate) origin: Option<String>,
     /// Groups that see every held statement.
     pub(crate) viewers: Vec<String>,
+    /// How people log in with a browser.
+    pub(crate) login: Option<ConsoleLogin>,
+}
+
+/// What the issuer knows the console's pages as, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConsoleLogin {
+    /// The client's id.
+    pub(crate) client_id: String,
+    /// Its secret, where it has one.
+    pub(crate) client_secret: Option<SecretSource>,
+    /// What is asked for.
+    pub(crate) scopes: Vec<String>,
 }
 
 /// Where the policy comes from, as configured.

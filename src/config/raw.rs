@@ -64,6 +64,9 @@ pub(super) const KEYS: &[&str] = &[
     "form",
     "link",
     "viewers",
+    "client_id",
+    "client_secret",
+    "scopes",
     "name",
     "host",
     "port",
@@ -204,6 +207,9 @@ pub(super) struct Console {
     pub(super) url: Option<String>,
     #[serde(default)]
     pub(super) viewers: Vec<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) client_secret: Option<Hidden>,
+    pub(super) scopes: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

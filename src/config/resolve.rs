@@ -15,8 +15,8 @@ use provost_evidence::PublicKey;
 use url::Url;
 
 use super::{
-    ClientTls, Config, Console, ConsoleTls, Error, Masks, Password, Policy, ServerTls, Target,
-    Webhook, rds, secret,
+    ClientTls, Config, Console, ConsoleLogin, ConsoleTls, Error, Masks, Password, Policy,
+    SecretSource, ServerTls, Target, Webhook, rds, secret,
 };
 
 /// Everything a start needs, read.
@@ -111,7 +111,9 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
     let console = config
         .console
         .as_ref()
-        .map(|configured| console_settings(configured, &tls));
+        .map(|configured| console_settings(configured, &tls))
+        .transpose()
+        .map_err(failed("console.client_secret"))?;
     let mut settings = settings(config, tls, targets);
     settings.mask_keys = config
         .masks
@@ -168,21 +170,30 @@ fn webhook(configured: &Webhook) -> Result<settings::Webhook, (&'static str, sec
     })
 }
 
-fn console_settings(configured: &Console, gateway: &settings::ClientTls) -> console::Settings {
-    console::Settings {
+fn console_settings(
+    configured: &Console,
+    gateway: &settings::ClientTls,
+) -> Result<console::Settings, secret::Error> {
+    let login = |login: &ConsoleLogin| {
+        let secret = login.client_secret.as_ref().map(SecretSource::read);
+        Ok(console::LoginSettings {
+            client_id: login.client_id.clone(),
+            client_secret: secret.transpose()?,
+            scopes: login.scopes.clone(),
+        })
+    };
+    let viewers = configured.viewers.iter();
+    Ok(console::Settings {
         listen: configured.listen,
         tls: match configured.tls {
             ConsoleTls::Gateway => gateway.clone(),
             ConsoleTls::Off | ConsoleTls::InFront => settings::ClientTls::Off,
         },
         origin: configured.origin.clone(),
-        viewers: configured
-            .viewers
-            .iter()
-            .map(|group| group.as_str().into())
-            .collect(),
+        viewers: viewers.map(|group| group.as_str().into()).collect(),
+        login: configured.login.as_ref().map(login).transpose()?,
         times: console::Times::default(),
-    }
+    })
 }
 
 fn trusted_key(path: &Path) -> Result<TrustedKey, secret::Error> {

@@ -16,6 +16,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use provost_engine::principal::Principal;
 use provost_evidence::approvals::ApprovalId;
 use utoipa::{
     Modify, OpenApi, ToSchema,
@@ -23,7 +24,8 @@ use utoipa::{
 };
 
 use super::{
-    Approval, Ballot, List, Problem, Room, StandingName, Summary, caller::Caller, guard, sight,
+    Approval, Ballot, List, Problem, Room, StandingName, Summary, caller::Caller, guard, pages,
+    sight,
 };
 use crate::approvals::{Case, Standing};
 
@@ -33,11 +35,15 @@ const PAGE_LENGTH: usize = 100;
 const PAGE_LENGTH_MAX: usize = 500;
 
 /// What a request is for.
-type Id = Result<Path<String>, PathRejection>;
+pub(super) type Id = Result<Path<String>, PathRejection>;
 
 /// Every route, with what holds for all of them around it.
 pub(super) fn router(room: Arc<Room>) -> Router {
-    Router::new()
+    let pages = match &room.login {
+        Some(_) => pages::routes(),
+        None => Router::new(),
+    };
+    pages
         .route("/healthz", get(health))
         .route("/api/v1/openapi.json", get(openapi))
         .route("/api/v1/approvals", get(list))
@@ -134,23 +140,7 @@ async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Json<List>, Problem> {
     let page = Page::parse(query.as_deref().unwrap_or_default())?;
-    let mut shown: Vec<Summary> = Vec::new();
-    let mut is_cut = false;
-    for known in room.approvals.list() {
-        if !page.wants(&known) || !sight::may_see(&caller, &known.0, &room.viewers) {
-            continue;
-        }
-        if shown.len() == page.limit {
-            is_cut = true;
-            break;
-        }
-        shown.push(Summary::of(&known, &caller));
-    }
-    let next = shown.last().filter(|_| is_cut);
-    Ok(Json(List {
-        next: next.map(|summary| summary.id.clone()),
-        approvals: shown,
-    }))
+    Ok(Json(page.of(&room, &caller)))
 }
 
 /// Gives one held statement.
@@ -171,11 +161,16 @@ async fn show(
     id: Id,
 ) -> Result<Json<Approval>, Problem> {
     let id = parsed(id)?;
-    let known = room.approvals.show(&id).ok_or_else(Problem::unknown)?;
-    if !sight::may_see(&caller, &known.0, &room.viewers) {
+    Ok(Json(seen(&room, &id, &caller)?))
+}
+
+/// One held statement, if the caller may see it.
+pub(super) fn seen(room: &Room, id: &ApprovalId, caller: &Principal) -> Result<Approval, Problem> {
+    let known = room.approvals.show(id).ok_or_else(Problem::unknown)?;
+    if !sight::may_see(caller, &known.0, &room.viewers) {
         return Err(Problem::unknown());
     }
-    Ok(Json(Approval::of(&known, &caller)))
+    Ok(Approval::of(&known, caller))
 }
 
 /// Votes: each person once, people of the groups asked only, nobody on their own request. One `deny` ends it.
@@ -206,11 +201,18 @@ async fn vote(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Approval>, Problem> {
     let id = parsed(id)?;
-    let known = room.approvals.show(&id).ok_or_else(Problem::unknown)?;
-    if !sight::may_see(&caller, &known.0, &room.viewers) {
-        return Err(Problem::unknown());
-    }
+    seen(&room, &id, &caller)?;
     let ballot = ballot(&headers, body)?;
+    Ok(Json(cast(room, id, caller, ballot).await?))
+}
+
+/// Votes, and gives how it stands then. The caller may see it.
+pub(super) async fn cast(
+    room: Arc<Room>,
+    id: ApprovalId,
+    caller: Principal,
+    ballot: Ballot,
+) -> Result<Approval, Problem> {
     // A task of its own: a vote that was begun is ended, even if its caller goes away.
     let voting = tokio::spawn(async move {
         let said = (ballot.vote.kind(), ballot.reason.as_str());
@@ -218,7 +220,7 @@ async fn vote(
         voted.map(|known| Approval::of(&known, &caller))
     });
     match voting.await {
-        Ok(voted) => Ok(Json(voted?)),
+        Ok(voted) => Ok(voted?),
         Err(error) => {
             tracing::error!(%error, "a vote broke off: this is a defect");
             Err(Problem::new(
@@ -229,7 +231,7 @@ async fn vote(
     }
 }
 
-fn parsed(id: Id) -> Result<ApprovalId, Problem> {
+pub(super) fn parsed(id: Id) -> Result<ApprovalId, Problem> {
     let Path(id) = id.map_err(|_| Problem::unknown())?;
     ApprovalId::parse(&id).ok_or_else(Problem::unknown)
 }
@@ -264,15 +266,15 @@ fn ballot(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Ba
 
 /// What of a list is asked for.
 #[derive(Debug, PartialEq, Eq)]
-struct Page {
-    standing: Option<StandingName>,
+pub(super) struct Page {
+    pub(super) standing: Option<StandingName>,
     limit: usize,
     before: Option<ApprovalId>,
 }
 
 impl Page {
     /// Reads a query; unknown names, and names that come twice, are refused.
-    fn parse(query: &str) -> Result<Self, Problem> {
+    pub(super) fn parse(query: &str) -> Result<Self, Problem> {
         let wrong = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
         let (mut standing, mut limit, mut before) = (None, None, None);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -312,6 +314,27 @@ impl Page {
             limit: limit.unwrap_or(PAGE_LENGTH),
             before,
         })
+    }
+
+    /// The page, as this caller sees it.
+    pub(super) fn of(&self, room: &Room, caller: &Principal) -> List {
+        let mut shown: Vec<Summary> = Vec::new();
+        let mut is_cut = false;
+        for known in room.approvals.list() {
+            if !self.wants(&known) || !sight::may_see(caller, &known.0, &room.viewers) {
+                continue;
+            }
+            if shown.len() == self.limit {
+                is_cut = true;
+                break;
+            }
+            shown.push(Summary::of(&known, caller));
+        }
+        let next = shown.last().filter(|_| is_cut);
+        List {
+            next: next.map(|summary| summary.id.clone()),
+            approvals: shown,
+        }
     }
 
     fn wants(&self, (case, standing): &(Case, Standing)) -> bool {

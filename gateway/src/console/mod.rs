@@ -17,12 +17,14 @@
 //! | `sight` | who may see what |
 //! | `api` | the JSON API and its OpenAPI document |
 //! | `shapes` | what the API says, as types |
+//! | `pages` | what a browser shows, and logging in there |
 //! | `problem` | refusals, as RFC 9457 has them |
 //! | `text` | what others wrote, fit to be shown |
 
 mod api;
 mod caller;
 mod guard;
+mod pages;
 mod problem;
 mod server;
 mod settings;
@@ -37,7 +39,7 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     problem::Problem,
     server::{Console, Error},
-    settings::{Settings, Times},
+    settings::{LoginSettings, Settings, Times},
     shapes::{
         Approval, Ballot, List, NeedShape, Refusal, StandingName, StatementShape, Summary,
         VoteName, VoteShape,
@@ -56,6 +58,8 @@ struct Room {
     origin: String,
     /// How long a request may take.
     request_time: Duration,
+    /// How people log in with a browser; without it there are no pages.
+    login: Option<pages::Login>,
     /// The OpenAPI document.
     document: String,
 }

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Room, Settings, Times, api};
+use super::{LoginSettings, Room, Settings, Times, api, pages::Login};
 use crate::{
     approvals::Approvals, certificate, error::TlsError, identity::Issuer, settings::ClientTls,
 };
@@ -74,6 +74,7 @@ pub struct Console {
     origin: String,
     viewers: Vec<Arc<str>>,
     times: Times,
+    login: Option<LoginSettings>,
     document: String,
 }
 
@@ -114,6 +115,7 @@ impl Console {
             origin,
             viewers: settings.viewers,
             times: settings.times,
+            login: settings.login,
             document,
         })
     }
@@ -143,6 +145,7 @@ impl Console {
             viewers: self.viewers,
             origin: self.origin,
             request_time: self.times.request,
+            login: self.login.map(Login::new),
             document: self.document,
         }));
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));

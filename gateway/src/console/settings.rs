@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::settings::ClientTls;
+use crate::settings::{ClientTls, Secret};
 
 /// What the console is told at start.
 #[derive(Debug, Clone)]
@@ -16,8 +16,21 @@ pub struct Settings {
     pub origin: Option<String>,
     /// Members of these groups, exact bytes, see every held statement, and may vote on none by that.
     pub viewers: Vec<Arc<str>>,
+    /// How people log in with a browser; without it there are no pages, only the API.
+    pub login: Option<LoginSettings>,
     /// How long callers may take.
     pub times: Times,
+}
+
+/// What the issuer knows the console's pages as.
+#[derive(Debug, Clone)]
+pub struct LoginSettings {
+    /// The client's id; ID tokens are for it.
+    pub client_id: String,
+    /// Its secret, where it has one. PKCE is used in any case.
+    pub client_secret: Option<Secret>,
+    /// What is asked for, `openid` among it.
+    pub scopes: Vec<String>,
 }
 
 /// How long callers may take. What happens then is written beside each.

@@ -38,11 +38,22 @@ struct Cached {
     fetched_at: SystemTime,
 }
 
+/// Where people log in with a browser.
+#[derive(Debug, Clone)]
+pub(crate) struct LoginUrls {
+    /// The page.
+    pub(crate) authorization: Url,
+    /// Where its code becomes tokens.
+    pub(crate) token: Url,
+}
+
 /// A trusted issuer whose discovery document and keys were read.
 pub struct Issuer {
     settings: IssuerSettings,
     client: reqwest::Client,
     keys_url: Url,
+    /// Where people log in, and where what they bring from there is exchanged; `None` where the issuer has no such place that can be trusted.
+    login: Option<LoginUrls>,
     cached: RwLock<Arc<Cached>>,
     /// When a fetch was last tried; held while one runs.
     last_fetch: Mutex<SystemTime>,
@@ -88,11 +99,21 @@ impl Issuer {
             });
         }
         let keys_url = trusted_url(metadata.jwks_uri().as_str())?;
-        if is_loopback(&keys_url) && !is_loopback(&issuer_url) {
+        let is_near = |url: &Url| is_loopback(url) && !is_loopback(&issuer_url);
+        if is_near(&keys_url) {
             return Err(Error::IssuerUrl {
                 url: shown(keys_url.as_str()),
             });
         }
+        let login = metadata.token_endpoint().and_then(|token| {
+            let authorization = trusted_url(metadata.authorization_endpoint().as_str()).ok()?;
+            let token = trusted_url(token.as_str()).ok()?;
+            let urls = LoginUrls {
+                authorization,
+                token,
+            };
+            (!is_near(&urls.authorization) && !is_near(&urls.token)).then_some(urls)
+        });
         let keys = fetch_keys(&client, &keys_url, &settings)
             .await
             .map_err(|source| unreachable(keys_url.as_str(), source))?;
@@ -101,6 +122,7 @@ impl Issuer {
             settings,
             client,
             keys_url,
+            login,
             cached: RwLock::new(Arc::new(Cached {
                 keys,
                 fetched_at: now,
@@ -120,7 +142,55 @@ impl Issuer {
     /// # Errors
     /// [`Refused`], with the principal where the token is genuine.
     pub async fn verify(&self, token: &str, now: SystemTime) -> Result<Verified, Refused> {
-        let unverified = Unverified::read(token, &self.settings)?;
+        self.check(token, &self.settings, now).await
+    }
+
+    /// Checks a token that must be meant for this audience, and for no other of ours.
+    ///
+    /// # Errors
+    /// As [`Issuer::verify`].
+    pub(crate) async fn verify_for(
+        &self,
+        audience: &str,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<Verified, Refused> {
+        let mut settings = self.settings.clone();
+        settings.audiences = vec![audience.to_owned()];
+        self.check(token, &settings, now).await
+    }
+
+    /// Where people log in.
+    pub(crate) fn login(&self) -> Option<&LoginUrls> {
+        self.login.as_ref()
+    }
+
+    /// Sends a form to the token endpoint; gives its answer, if that is a success.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub(crate) async fn redeem(
+        &self,
+        urls: &LoginUrls,
+        form: String,
+        (client_id, secret): (&str, Option<&str>),
+    ) -> Result<Vec<u8>, FetchError> {
+        let request = self.client.post(urls.token.clone());
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let request = match secret {
+            Some(secret) => request.basic_auth(client_id, Some(secret)),
+            None => request,
+        };
+        read(request.body(form)).await
+    }
+
+    async fn check(
+        &self,
+        token: &str,
+        settings: &IssuerSettings,
+        now: SystemTime,
+    ) -> Result<Verified, Refused> {
+        let unverified = Unverified::read(token, settings)?;
         let mut cached = self.cached();
         if age(&cached, now) > KEYS_FRESH {
             // Whoever comes second goes on with the keys there are: one slow issuer must not queue all logins.
@@ -129,7 +199,7 @@ impl Issuer {
             }
         }
         if matches!(
-            unverified.key(&cached.keys, &self.settings),
+            unverified.key(&cached.keys, settings),
             Err(Error::UnknownKey { .. })
         ) {
             let last_fetch = self.last_fetch.lock().await;
@@ -140,8 +210,8 @@ impl Issuer {
                 hours: age(&cached, now).as_secs() / 3600,
             }));
         }
-        let key = unverified.key(&cached.keys, &self.settings)?;
-        unverified.verify(key, &self.settings, now)
+        let key = unverified.key(&cached.keys, settings)?;
+        unverified.verify(key, settings, now)
     }
 
     /// Fetches the keys unless that was tried just now; a failure keeps the old ones.
@@ -175,12 +245,20 @@ impl Issuer {
         Arc::clone(&self.cached.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The same with a place to log in.
+    #[cfg(test)]
+    pub(crate) fn with_login(mut self, login: LoginUrls) -> Self {
+        self.login = Some(login);
+        self
+    }
+
     /// An issuer whose keys are given and that nobody can reach: for tests of other rooms.
     #[cfg(test)]
     pub(crate) fn with_keys(settings: IssuerSettings, keys: &[u8], now: SystemTime) -> Self {
         Self {
             client: reqwest::Client::new(),
             keys_url: Url::parse("http://127.0.0.1:1/keys").unwrap(),
+            login: None,
             cached: RwLock::new(Arc::new(Cached {
                 keys: KeySet::from_json(keys, &settings.algorithms).unwrap(),
                 fetched_at: now,
@@ -225,7 +303,12 @@ async fn fetch_keys(
 
 /// Reads a document, no more than [`DOCUMENT_BYTES_MAX`] of it.
 async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, FetchError> {
-    let mut response = client.get(url).send().await.map_err(FetchError::Http)?;
+    read(client.get(url)).await
+}
+
+/// Sends a request, and reads no more than [`DOCUMENT_BYTES_MAX`] of its answer.
+async fn read(request: reqwest::RequestBuilder) -> Result<Vec<u8>, FetchError> {
+    let mut response = request.send().await.map_err(FetchError::Http)?;
     let status = response.status().as_u16();
     if status != 200 {
         return Err(FetchError::Status { status });

@@ -1,19 +1,21 @@
 //! The console's section: where it listens, who encrypts, who sees everything.
 
-use std::{net::SocketAddr, str::FromStr as _};
+use std::{net::SocketAddr, path::Path, str::FromStr as _};
 
 use url::Url;
 
 use super::Problems;
-use crate::config::{ClientTls, Console, ConsoleTls, raw};
+use crate::config::{ClientTls, Console, ConsoleLogin, ConsoleTls, raw};
 
+/// The scope that makes an authorization a login.
+const OPENID: &str = "openid";
 /// Groups of viewers; more are refused.
 const VIEWERS_MAX: usize = 64;
 
-/// Checks the section; `gateway` is how clients of the gateway itself encrypt.
+/// Checks the section; `gateway` is how clients of the gateway itself encrypt, relative paths are taken from `folder`.
 pub(super) fn console(
     raw: &raw::Console,
-    gateway: Option<&ClientTls>,
+    (gateway, folder): (Option<&ClientTls>, &Path),
     problems: &mut Problems,
 ) -> Option<Console> {
     let listen = SocketAddr::from_str(&raw.listen).ok();
@@ -58,11 +60,56 @@ pub(super) fn console(
             format!("names more than {VIEWERS_MAX} groups"),
         );
     }
+    let login = login(raw, folder, problems);
     Some(Console {
         listen: listen?,
         tls,
         origin,
         viewers: raw.viewers.clone(),
+        login,
+    })
+}
+
+/// How people log in with a browser, where they do.
+fn login(raw: &raw::Console, folder: &Path, problems: &mut Problems) -> Option<ConsoleLogin> {
+    let Some(client_id) = &raw.client_id else {
+        let without = [
+            ("client_secret", raw.client_secret.is_some()),
+            ("scopes", raw.scopes.is_some()),
+        ];
+        for (key, _) in without.iter().filter(|(_, is_given)| *is_given) {
+            problems.add(
+                format!("console.{key}"),
+                "says how people log in with a browser, which needs `client_id`, too",
+            );
+        }
+        return None;
+    };
+    problems.text("console.client_id", client_id);
+    let scopes = raw
+        .scopes
+        .clone()
+        .unwrap_or_else(|| vec![OPENID.to_owned()]);
+    if !scopes.iter().any(|scope| scope == OPENID) {
+        problems.add(
+            "console.scopes",
+            "must have `openid` among them: people are known by ID tokens",
+        );
+    }
+    for (index, scope) in scopes.iter().enumerate() {
+        if scope.is_empty() || !scope.bytes().all(|byte| byte.is_ascii_graphic()) {
+            problems.add(
+                format!("console.scopes[{index}]"),
+                "must be one word of visible ASCII",
+            );
+        }
+    }
+    let client_secret = raw.client_secret.as_ref();
+    Some(ConsoleLogin {
+        client_id: client_id.clone(),
+        client_secret: client_secret
+            .and_then(|secret| problems.secret("console.client_secret", secret, folder)),
+        scopes,
     })
 }
 
@@ -159,6 +206,28 @@ mod tests {
             "listen = \"127.0.0.1:7443\"\nviewers = [\"\"]",
             "`console.viewers[0]`",
         );
+        for (lines, expected) in [
+            (
+                "client_secret = \"env:SECRET\"",
+                "`console.client_secret`: says how",
+            ),
+            (
+                "client_id = \"p\"\nclient_secret = \"hunter2\"",
+                "`console.client_secret`: is not a source",
+            ),
+            (
+                "client_id = \"p\"\nscopes = [\"email\"]",
+                "`console.scopes`: must have `openid`",
+            ),
+            (
+                "client_id = \"p\"\nscopes = [\"openid\", \"a b\"]",
+                "`console.scopes[1]`",
+            ),
+            ("client_id = \"\"", "`console.client_id`"),
+            ("client_id = \"p\"", "127.0.0.1:7443 Gateway None"),
+        ] {
+            check(&format!("listen = \"127.0.0.1:7443\"\n{lines}"), expected);
+        }
         check("tls = \"off\"", "missing key `listen`");
         for url in [
             "http://a.example.com",

@@ -3,4 +3,5 @@
 mod api;
 mod connections;
 mod contract;
+mod pages;
 pub(in crate::console) mod support;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
-use openidconnect::reqwest::{Client, RequestBuilder, Response};
+use openidconnect::reqwest::{Client, RequestBuilder, Response, redirect::Policy};
 use provost_evidence::{
     DurableFolder, Log, LogOptions, SigningKey,
     approvals::{ApprovalId, Docket, HeldStatement, Need, Request},
@@ -17,12 +17,12 @@ use tokio::sync::oneshot;
 
 use crate::{
     approvals::{Approvals, now},
-    console::{Console, Settings, Times},
-    identity::{ClaimRules, Delegation, Issuer, IssuerSettings, KindRule},
-    settings::ClientTls,
+    console::{Console, LoginSettings, Settings, Times},
+    identity::{ClaimRules, Delegation, Issuer, IssuerSettings, KindRule, issuer::LoginUrls},
+    settings::{ClientTls, Secret},
 };
 
-const ISSUER: &str = "https://login.example.com";
+pub(super) const ISSUER: &str = "https://login.example.com";
 const MINUTE: i64 = 60_000_000;
 
 /// Who calls.
@@ -47,7 +47,7 @@ pub(super) enum Who {
 }
 
 impl Who {
-    fn claims(self) -> Value {
+    pub(super) fn claims(self) -> Value {
         let (id, groups): (&str, &[&str]) = match self {
             Self::Ana => ("ana@corp", &["analysts", "db-admins"]),
             Self::Devin => ("devin@corp", &["ai-agents", "db-admins"]),
@@ -107,10 +107,11 @@ pub(in crate::console) fn request(number: u64) -> Request {
 }
 
 /// The issuer's key.
-struct Signer(EncodingKey);
+#[derive(Clone)]
+pub(super) struct Signer(EncodingKey);
 
 impl Signer {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         Self(EncodingKey::from_ec_der(&key.serialize_der()))
     }
@@ -132,7 +133,7 @@ impl Signer {
         Issuer::with_keys(settings, keys.as_bytes(), SystemTime::now())
     }
 
-    fn sign(&self, claims: &Value) -> String {
+    pub(super) fn sign(&self, claims: &Value) -> String {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some("key-1".to_owned());
         jsonwebtoken::encode(&header, claims, &self.0).unwrap()
@@ -155,6 +156,15 @@ impl House {
     }
 
     pub(super) async fn with(times: Times) -> Self {
+        Self::build(Signer::new(), (times, None)).await
+    }
+
+    /// One where people log in at these places of the issuer's, as the client `console`.
+    pub(super) async fn with_pages(signer: Signer, urls: LoginUrls) -> Self {
+        Self::build(signer, (Times::default(), Some(urls))).await
+    }
+
+    async fn build(signer: Signer, (times, urls): (Times, Option<LoginUrls>)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (log, _) = Log::open(LogOptions::new(folder.path().join("log"), "gateway-1")).unwrap();
         let store = DurableFolder::open(&folder.path().join("store")).unwrap();
@@ -166,19 +176,27 @@ impl House {
             ApprovalId::first_of(Micros(0)),
         );
         let approvals = Arc::new(Approvals::new(docket, log));
-        let signer = Signer::new();
         let console = Console::bind(Settings {
             listen: ([127, 0, 0, 1], 0).into(),
             tls: ClientTls::Off,
             origin: None,
             viewers: vec!["auditors".into()],
+            login: urls.as_ref().map(|_| LoginSettings {
+                client_id: "console".to_owned(),
+                client_secret: Some(Secret::new(b"secret".as_slice())),
+                scopes: vec!["openid".to_owned(), "groups".to_owned()],
+            }),
             times,
         })
         .await
         .unwrap();
         let url = console.origin().to_owned();
         let (stop, stopped) = oneshot::channel();
-        let (desk, issuer) = (Arc::clone(&approvals), Arc::new(signer.issuer()));
+        let issuer = match urls {
+            Some(urls) => signer.issuer().with_login(urls),
+            None => signer.issuer(),
+        };
+        let (desk, issuer) = (Arc::clone(&approvals), Arc::new(issuer));
         tokio::spawn(async move {
             console
                 .run(desk, issuer, async {
@@ -189,7 +207,11 @@ impl House {
         Self {
             approvals,
             url,
-            client: Client::builder().no_proxy().build().unwrap(),
+            client: Client::builder()
+                .no_proxy()
+                .redirect(Policy::none())
+                .build()
+                .unwrap(),
             signer,
             _folder: folder,
             _stop: stop,
