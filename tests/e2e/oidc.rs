@@ -3,12 +3,13 @@
 //! `tests/run.sh` installs it beside the build and names the folder in `PROVOST_TEST_OIDC`.
 
 use std::{
+    collections::BTreeMap,
     io::{BufReader, Write as _},
     path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use crate::support::{House, TARGET, succeeded, text};
+use crate::support::{House, TARGET, free_port, succeeded, text};
 
 /// Machine identities: RS256 where the name says so, ES256 else.
 const CLIENT_GROUPS: &str =
@@ -23,6 +24,10 @@ struct Provider {
 
 impl Provider {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(environment: &[(&str, &str)]) -> Self {
         let folder = std::env::var_os("PROVOST_TEST_OIDC").map(PathBuf::from);
         let folder = folder
             .filter(|folder| folder.join("node_modules/oidc-provider").is_dir())
@@ -30,6 +35,7 @@ impl Provider {
         let mut child = Command::new("node")
             .arg(folder.join("provider.mjs"))
             .env("CLIENT_GROUPS", CLIENT_GROUPS)
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -129,4 +135,71 @@ fn access_tokens_of_a_real_provider_open_sessions() {
         2
     );
     succeeded(house.verify());
+}
+
+/// A browser that keeps cookies and goes where it is sent; gives the page it ends at, and its URL.
+async fn browse(
+    client: &reqwest::Client,
+    jar: &mut BTreeMap<String, String>,
+    mut url: reqwest::Url,
+) -> (reqwest::Url, String) {
+    for _ in 0..10 {
+        let cookies: Vec<String> = jar
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let request = client.get(url.clone()).header("cookie", cookies.join("; "));
+        let response = request.send().await.unwrap();
+        for line in response.headers().get_all("set-cookie") {
+            let pair = line.to_str().unwrap().split(';').next().unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            jar.insert(name.to_owned(), value.to_owned());
+        }
+        match response.headers().get("location") {
+            Some(to) => url = url.join(to.to_str().unwrap()).unwrap(),
+            None => return (url, response.text().await.unwrap()),
+        }
+    }
+    panic!("sent around in circles, last to {url}");
+}
+
+#[test]
+fn people_log_in_to_the_console_at_a_real_provider() {
+    let port = free_port();
+    let console = format!("https://127.0.0.1:{port}");
+    let callback = format!("{console}/callback");
+    let provider = Provider::start_with(&[
+        ("REDIRECT_URI", &callback),
+        ("PERSON", "dora@corp"),
+        ("GROUPS", r#"["db-admins"]"#),
+    ]);
+    let mut house = House::without_gateway();
+    let ours = house.issuer.url();
+    std::fs::write(house.path("client-secret"), "only-for-tests").unwrap();
+    house.write_config(|config| {
+        let config = config.replace(&format!("\"{ours}\""), &format!("\"{}\"", provider.issuer));
+        format!(
+            "{config}\n[console]\nlisten = \"127.0.0.1:{port}\"\nclient_id = \"console\"\nclient_secret = \"file:client-secret\"\nscopes = [\"openid\", \"groups\"]\n"
+        )
+    });
+    house.start_gateway();
+    let pem = std::fs::read(house.path("certificate.pem")).unwrap();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .add_root_certificate(reqwest::Certificate::from_pem(&pem).unwrap())
+        .build()
+        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut jar = BTreeMap::new();
+    let url = |path: &str| format!("{console}{path}").parse().unwrap();
+    let (at, page) = runtime.block_on(browse(&client, &mut jar, url("/")));
+    assert!(page.contains("href=\"/login\""), "{at}: {page}");
+    let (at, page) = runtime.block_on(browse(&client, &mut jar, url("/login")));
+    assert_eq!(at.as_str(), format!("{console}/"), "{page}");
+    assert!(
+        page.contains("dora@corp") && page.contains("Log out"),
+        "{page}"
+    );
+    house.stop_gateway();
 }

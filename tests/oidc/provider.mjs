@@ -1,6 +1,8 @@
 // A real OpenID Connect provider on a free loopback port, for the end-to-end tests. It prints its issuer; then, for each
 // client id that it reads, it asks its own token endpoint over HTTP and prints the access token: a JWT by RFC 9068 with a
 // `groups` claim, signed with ES256, or RS256 for ids that start with `rsa-`. It ends with its standard input.
+//
+// With REDIRECT_URI it also has a client `console` for log-ins with a browser (code, PKCE): whoever comes is PERSON, with GROUPS, and is asked nothing.
 import { createServer } from 'node:http';
 import { generateKeyPairSync } from 'node:crypto';
 import { createInterface } from 'node:readline';
@@ -12,6 +14,15 @@ console.info = console.error;
 const RESOURCE = 'urn:provost';
 const SECRET = 'only-for-tests';
 const groups = JSON.parse(process.env.CLIENT_GROUPS); // client id -> groups
+const { REDIRECT_URI, PERSON, GROUPS } = process.env;
+const CONSOLE = {
+  client_id: 'console',
+  client_secret: SECRET,
+  grant_types: ['authorization_code'],
+  response_types: ['code'],
+  redirect_uris: [REDIRECT_URI],
+  id_token_signed_response_alg: 'ES256',
+};
 
 const key = (kind, options, alg, kid) => ({
   ...generateKeyPairSync(kind, options).privateKey.export({ format: 'jwk' }),
@@ -24,14 +35,32 @@ const server = createServer();
 server.listen(0, '127.0.0.1', async () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, {
-    clients: Object.keys(groups).map((client_id) => ({
-      client_id,
-      client_secret: SECRET,
-      token_endpoint_auth_method: 'client_secret_post',
-      grant_types: ['client_credentials'],
-      response_types: [],
-      redirect_uris: [],
-    })),
+    clients: [
+      ...Object.keys(groups).map((client_id) => ({
+        client_id,
+        client_secret: SECRET,
+        token_endpoint_auth_method: 'client_secret_post',
+        grant_types: ['client_credentials'],
+        response_types: [],
+        redirect_uris: [],
+      })),
+      ...(REDIRECT_URI ? [CONSOLE] : []),
+    ],
+    claims: { openid: ['sub'], groups: ['groups'] },
+    conformIdTokenClaims: false,
+    findAccount: (_context, accountId) => ({
+      accountId,
+      claims: () => ({ sub: accountId, groups: JSON.parse(GROUPS) }),
+    }),
+    interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
+    // Consent is given by being asked.
+    loadExistingGrant: async (context) => {
+      const { client, session, provider: { Grant } } = context.oidc;
+      const grant = new Grant({ clientId: client.clientId, accountId: session.accountId });
+      grant.addOIDCScope('openid groups');
+      await grant.save();
+      return grant;
+    },
     jwks: {
       keys: [
         key('ec', { namedCurve: 'P-256' }, 'ES256', 'elliptic'),
@@ -43,7 +72,7 @@ server.listen(0, '127.0.0.1', async () => {
       devInteractions: { enabled: false },
       resourceIndicators: {
         enabled: true,
-        defaultResource: () => RESOURCE,
+        defaultResource: (_context, client) => (client.clientId === 'console' ? undefined : RESOURCE),
         getResourceServerInfo: (_context, _resource, client) => ({
           scope: '',
           audience: 'provost',
@@ -55,7 +84,11 @@ server.listen(0, '127.0.0.1', async () => {
     },
     extraTokenClaims: (_context, token) => ({ groups: groups[token.clientId] }),
   });
-  server.on('request', provider.callback());
+  const answer = provider.callback();
+  server.on('request', (request, response) => {
+    if (!request.url.startsWith('/interaction/')) return answer(request, response);
+    return provider.interactionFinished(request, response, { login: { accountId: PERSON } });
+  });
   console.log(issuer);
 
   for await (const client_id of createInterface({ input: process.stdin })) {
