@@ -165,6 +165,12 @@ pub struct Request {
     pub parameters: Option<Vec<Option<String>>>,
     /// Keyed digest of the bound values.
     pub parameters_digest: Option<String>,
+    /// The settings that the session began with, `name = value`.
+    #[serde(default)]
+    pub settings: Vec<String>,
+    /// Whether the session may have changed settings since.
+    #[serde(default)]
+    pub settings_changed: bool,
     /// The text's statements.
     pub statements: Vec<HeldStatement>,
     /// The rules that held it.

@@ -32,6 +32,8 @@ fn request(id: &ApprovalId) -> Request {
         sql_digest: "00".to_owned(),
         parameters: Some(vec![None, Some("7".to_owned())]),
         parameters_digest: None,
+        settings: Vec::new(),
+        settings_changed: false,
         statements: vec![HeldStatement {
             kind: "delete".to_owned(),
             fingerprint: "f".to_owned(),

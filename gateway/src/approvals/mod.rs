@@ -37,6 +37,10 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 const SHOWN_MICROS_MAX: i64 = 3_600_000_000;
 /// Requests that are open at once, of all gateways. At the limit a statement that needs one more is refused.
 const OPEN_MAX: usize = 10_000;
+/// Requests of one principal that are open at once: nobody else is to wait for them.
+const OPEN_OF_ONE_MAX: usize = 100;
+/// Ends that one look writes down; the others wait for the next.
+const ENDS_OF_A_LOOK_MAX: usize = 50;
 /// The longest reason, in bytes.
 pub const REASON_BYTES_MAX: usize = 2_000;
 
@@ -50,7 +54,9 @@ pub enum Error {
     #[error("the evidence log failed")]
     Log(#[source] provost_evidence::Error),
     /// Too many are open.
-    #[error("{OPEN_MAX} approvals are being waited for: try again later")]
+    #[error(
+        "too many approvals are being waited for: {OPEN_OF_ONE_MAX} of one principal, {OPEN_MAX} of all"
+    )]
     TooMany,
 }
 
@@ -152,10 +158,12 @@ impl Approvals {
     pub(crate) fn open_for(&self, binding: &str) -> Option<(Arc<Request>, Standing)> {
         let now = now();
         let cases = self.cases();
-        let open = cases.values().filter_map(|kept| {
+        let of_it = cases
+            .values()
+            .filter(|kept| kept.case.request.binding_digest == binding);
+        let open = of_it.filter_map(|kept| {
             let standing = kept.case.standing(now);
-            let is_it = kept.case.request.binding_digest == binding && !standing.is_over();
-            is_it.then(|| (Arc::clone(&kept.case.request), standing))
+            (!standing.is_over()).then(|| (Arc::clone(&kept.case.request), standing))
         });
         open.max_by_key(|(request, standing)| (*standing == Standing::Approved, request.id.clone()))
     }
@@ -170,8 +178,7 @@ impl Approvals {
     /// # Errors
     /// [`Error`]: then nobody is asked.
     pub(crate) async fn ask(&self, request: Request) -> Result<Arc<Request>, Error> {
-        let open = self.cases().len();
-        if open >= OPEN_MAX {
+        if self.is_full_for(&request) {
             return Err(Error::TooMany);
         }
         let request = Arc::new(request);
@@ -188,15 +195,33 @@ impl Approvals {
             .request(Request::clone(&request))
             .await
             .map_err(Error::Store)?;
-        self.cases().insert(
-            request.id.clone(),
-            Kept {
-                case: Case::new(Arc::clone(&request)),
-                waiting: Vec::new(),
-                is_ours: true,
-            },
-        );
+        let mut cases = self.cases();
+        // A look may have seen it, and votes on it, already.
+        let kept = cases.entry(request.id.clone()).or_insert_with(|| Kept {
+            case: Case::new(Arc::clone(&request)),
+            waiting: Vec::new(),
+            is_ours: true,
+        });
+        kept.is_ours = true;
+        drop(cases);
         Ok(request)
+    }
+
+    fn is_full_for(&self, request: &Request) -> bool {
+        let now = now();
+        let cases = self.cases();
+        let (mut open, mut own) = (0_usize, 0_usize);
+        for kept in cases.values() {
+            let other = &kept.case.request;
+            // Cheaper than how it stands, and never less.
+            if kept.case.end.is_none() && now < other.expires_at {
+                open += 1;
+                let is_own = other.requester == request.requester
+                    || (other.on_behalf_of.is_some() && other.on_behalf_of == request.on_behalf_of);
+                own += usize::from(is_own);
+            }
+        }
+        open >= OPEN_MAX || own >= OPEN_OF_ONE_MAX
     }
 
     /// Resolves when the case no longer waits; at once where it doesn't, or is not there.
@@ -219,7 +244,12 @@ impl Approvals {
         request: &Request,
         (actor, statement_id): (&Principal, String),
     ) -> Result<bool, Error> {
+        if self.standing(&request.id) != Some(Standing::Approved) {
+            return Ok(false);
+        }
         let is_ours = self.end(request, EndKind::Used, &statement_id).await?;
+        // Writing it down took its time: it is spent, and too late.
+        let is_in_time = now() < request.expires_at;
         if is_ours {
             let said = Said {
                 at: now(),
@@ -231,14 +261,25 @@ impl Approvals {
             };
             self.tell(request, said).await?;
         }
-        Ok(is_ours)
+        Ok(is_ours && is_in_time)
     }
 
-    /// Takes a request back.
+    /// Takes a request back that nobody waits for any more.
     ///
     /// # Errors
     /// [`Error`]: it then ends by its time.
     pub(crate) async fn withdraw(&self, id: &ApprovalId, why: &str) -> Result<(), Error> {
+        if self.is_awaited(id) {
+            return Ok(());
+        }
+        self.cancel(id, why).await
+    }
+
+    /// Takes a request back, whoever waits for it.
+    ///
+    /// # Errors
+    /// [`Error`]: it then ends by its time.
+    pub(crate) async fn cancel(&self, id: &ApprovalId, why: &str) -> Result<(), Error> {
         let Some((case, standing)) = self.show(id) else {
             return Ok(());
         };
@@ -260,6 +301,13 @@ impl Approvals {
         Ok(())
     }
 
+    /// Whether a session waits for it: another one of the same principal's than took it back.
+    fn is_awaited(&self, id: &ApprovalId) -> bool {
+        let cases = self.cases();
+        let kept = cases.get(id);
+        kept.is_some_and(|kept| kept.waiting.iter().any(|waiting| !waiting.is_closed()))
+    }
+
     /// Takes what a person says. Who it is was verified by whoever calls.
     ///
     /// # Errors
@@ -274,7 +322,9 @@ impl Approvals {
         if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
             return Err(VoteRefused::Reason);
         }
-        if voter.kind != PrincipalKind::Human || voter.on_behalf_of.is_some() {
+        // RFC 8693: whoever has an actor does not act themselves.
+        let is_acted_for = voter.on_behalf_of.is_some() || voter.claims.contains_key("act");
+        if voter.kind != PrincipalKind::Human || is_acted_for {
             return Err(VoteRefused::NoPerson);
         }
         let (case, standing) = self.show(id).ok_or(VoteRefused::Unknown)?;
@@ -429,32 +479,6 @@ impl Approvals {
 
     /// One look.
     async fn look(&self) -> Result<(), Error> {
-        let expired = {
-            let now = now();
-            let mut cases = self.cases();
-            let mut expired = Vec::new();
-            for kept in cases.values_mut() {
-                kept.wake(now);
-                let is_due = kept.case.end.is_none() && now >= kept.case.request.expires_at;
-                if is_due && kept.is_ours {
-                    expired.push(Arc::clone(&kept.case.request));
-                }
-            }
-            expired
-        };
-        for request in expired {
-            if self.end(&request, EndKind::Expired, "gateway").await? {
-                let said = Said {
-                    at: now(),
-                    event: ApprovalEvent::Expired,
-                    actor: "gateway",
-                    groups: Vec::new(),
-                    reason: None,
-                    statement_id: None,
-                };
-                self.tell(&request, said).await?;
-            }
-        }
         let news = self.docket.news().await.map_err(Error::Store)?;
         for key in news.strange {
             tracing::error!(
@@ -471,6 +495,45 @@ impl Approvals {
             }
         }
         later.into_iter().for_each(|document| self.take(document));
+        let expired = {
+            let now = now();
+            let mut cases = self.cases();
+            let mut expired = Vec::new();
+            for kept in cases.values_mut() {
+                kept.wake(now);
+                let is_due = kept.case.end.is_none() && now >= kept.case.request.expires_at;
+                if is_due && kept.is_ours {
+                    expired.push(Arc::clone(&kept.case.request));
+                }
+            }
+            expired
+        };
+        for request in expired.into_iter().take(ENDS_OF_A_LOOK_MAX) {
+            let ended = self.end(&request, EndKind::Expired, "gateway").await;
+            let is_ours = ended.unwrap_or_else(|error| {
+                // It is over all the same: nobody counts what comes now.
+                tracing::error!(id = %request.id, error = &error as &dyn std::error::Error, "an approval's end could not be written");
+                self.take(Document::End(End {
+                    id: request.id.clone(),
+                    gateway: self.gateway().to_owned(),
+                    at: now(),
+                    end: EndKind::Expired,
+                    writer: String::new(),
+                }));
+                false
+            });
+            if is_ours {
+                let said = Said {
+                    at: now(),
+                    event: ApprovalEvent::Expired,
+                    actor: "gateway",
+                    groups: Vec::new(),
+                    reason: None,
+                    statement_id: None,
+                };
+                self.tell(&request, said).await?;
+            }
+        }
         self.forget().await;
         Ok(())
     }

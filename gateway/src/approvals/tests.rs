@@ -81,6 +81,8 @@ impl Desk {
             sql_digest: "00".to_owned(),
             parameters: None,
             parameters_digest: None,
+            settings: Vec::new(),
+            settings_changed: false,
             statements: Vec::<HeldStatement>::new(),
             rules: vec!["r".to_owned()],
             reason: None,

@@ -30,7 +30,7 @@ const RETRY_PAUSES: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
 /// How long one message may take.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of the SQL a chat is shown, in characters: Slack's blocks take 3,000.
-const CHAT_SQL_CHARS_MAX: usize = 2_000;
+const CHAT_SQL_CHARS_MAX: usize = 500;
 
 /// What a message's signature is in.
 pub const SIGNATURE_HEADER: &str = "provost-signature";
@@ -81,7 +81,7 @@ pub(crate) async fn run(approvals: Arc<Approvals>, webhook: Webhook, client: req
     }
 }
 
-/// Tells what was not told yet; ends at the first failure.
+/// Tells what was not told yet; the first failure, where there is one.
 async fn tell_all(
     approvals: &Approvals,
     webhook: &Webhook,
@@ -89,9 +89,11 @@ async fn tell_all(
     told: &mut Told,
 ) -> Result<(), String> {
     let mut cases = approvals.list();
-    told.retain(|(id, _)| cases.iter().any(|(case, _)| case.request.id == *id));
+    let known: HashSet<&ApprovalId> = cases.iter().map(|(case, _)| &case.request.id).collect();
+    told.retain(|(id, _)| known.contains(id));
     // The oldest first.
     cases.reverse();
+    let mut failed = Ok(());
     for (case, standing) in cases {
         let request = &case.request;
         let begun = (request.id.clone(), Standing::Waiting.name());
@@ -108,10 +110,14 @@ async fn tell_all(
             true => &standing,
             false => &Standing::Waiting,
         };
-        send(client, webhook, &message(webhook, request, standing)).await?;
-        told.insert((request.id.clone(), standing.name()));
+        let sent = send(client, webhook, &message(webhook, request, standing)).await;
+        if sent.is_ok() {
+            told.insert((request.id.clone(), standing.name()));
+        }
+        // One that is never taken keeps none of the others.
+        failed = failed.and(sent);
     }
-    Ok(())
+    failed
 }
 
 async fn send(
@@ -200,11 +206,12 @@ fn as_slack(request: &Request, standing: &Standing, link: Option<&str>) -> Value
     let reason = words(standing).1.unwrap_or_default();
     let sql = request.sql.as_deref().unwrap_or("(not kept)");
     // Nobody can end the block of code: chats have no way to write it within one.
-    let sql: String = sql
-        .replace('`', "'")
-        .chars()
-        .take(CHAT_SQL_CHARS_MAX)
-        .collect();
+    // Each character may become five.
+    let whole = sql.replace('`', "'");
+    let mut sql: String = whole.chars().take(CHAT_SQL_CHARS_MAX).collect();
+    if sql.len() < whole.len() {
+        sql.push_str(" ... (more of it: see below)");
+    }
     let text =
         |text: String| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
     let mut blocks = vec![

@@ -4,13 +4,14 @@
 //! bundle, or of names that mean something else here (P5); nor by one that was used.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
 use provost_engine::{
-    facts::{Access, Column, Facts},
-    sql::Statement,
+    facts::{Access, Column, Facts, Kind, Object, Operation},
+    sql::{self, Statement},
     verdict::{Approval, Decision, HeldTransaction, Reason, Verdict, join_approvals},
 };
 use provost_evidence::{
@@ -19,7 +20,7 @@ use provost_evidence::{
 };
 use tokio::sync::oneshot;
 
-use super::{Sent, SessionJudge, Step, answer, notes::Noted, values};
+use super::{NamedBy, Sent, SessionJudge, Step, answer, notes::Noted, values};
 use crate::{
     approvals::{Error, Standing, now},
     badge::RoleIs,
@@ -27,6 +28,8 @@ use crate::{
     record,
 };
 
+/// The longest text, and the most bytes of values, that people are asked of.
+const SHOWN_BYTES_MAX: usize = 32 * 1024;
 /// SQLSTATE of a statement that its client took back: query_canceled.
 const CANCELED: &str = "57014";
 
@@ -52,10 +55,24 @@ struct Waiting {
     end: oneshot::Receiver<()>,
 }
 
+/// What a session has to do with people, as it begins.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Manners {
+    /// Whether its statements wait.
+    pub(crate) wait: Wait,
+    /// What it waits for.
+    pub(crate) awaited: Awaited,
+    /// The settings that it began with, `name = value`, in order: what texts mean hangs on some of them.
+    pub(crate) settings: Vec<String>,
+}
+
 /// What a session has to do with people.
 #[derive(Debug)]
 pub(super) struct People {
     wait: Wait,
+    settings: Vec<String>,
+    /// How many statements were let through that may have changed settings.
+    settings_changed: u64,
     alone: Alone,
     waiting: Option<Waiting>,
     awaited: Awaited,
@@ -70,13 +87,25 @@ enum Verdicts {
 }
 
 impl People {
-    pub(super) fn new(wait: Wait, awaited: Awaited) -> Self {
+    pub(super) fn new(manners: Manners) -> Self {
+        let Manners {
+            wait,
+            awaited,
+            settings,
+        } = manners;
         Self {
             wait,
+            settings,
+            settings_changed: 0,
             alone: Alone::No,
             waiting: None,
             awaited,
         }
+    }
+
+    /// A statement is let through.
+    pub(super) fn lets_through(&mut self, facts: &Facts) {
+        self.settings_changed += u64::from(may_set(facts));
     }
 
     pub(super) fn alone(&mut self, alone: Alone) {
@@ -139,6 +168,10 @@ impl SessionJudge {
         if self.people.alone == Alone::No {
             return Err(Stop::Held(Held::NotAlone));
         }
+        if let Some(refused) = self.unapprovable(step, statements) {
+            let ended = (Outcome::Denied, refused);
+            return Err(self.stop(step, statements, decisions, ended).await);
+        }
         let verdicts = self.ask_people(step, statements, decisions).await?;
         match verdicts {
             Verdicts::Approved(request) => Ok(Some(request)),
@@ -152,18 +185,8 @@ impl SessionJudge {
         statements: &Noted,
         decisions: &mut [Decision],
     ) -> Result<Verdicts, Stop> {
-        if self.role == RoleIs::Any {
-            let refused = refused(
-                "the statement needs an approval, and the session's role may be another than it started in",
-                None,
-                "connect again, and send it before anything that sets the role",
-            );
-            let stop = self
-                .stop(step, statements, decisions, (Outcome::Denied, refused))
-                .await;
-            return Ok(Verdicts::Stopped(stop));
-        }
-        let binding = self.binding(step, statements);
+        let needs = needs(decisions);
+        let binding = self.binding(step, statements, &needs);
         let approvals = Arc::clone(&self.bench.approvals);
         let waited = self.people.waiting.take();
         self.people.await_for(None);
@@ -182,7 +205,13 @@ impl SessionJudge {
         let (request, standing) = match approvals.open_for(&binding) {
             Some(open) => open,
             None => {
-                let request = self.request(step, statements, decisions, binding.clone())?;
+                let request =
+                    self.request(step, (statements, decisions), needs, binding.clone())?;
+                if let Some(refused) = unseen(&request) {
+                    let ended = (Outcome::Denied, refused);
+                    let stop = self.stop(step, statements, decisions, ended).await;
+                    return Ok(Verdicts::Stopped(stop));
+                }
                 match approvals.ask(request).await {
                     Ok(request) => (request, Standing::Waiting),
                     Err(error) => {
@@ -230,9 +259,13 @@ impl SessionJudge {
             .spend(request, (principal, statement))
             .await
         {
-            Ok(true) => return Ok(()),
-            Ok(false) => refused(
-                format!("approval {} was used, or ended, meanwhile", request.id),
+            // What names mean may have changed while it was written down.
+            Ok(true) if self.is_unchanged(statements).await => return Ok(()),
+            Ok(_) => refused(
+                format!(
+                    "approval {} was used, or ended, or the catalog changed, meanwhile",
+                    request.id
+                ),
                 None,
                 "send the statement again: people are asked again",
             ),
@@ -241,6 +274,59 @@ impl SessionJudge {
         Err(self
             .stop(step, statements, decisions, (Outcome::Denied, refused))
             .await)
+    }
+
+    /// Whether the catalog still is the one that the statements were analysed by.
+    async fn is_unchanged(&self, statements: &[Statement]) -> bool {
+        if self.sight.is_own() {
+            return true;
+        }
+        let Ok(loaded) = self.keeper.refresh(BTreeSet::new()).await else {
+            return false;
+        };
+        let now = loaded.catalog.version();
+        let is_by = |statement: &Statement| statement.facts.catalog_version == now;
+        statements.iter().all(is_by)
+    }
+
+    /// Why people can't be asked of it: they could not see what they approve, or it could be something else when it runs.
+    fn unapprovable(&self, step: &Step<'_>, statements: &[Statement]) -> Option<Refused> {
+        let no = |why: &str, hint: &str| {
+            let message = format!("the statement needs an approval, {why}");
+            Some(refused(message, None, hint))
+        };
+        if self.status == b'E' {
+            return no("and the transaction has failed", "roll back first");
+        }
+        if self.role == RoleIs::Any {
+            return no(
+                "and the session's role may be another than it started in",
+                "connect again, and send it before anything that sets the role",
+            );
+        }
+        let rests_on_names = |statement: &Statement| !statement.rests_on.is_empty();
+        if step.named_by == NamedBy::Sql || statements.iter().any(rests_on_names) {
+            return no(
+                "and what it runs stands behind a name",
+                "send the statement itself, without PREPARE and EXECUTE or a cursor",
+            );
+        }
+        if statements
+            .iter()
+            .any(|one| one.facts.kind == Kind::CopyFrom)
+        {
+            return no(
+                "and its data would come after it",
+                "use INSERT: its values are shown to whoever approves",
+            );
+        }
+        if matches!(step.parameters, Sent::Digest(_)) {
+            return no(
+                "and its values are too large to be shown",
+                "bind smaller values",
+            );
+        }
+        None
     }
 
     /// Why nobody can wait here, where that is so.
@@ -391,7 +477,7 @@ impl SessionJudge {
     }
 
     /// Digest of all that an approval of this text is for.
-    fn binding(&self, step: &Step<'_>, statements: &[Statement]) -> String {
+    fn binding(&self, step: &Step<'_>, statements: &[Statement], needs: &[Need]) -> String {
         let principal = &self.session.principal;
         let person = principal.on_behalf_of.as_ref().map(|person| &*person.id);
         let path = step.path.unwrap_or_else(|| self.sight.path());
@@ -408,6 +494,16 @@ impl SessionJudge {
             .map(|statement| statement.facts.accesses.as_slice())
             .collect();
         let meaning = serde_json::to_vec(&accesses).unwrap_or_default();
+        // And views, functions, triggers: whatever may be changed under the same name.
+        let versions = statements.iter().map(|one| one.facts.catalog_version.0);
+        let versions: Vec<u8> = versions.flat_map(u64::to_be_bytes).collect();
+        let needs = serde_json::to_vec(needs).unwrap_or_default();
+        let settings = serde_json::to_vec(&self.people.settings).unwrap_or_default();
+        // Settings that a session changed are its own.
+        let session = match self.people.settings_changed {
+            0 => String::new(),
+            count => format!("{} {count}", self.id.as_str()),
+        };
         let texts = [
             &*principal.id,
             person.unwrap_or_default(),
@@ -419,7 +515,10 @@ impl SessionJudge {
         let parts = texts
             .into_iter()
             .map(str::as_bytes)
-            .chain([step.text, &types, values, &meaning])
+            .chain([
+                step.text, &types, values, &meaning, &versions, &needs, &settings,
+            ])
+            .chain([session.as_bytes()])
             .chain(path.iter().map(|schema| schema.as_bytes()));
         record::hex(&self.bench.key.binding(parts))
     }
@@ -427,8 +526,8 @@ impl SessionJudge {
     fn request(
         &self,
         step: &Step<'_>,
-        statements: &[Statement],
-        decisions: &[Decision],
+        (statements, decisions): (&[Statement], &[Decision]),
+        needs: Vec<Need>,
         binding: String,
     ) -> Result<Request, Stop> {
         let at = now();
@@ -452,9 +551,6 @@ impl SessionJudge {
                 )
             })
             .collect();
-        let needs = decisions.iter().fold(Vec::new(), |needs, decision| {
-            join_approvals(&needs, &decision.approvals)
-        });
         let within_ms = needs.iter().map(|need| need.within_ms).min().unwrap_or(0);
         let within = i64::try_from(within_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
         let principal = &self.session.principal;
@@ -506,7 +602,9 @@ impl SessionJudge {
             controls: held(|one| &one.controls),
             bundle_digest: self.policy.digest().0.to_string(),
             binding_digest: binding,
-            needs: needs.into_iter().map(need).collect(),
+            settings: self.people.settings.clone(),
+            settings_changed: self.people.settings_changed > 0,
+            needs,
         })
     }
 
@@ -544,6 +642,43 @@ pub(super) fn held_when_run(decision: Decision) -> Decision {
 /// Whether a decision only holds until its statement runs, and this is not yet that.
 pub(super) fn is_before_run(step: &Step<'_>, decision: &Decision) -> bool {
     step.phase == Phase::Prepare && decision.verdict == Verdict::Hold
+}
+
+/// Whether a statement may change what texts mean in its session: a setting, or what it does can't be told.
+fn may_set(facts: &Facts) -> bool {
+    let may = |access: &Access| match (&access.object, access.operation) {
+        (_, Operation::Session) => true,
+        // What a function of somebody's does, sets.
+        (Object::Function { schema, .. }, Operation::Call) => &**schema != "pg_catalog",
+        _ => false,
+    };
+    !facts.opaque.is_empty() || sql::is_unbounded(facts) || facts.accesses.iter().any(may)
+}
+
+/// Who must approve all of it.
+fn needs(decisions: &[Decision]) -> Vec<Need> {
+    let joined = decisions.iter().fold(Vec::new(), |needs, decision| {
+        join_approvals(&needs, &decision.approvals)
+    });
+    joined.into_iter().map(need).collect()
+}
+
+/// Why nobody could see what they approve.
+fn unseen(request: &Request) -> Option<Refused> {
+    let is_whole = |sql: &String| sql.len() <= SHOWN_BYTES_MAX;
+    let is_bound = request.parameters_digest.is_some();
+    let values = request.parameters.iter().flatten().flatten();
+    let values: usize = values.map(String::len).sum();
+    let is_shown = request.sql.as_ref().is_some_and(is_whole) && values <= SHOWN_BYTES_MAX;
+    // Values of classed columns are not shown, and the text says where they are.
+    let is_large = !is_shown && (is_bound || request.sql.is_some());
+    (is_large || request.sql.is_none()).then(|| {
+        refused(
+            "the statement needs an approval, and is too large to be shown to anybody",
+            None,
+            "send smaller statements",
+        )
+    })
 }
 
 fn need(approval: Approval) -> Need {

@@ -48,7 +48,7 @@ use provost_evidence::{
 };
 use tokio::sync::{Notify, Semaphore};
 
-pub(crate) use self::held::{Awaited, Wait};
+pub(crate) use self::held::{Awaited, Manners, Wait};
 use self::{
     analysis::Workers,
     decide::{Basis, is_allowed, refuse_at},
@@ -306,6 +306,8 @@ struct Step<'a> {
     memory: Option<&'a Recollection>,
     /// The approval that its record names.
     approval: Option<&'a str>,
+    /// Until when that may be used.
+    approved_until: Option<Timestamp>,
 }
 
 impl<'a> Step<'a> {
@@ -322,6 +324,7 @@ impl<'a> Step<'a> {
             named_by: NamedBy::Protocol,
             memory: None,
             approval: None,
+            approved_until: None,
         }
     }
 }
@@ -343,7 +346,7 @@ impl SessionJudge {
         cache: Rc<RefCell<Cache>>,
         (id, session): (SessionId, Arc<Session>),
         (search_path, badge): (SearchPath, Badge),
-        (wait, awaited): (Wait, Awaited),
+        manners: Manners,
         expires_at: SystemTime,
     ) -> Self {
         let policy_changes = bench.policy.changes();
@@ -374,7 +377,7 @@ impl SessionJudge {
             given: None,
             pinning: Pinning::default(),
             status: b'I',
-            people: People::new(wait, awaited),
+            people: People::new(manners),
         }
     }
 
@@ -438,6 +441,9 @@ impl SessionJudge {
         let approval = self.approval(step, statements, &mut decisions).await?;
         let step = &Step {
             approval: approval.as_ref().map(|request| request.id.as_str()),
+            approved_until: approval.as_ref().map(|request| {
+                Timestamp::from_microsecond(request.expires_at.0).unwrap_or(Timestamp::MAX)
+            }),
             ..*step
         };
         let passes = |decision: &Decision| {
@@ -528,7 +534,11 @@ impl SessionJudge {
         note: &Note,
     ) -> Result<Permitted, Stop> {
         let seq = self.next();
-        let durability = answer::durability(&statement.facts, self.bench.durable);
+        let durability = match step.approval {
+            // Ruling 21: what was held.
+            Some(_) => Durability::Power,
+            None => answer::durability(&statement.facts, self.bench.durable),
+        };
         let Some(receipt) = self
             .log_noted(step, seq, statement, note, durability)
             .await?
@@ -544,6 +554,7 @@ impl SessionJudge {
         if step.phase != Phase::Prepare {
             let principal = &self.session.principal.id;
             note.ran(principal, &statement.facts.fingerprint, &self.bench.memory);
+            self.people.lets_through(&statement.facts);
             if note.enforcement.sets_role {
                 self.role = RoleIs::Any;
             }
@@ -553,7 +564,7 @@ impl SessionJudge {
             since: Instant::now(),
             policy: self.policy_changes,
             version: statement.facts.catalog_version,
-            until: self.view.until(),
+            until: approved_until(step, self.view.until()),
             path: view::is_named_when_run(&statement.facts).then(|| Arc::clone(self.sight.path())),
         });
         Ok(Permitted {
@@ -561,6 +572,14 @@ impl SessionJudge {
             statement: seq,
             enforcement: Arc::clone(&note.enforcement),
         })
+    }
+
+    /// A frame that is done with waits for nobody.
+    async fn stop_waiting_unless_held<T>(&mut self, judged: &Result<T, Stop>) {
+        let waits = matches!(judged, Err(Stop::Held(_) | Stop::Look(_) | Stop::Names));
+        if !waits {
+            self.leave_people("its statement ended otherwise").await;
+        }
     }
 
     /// Ends statements that were let through and will not be sent after all.
@@ -595,12 +614,19 @@ impl SessionJudge {
         let statements = self.analyse_one(step).await?;
         let judged = self.judge(step, &statements).await;
         self.given = None;
+        self.stop_waiting_unless_held(&judged).await;
         let mut permitted = judged?;
         match (permitted.pop(), permitted.is_empty()) {
             (Some(one), true) => Ok(one),
             _ => Err(Stop::Refused(answer::denied(&[]))),
         }
     }
+}
+
+/// Until when the decision holds: an approval, until it expires.
+fn approved_until(step: &Step<'_>, until: Timestamp) -> Timestamp {
+    step.approved_until
+        .map_or(until, |expires| until.min(expires))
 }
 
 /// Now, on the gateway's clock; before the year -9999 and after 9999 it is the end of time, when no view holds.

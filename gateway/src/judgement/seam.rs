@@ -33,6 +33,7 @@ impl Judge for SessionJudge {
         let statements = self.analyse(&step).await?;
         let judged = self.judge(&step, &statements).await;
         self.given = None;
+        self.stop_waiting_unless_held(&judged).await;
         judged
     }
 
@@ -64,6 +65,7 @@ impl Judge for SessionJudge {
             named_by: NamedBy::Protocol,
             memory: Some(&prepared.memory),
             approval: None,
+            approved_until: None,
         };
         let permitted = self.judge_one(&step).await?;
         prepared.made_at = self.loaded().catalog.version();
@@ -89,6 +91,7 @@ impl Judge for SessionJudge {
             named_by: prepared.named_by(),
             memory: Some(&prepared.memory),
             approval: None,
+            approved_until: None,
         };
         self.judge_one(&step).await
     }
@@ -113,6 +116,7 @@ impl Judge for SessionJudge {
             named_by: prepared.named_by(),
             memory: Some(&prepared.memory),
             approval: None,
+            approved_until: None,
         };
         self.judge_one(&step).await
     }

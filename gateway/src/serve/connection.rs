@@ -102,10 +102,13 @@ impl Desk {
             Some(Found {
                 awaited: Some(id), ..
             }) => {
-                let approvals = &self.house.bench.approvals;
-                if let Err(error) = approvals.withdraw(&id, "its client canceled it").await {
-                    tracing::warn!(%id, error = &error as &dyn std::error::Error, "an approval could not be withdrawn");
-                }
+                let approvals = Arc::clone(&self.house.bench.approvals);
+                // By itself: what it does is recorded, however soon this connection ends.
+                tokio::spawn(async move {
+                    if let Err(error) = approvals.cancel(&id, "its client canceled it").await {
+                        tracing::warn!(%id, error = &error as &dyn std::error::Error, "an approval could not be withdrawn");
+                    }
+                });
             }
             Some(Found { upstream, key, .. }) => {
                 if let Err(error) = upstream.cancel(&key).await {

@@ -37,7 +37,7 @@ use crate::{
     badge::Badge,
     cancel::{Issued, SecretLength},
     judge::Fatal,
-    judgement::{Awaited, Cache, SearchPath, SessionJudge},
+    judgement::{Awaited, Cache, Manners, SearchPath, SessionJudge},
     record::{self, Client, SessionId},
     session::{Core, Limits, Token},
     stream::Stream,
@@ -187,6 +187,12 @@ impl Attempt<'_> {
             &session,
             &self.startup.settings,
         )?;
+        let mut began_with: Vec<String> = settings
+            .sent
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}"))
+            .collect();
+        began_with.sort_unstable();
         let parameters: Parameters = badge.parameters().chain(settings.sent).collect();
         let (server, learned) = server(room, &parameters, &badge)
             .await
@@ -214,7 +220,11 @@ impl Attempt<'_> {
             Rc::clone(self.cache),
             (id.clone(), Arc::clone(&session)),
             learned,
-            (settings.wait, awaited),
+            Manners {
+                wait: settings.wait,
+                awaited,
+                settings: began_with,
+            },
             expires_at,
         );
         let core = self.core(judge, &server)?;

@@ -44,7 +44,7 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// How long the server may go on with what a client asked for that closed its end without a goodbye; then it is asked to cancel that.
 /// A client that still listens gets what comes, as long as it takes some of it within this time.
 const ABANDONED_GRACE: Duration = Duration::from_secs(5);
-/// What is read ahead of a client whose statement waits for people: enough to see whether it is still there.
+/// What is read behind the statement of a client that waits for people: enough to see whether it is still there.
 const HELD_BYTES_MAX: usize = 64 * 1024;
 /// How long the server may take to take our goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -97,6 +97,8 @@ pub(super) struct Relay {
     scratch: Rc<Scratch>,
     /// The client's input holds no whole frame: more must be read before the core is asked again.
     client_needs_more: bool,
+    /// While a frame waits for people: what was there of the client's input when it began to.
+    held_bytes: Option<usize>,
     idle_timeouts: IdleTimeouts,
     /// Since when nothing happens, as far as somebody looked.
     idle_since: Option<Instant>,
@@ -151,6 +153,7 @@ impl Relay {
             },
             scratch,
             client_needs_more: true,
+            held_bytes: None,
             idle_timeouts,
             idle_since: None,
             canceller: None,
@@ -476,8 +479,15 @@ impl Relay {
             self.client_closed = Some(Instant::now());
         }
         let is_read = match self.core.is_held() {
-            true => self.client.input.len() < HELD_BYTES_MAX,
-            false => self.client_needs_more && self.core.accepts_client(),
+            // The frame that waits is there already, however long it is.
+            true => {
+                let held = *self.held_bytes.get_or_insert(self.client.input.len());
+                self.client.input.len() < held.saturating_add(HELD_BYTES_MAX)
+            }
+            false => {
+                self.held_bytes = None;
+                self.client_needs_more && self.core.accepts_client()
+            }
         };
         let wanted = is_read
             && self.client_closed.is_none()

@@ -8,6 +8,7 @@ mod told;
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
+use provost_evidence::approvals::ApprovalId;
 use provost_gateway::console::{Ballot, StandingName, Summary, VoteName};
 use serde::Serialize;
 
@@ -106,12 +107,13 @@ pub(crate) async fn approve_next(console: &ConsoleAt, reason: &str) -> Result<()
     let client = Client::new(console)?;
     loop {
         let found = client.list(Some(StandingName::Waiting)).await?;
-        if let Some(summary) = found.first() {
+        let first = found.first().and_then(|one| ApprovalId::parse(&one.id));
+        if let Some(id) = first {
             let ballot = Ballot {
                 vote: VoteName::Approve,
                 reason: reason.to_owned(),
             };
-            client.vote(&summary.id, &ballot).await?;
+            client.vote(&id, &ballot).await?;
             return Ok(());
         }
         tokio::time::sleep(NEXT_PAUSE).await;

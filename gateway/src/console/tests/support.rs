@@ -86,6 +86,8 @@ pub(in crate::console) fn request(number: u64) -> Request {
         sql_digest: "sql".to_owned(),
         parameters: Some(vec![None, Some("7".to_owned())]),
         parameters_digest: Some("parameters".to_owned()),
+        settings: Vec::new(),
+        settings_changed: false,
         statements: vec![HeldStatement {
             kind: "delete".to_owned(),
             fingerprint: "1".to_owned(),
