@@ -136,11 +136,11 @@ impl SessionJudge {
 
     /// The session ends, or goes on without what it waits for: its request is taken back.
     pub(crate) async fn leave_people(&mut self, why: &str) {
-        if let Some(waiting) = self.people.waiting.take() {
+        // Whoever else waits for it goes on waiting: this session does no more.
+        let id = self.people.waiting.take().map(|waiting| waiting.id);
+        if let Some(id) = id {
             self.people.await_for(None);
-            if let Err(error) = self.bench.approvals.withdraw(&waiting.id, why).await {
-                self.failed_approval(&error);
-            }
+            self.withdraw(&id, why).await;
         }
     }
 
@@ -193,11 +193,10 @@ impl SessionJudge {
         let told = waited.as_ref().map(|waiting| waiting.id.clone());
         if let Some(waiting) = waited {
             if waiting.binding != binding {
-                self.withdraw(
-                    &waiting.id,
-                    "the policy or the catalog changed while it waited",
-                )
-                .await;
+                let id = waiting.id.clone();
+                drop(waiting);
+                self.withdraw(&id, "the policy or the catalog changed while it waited")
+                    .await;
             } else if let Some(stop) = self.over(step, statements, decisions, &waiting.id).await {
                 return Ok(Verdicts::Stopped(stop));
             }
@@ -304,10 +303,10 @@ impl SessionJudge {
                 "connect again, and send it before anything that sets the role",
             );
         }
-        let rests_on_names = |statement: &Statement| !statement.rests_on.is_empty();
+        let rests_on_names = |one: &Statement| !one.rests_on.is_empty() || one.binding.is_some();
         if step.named_by == NamedBy::Sql || statements.iter().any(rests_on_names) {
             return no(
-                "and what it runs stands behind a name",
+                "and what runs by it stands behind a name",
                 "send the statement itself, without PREPARE and EXECUTE or a cursor",
             );
         }

@@ -508,3 +508,87 @@ fn a_role_that_may_have_changed_is_not_approved_for() {
     );
     assert_eq!(world.rows(), "9");
 }
+
+/// What people are asked of must be what runs, and all of it in their sight.
+#[test]
+fn what_they_could_not_see_is_not_asked_for() {
+    let world = World::new("held_unseen", &ONE_DBA);
+    let mut raw = world.session_with("ann", &[("provost.wait", "off")]);
+    let delete = world.delete(1);
+    // A name that can be given to another statement afterwards.
+    let answer = ask(&mut raw, &format!("PREPARE p AS {delete}"));
+    assert!(answer.contains("stands behind a name"), "{answer}");
+    raw.send(&[parse("q", &delete), message(b'S', b"")].concat());
+    assert_eq!(raw.answer(), "I");
+    for sql in ["EXECUTE q", "EXPLAIN ANALYZE EXECUTE q"] {
+        let answer = ask(&mut raw, sql);
+        assert!(answer.contains("stands behind a name"), "{sql}: {answer}");
+    }
+    // A text that nobody would read to its end.
+    let spaces = " ".repeat(40 * 1024);
+    let long = format!("{delete}{spaces}OR true");
+    let answer = ask(&mut raw, &long);
+    assert!(answer.contains("too large to be shown"), "{answer}");
+    let sql = format!("DELETE FROM public.{} WHERE note = $1", world.table);
+    let large = [
+        parse("", &sql),
+        bind("", "", &[&"x".repeat(40 * 1024)], 0),
+        execute(""),
+        message(b'S', b""),
+    ];
+    let answer = raw.send(&large.concat()).answer();
+    assert!(answer.contains("too large to be shown"), "{answer}");
+    assert!(world.house.approvals.list().is_empty());
+    assert_eq!(world.rows(), "9");
+}
+
+/// Settings decide what a text means, and so do definitions: an approval under others is for something else.
+#[test]
+fn what_a_text_means_is_a_part_of_what_is_approved() {
+    let world = World::new("held_meaning", &ONE_DBA);
+    let off = ("provost.wait", "off");
+    let delete = world.delete(1);
+    let approved = |raw: &mut Raw| {
+        let id = id_in(&ask(raw, &delete));
+        world.approve(&id);
+        id
+    };
+    let mut raw = world.session_with("ann", &[off]);
+    let id = approved(&mut raw);
+    // Begun with another setting; set since.
+    let mut other = world.session_with("ann", &[off, ("datestyle", "ISO, DMY")]);
+    assert_ne!(id_in(&ask(&mut other, &delete)), id);
+    let mut other = world.session_with("ann", &[off]);
+    assert_eq!(ask(&mut other, "SET datestyle = 'ISO, DMY'"), "I");
+    assert_ne!(id_in(&ask(&mut other, &delete)), id);
+    // Other people would have to approve: of the policy's needs now, not then.
+    let strict = hold_changes("held", &[("dbas", 2, 15 * MINUTE)], HeldTransaction::Fail);
+    world.house.policy.swap(strict);
+    assert_ne!(id_in(&ask(&mut raw, &delete)), id);
+    let one = hold_changes("held", &ONE_DBA, HeldTransaction::Fail);
+    world.house.policy.swap(one);
+    // A definition that changed: nobody knows which of them were looked at.
+    let sql = "CREATE FUNCTION public.held_meaning() RETURNS int LANGUAGE sql AS 'SELECT 1'";
+    cluster().execute("postgres", sql).unwrap();
+    // The gateway may not have seen it yet: it looks again before it lets the statement through.
+    let answer = ask(&mut raw, &delete);
+    assert!(
+        answer.contains("the catalog changed, meanwhile") || id_in(&answer) != id,
+        "{answer}"
+    );
+    assert_eq!(world.rows(), "9");
+}
+
+#[test]
+fn one_principal_does_not_keep_others_from_asking() {
+    let world = World::new("held_many", &ONE_DBA);
+    let off = [("provost.wait", "off")];
+    let mut raw = world.session_with("ann", &off);
+    for number in 0..100 {
+        id_in(&ask(&mut raw, &world.delete(number)));
+    }
+    let answer = ask(&mut raw, &world.delete(100));
+    assert!(answer.contains("too many approvals"), "{answer}");
+    let mut other = world.session_with("ben", &off);
+    id_in(&ask(&mut other, &world.delete(1)));
+}
