@@ -11,8 +11,9 @@ use std::{
 
 use provost_engine::{
     facts::{Access, Column, Facts, Kind, Object, Operation},
+    graph::rule::Effect,
     sql::{self, Statement},
-    verdict::{Approval, Decision, HeldTransaction, Reason, Verdict, join_approvals},
+    verdict::{Approval, Decision, HeldTransaction, Reason, RuleId, Verdict, join_approvals},
 };
 use provost_evidence::{
     approvals::{ApprovalId, HeldStatement, Need, Request},
@@ -553,12 +554,7 @@ impl SessionJudge {
         let within_ms = needs.iter().map(|need| need.within_ms).min().unwrap_or(0);
         let within = i64::try_from(within_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
         let principal = &self.session.principal;
-        let held = |of: fn(&DecisionRecord) -> &Vec<String>| {
-            let mut all: Vec<String> = records.iter().flat_map(of).cloned().collect();
-            all.sort_unstable();
-            all.dedup();
-            all
-        };
+        let holding = self.holding(decisions);
         let sql: Option<Vec<&str>> = records.iter().map(|one| one.sql.as_deref()).collect();
         Ok(Request {
             id,
@@ -596,15 +592,39 @@ impl SessionJudge {
                     columns: one.columns.clone(),
                 })
                 .collect(),
-            rules: held(|one| &one.rules),
-            reason: None,
-            controls: held(|one| &one.controls),
+            rules: texts(&self.policy.names(&holding)),
+            reason: self.because(&holding),
+            controls: texts(&self.policy.controls(&holding)),
             bundle_digest: self.policy.digest().0.to_string(),
             binding_digest: binding,
             settings: self.people.settings.clone(),
             settings_changed: self.people.settings_changed > 0,
             needs,
         })
+    }
+
+    /// The rules that hold, of those that determined the decisions: others only allow, mask or limit.
+    fn holding(&self, decisions: &[Decision]) -> Vec<RuleId> {
+        let all = decisions.iter().flat_map(|decision| &decision.rules);
+        let rules = &self.policy.set().rules;
+        let holds = |id: &RuleId| {
+            let rule = usize::try_from(id.0).ok().and_then(|at| rules.get(at));
+            // What is no rule is a module, which may.
+            rule.is_none_or(|rule| matches!(rule.effect, Effect::Hold(..)))
+        };
+        let holding: BTreeSet<RuleId> = all.copied().filter(holds).collect();
+        holding.into_iter().collect()
+    }
+
+    /// Why they hold, in the policy's words.
+    fn because(&self, rules: &[RuleId]) -> Option<String> {
+        let all = &self.policy.set().rules;
+        let because = rules.iter().filter_map(|id| {
+            let rule = all.get(usize::try_from(id.0).ok()?)?;
+            rule.because.as_deref()
+        });
+        let words: Vec<&str> = because.collect();
+        (!words.is_empty()).then(|| words.join("; "))
     }
 
     /// The bound values, as far as they may be shown: of a text that touches no classed column, and is wholly understood.
@@ -689,6 +709,10 @@ fn need(approval: Approval) -> Need {
     }
 }
 
+fn texts(names: &[Arc<str>]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
 fn wanted(request: &Request) -> String {
     let needs: Vec<String> = request.needs.iter().map(ToString::to_string).collect();
     needs.join(" and ")
@@ -700,7 +724,11 @@ fn detail(request: &Request) -> String {
         [rule] => format!(", by rule {rule}"),
         rules => format!(", by rules {}", rules.join(", ")),
     };
-    format!("approval {id}, until {}{by}", time(request.expires_at))
+    let why = request
+        .reason
+        .as_deref()
+        .map_or_else(String::new, |reason| format!(": {reason}"));
+    format!("approval {id}, until {}{by}{why}", time(request.expires_at))
 }
 
 fn notice(request: &Request) -> Notice {
