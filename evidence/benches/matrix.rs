@@ -117,6 +117,9 @@ fn record(bundle: &str, numbers: &mut Numbers) -> DecisionRecord {
     }
 }
 
+/// A record, how it ends and with which SQLSTATE.
+type Ends = (DecisionRecord, Outcome, Option<&'static str>);
+
 fn kinds(numbers: &mut Numbers, bundle: &str) -> Vec<Kind> {
     let plain = record(bundle, numbers);
     let masked = DecisionRecord {
@@ -173,7 +176,7 @@ fn kinds(numbers: &mut Numbers, bundle: &str) -> Vec<Kind> {
         (allowed(&probing), &[], 1),
     ];
     let kind = |((record, outcome, sqlstate), values_masked, share): (
-        (DecisionRecord, Outcome, Option<&'static str>),
+        Ends,
         &'static [(u32, u64)],
         u64,
     )| Kind {

@@ -109,7 +109,7 @@ impl Docket {
     /// # Errors
     /// [`Error::Store`]; [`Error::Conflict`] where somebody has the id: both are no request.
     pub async fn request(&self, request: Request) -> Result<(), Error> {
-        let document = Document::Request(request);
+        let document = Document::Request(Box::new(request));
         match self.put(&document).await? {
             None => Ok(()),
             Some(_) => Err(Error::Conflict {

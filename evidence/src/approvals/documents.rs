@@ -253,7 +253,7 @@ pub struct End {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document {
     /// A request.
-    Request(Request),
+    Request(Box<Request>),
     /// A vote.
     Vote(Vote),
     /// An end.
@@ -315,7 +315,7 @@ impl Document {
         let (head, json) = text.split_once('\n')?;
         let json = json.strip_suffix('\n')?;
         let document = match head.strip_prefix(FORMAT)?.strip_prefix(' ')? {
-            "request" => Self::Request(read(json)?),
+            "request" => Self::Request(Box::new(read(json)?)),
             "vote" => Self::Vote(read(json)?),
             "end" => Self::End(read(json)?),
             _ => return None,

@@ -132,7 +132,7 @@ fn a_document_is_read_at_its_place_from_a_trusted_gateway_and_unchanged() {
     let id = ApprovalId::new(AT).unwrap();
     let trusted = [three.public(0), three.public(1)];
     let documents = [
-        Document::Request(request(&id)),
+        Document::Request(Box::new(request(&id))),
         Document::Vote(vote(&id, "two", "dora")),
         Document::End(end(&id, "one", "w")),
     ];
@@ -179,7 +179,7 @@ async fn each_thing_is_said_once_and_everybody_hears_it() {
     ));
     assert_eq!(
         two.news().await.unwrap().documents,
-        [Document::Request(request(&id))]
+        [Document::Request(Box::new(request(&id)))]
     );
     let first = vote(&id, "two", "dora");
     assert_eq!(two.vote(first.clone()).await.unwrap(), Voted::Taken);

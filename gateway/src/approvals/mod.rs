@@ -431,7 +431,7 @@ impl Approvals {
         match document {
             Document::Request(request) => {
                 cases.entry(id.clone()).or_insert_with(|| Kept {
-                    case: Case::new(Arc::new(request)),
+                    case: Case::new(Arc::from(request)),
                     waiting: Vec::new(),
                     is_ours: false,
                 });

@@ -47,7 +47,7 @@ impl Gateways {
             ApprovalId::first_of(Micros(0)),
         );
         let folder = self.folder.path().join(log);
-        let (log, _) = Log::open(LogOptions::new(&folder, &Self::name(of))).unwrap();
+        let (log, _) = Log::open(LogOptions::new(&folder, Self::name(of))).unwrap();
         Desk {
             approvals: Arc::new(Approvals::new(docket, log)),
             folder,

@@ -315,6 +315,10 @@ pub struct Approval {
     pub role: String,
     /// The schemas that its names are looked up in.
     pub search_path: Vec<String>,
+    /// The settings that its session began with, `name = value`: what a text means hangs on some.
+    pub settings: Vec<String>,
+    /// Whether the session may have changed settings since.
+    pub settings_changed: bool,
     /// The bound values as text, `null` for NULL; absent where there are none, or they must not be shown.
     pub parameters: Option<Vec<Option<String>>>,
     /// The text's statements.
@@ -339,6 +343,16 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// The session's settings, in one line; empty where there is nothing to say.
+    #[must_use]
+    pub fn settings_told(&self) -> String {
+        let changed = self
+            .settings_changed
+            .then(|| "the session may have changed settings since".to_owned());
+        let told: Vec<String> = self.settings.iter().cloned().chain(changed).collect();
+        told.join(", ")
+    }
+
     /// As this caller sees it.
     pub(super) fn of((case, standing): &(Case, Standing), caller: &Principal) -> Self {
         let request = Arc::clone(&case.request);
@@ -350,6 +364,8 @@ impl Approval {
             session_id: request.session_id.clone(),
             role: request.role.clone(),
             search_path: request.search_path.clone(),
+            settings: request.settings.clone(),
+            settings_changed: request.settings_changed,
             parameters: request.parameters.clone(),
             statements: request.statements.iter().map(StatementShape::of).collect(),
             controls: request.controls.clone(),

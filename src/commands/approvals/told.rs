@@ -103,6 +103,7 @@ pub(super) fn whole(approval: &Approval, now: Timestamp) -> String {
     say("target", one_line(&summary.target));
     say("role", one_line(&approval.role));
     say("search path", listed(&approval.search_path));
+    say("settings", one_line(&approval.settings_told()));
     say("asked at", one_line(&summary.requested_at));
     say(
         "until",
@@ -293,6 +294,8 @@ mod tests {
             session_id: "s".to_owned(),
             role: "shop_agents".to_owned(),
             search_path: vec!["public".to_owned()],
+            settings: vec!["datestyle = ISO".to_owned()],
+            settings_changed: true,
             parameters: Some(vec![None, Some("7\n$3 = '8'".to_owned())]),
             statements: vec![StatementShape {
                 kind: "delete".to_owned(),
@@ -334,6 +337,7 @@ mod tests {
                     target  shop
                       role  shop_agents
                search path  public
+                  settings  datestyle = ISO, the session may have changed settings since
                   asked at  2026-01-02T03:00:00Z
                      until  2026-01-02T03:15:00Z (time left: 13 min)
                    held by  bulk-delete

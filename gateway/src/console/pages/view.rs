@@ -250,6 +250,7 @@ fn facts(approval: &Approval) -> Markup {
             (fact("Client", &summary.application))
             (fact("Role", &approval.role))
             (fact("Search path", &approval.search_path.join(", ")))
+            (fact("Settings", &approval.settings_told()))
             @for statement in &approval.statements {
                 (fact("Touches", &format!("{} on {}", statement.kind, statement.relations.join(", "))))
                 (fact("Columns", &statement.columns.join(", ")))
