@@ -26,6 +26,9 @@ What ended stays for an hour.")]
         json: bool,
     },
     /// Show one: the text, what it touches, who asks, who is asked, who said what
+    #[command(after_help = "\
+Example:
+  provost approvals show 019a5d2f8c00-3f1b7a9e4c52")]
     Show {
         #[command(flatten)]
         console: ConsoleAt,
@@ -44,6 +47,9 @@ Example:
 Each person votes once. Nobody approves what they, or an agent of theirs, ask for.")]
     Approve(Vote),
     /// Say that it must not run; that ends it
+    #[command(after_help = "\
+Example:
+  provost approvals deny 019a5d2f8c00-3f1b7a9e4c52 --reason \"the wrong year\"")]
     Deny(Vote),
     /// Print held statements as they come and change, until Ctrl-C
     #[command(after_help = "\

@@ -78,9 +78,8 @@ fn writes_are_bounded() {
         Statement::new(Kind::Delete, relation("public.orders"), Operation::Delete)
             .limited(true, true),
         expect![[r#"
-        deny by []
-          delete on public.orders is not allowed by any rule
-    "#]],
+            hold by [agents-ask-before-deleting]
+        "#]],
     );
     check(
         ANALYST,
