@@ -70,6 +70,8 @@ pub struct Enforcement {
     pub cursors: Vec<Arc<str>>,
     /// It may change the session's role: what the server then tells of it is as it should be.
     pub sets_role: bool,
+    /// It may change settings, by which later texts mean something else.
+    pub may_set: bool,
 }
 
 /// A statement that may run.

@@ -29,7 +29,7 @@ use tokio::{
 };
 
 pub use self::case::{Case, Objection, Standing, Tally};
-use crate::record::micros;
+use crate::record::{micros, texts};
 
 /// How often the store is looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -565,10 +565,6 @@ impl Kept {
             }
         }
     }
-}
-
-fn texts(groups: &[Arc<str>]) -> Vec<String> {
-    groups.iter().map(ToString::to_string).collect()
 }
 
 pub(crate) fn now() -> Micros {

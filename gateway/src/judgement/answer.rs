@@ -31,6 +31,7 @@ pub(super) fn enforcement(facts: &Facts, decision: Decision) -> Enforcement {
         binding: None,
         cursors: Vec::new(),
         sets_role: sets_role(facts),
+        may_set: may_set(facts),
     }
 }
 
@@ -65,6 +66,17 @@ fn sets_role(facts: &Facts) -> bool {
         | Object::Nothing => false,
     };
     sql::is_unbounded(facts) || facts.accesses.iter().any(is_role)
+}
+
+/// Whether a statement may change what texts mean in its session: a setting, or what it does can't be told.
+fn may_set(facts: &Facts) -> bool {
+    let may = |access: &Access| match (&access.object, access.operation) {
+        (_, Operation::Session) => true,
+        // What a function of somebody's does, sets.
+        (Object::Function { schema, .. }, Operation::Call) => &**schema != "pg_catalog",
+        _ => false,
+    };
+    !facts.opaque.is_empty() || sql::is_unbounded(facts) || facts.accesses.iter().any(may)
 }
 
 fn expected(output: &OutputColumn) -> ExpectedColumn {

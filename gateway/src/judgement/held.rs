@@ -10,9 +10,9 @@ use std::{
 };
 
 use provost_engine::{
-    facts::{Access, Column, Facts, Kind, Object, Operation},
+    facts::{Access, Column, Facts, Kind},
     graph::rule::Effect,
-    sql::{self, Statement},
+    sql::Statement,
     verdict::{Approval, Decision, HeldTransaction, Reason, RuleId, Verdict, join_approvals},
 };
 use provost_evidence::{
@@ -25,7 +25,7 @@ use super::{NamedBy, Sent, SessionJudge, Step, answer, notes::Noted, values};
 use crate::{
     approvals::{Error, Standing, now},
     badge::RoleIs,
-    judge::{Alone, Fatal, Held, Notice, Refused, Stop},
+    judge::{Alone, Enforcement, Fatal, Held, Notice, Refused, Stop},
     record,
 };
 
@@ -79,14 +79,6 @@ pub(super) struct People {
     awaited: Awaited,
 }
 
-/// What becomes of a text that a rule holds.
-enum Verdicts {
-    /// It goes on by this approval, which is to be spent first.
-    Approved(Arc<Request>),
-    /// It does not.
-    Stopped(Stop),
-}
-
 impl People {
     pub(super) fn new(manners: Manners) -> Self {
         let Manners {
@@ -105,8 +97,8 @@ impl People {
     }
 
     /// A statement is let through.
-    pub(super) fn lets_through(&mut self, facts: &Facts) {
-        self.settings_changed += u64::from(may_set(facts));
+    pub(super) fn lets_through(&mut self, enforcement: &Enforcement) {
+        self.settings_changed += u64::from(enforcement.may_set);
     }
 
     pub(super) fn alone(&mut self, alone: Alone) {
@@ -169,15 +161,12 @@ impl SessionJudge {
         if self.people.alone == Alone::No {
             return Err(Stop::Held(Held::NotAlone));
         }
-        if let Some(refused) = self.unapprovable(step, statements) {
+        if let Some(refused) = self.unaskable(step, statements) {
             let ended = (Outcome::Denied, refused);
             return Err(self.stop(step, statements, decisions, ended).await);
         }
-        let verdicts = self.ask_people(step, statements, decisions).await?;
-        match verdicts {
-            Verdicts::Approved(request) => Ok(Some(request)),
-            Verdicts::Stopped(stop) => Err(stop),
-        }
+        let approved = self.ask_people(step, statements, decisions).await;
+        approved.map(Some)
     }
 
     async fn ask_people(
@@ -185,7 +174,7 @@ impl SessionJudge {
         step: &Step<'_>,
         statements: &Noted,
         decisions: &mut [Decision],
-    ) -> Result<Verdicts, Stop> {
+    ) -> Result<Arc<Request>, Stop> {
         let needs = needs(decisions);
         let binding = self.binding(step, statements, &needs);
         let approvals = Arc::clone(&self.bench.approvals);
@@ -199,7 +188,7 @@ impl SessionJudge {
                 self.withdraw(&id, "the policy or the catalog changed while it waited")
                     .await;
             } else if let Some(stop) = self.over(step, statements, decisions, &waiting.id).await {
-                return Ok(Verdicts::Stopped(stop));
+                return Err(stop);
             }
         }
         let (request, standing) = match approvals.open_for(&binding) {
@@ -210,7 +199,7 @@ impl SessionJudge {
                 if let Some(refused) = unseen(&request) {
                     let ended = (Outcome::Denied, refused);
                     let stop = self.stop(step, statements, decisions, ended).await;
-                    return Ok(Verdicts::Stopped(stop));
+                    return Err(stop);
                 }
                 match approvals.ask(request).await {
                     Ok(request) => (request, Standing::Waiting),
@@ -219,19 +208,19 @@ impl SessionJudge {
                         let stop = self
                             .stop(step, statements, decisions, (Outcome::Denied, refused))
                             .await;
-                        return Ok(Verdicts::Stopped(stop));
+                        return Err(stop);
                     }
                 }
             }
         };
         if standing == Standing::Approved {
-            return Ok(Verdicts::Approved(request));
+            return Ok(request);
         }
         if let Some(instead) = self.may_not_wait(decisions) {
             let stop = self
                 .stop_waiting(step, statements, decisions, (&request, instead))
                 .await;
-            return Ok(Verdicts::Stopped(stop));
+            return Err(stop);
         }
         let is_told = told.as_ref() == Some(&request.id);
         self.people.await_for(Some(Waiting {
@@ -240,7 +229,7 @@ impl SessionJudge {
             end: approvals.wait(&request.id),
         }));
         let notice = (!is_told).then(|| notice(&request));
-        Ok(Verdicts::Stopped(Stop::Held(Held::Asked(notice))))
+        Err(Stop::Held(Held::Asked(notice)))
     }
 
     /// Spends the approval for the text whose first statement is recorded next.
@@ -290,7 +279,7 @@ impl SessionJudge {
     }
 
     /// Why people can't be asked of it: they could not see what they approve, or it could be something else when it runs.
-    fn unapprovable(&self, step: &Step<'_>, statements: &[Statement]) -> Option<Refused> {
+    fn unaskable(&self, step: &Step<'_>, statements: &[Statement]) -> Option<Refused> {
         let no = |why: &str, hint: &str| {
             let message = format!("the statement needs an approval, {why}");
             Some(refused(message, None, hint))
@@ -592,9 +581,9 @@ impl SessionJudge {
                     columns: one.columns.clone(),
                 })
                 .collect(),
-            rules: texts(&self.policy.names(&holding)),
+            rules: record::texts(&self.policy.names(&holding)),
             reason: self.because(&holding),
-            controls: texts(&self.policy.controls(&holding)),
+            controls: record::texts(&self.policy.controls(&holding)),
             bundle_digest: self.policy.digest().0.to_string(),
             binding_digest: binding,
             settings: self.people.settings.clone(),
@@ -663,17 +652,6 @@ pub(super) fn is_before_run(step: &Step<'_>, decision: &Decision) -> bool {
     step.phase == Phase::Prepare && decision.verdict == Verdict::Hold
 }
 
-/// Whether a statement may change what texts mean in its session: a setting, or what it does can't be told.
-fn may_set(facts: &Facts) -> bool {
-    let may = |access: &Access| match (&access.object, access.operation) {
-        (_, Operation::Session) => true,
-        // What a function of somebody's does, sets.
-        (Object::Function { schema, .. }, Operation::Call) => &**schema != "pg_catalog",
-        _ => false,
-    };
-    !facts.opaque.is_empty() || sql::is_unbounded(facts) || facts.accesses.iter().any(may)
-}
-
 /// Who must approve all of it.
 fn needs(decisions: &[Decision]) -> Vec<Need> {
     let joined = decisions.iter().fold(Vec::new(), |needs, decision| {
@@ -685,13 +663,10 @@ fn needs(decisions: &[Decision]) -> Vec<Need> {
 /// Why nobody could see what they approve.
 fn unseen(request: &Request) -> Option<Refused> {
     let is_whole = |sql: &String| sql.len() <= SHOWN_BYTES_MAX;
-    let is_bound = request.parameters_digest.is_some();
     let values = request.parameters.iter().flatten().flatten();
     let values: usize = values.map(String::len).sum();
     let is_shown = request.sql.as_ref().is_some_and(is_whole) && values <= SHOWN_BYTES_MAX;
-    // Values of classed columns are not shown, and the text says where they are.
-    let is_large = !is_shown && (is_bound || request.sql.is_some());
-    (is_large || request.sql.is_none()).then(|| {
+    (!is_shown).then(|| {
         refused(
             "the statement needs an approval, and is too large to be shown to anybody",
             None,
@@ -707,10 +682,6 @@ fn need(approval: Approval) -> Need {
         count: approval.count,
         within_ms: approval.within_ms,
     }
-}
-
-fn texts(names: &[Arc<str>]) -> Vec<String> {
-    names.iter().map(ToString::to_string).collect()
 }
 
 fn wanted(request: &Request) -> String {

@@ -554,7 +554,7 @@ impl SessionJudge {
         if step.phase != Phase::Prepare {
             let principal = &self.session.principal.id;
             note.ran(principal, &statement.facts.fingerprint, &self.bench.memory);
-            self.people.lets_through(&statement.facts);
+            self.people.lets_through(&note.enforcement);
             if note.enforcement.sets_role {
                 self.role = RoleIs::Any;
             }

@@ -357,7 +357,7 @@ fn on_behalf_of(principal: &Principal) -> Option<String> {
         .map(|person| person.id.to_string())
 }
 
-fn texts(texts: &[std::sync::Arc<str>]) -> Vec<String> {
+pub(crate) fn texts(texts: &[std::sync::Arc<str>]) -> Vec<String> {
     texts.iter().map(ToString::to_string).collect()
 }
 

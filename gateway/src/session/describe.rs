@@ -103,6 +103,7 @@ mod tests {
             binding: None,
             cursors: Vec::new(),
             sets_role: false,
+            may_set: false,
         }
     }
 

@@ -216,6 +216,7 @@ fn enforcement(text: &str) -> Enforcement {
         copy: (kind == Kind::CopyTo && masked).then(|| copy_out(text)),
         cursors: Vec::new(),
         sets_role: false,
+        may_set: false,
     }
 }
 
