@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use crate::error::Error;
 
 /// The version of every dataset's columns and of the canonical form, as rows are written now.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 /// The oldest version that is read.
 pub(crate) const SCHEMA_VERSION_MIN: i64 = 1;
 

@@ -13,6 +13,11 @@ impl HexDigest {
         // The digits are ASCII: this can't fail.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// The digits, as ASCII.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl From<[u8; 32]> for HexDigest {

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use object_store::ObjectStore;
+use serde_json::{Map, Value};
 use tlog_tiles::Tile;
 use tlog_tiles::tlog::{self, HASH_SIZE, Hash, HashReader};
 
 use crate::error::Error;
 use crate::key::PublicKey;
-use crate::ledger::canonical;
+use crate::ledger::canonical::{self, Record};
 use crate::ledger::checkpoint::{self, Statement};
 use crate::ledger::documents::{Manifest, Seal};
 use crate::ledger::tree::tile_path;
@@ -47,22 +48,28 @@ struct Ledger {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proof {
     log_index: u64,
-    /// Nonce and canonical JSON: what the leaf's hash is computed over.
-    record: Vec<u8>,
+    record: Record,
     hashes: Vec<Hash>,
     note: Vec<u8>,
 }
 
 impl Proof {
-    /// The proof as C2SP's text. `extra` is the record with its nonce: `SHA-256(0x00 | extra)` is the leaf.
+    /// The proof as C2SP's text. `extra` is the record with its nonce: `SHA-256(0x00 | extra)` is the leaf, where no line feed is behind the nonce. Else the leaf
+    /// is of what is before it; behind it is what the record's member `decision` is the SHA-256 of.
     ///
     /// # Source
     /// C2SP tlog-proof, "Format".
     #[must_use]
     pub fn to_text(&self) -> String {
+        let mut extra = self.record.hashed.clone();
+        if let Some(decision) = &self.record.decision {
+            // JSON has no line feed as it is; the nonce may, and has a known length.
+            extra.push(b'\n');
+            extra.extend_from_slice(decision);
+        }
         let mut text = format!(
             "{PROOF_HEADER}\nextra {}\nindex {}\n",
-            BASE64.encode(&self.record),
+            BASE64.encode(extra),
             self.log_index
         );
         for hash in &self.hashes {
@@ -73,12 +80,21 @@ impl Proof {
         text
     }
 
-    /// The record's canonical JSON.
-    #[must_use]
-    pub fn json(&self) -> &[u8] {
-        self.record
-            .get(canonical::NONCE_BYTES..)
-            .unwrap_or_default()
+    /// The record by column.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] never for a record that was proved.
+    pub fn row(&self) -> Result<Map<String, Value>, Error> {
+        let parse = |json: &[u8]| -> Result<Map<String, Value>, Error> {
+            serde_json::from_slice(json).map_err(|source| Error::Encode { source })
+        };
+        let own = self.record.hashed.get(canonical::NONCE_BYTES..);
+        let mut row = parse(own.unwrap_or_default())?;
+        if let Some(decision) = &self.record.decision {
+            row.remove("decision");
+            row.append(&mut parse(decision)?);
+        }
+        Ok(row)
     }
 }
 
@@ -122,7 +138,7 @@ impl Prover {
             return Err(no_record());
         }
         let record = self.record(gateway, ledger, log_index).await?;
-        let leaf = tlog::record_hash(&record);
+        let leaf = tlog::record_hash(&record.hashed);
         let hashes = self.path(gateway, size, log_index).await?;
         tlog::check_record(&hashes, size, ledger.statement.root, log_index, leaf)
             .map_err(|_| fault(Fault::Root))?;
@@ -134,13 +150,13 @@ impl Prover {
         })
     }
 
-    /// A row's nonce and canonical JSON.
+    /// A row's canonical form.
     async fn record(
         &self,
         gateway: &str,
         ledger: &Ledger,
         log_index: u64,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Record, Error> {
         let fault = |fault| refused(gateway, fault);
         let before = ledger.manifests.range(..=log_index).next_back();
         let manifest = before

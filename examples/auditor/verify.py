@@ -26,6 +26,10 @@ COLUMNS = {
     "changes": "at:z actor:t what:t before:t? after:t? digest:t?",
 }
 TYPES = {"t": "string", "l": "list<element: string not null>", "i": "int64", "b": "bool", "z": "timestamp[us, tz=UTC]"}
+# What `decision` of a statement's record is the digest of, from version 5 on.
+DECISION = ("sql sql_digest fingerprint kind relations columns verdict rules reason controls bundle_digest facts_digest observed_verdict "
+            "observed_rules probes approval_id").split()
+dumps = lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 sha256 = lambda data: hashlib.sha256(data).digest()
 node = lambda left, right: sha256(b"\1" + left + right)
 
@@ -100,7 +104,9 @@ def leaves(manifest, data):
     secret = bytes.fromhex(manifest["secret"])
     for index, row in enumerate(table.to_pylist(), manifest["first_log_index"]):
         need((row["log_index"], row["gateway"], row["schema_version"]) == (index, manifest["gateway"], version), "row", index, "has another place")
-        text = json.dumps({"dataset": dataset, **row}, ensure_ascii=False, separators=(",", ":"))
+        if dataset == "statements" and version >= 5:
+            row["decision"] = sha256(dumps({name: row.pop(name) for name in DECISION}).encode()).hex()
+        text = dumps({"dataset": dataset, **row})
         nonce = hmac.digest(secret, b"provost nonce v1" + index.to_bytes(8, "big"), "sha256")[:16]
         yield sha256(b"\0" + nonce + text.encode())
 
@@ -151,7 +157,8 @@ def verify_proof(path, keys):
     need(key, "no public key was given for it")
     size, root = key.checkpoint(note)[:2]
     need(index < size, "the index is not in the tree")
-    found, place, last = sha256(b"\0" + record), index, size - 1
+    own, _, decision = record[16:].partition(b"\n")
+    found, place, last = sha256(b"\0" + record[:16] + own), index, size - 1
     for sibling in (base64.b64decode(line, validate=True) for line in hashes):  # RFC 9162, section 2.1.3.2
         need(last > 0, "the path is too long")
         if place % 2 or place == last:
@@ -162,7 +169,10 @@ def verify_proof(path, keys):
             found = node(found, sibling)
         place, last = place >> 1, last >> 1
     need(last == 0 and found == root, "the record is not in the signed tree")
-    row = json.loads(record[16:])
+    row = json.loads(own)
+    if decision:
+        need(row.pop("decision") == sha256(decision).hex(), "the decision is not the record's")
+        row |= json.loads(decision)
     need((row["gateway"], row["log_index"]) == (key.gateway, index), "the record says another place")
     print(json.dumps(row, ensure_ascii=False))
 

@@ -13,7 +13,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use jiff::Timestamp;
 use object_store::ObjectStore;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
@@ -146,8 +146,7 @@ pub async fn write(
         let proof = prover.prove(&item.gateway, item.log_index).await?;
         folder.write(&name, &proof.to_text())?;
         // What the sample shows of a row is what was proved.
-        let row: Map<String, Value> =
-            serde_json::from_slice(proof.json()).map_err(|source| Error::Encode { source })?;
+        let row = proof.row()?;
         let number = number.to_string();
         let cells = HEADINGS.map(|heading| match heading {
             "number" => number.clone(),

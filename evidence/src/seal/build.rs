@@ -216,8 +216,8 @@ fn object(
     let mut writer = ObjectWriter::new(group.dataset).map_err(failed)?;
     for batch in shared.batches(group) {
         let batch = batch?;
-        let leaves =
-            canonical::leaves(group.dataset, &batch, secret).ok_or_else(|| Error::Ledger {
+        let leaves = canonical::leaves((group.dataset, SCHEMA_VERSION), &batch, secret)
+            .ok_or_else(|| Error::Ledger {
                 gateway: manifest.gateway.clone(),
                 fault: Box::new(Fault::Schema),
             })?;

@@ -34,6 +34,9 @@ const DICTIONARY_BYTES_MAX: usize = 1024 * 1024;
 /// Least and greatest values longer than this are not named: they would be longer than all else of the chunk.
 const STATISTIC_BYTES_MAX: usize = 64;
 
+/// Compresses pages: one for all columns of an object, for it takes longer to make than to use.
+pub(super) type Zstd = zstd::bulk::Compressor<'static>;
+
 /// A column chunk, ready to be appended.
 pub(super) struct Chunk {
     bytes: Bytes,
@@ -72,14 +75,14 @@ struct Values<'a> {
 pub(super) fn chunk(
     column: &DictionaryArray<Int32Type>,
     leaf: &ColumnDescPtr,
+    zstd: &mut Zstd,
 ) -> Result<Option<Chunk>> {
     let Some(values) = Values::of(column) else {
         return Ok(None);
     };
-    let mut zstd = Zstd::new(ZSTD_LEVEL)?;
     let mut sink = TrackedWrite::new(Vec::new());
     let mut writer = SerializedPageWriter::new(&mut sink);
-    let dictionary = writer.write_page(values.dictionary_page(&mut zstd)?)?;
+    let dictionary = writer.write_page(values.dictionary_page(zstd)?)?;
     let (mut compressed, mut uncompressed) =
         (dictionary.compressed_size, dictionary.uncompressed_size);
     let (mut data_offset, mut pages, mut levels, mut nulls) = (None, 0, 0_i64, 0_u64);
@@ -89,7 +92,7 @@ pub(super) fn chunk(
         .map(|key| key.and_then(|key| usize::try_from(key).ok()))
         .collect();
     for keys in keys.chunks(PAGE_ROWS_MAX) {
-        let page = values.data_page(keys, leaf, &mut zstd)?;
+        let page = values.data_page(keys, leaf, zstd)?;
         nulls += u64::from(page.nulls);
         let written = writer.write_page(page.page)?;
         data_offset.get_or_insert(written.offset);
@@ -330,8 +333,6 @@ struct DataPage {
     nulls: u32,
 }
 
-type Zstd = zstd::bulk::Compressor<'static>;
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -354,7 +355,8 @@ mod tests {
         let schema = Arc::new(Schema::new(vec![Field::new("c", kind, nullable)]));
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema).unwrap();
         let leaf = parquet_schema.column(0);
-        let chunk = chunk(&column, &leaf).unwrap()?;
+        let mut zstd = Zstd::new(ZSTD_LEVEL).unwrap();
+        let chunk = chunk(&column, &leaf, &mut zstd).unwrap()?;
         let root = parquet_schema.root_schema_ptr();
         let mut file = SerializedFileWriter::new(Vec::new(), root, Arc::default()).unwrap();
         let mut row_group = file.next_row_group().unwrap();

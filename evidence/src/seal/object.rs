@@ -16,7 +16,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use crate::dataset::{Dataset, SCHEMA_VERSION};
-use crate::seal::keyed;
+use crate::seal::keyed::{self, Zstd};
 
 /// Bytes in a data page, about: below 1 MB.
 const PAGE_BYTES_MAX: usize = 512 * 1024;
@@ -31,6 +31,7 @@ pub(crate) struct ObjectWriter {
     schema: SchemaRef,
     file: SerializedFileWriter<Vec<u8>>,
     factory: ArrowRowGroupWriterFactory,
+    zstd: Zstd,
 }
 
 impl ObjectWriter {
@@ -50,6 +51,7 @@ impl ObjectWriter {
             schema,
             file,
             factory,
+            zstd: Zstd::new(ZSTD_LEVEL)?,
         })
     }
 
@@ -63,7 +65,7 @@ impl ObjectWriter {
         for ((field, column), (mut writer, leaf)) in columns.zip(writers.into_iter().zip(leaves)) {
             let mut column = Arc::clone(column);
             if let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() {
-                if let Some(chunk) = keyed::chunk(dictionary, &leaf)? {
+                if let Some(chunk) = keyed::chunk(dictionary, &leaf, &mut self.zstd)? {
                     chunk.append_to(&mut row_group)?;
                     continue;
                 }

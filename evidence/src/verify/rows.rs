@@ -11,6 +11,8 @@ use parquet::arrow::arrow_reader::{
 };
 use tlog_tiles::tlog::Hash;
 
+use crate::dataset::Dataset;
+use crate::ledger::canonical::Record;
 use crate::ledger::documents::Manifest;
 use crate::ledger::{self, canonical};
 use crate::verify::Fault;
@@ -28,7 +30,7 @@ pub(super) fn check_object(manifest: &Manifest, object: Bytes) -> Result<Vec<Has
         let batch = batch.map_err(|_| (next, Fault::Parquet))?;
         check_common_columns(manifest, &batch, next)?;
         leaves.extend(
-            canonical::leaves(manifest.dataset, &batch, &secret).ok_or((next, Fault::Schema))?,
+            canonical::leaves(form(manifest), &batch, &secret).ok_or((next, Fault::Schema))?,
         );
     }
     match leaves.len() as u64 == manifest.rows {
@@ -37,7 +39,7 @@ pub(super) fn check_object(manifest: &Manifest, object: Bytes) -> Result<Vec<Has
     }
 }
 
-/// The rows of an object whose columns are those of its schema version. Texts that it has as dictionaries are read as such: each is
+/// The rows of an object whose columns are those of its schema version. Texts that it has as dictionaries, alone or in lists, are read as such: each is
 /// checked and rendered once.
 fn batches(manifest: &Manifest, object: Bytes) -> Result<ParquetRecordBatchReader, Fault> {
     let metadata = ArrowReaderMetadata::load(&object, ArrowReaderOptions::new())
@@ -52,9 +54,14 @@ fn batches(manifest: &Manifest, object: Bytes) -> Result<ParquetRecordBatchReade
         chunks.all(|chunk| chunk.is_some_and(|chunk| chunk.dictionary_page_offset().is_some()))
     };
     // Each of our columns is one column of Parquet's, lists too.
+    let keyed = |field: &Field| {
+        let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        Arc::new(field.clone().with_data_type(kind))
+    };
     let read_as = |(place, field): (usize, &Arc<Field>)| match field.data_type() {
-        DataType::Utf8 if has_dictionary(place) => {
-            let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        DataType::Utf8 if has_dictionary(place) => keyed(field),
+        DataType::List(items) if has_dictionary(place) => {
+            let kind = DataType::List(keyed(items));
             Arc::new(field.as_ref().clone().with_data_type(kind))
         }
         _ => Arc::clone(field),
@@ -119,8 +126,13 @@ fn are(column: &ArrayRef, text: &str) -> Option<Vec<bool>> {
     Some(keys.map(|key| is(key).unwrap_or(false)).collect())
 }
 
-/// One row's nonce and canonical JSON: what its leaf's hash is computed over.
-pub(crate) fn record(manifest: &Manifest, object: Bytes, log_index: u64) -> Result<Vec<u8>, Fault> {
+/// Which canonical form an object's rows have.
+fn form(manifest: &Manifest) -> (Dataset, i64) {
+    (manifest.dataset, manifest.schema_version)
+}
+
+/// One row's canonical form.
+pub(crate) fn record(manifest: &Manifest, object: Bytes, log_index: u64) -> Result<Record, Fault> {
     let secret = check_bytes(manifest, &object)?;
     let mut next = manifest.first_log_index;
     for batch in batches(manifest, object)? {
@@ -129,7 +141,7 @@ pub(crate) fn record(manifest: &Manifest, object: Bytes, log_index: u64) -> Resu
         let end = next + batch.num_rows() as u64;
         if log_index < end {
             let row = usize::try_from(log_index - next).map_err(|_| Fault::Rows)?;
-            return canonical::record(manifest.dataset, &batch, &secret, row).ok_or(Fault::Schema);
+            return canonical::record(form(manifest), &batch, &secret, row).ok_or(Fault::Schema);
         }
         next = end;
     }

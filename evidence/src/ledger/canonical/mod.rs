@@ -7,21 +7,25 @@
 //! Python's `json.dumps(row, ensure_ascii=False, separators=(",", ":"))` gives.
 //! `nonce = HMAC-SHA256(object secret, "provost nonce v1" | log_index as u64 big-endian)`, its first 16 bytes.
 //!
+//! Since version 5, a row of `statements` has the members of its decision (`sql` to `facts_digest`, `observed_verdict` to `approval_id`) not among its
+//! own: its last member is `decision`, the SHA-256 in hex of an object that has them, in schema order. Rows that were decided alike share it.
+//!
 //! A column may be a dictionary, of texts or of lists: it reads as if each row had its value. Values of a dictionary are rendered once,
 //! and neighbouring columns that share their keys are rendered as one: that is what makes a row cheap. Sealing and verification run this
 //! same code, one over what it writes, the other over what it reads.
 
-use arrow::array::{
-    Array, ArrayRef, AsArray as _, BooleanArray, DictionaryArray, Int32Array, ListArray,
-    RecordBatch, StringArray,
-};
-use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
+mod decision;
+mod values;
+
+use arrow::array::{Array as _, AsArray as _, DictionaryArray, Int32Array, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type};
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use tlog_tiles::tlog::Hash;
 
 use crate::dataset::Dataset;
+use decision::Decision;
+use values::{Plain, are_same, place, write_text};
 
 /// Bytes of nonce in each record.
 pub(crate) const NONCE_BYTES: usize = 16;
@@ -31,16 +35,16 @@ pub(crate) const NONCE_BYTES: usize = 16;
 /// RFC 6962, section 2.1: leaf = SHA-256(0x00 | record).
 const LEAF_PREFIX: u8 = 0;
 
-/// The leaf hashes of a batch, in row order. `None` when a column is of no type of ours.
+/// The leaf hashes of a batch of this schema version, in row order. `None` when a column is of no type of ours.
 pub(crate) fn leaves(
-    dataset: Dataset,
+    (dataset, version): (Dataset, i64),
     batch: &RecordBatch,
     secret: &[u8; 32],
 ) -> Option<Vec<Hash>> {
     let indices = batch
         .column_by_name("log_index")?
         .as_primitive_opt::<Int64Type>()?;
-    let mut rows = Rows::new(dataset, batch)?;
+    let mut rows = Rows::new(dataset, version, batch)?;
     let keyed = Hmac::<Sha256>::new_from_slice(secret).ok()?;
     let mut record = Vec::new();
     (0..batch.num_rows())
@@ -55,21 +59,37 @@ pub(crate) fn leaves(
         .collect()
 }
 
-/// One row's nonce and JSON. `None` when a column is of no type of ours or there is no such row.
+/// One row's nonce and JSON, and the JSON that its member `decision` is the digest of, where it has one. `None` when a column is of no
+/// type of ours or there is no such row.
 pub(crate) fn record(
-    dataset: Dataset,
+    (dataset, version): (Dataset, i64),
     batch: &RecordBatch,
     secret: &[u8; 32],
     row: usize,
-) -> Option<Vec<u8>> {
+) -> Option<Record> {
     let indices = batch
         .column_by_name("log_index")?
         .as_primitive_opt::<Int64Type>()?;
     let index = u64::try_from(*indices.values().get(row)?).ok()?;
     let keyed = Hmac::<Sha256>::new_from_slice(secret).ok()?;
-    let mut record = nonce(&keyed, index)?.to_vec();
-    Rows::new(dataset, batch)?.write_json(row, &mut record);
-    Some(record)
+    let mut hashed = nonce(&keyed, index)?.to_vec();
+    let mut rows = Rows::new(dataset, version, batch)?;
+    rows.write_json(row, &mut hashed);
+    let decision = (!rows.decision.is_empty()).then(|| {
+        let mut json = Vec::new();
+        rows.decision.write_json(row, &mut json);
+        json
+    });
+    Some(Record { hashed, decision })
+}
+
+/// A row in its canonical form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// Nonce and JSON: what the leaf's hash is computed over.
+    pub(crate) hashed: Vec<u8>,
+    /// What the member `decision` is the digest of.
+    pub(crate) decision: Option<Vec<u8>>,
 }
 
 fn nonce(keyed: &Hmac<Sha256>, log_index: u64) -> Option<[u8; NONCE_BYTES]> {
@@ -87,6 +107,8 @@ struct Rows<'a> {
     /// `{"dataset":"..."`
     beginning: Vec<u8>,
     pieces: Vec<Piece<'a>>,
+    /// What all of the row's decision is: nothing in datasets and versions without its digest.
+    decision: Decision<'a>,
 }
 
 /// One column, or neighbouring ones that have their keys in common.
@@ -97,14 +119,6 @@ enum Piece<'a> {
         name: Vec<u8>,
         column: Plain<'a>,
     },
-}
-
-/// A column whose rows have a value each.
-enum Plain<'a> {
-    Integers(&'a [i64], Option<&'a NullBuffer>),
-    Booleans(&'a BooleanArray),
-    Texts(&'a StringArray),
-    Lists(&'a ListArray, &'a StringArray),
 }
 
 /// Dictionaries that share their keys.
@@ -119,14 +133,19 @@ struct Keyed<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn new(dataset: Dataset, batch: &'a RecordBatch) -> Option<Self> {
+    fn new(dataset: Dataset, version: i64, batch: &'a RecordBatch) -> Option<Self> {
         let mut beginning = b"{\"dataset\":".to_vec();
         write_text(dataset.name(), &mut beginning);
         let mut pieces: Vec<Piece<'a>> = Vec::new();
+        let mut decision = Decision::default();
         for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             let mut name = vec![b','];
             write_text(field.name(), &mut name);
             name.push(b':');
+            if decision::is_part(dataset, version, field.name()) {
+                decision.take(name.split_off(1), column)?;
+                continue;
+            }
             let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() else {
                 let column = Plain::new(column)?;
                 pieces.push(Piece::Plain { name, column });
@@ -140,7 +159,11 @@ impl<'a> Rows<'a> {
                 _ => pieces.push(Piece::Keyed(Keyed::new(dictionary, name, values))),
             }
         }
-        Some(Self { beginning, pieces })
+        Some(Self {
+            beginning,
+            pieces,
+            decision,
+        })
     }
 
     fn write_json(&mut self, row: usize, out: &mut Vec<u8>) {
@@ -154,72 +177,13 @@ impl<'a> Rows<'a> {
                 }
             }
         }
+        if !self.decision.is_empty() {
+            out.extend_from_slice(b",\"decision\":\"");
+            self.decision.write_digest(row, out);
+            out.push(b'"');
+        }
         out.push(b'}');
     }
-}
-
-impl<'a> Plain<'a> {
-    fn new(column: &'a ArrayRef) -> Option<Self> {
-        Some(match column.data_type() {
-            DataType::Utf8 => Self::Texts(column.as_string_opt::<i32>()?),
-            DataType::Int64 => {
-                let integers = column.as_primitive_opt::<Int64Type>()?;
-                Self::Integers(integers.values(), integers.nulls())
-            }
-            DataType::Timestamp(..) => {
-                let times = column.as_primitive_opt::<TimestampMicrosecondType>()?;
-                Self::Integers(times.values(), times.nulls())
-            }
-            DataType::Boolean => Self::Booleans(column.as_boolean_opt()?),
-            DataType::List(_) => {
-                let lists = column.as_list_opt::<i32>()?;
-                Self::Lists(lists, lists.values().as_string_opt::<i32>()?)
-            }
-            _ => return None,
-        })
-    }
-
-    fn is_null(&self, row: usize) -> bool {
-        let nulls = match self {
-            Self::Integers(_, nulls) => *nulls,
-            Self::Booleans(booleans) => booleans.nulls(),
-            Self::Texts(texts) => texts.nulls(),
-            Self::Lists(lists, _) => lists.nulls(),
-        };
-        nulls.is_some_and(|nulls| nulls.is_null(row))
-    }
-
-    fn write(&self, row: usize, out: &mut Vec<u8>) {
-        if self.is_null(row) {
-            out.extend_from_slice(b"null");
-            return;
-        }
-        match self {
-            Self::Integers(integers, _) => {
-                let value = integers.get(row).copied().unwrap_or_default();
-                out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-            }
-            Self::Booleans(booleans) => {
-                let value: &[u8] = if booleans.value(row) {
-                    b"true"
-                } else {
-                    b"false"
-                };
-                out.extend_from_slice(value);
-            }
-            Self::Texts(texts) => write_text(texts.value(row), out),
-            Self::Lists(lists, texts) => {
-                let ends = lists.value_offsets().get(row..row + 2).unwrap_or_default();
-                let [start, end] = ends.first_chunk().map_or([0, 0], |ends| ends.map(place));
-                write_list(texts, start..end, out);
-            }
-        }
-    }
-}
-
-/// Offsets of Arrow are never negative.
-fn place(offset: i32) -> usize {
-    usize::try_from(offset).unwrap_or_default()
 }
 
 impl<'a> Keyed<'a> {
@@ -234,15 +198,7 @@ impl<'a> Keyed<'a> {
 
     /// Whether the dictionary has these very keys, and as many values.
     fn has_keys_of(&self, other: &DictionaryArray<Int32Type>) -> bool {
-        let nulls = |keys: &Int32Array| {
-            let nulls = keys.nulls()?;
-            Some((nulls.buffer().as_ptr(), nulls.offset()))
-        };
-        let keys = other.keys();
-        std::ptr::eq(self.keys.values().as_ptr(), keys.values().as_ptr())
-            && self.keys.len() == keys.len()
-            && nulls(self.keys) == nulls(keys)
-            && self.rendered.len() == other.values().len() + 1
+        are_same(self.keys, other.keys()) && self.rendered.len() == other.values().len() + 1
     }
 
     fn write(&mut self, row: usize, out: &mut Vec<u8>) {
@@ -271,66 +227,23 @@ impl<'a> Keyed<'a> {
     }
 }
 
-fn write_list(texts: &StringArray, range: std::ops::Range<usize>, out: &mut Vec<u8>) {
-    out.push(b'[');
-    for (position, place) in range.enumerate() {
-        if position > 0 {
-            out.push(b',');
-        }
-        write_text(texts.value(place), out);
-    }
-    out.push(b']');
-}
-
-fn write_text(text: &str, out: &mut Vec<u8>) {
-    // Nearly every text is its own JSON: found out without a branch for each byte.
-    let is_escaped = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
-    let any_is_escaped = text
-        .as_bytes()
-        .iter()
-        .fold(false, |any, byte| any | is_escaped(byte));
-    if !any_is_escaped {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-        return;
-    }
-    out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x09 => out.extend_from_slice(b"\\t"),
-            0x0a => out.extend_from_slice(b"\\n"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            0x0d => out.extend_from_slice(b"\\r"),
-            0..0x20 => {
-                let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-                let digits = [digit(byte >> 4), digit(byte & 15)];
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&digits);
-            }
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use arrow::array::{ArrayRef, StringArray};
     use arrow::datatypes::{Field, Schema};
     use expect_test::expect;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dataset::Cell;
+    use crate::dataset::{Cell, SCHEMA_VERSION};
 
     fn json(dataset: Dataset, batch: &RecordBatch, row: usize) -> String {
         let mut out = Vec::new();
-        Rows::new(dataset, batch).unwrap().write_json(row, &mut out);
+        Rows::new(dataset, SCHEMA_VERSION, batch)
+            .unwrap()
+            .write_json(row, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -353,7 +266,7 @@ mod tests {
         // Computed by Python's hmac, hashlib and json from the same row.
         expect![[r#"[CQdorIHRR0Gf/s3mlZE+hghgk9AsudNWPVp+32Vj2VM=]"#]].assert_eq(&format!(
             "{:?}",
-            leaves(Dataset::Changes, &batch, &[9; 32]).unwrap()
+            leaves((Dataset::Changes, 1), &batch, &[9; 32]).unwrap()
         ));
     }
 
