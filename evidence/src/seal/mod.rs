@@ -4,7 +4,7 @@
 //! One seal, in order; a crash after any step is answered by the step's repetition:
 //! 1. join the entries of closed segments (and decisions carried from before) into rows; build every object in memory;
 //! 2. write all of it into one file, `seal.pending`, atomically (from here on the seal's bytes are decided);
-//! 3. put the objects, create-only, the checkpoint last (from here on the seal exists); replace `checkpoint`, its copy;
+//! 3. put the objects, create-only and several at once, the checkpoint last (from here on the seal exists); replace `checkpoint`, its copy;
 //! 4. replace the state file; 5. delete the segments; 6. delete `seal.pending`.
 
 pub(crate) mod build;
@@ -22,6 +22,7 @@ mod tests;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStore;
 use tokio::sync::Mutex;
 
@@ -43,6 +44,9 @@ use state::State;
 /// Bytes of log that one seal takes, at most, and what one segment has beyond: it bounds the memory a seal needs. What is
 /// beyond goes into the next seal of the same call.
 const SEAL_LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Puts under way at once: a seal of 10,000 statements has some fifty, and a bucket takes its time for each.
+const PUTS_AT_ONCE: usize = 8;
 
 pub(crate) type Secrets = dyn Fn() -> Result<[u8; 32], Error> + Send + Sync;
 
@@ -275,7 +279,6 @@ impl Shared {
 
     /// The number of the store's last seal; looks only from the folder's last one on.
     async fn last_stored(&self, local: Option<u64>) -> Result<Option<u64>, Error> {
-        use futures::TryStreamExt as _;
         let prefix = format!("{}/checkpoints", ledger::prefix(self.log.gateway()));
         let failed = |source| Error::Store {
             action: "list",
@@ -431,10 +434,17 @@ impl Shared {
     async fn publish(&self, pending: &Pending) -> Result<(), Error> {
         let store = self.store.as_ref();
         self.check_claim(pending).await?;
-        for put in &pending.puts {
-            store::put_once(store, &put.key, put.bytes.clone()).await?;
-        }
-        if let Some(checkpoint) = pending.puts.last() {
+        if let Some((checkpoint, others)) = pending.puts.split_last() {
+            // In any order: nothing counts before the checkpoint is there.
+            let puts = others.iter();
+            let puts: Vec<_> = puts
+                .map(|put| store::put_once(store, &put.key, put.bytes.clone()))
+                .collect();
+            futures::stream::iter(puts)
+                .buffer_unordered(PUTS_AT_ONCE)
+                .try_collect::<()>()
+                .await?;
+            store::put_once(store, &checkpoint.key, checkpoint.bytes.clone()).await?;
             let key = checkpoint::latest_key(&pending.gateway);
             store::put_over(store, &key, checkpoint.bytes.clone()).await?;
         }
