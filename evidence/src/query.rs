@@ -26,6 +26,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::ledger::documents::{Manifest, Seal};
+use crate::retention;
 use crate::store;
 use crate::verify::Fault;
 
@@ -266,7 +267,7 @@ fn as_views(schema: &SchemaRef) -> SchemaRef {
     ))
 }
 
-/// The objects that seals name, by dataset, in the ledger's order.
+/// The objects that seals name, by dataset, in the ledger's order; those that retention deleted are left out.
 async fn objects(store: &dyn ObjectStore) -> Result<BTreeMap<Dataset, Vec<String>>, Error> {
     let keys = store::list(store, "ledger").await?;
     let seals = keys
@@ -277,11 +278,13 @@ async fn objects(store: &dyn ObjectStore) -> Result<BTreeMap<Dataset, Vec<String
         .try_collect()
         .await?;
     let pinned = seals.iter().flat_map(|seal| &seal.manifests);
-    let mut manifests =
+    let manifests: Vec<Manifest> =
         futures::stream::iter(pinned.map(|pinned| document::<Manifest>(store, &pinned.key)))
-            .buffered(DOCUMENTS_AT_ONCE);
+            .buffered(DOCUMENTS_AT_ONCE)
+            .try_collect()
+            .await?;
     let mut objects: BTreeMap<Dataset, Vec<String>> = BTreeMap::new();
-    while let Some(manifest) = manifests.try_next().await? {
+    for manifest in retention::present(store, manifests).await? {
         let found = objects.entry(manifest.dataset).or_default();
         found.push(manifest.key);
     }
