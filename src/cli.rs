@@ -14,7 +14,7 @@ use jiff::Timestamp;
 mod evidence;
 mod keeping;
 
-pub(crate) use keeping::{Hold, Retain};
+pub(crate) use keeping::{Compact, Hold, Retain};
 
 pub(crate) use evidence::{Evidence, Format, Framework, Report, ReportPart, WholeReport};
 

@@ -11,6 +11,7 @@
 //! | `entries` | entries as they are read, what they share kept once |
 //! | `log` | entries, frames, segments, group commit, recovery |
 //! | [`approvals`] | what people are asked and say of held statements, in the object store |
+//! | [`compaction`] | many small objects as one larger, beside them |
 //! | [`holds`] | legal holds: what must not be deleted |
 //! | [`retention`] | deletes whole objects when their time is over, and logs it first |
 //! | [`dataset`] | the tables and their columns |
@@ -27,6 +28,7 @@
 //! | [`error`] | the one error enum |
 
 pub mod approvals;
+pub mod compaction;
 pub mod dataset;
 pub mod draft;
 mod entries;

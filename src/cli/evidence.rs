@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use provost_evidence::{Location, record::Micros, report::queries::Period};
 
 use super::{
-    keeping::{Hold, Retain},
+    keeping::{Compact, Hold, Retain},
     time,
 };
 
@@ -136,6 +136,13 @@ A running gateway does it by itself, where `retention_days` is configured; the s
     /// Legal holds: evidence that must not be deleted
     #[command(subcommand)]
     Hold(Hold),
+    /// Put many small objects together into larger ones, beside them: queries read these then
+    #[command(after_help = "\
+Example:
+  provost evidence compact --store evidence --key ops.pem --as ops@example.com
+
+The originals stay; `verify` checks that each row of a larger object is one of theirs. It may run beside gateways, and again at any time.")]
+    Compact(Compact),
     /// Print the public key that verifies this gateway's evidence: give it to auditors
     #[command(after_help = "\
 Example:

@@ -1,4 +1,4 @@
-//! `provost evidence retain` and `hold`: their options and help. Nothing is done here.
+//! `provost evidence retain`, `hold` and `compact`: their options and help. Nothing is done here.
 
 use std::path::PathBuf;
 
@@ -32,6 +32,22 @@ pub(crate) struct Retain {
     /// With --config: only show what would go
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `provost evidence compact`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Compact {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// The private key of whoever does it: Ed25519 in PKCS#8 PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// What the key is called: who does it
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) signer: String,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -97,6 +97,7 @@ pub(crate) fn run(command: &cli::Evidence) -> Result<(), Error> {
             Ok(())
         }
         cli::Evidence::Retain(retain) => block_on(keeping::retain(retain)),
+        cli::Evidence::Compact(compact) => block_on(keeping::compact(compact)),
         cli::Evidence::Hold(hold) => block_on(keeping::hold(hold)),
         cli::Evidence::PublicKey { config } => {
             line(public_key(config)?.text());
@@ -192,6 +193,12 @@ pub(crate) fn told(report: &Report, anchors: &[Cosigned]) -> String {
             ));
         }
     }
+    if report.compacted > 0 {
+        lines.push(format!(
+            "compacted: {} objects, whose every row is one of their sources'",
+            report.compacted
+        ));
+    }
     if let Some(log) = &report.log {
         lines.push(format!("log: {} entries not sealed yet", log.unsealed));
     }
@@ -256,6 +263,7 @@ fn as_json(report: &Report, anchors: &[Cosigned]) -> Value {
             "root": ledger.root,
             "carried": ledger.carried,
         })).collect::<Vec<_>>(),
+        "compacted": report.compacted,
         "log": report.log.map(|log| json!({
             "unsealed": log.unsealed,
             "seal_pending": log.is_seal_pending,

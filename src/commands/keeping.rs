@@ -1,11 +1,11 @@
-//! `provost evidence retain` and `hold`: what is deleted when its time is over, and what must not be. It must never delete without a gateway's log
+//! `provost evidence retain`, `hold` and `compact`: what is deleted when its time is over, and what must not be. It must never delete without a gateway's log
 //! and key: only then the ledger can say so first.
 
 use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
 use object_store::ObjectStore;
 use provost_evidence::{
-    Keeping, Retention, Sealer, SigningKey,
+    Keeping, Retention, Sealer, SigningKey, compaction,
     holds::{self, Hold, HoldKey, Holds},
     record::Micros,
     retention::{self, Kept, Plan},
@@ -106,6 +106,26 @@ fn done(kept: &Kept, shape: Shape) -> String {
             format!("{deleted} objects deleted, as the ledger says; {held} are due and held")
         }
     }
+}
+
+/// Runs `compact`.
+///
+/// # Errors
+/// [`Error::Evidence`], [`Error::File`], [`Error::NoStore`].
+pub(super) async fn compact(command: &cli::Compact) -> Result<(), Error> {
+    let key = key(&command.signer, &command.key)?;
+    let done = compaction::compact(open(&command.store.store)?, &key).await?;
+    line(&match Shape::of(command.json) {
+        Shape::Json => {
+            json!({ "sources": done.sources, "objects": done.objects, "rows": done.rows })
+                .to_string()
+        }
+        Shape::Text => format!(
+            "{} objects with {} rows put together into {}",
+            done.sources, done.rows, done.objects
+        ),
+    });
+    Ok(())
 }
 
 /// Runs `hold`.

@@ -90,7 +90,10 @@ fn of<'a>(rows: &'a Value, gateway: &str) -> &'a Value {
 
 #[test]
 fn two_gateways_in_one_folder_have_one_report_and_keep_it_each_for_itself() {
-    let mut house = House::new();
+    let mut house = House::without_gateway();
+    house.evidence_settings = "seal_interval_ms = 100".to_owned();
+    house.write_config(|config| config);
+    house.start_gateway();
     let first = house.port;
     house.start_another();
     let second = house.port;
@@ -159,8 +162,30 @@ fn two_gateways_in_one_folder_have_one_report_and_keep_it_each_for_itself() {
     let events = std::fs::read_to_string(out.join("ocsf.jsonl")).unwrap();
     assert_eq!(events.lines().count() as u64, counted);
 
+    // Put together into larger objects: the same rows, and the same verdict.
+    let (key, statements) = (
+        legal(&house),
+        "SELECT * FROM statements ORDER BY gateway, log_index",
+    );
+    let before = house.query(statements);
+    let compact = [
+        "compact",
+        "--key",
+        &key,
+        "--as",
+        "ops@example.com",
+        "--json",
+    ];
+    let done: Value = serde_json::from_str(&succeeded(evidence(&house, &compact))).unwrap();
+    assert!(
+        done["objects"].as_u64() >= Some(1) && done["sources"].as_u64() >= Some(2),
+        "{done}"
+    );
+    assert_eq!(house.query(statements), before);
+    assert!(succeeded(house.verify_all(&both)).contains("compacted: "));
+    assert!(succeeded(stranger(&house, &both)).contains("not checked here: compacted/"));
+
     // A hold over the first gateway's statements; years later, its other rows go, and all of the second's.
-    let key = legal(&house);
     let signed = [
         "--key",
         &key,

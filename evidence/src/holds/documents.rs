@@ -22,7 +22,7 @@ pub enum Problem {
     )]
     Name,
     /// It isn't in its one documented form.
-    #[error("is not a hold's document in its documented form")]
+    #[error("is not in its one documented form")]
     Malformed,
     /// The signature is missing or wrong.
     #[error("is not signed by the key that it names")]
@@ -167,12 +167,23 @@ impl HoldKey {
     }
 
     fn sign(&self, kind: &str, document: &impl Serialize, at: &str) -> Result<Vec<u8>, Error> {
+        self.note(FORMAT, kind, document, at)
+    }
+
+    /// A signed note: a line that says what it is, and one of JSON.
+    pub(crate) fn note(
+        &self,
+        format: &str,
+        kind: &str,
+        document: &impl Serialize,
+        at: &str,
+    ) -> Result<Vec<u8>, Error> {
         let refused = || Error::Hold {
             key: at.to_owned(),
             problem: Problem::Malformed,
         };
         let json = serde_json::to_string(document).map_err(|source| Error::Encode { source })?;
-        let text = format!("{FORMAT} {kind}\n{json}\n");
+        let text = format!("{format} {kind}\n{json}\n");
         let mut note = Note::new(text.as_bytes(), &[]).map_err(|_| refused())?;
         note.add_sigs(&[&self.inner.signer_as(&self.name)])
             .map_err(|_| refused())?;
@@ -233,7 +244,7 @@ impl Hold {
         if !is_name(name) {
             return Err(Problem::Name);
         }
-        let (note, hold) = opened::<Self>("placed", bytes)?;
+        let (note, hold) = opened::<Self>(FORMAT, "placed", bytes)?;
         verified(&note, &hold.key)?;
         match hold.name == name {
             true => Ok(hold),
@@ -253,7 +264,7 @@ impl Release {
 
     /// Reads the document that ends this hold.
     pub(super) fn open(hold: &Hold, placed_sha256: &str, bytes: &[u8]) -> Result<Self, Problem> {
-        let (note, release) = opened::<Self>("released", bytes)?;
+        let (note, release) = opened::<Self>(FORMAT, "released", bytes)?;
         verified(&note, &hold.key)?;
         match release.name == hold.name && release.placed_sha256 == placed_sha256 {
             true => Ok(release),
@@ -267,7 +278,12 @@ fn is_name(name: &str) -> bool {
     (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
-fn opened<T: Serialize + DeserializeOwned>(kind: &str, bytes: &[u8]) -> Result<(Note, T), Problem> {
+/// Reads a note of this sort, and nothing that we would not have written.
+pub(crate) fn opened<T: Serialize + DeserializeOwned>(
+    format: &str,
+    kind: &str,
+    bytes: &[u8],
+) -> Result<(Note, T), Problem> {
     let read = || -> Option<(Note, T)> {
         let note = Note::from_bytes(bytes).ok()?;
         let text = std::str::from_utf8(note.text()).ok()?;
@@ -275,7 +291,7 @@ fn opened<T: Serialize + DeserializeOwned>(kind: &str, bytes: &[u8]) -> Result<(
         let json = json.strip_suffix('\n')?;
         let document: T = serde_json::from_str(json).ok()?;
         // Bytes that don't round-trip are places to hide something in.
-        let is_plain = head.strip_prefix(FORMAT)?.strip_prefix(' ')? == kind
+        let is_plain = head.strip_prefix(format)?.strip_prefix(' ')? == kind
             && serde_json::to_string(&document).ok()? == json
             && note.to_bytes() == bytes;
         is_plain.then_some((note, document))
@@ -283,7 +299,8 @@ fn opened<T: Serialize + DeserializeOwned>(kind: &str, bytes: &[u8]) -> Result<(
     read().ok_or(Problem::Malformed)
 }
 
-fn verified(note: &Note, key: &str) -> Result<(), Problem> {
+/// That a note has one signature, by this verifier key.
+pub(crate) fn verified(note: &Note, key: &str) -> Result<(), Problem> {
     let verifier = StandardVerifier::new(key).map_err(|_| Problem::Signature)?;
     let verified = note.verify(&VerifierList::new(vec![Box::new(verifier)]));
     match verified {

@@ -24,6 +24,7 @@ use crate::record::Micros;
 use crate::store;
 
 pub use documents::{Day, Hold, HoldKey, Problem, Release};
+pub(crate) use documents::{opened, verified};
 
 /// What every key begins with.
 pub(crate) const PREFIX: &str = "holds/";

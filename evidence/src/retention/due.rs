@@ -32,6 +32,9 @@ impl Due {
         let name = key.rsplit('/').next()?.strip_suffix(".parquet")?;
         let mut parts = name.strip_prefix(gateway)?.strip_prefix('-')?.split('-');
         let (_epoch, first, last) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
+        }
         let first_log_index: u64 = first.parse().ok()?;
         let last: u64 = last.parse().ok()?;
         Some(Self {

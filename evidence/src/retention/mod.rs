@@ -20,6 +20,7 @@ use std::sync::Arc;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
+use crate::compaction;
 use crate::dataset::Dataset;
 use crate::draft::Entry;
 use crate::error::Error;
@@ -138,6 +139,7 @@ impl Keeping {
         };
         self.announce(retention, &holds, &mut memory, &mut kept, now)
             .await?;
+        self.forget_copies(retention, &holds, now).await?;
         if memory.announced.is_empty() {
             return Ok(kept);
         }
@@ -233,6 +235,38 @@ impl Keeping {
         kept.announced = rows.len() as u64;
         memory.announced.extend(objects);
         memory.write(log.disk(), log.folder())
+    }
+
+    /// Deletes what was compacted of days that are over their time: copies of rows that go, and before them.
+    async fn forget_copies(
+        &self,
+        retention: &Retention,
+        holds: &Holds,
+        now: Micros,
+    ) -> Result<(), Error> {
+        let (log, store) = (self.sealer.log(), self.sealer.store());
+        let Some(before) = cutoff(retention.days, now) else {
+            return Ok(());
+        };
+        let own = format!("{}-", log.gateway());
+        // `<gateway>-<first>-<last>.parquet`: another gateway's name may begin with ours, and has one part more then.
+        let is_own = |name: &str| {
+            let range = name.strip_prefix(&own);
+            range.is_some_and(|range| range.split('-').count() == 2)
+        };
+        for key in store::list(store, compaction::PREFIX.trim_end_matches('/')).await? {
+            let Some(original) = compaction::original_of(&key) else {
+                continue;
+            };
+            let name = original.rsplit('/').next().unwrap_or_default();
+            let is_over = Day::of_key(original).is_some_and(|day| day < before);
+            let is_changes = original.starts_with(Dataset::Changes.name());
+            let is_held = holds.keeper(log.gateway(), original).is_some();
+            if is_own(name) && is_over && !is_changes && !is_held {
+                delete(store, &key).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes what was announced and sealed. What is held by now is forgotten, and announced again when it is due again.

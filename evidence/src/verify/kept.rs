@@ -106,7 +106,7 @@ impl Gone {
 }
 
 /// The tiles that hold an object's leaves, once a tree of `size` leaves was published: path, and the first leaf of each.
-pub(super) fn leaf_tiles(manifest: &Manifest, size: u64) -> Vec<(String, u64)> {
+pub(crate) fn leaf_tiles(manifest: &Manifest, size: u64) -> Vec<(String, u64)> {
     let tiles = manifest.first_log_index / TILE_WIDTH..=manifest.last_log_index / TILE_WIDTH;
     let path = |number: u64| {
         let first = number * TILE_WIDTH;
@@ -118,7 +118,7 @@ pub(super) fn leaf_tiles(manifest: &Manifest, size: u64) -> Vec<(String, u64)> {
 }
 
 /// Those leaves of a tile that are an object's; `None` when the tile is too short.
-pub(super) fn leaves_in(tile: &[u8], first: u64, manifest: &Manifest) -> Option<Vec<Hash>> {
+pub(crate) fn leaves_in(tile: &[u8], first: u64, manifest: &Manifest) -> Option<Vec<Hash>> {
     let hashes: Vec<Hash> = tile
         .as_chunks::<HASH_SIZE>()
         .0

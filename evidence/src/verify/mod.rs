@@ -21,6 +21,7 @@ use std::path::Path;
 use object_store::ObjectStore;
 
 use crate::approvals;
+use crate::compaction;
 use crate::error::{Damage, Error};
 use crate::holds::{self, Holds};
 use crate::key::PublicKey;
@@ -38,6 +39,8 @@ pub struct Report {
     pub log: Option<LogReport>,
     /// Everything that is wrong; empty when the evidence is intact.
     pub problems: Vec<Problem>,
+    /// Compacted objects whose every row is one of their sources'.
+    pub compacted: u64,
 }
 
 /// A gateway's ledger.
@@ -153,12 +156,15 @@ pub enum Fault {
         /// What is wrong there.
         damage: Damage,
     },
-    /// A legal hold's document is wrong.
-    #[error("is not a legal hold that can be read: it {problem}")]
+    /// A signed document, of a legal hold or of what was compacted, is wrong.
+    #[error("cannot be read: it {problem}")]
     Hold {
         /// What is wrong with it.
         problem: holds::Problem,
     },
+    /// A compacted object's source isn't there, or isn't that.
+    #[error("has a source that is not there, or is another: delete it, it is only a copy")]
+    Source,
     /// It was deleted, and must not have been.
     #[error("was deleted while the legal hold `{hold}` covered it")]
     Held {
@@ -273,6 +279,7 @@ pub async fn verify_by(
         ledgers: Vec::new(),
         log: None,
         problems: Vec::new(),
+        compacted: 0,
     };
     let listed: BTreeSet<String> = store::list(store, "")
         .await?
@@ -283,7 +290,7 @@ pub async fn verify_by(
     let mut uncovered = listed.clone();
     let holds = Holds::read(store).await?;
     // What is wrong with them is said of each below.
-    uncovered.retain(|key| !key.starts_with(holds::PREFIX));
+    uncovered.retain(|key| !key.starts_with(holds::PREFIX) && !key.starts_with(compaction::PREFIX));
     let mut holds_seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for key in keys {
         let mut walk = ledger::Walk::new(store, key, &listed, pending.is_some());
@@ -303,6 +310,11 @@ pub async fn verify_by(
         }
     }
     kept::check_holds(&holds, &holds_seen, &mut report);
+    let compacted = compaction::check(store, &listed, &uncovered, &report.ledgers).await?;
+    for (key, fault) in compacted.problems {
+        report.problem(key, None, fault);
+    }
+    report.compacted = compacted.objects;
     for key in uncovered {
         let in_flight = pending
             .as_ref()
