@@ -12,6 +12,9 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 
 mod evidence;
+mod keeping;
+
+pub(crate) use keeping::{Compact, Hold, Retain};
 
 pub(crate) use evidence::{Evidence, Format, Framework, Report, ReportPart, WholeReport};
 

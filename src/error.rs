@@ -70,6 +70,11 @@ pub(crate) enum Error {
         /// What to write.
         help: &'static str,
     },
+    /// Nobody says how long evidence is kept.
+    #[error(
+        "say how long evidence is kept: --older-than 400d, or `retention_days` in the configuration"
+    )]
+    Days,
     /// A policy is too large to be drawn.
     #[error(transparent)]
     Drawing(provost_dsl::drawing::TooLarge),
@@ -272,6 +277,7 @@ impl Error {
             | Self::Refused(_)
             | Self::Analysis
             | Self::Clock
+            | Self::Days
             | Self::Option { .. }
             | Self::Drawing(_) => Exit::Failed,
         }

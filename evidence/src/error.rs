@@ -172,6 +172,14 @@ pub enum Error {
         /// What is wrong.
         problem: crate::witness::Problem,
     },
+    /// Something about a legal hold is wrong. Where one can't be read, nothing is deleted.
+    #[error("legal hold, `{key}`: {problem}")]
+    Hold {
+        /// The document's key.
+        key: String,
+        /// What is wrong.
+        problem: crate::holds::Problem,
+    },
     /// Work on another thread was stopped, because the runtime shuts down or the work panicked.
     #[error("sealing was interrupted; repeat it")]
     Interrupted {

@@ -30,6 +30,7 @@ pub(crate) enum Step {
     Put,
     Get,
     List,
+    Delete,
 }
 
 /// What goes wrong at the n-th step.
@@ -246,7 +247,13 @@ impl ObjectStore for FaultyStore {
         &self,
         at: BoxStream<'static, object_store::Result<Path>>,
     ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.inner.delete_stream(at)
+        match self.fuse.count(Step::Delete) {
+            None => self.inner.delete_stream(at),
+            Some(Trouble::LostAck) => self.inner.delete_stream(at).map(|_| Err(outage())).boxed(),
+            Some(Trouble::Refused | Trouble::Dead) => {
+                futures::stream::once(async { Err(outage()) }).boxed()
+            }
+        }
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {

@@ -1,5 +1,5 @@
-//! The signing key and its public half. Must never print the private key or sign anything but a checkpoint or a document of an approval:
-//! these begin with lines that the other can't begin with.
+//! The signing key and its public half. Must never print the private key or sign anything but a checkpoint or a document of an approval or of a legal
+//! hold: these begin with lines that the others can't begin with.
 //!
 //! The public half is C2SP signed-note's verifier key, one line: `name+hash+base64`. The name is
 //! `provost/<gateway>`, so a public key says whose ledger it is for.
@@ -105,14 +105,23 @@ impl SigningKey {
     }
 
     pub(crate) fn signer(&self, gateway: &str) -> NoteSigner<'_> {
+        self.signer_as(&format!("{NAME_PREFIX}{gateway}"))
+    }
+
+    /// Signs under any name.
+    pub(crate) fn signer_as(&self, name: &str) -> NoteSigner<'_> {
         let mut encoded = vec![1_u8]; // the note format's number for Ed25519
         encoded.extend_from_slice(self.inner.verifying_key().as_bytes());
-        let name = format!("{NAME_PREFIX}{gateway}");
         NoteSigner {
-            id: signed_note::key_id(&name, &encoded),
-            name,
+            id: signed_note::key_id(name, &encoded),
+            name: name.to_owned(),
             key: &self.inner,
         }
+    }
+
+    /// The verifier key under any name: `name+hash+base64`.
+    pub(crate) fn verifier_key(&self, name: &str) -> String {
+        signed_note::new_ed25519_verifier_key(name, &self.inner.verifying_key())
     }
 }
 

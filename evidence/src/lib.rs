@@ -11,6 +11,9 @@
 //! | `entries` | entries as they are read, what they share kept once |
 //! | `log` | entries, frames, segments, group commit, recovery |
 //! | [`approvals`] | what people are asked and say of held statements, in the object store |
+//! | [`compaction`] | many small objects as one larger, beside them |
+//! | [`holds`] | legal holds: what must not be deleted |
+//! | [`retention`] | deletes whole objects when their time is over, and logs it first |
 //! | [`dataset`] | the tables and their columns |
 //! | [`lease`] | slices of hourly budgets that gateways sharing a store take; no evidence |
 //! | `ledger` | canonical records, Merkle tree and tiles, checkpoints, manifests and seals; pure |
@@ -25,6 +28,7 @@
 //! | [`error`] | the one error enum |
 
 pub mod approvals;
+pub mod compaction;
 pub mod dataset;
 pub mod draft;
 mod entries;
@@ -32,6 +36,7 @@ pub mod error;
 #[cfg(test)]
 mod faulty;
 mod hex;
+pub mod holds;
 pub mod key;
 pub mod lease;
 mod ledger;
@@ -40,6 +45,7 @@ pub mod prove;
 pub mod query;
 pub mod record;
 pub mod report;
+pub mod retention;
 mod seal;
 pub mod store;
 #[cfg(test)]
@@ -53,7 +59,8 @@ pub use lease::Leases;
 pub use log::{Durability, Log, LogOptions, Receipt, Recovery, Shortage, records};
 pub use prove::{Proof, Prover};
 pub use query::{Answer, Format, Tables, query};
+pub use retention::{Keeping, Kept, Retention};
 pub use seal::{Sealed, Sealer};
-pub use store::{DurableFolder, Location};
+pub use store::{DurableFolder, Location, ObjectLock};
 pub use verify::{Course, Report, Step, Verified, verify, verify_by};
 pub use witness::{Cosigned, Witness, WitnessKey};

@@ -23,9 +23,11 @@ use url::Url;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use crate::compaction;
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::ledger::documents::{Manifest, Seal};
+use crate::retention;
 use crate::store;
 use crate::verify::Fault;
 
@@ -266,8 +268,14 @@ fn as_views(schema: &SchemaRef) -> SchemaRef {
     ))
 }
 
-/// The objects that seals name, by dataset, in the ledger's order.
+/// The objects to read, by dataset: those that seals name, without what retention deleted, and what was compacted in place of its sources.
 async fn objects(store: &dyn ObjectStore) -> Result<BTreeMap<Dataset, Vec<String>>, Error> {
+    let manifests = retention::present(store, manifests(store).await?).await?;
+    compaction::in_place(store, &manifests).await
+}
+
+/// What seals name, in the ledgers' order; nothing of it is verified.
+pub(crate) async fn manifests(store: &dyn ObjectStore) -> Result<Vec<Manifest>, Error> {
     let keys = store::list(store, "ledger").await?;
     let seals = keys
         .iter()
@@ -277,15 +285,10 @@ async fn objects(store: &dyn ObjectStore) -> Result<BTreeMap<Dataset, Vec<String
         .try_collect()
         .await?;
     let pinned = seals.iter().flat_map(|seal| &seal.manifests);
-    let mut manifests =
-        futures::stream::iter(pinned.map(|pinned| document::<Manifest>(store, &pinned.key)))
-            .buffered(DOCUMENTS_AT_ONCE);
-    let mut objects: BTreeMap<Dataset, Vec<String>> = BTreeMap::new();
-    while let Some(manifest) = manifests.try_next().await? {
-        let found = objects.entry(manifest.dataset).or_default();
-        found.push(manifest.key);
-    }
-    Ok(objects)
+    futures::stream::iter(pinned.map(|pinned| document::<Manifest>(store, &pinned.key)))
+        .buffered(DOCUMENTS_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 pub(crate) async fn document<T: serde::de::DeserializeOwned>(

@@ -5,6 +5,7 @@
 //! power loss an acknowledged object may be empty. [`DurableFolder`] therefore writes itself and delegates the reading.
 
 mod location;
+mod lock;
 mod prefixed;
 
 use std::collections::HashSet;
@@ -27,6 +28,7 @@ use object_store::{
 use crate::error::Error;
 
 pub use location::{Location, Problem, Provider, is_loopback};
+pub use lock::{LockMode, NoLock, ObjectLock};
 
 /// A folder as an object store whose puts are durable when they return: file, and every folder above it up to the root.
 #[derive(Debug)]

@@ -6,7 +6,10 @@ use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use provost_evidence::{Location, record::Micros, report::queries::Period};
 
-use super::time;
+use super::{
+    keeping::{Compact, Hold, Retain},
+    time,
+};
 
 /// `provost evidence`.
 #[derive(Debug, Subcommand)]
@@ -122,6 +125,24 @@ Example:
         #[arg(long, value_name = "NAME")]
         name: String,
     },
+    /// Delete evidence whose time is over, after the ledger says so, and never what a legal hold covers
+    #[command(after_help = "\
+Examples:
+  provost evidence retain --store evidence --older-than 400d           shows what would go
+  provost evidence retain --config provost.toml --older-than 400d --by \"ann@example.com\"
+
+A running gateway does it by itself, where `retention_days` is configured; the second form is for one that is stopped.")]
+    Retain(Retain),
+    /// Legal holds: evidence that must not be deleted
+    #[command(subcommand)]
+    Hold(Hold),
+    /// Put many small objects together into larger ones, beside them: queries read these then
+    #[command(after_help = "\
+Example:
+  provost evidence compact --store evidence --key ops.pem --as ops@example.com
+
+The originals stay; `verify` checks that each row of a larger object is one of theirs. It may run beside gateways, and again at any time.")]
+    Compact(Compact),
     /// Print the public key that verifies this gateway's evidence: give it to auditors
     #[command(after_help = "\
 Example:
@@ -141,7 +162,7 @@ pub(crate) struct Store {
     pub(crate) store: Location,
 }
 
-fn location(text: &str) -> Result<Location, String> {
+pub(super) fn location(text: &str) -> Result<Location, String> {
     Location::parse(text, Path::new("")).map_err(|problem| problem.to_string())
 }
 

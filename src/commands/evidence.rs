@@ -9,7 +9,7 @@ use object_store::ObjectStore;
 use provost_evidence::{Answer, Cosigned, Format, Location, PublicKey, Report, SigningKey, query};
 use serde_json::{Value, json};
 
-use super::{block_on, prove, report, verify, witness};
+use super::{block_on, keeping, prove, report, verify, witness};
 use crate::{
     cli, config,
     error::{Error, Exit},
@@ -96,6 +96,9 @@ pub(crate) fn run(command: &cli::Evidence) -> Result<(), Error> {
             line(proof.trim_end());
             Ok(())
         }
+        cli::Evidence::Retain(retain) => block_on(keeping::retain(retain)),
+        cli::Evidence::Compact(compact) => block_on(keeping::compact(compact)),
+        cli::Evidence::Hold(hold) => block_on(keeping::hold(hold)),
         cli::Evidence::PublicKey { config } => {
             line(public_key(config)?.text());
             Ok(())
@@ -176,12 +179,25 @@ pub(crate) fn told(report: &Report, anchors: &[Cosigned]) -> String {
             ledger.seals,
             ledger.root.as_deref().unwrap_or("none")
         ));
+        if !ledger.deleted.is_empty() {
+            let rows: u64 = ledger.deleted.iter().map(|one| one.rows).sum();
+            lines.push(format!(
+                "  of these, {rows} rows deleted under retention, in {} objects: their hashes gave the root",
+                ledger.deleted.len()
+            ));
+        }
         if ledger.taken > 0 {
             lines.push(format!(
                 "  of these, {} rows were hashed by an earlier verification (--resume), not by this one",
                 ledger.taken
             ));
         }
+    }
+    if report.compacted > 0 {
+        lines.push(format!(
+            "compacted: {} objects, whose every row is one of their sources'",
+            report.compacted
+        ));
     }
     if let Some(log) = &report.log {
         lines.push(format!("log: {} entries not sealed yet", log.unsealed));
@@ -237,9 +253,17 @@ fn as_json(report: &Report, anchors: &[Cosigned]) -> Value {
             "objects": ledger.objects,
             "rows": ledger.rows,
             "rows_verified_before": ledger.taken,
+            "deleted": ledger.deleted.iter().map(|one| json!({
+                "object": one.key,
+                "rows": one.rows,
+                "first_log_index": one.first_log_index,
+                "announced_log_index": one.announced_log_index,
+                "actor": one.actor,
+            })).collect::<Vec<_>>(),
             "root": ledger.root,
             "carried": ledger.carried,
         })).collect::<Vec<_>>(),
+        "compacted": report.compacted,
         "log": report.log.map(|log| json!({
             "unsealed": log.unsealed,
             "seal_pending": log.is_seal_pending,

@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod evidence;
 pub(crate) mod explain;
 pub(crate) mod graph;
+mod keeping;
 pub(crate) mod policy;
 mod prove;
 pub(crate) mod reference;

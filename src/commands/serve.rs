@@ -12,7 +12,7 @@ use std::{
 
 use object_store::ObjectStore;
 use provost_evidence::{
-    Leases, Log, LogOptions, PublicKey, Sealer, SigningKey,
+    Keeping, Leases, Log, LogOptions, ObjectLock, PublicKey, Retention, Sealer, SigningKey,
     approvals::{ApprovalId, Docket},
 };
 use provost_gateway::{
@@ -43,6 +43,9 @@ const APPROVALS_KNOWN: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// is smaller.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// How often legal holds are looked at, and what is over its time is deleted: a day is the smallest unit of it.
+const KEEPING_INTERVAL: Duration = Duration::from_secs(3_600);
+
 /// A gateway that listens and doesn't serve yet.
 pub(crate) struct Started {
     gateway: Gateway,
@@ -50,6 +53,7 @@ pub(crate) struct Started {
     keeper: Keeper,
     sealer: Arc<Sealer>,
     seal_interval: Duration,
+    keeping: Keeping,
 }
 
 /// Runs the command.
@@ -99,12 +103,18 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     )
     .await?;
     let key = std::str::from_utf8(resolved.signing_key.reveal()).map_err(|_| Error::SigningKey)?;
-    let store = open_store(&config, &resolved.store_settings)?;
+    let store = open_store(&config, &resolved.store_settings, None)?;
     let leases = Leases::new(Arc::clone(&store), &config.evidence.gateway);
     let key = SigningKey::from_pem(key)?;
     let own = (config.evidence.gateway.as_str(), key.clone());
-    let approvals = approvals(own, Arc::clone(&store), resolved.trusted_gateways);
-    let sealer = Sealer::open(Arc::clone(&log), store, key).await?;
+    let approvals = approvals(own, store, resolved.trusted_gateways);
+    let locking = open_store(
+        &config,
+        &resolved.store_settings,
+        config.evidence.object_lock,
+    )?;
+    let sealer = Arc::new(Sealer::open(Arc::clone(&log), locking, key).await?);
+    let keeping = Keeping::new(Arc::clone(&sealer), retention(&config));
     let issuer = Issuer::discover(resolved.issuer).await?;
     let console = match resolved.console {
         None => None,
@@ -137,8 +147,9 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
         gateway,
         console,
         keeper,
-        sealer: Arc::new(sealer),
+        sealer,
         seal_interval: Duration::from_millis(config.seal_interval_ms),
+        keeping,
     })
 }
 
@@ -179,6 +190,7 @@ impl Started {
             self.seal_interval,
             stopped.clone(),
         ));
+        let retaining = tokio::spawn(keep_on_a_timer(self.keeping, stopped.clone()));
         let console = self.console.map(|console| {
             let (approvals, issuer) = (self.gateway.approvals(), self.gateway.issuer());
             tokio::spawn(run_console(console, (approvals, issuer), stopped.clone()))
@@ -202,6 +214,9 @@ impl Started {
         }
         // The timer never panics; a seal under way is waited for.
         let _ = sealing.await;
+        if let Err(error) = retaining.await {
+            tracing::error!(%error, "the look at holds and retention broke off: this is a defect");
+        }
         let sealed = self.sealer.seal_now(micros(SystemTime::now())).await;
         served?;
         kept.map_err(Error::Compiler)??;
@@ -244,6 +259,39 @@ async fn seal_on_a_timer(
     }
 }
 
+/// Looks after what is sealed until the sender is dropped. A failure deletes nothing, is said, and is tried again at the next turn.
+async fn keep_on_a_timer(mut keeping: Keeping, mut stopped: watch::Receiver<()>) {
+    let mut timer = tokio::time::interval(KEEPING_INTERVAL);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            _ = stopped.changed() => return,
+        }
+        match keeping.turn(micros(SystemTime::now())).await {
+            Ok(kept) if kept.announced + kept.deleted + kept.held > 0 => tracing::info!(
+                deleted = kept.deleted,
+                held = kept.held,
+                "retention: objects whose time is over"
+            ),
+            Ok(_) => {}
+            Err(error) => {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, source, "legal holds and retention could not be looked at; nothing more is deleted, and it is tried again");
+            }
+        }
+    }
+}
+
+/// The retention that is configured.
+pub(super) fn retention(config: &Config) -> Option<Retention> {
+    let days = config.evidence.retention_days?;
+    Some(Retention {
+        days,
+        actor: "gateway".to_owned(),
+    })
+}
+
 /// What people are asked and say, from some time before now on.
 fn approvals(
     own: (&str, SigningKey),
@@ -255,9 +303,10 @@ fn approvals(
     Docket::new(store, own, others, ApprovalId::first_of(from))
 }
 
-fn open_store(
+pub(super) fn open_store(
     config: &Config,
     settings: &[(String, Secret)],
+    lock: Option<ObjectLock>,
 ) -> Result<Arc<dyn ObjectStore>, Error> {
     let texts = settings.iter().map(|(name, value)| {
         let text = std::str::from_utf8(value.reveal());
@@ -266,10 +315,10 @@ fn open_store(
     let texts: Vec<_> = texts
         .collect::<Result<_, _>>()
         .map_err(|_| Error::StoreSetting)?;
-    Ok(config.evidence.store.open(&texts)?)
+    Ok(config.evidence.store.open_locking(&texts, lock)?)
 }
 
-fn open_log(config: &Config) -> Result<Arc<Log>, Error> {
+pub(super) fn open_log(config: &Config) -> Result<Arc<Log>, Error> {
     let folder = &config.evidence.folder;
     let options = LogOptions {
         bytes_warn: config.evidence.log_bytes_warn,

@@ -101,6 +101,10 @@ pub(crate) struct Evidence {
     pub(crate) log_bytes_warn: u64,
     /// Beyond this, bytes of unsealed log, every statement is denied.
     pub(crate) log_bytes_max: u64,
+    /// After how many days sealed objects are deleted; never where it isn't configured.
+    pub(crate) retention_days: Option<u32>,
+    /// How what is sealed is locked against deletion.
+    pub(crate) object_lock: Option<provost_evidence::ObjectLock>,
     /// Ed25519, PKCS#8 PEM: signs checkpoints.
     pub(crate) signing_key: SecretSource,
     /// Keys the digests of texts, literals and parameters.
@@ -470,6 +474,21 @@ mod tests {
             "# log_bytes_warn = 1073741824",
             "log_bytes_warn = 9000000000",
             "`evidence.log_bytes_warn`: is above `log_bytes_max`",
+        );
+        check(
+            "# retention_days = 400",
+            "retention_days = 0",
+            "`evidence.retention_days`: 0 is out of range",
+        );
+        check(
+            "# object_lock = \"governance 400d\"",
+            "object_lock = \"for ever\"",
+            "`evidence.object_lock`: must be a mode and days, such as `governance 400d`",
+        );
+        check(
+            "store = \"s3://evidence/production\"",
+            "store = \"az://evidence/production\"\nobject_lock = \"compliance 400d\"",
+            "`evidence.object_lock`: has no object lock that a put could ask for",
         );
         check(
             "durability = \"writes\"",

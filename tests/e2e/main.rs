@@ -22,6 +22,7 @@ mod denials;
 mod evidence;
 mod functions;
 mod hard_inputs;
+mod keeping;
 mod masked_values;
 mod masks;
 mod obligations;

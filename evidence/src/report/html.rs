@@ -127,7 +127,7 @@ fn population(content: &Content<'_>) -> Markup {
     html! {
         section {
             h2 id="population" { "Population" }
-            p { "Statements that were decided in the period, counted once, and rows of the whole store that are missing. Indexes are dense from 0 over all datasets of a gateway." }
+            p { "Statements that were decided in the period, counted once, rows of the whole store that retention deleted, and rows that are missing. Indexes are dense from 0 over all datasets of a gateway." }
             (grid(&population.table, "population.csv"))
             (sql(&population.sql))
             @for (gateway, checkpoint) in &population.checkpoints {

@@ -191,6 +191,14 @@ impl Sealer {
         Ok(sealed)
     }
 
+    pub(crate) fn log(&self) -> &Log {
+        &self.shared.log
+    }
+
+    pub(crate) fn store(&self) -> &dyn ObjectStore {
+        self.shared.store.as_ref()
+    }
+
     /// The key that verifies what this sealer seals.
     pub fn public_key(&self) -> &PublicKey {
         &self.shared.public

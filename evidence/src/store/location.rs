@@ -19,6 +19,7 @@ use object_store::{ObjectStore, RetryConfig};
 use url::Url;
 
 use crate::error::Error;
+use crate::store::lock::{LockingConnector, ObjectLock};
 use crate::store::{DurableFolder, prefixed::Prefixed};
 
 /// How often a request is repeated before it fails; sealing tries again at its next turn.
@@ -29,6 +30,9 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: &str = "60 seconds";
 /// How long connecting may take.
 const CONNECT_TIMEOUT: &str = "5 seconds";
+
+/// The region of a bucket of which nobody says another: `object_store`'s own default.
+const REGION: &str = "us-east-1";
 
 /// Where a store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +85,11 @@ pub enum Problem {
         /// The setting's name.
         name: String,
     },
+    /// Only S3 has locks that are asked for by a put.
+    #[error(
+        "has no object lock that a put could ask for: that is S3's; give the container, bucket or file system a retention of its own"
+    )]
+    Lock,
     /// Settings are for buckets.
     #[error("is a folder, which has no settings")]
     Folder,
@@ -164,12 +173,41 @@ impl Location {
     /// # Errors
     /// [`Error::Location`]; [`Error::File`] and [`Error::Store`] for a folder.
     pub fn open(&self, settings: &[(String, String)]) -> Result<Arc<dyn ObjectStore>, Error> {
+        self.open_locking(settings, None)
+    }
+
+    /// Whether what is created here can be locked by its put.
+    ///
+    /// # Errors
+    /// [`Problem::Lock`].
+    pub fn check_lock(&self) -> Result<(), Problem> {
+        match self {
+            Self::Bucket {
+                provider: Provider::S3,
+                ..
+            } => Ok(()),
+            Self::Bucket { .. } | Self::Folder(_) => Err(Problem::Lock),
+        }
+    }
+
+    /// As [`Location::open`]; what is created is locked, where a lock is given.
+    ///
+    /// # Errors
+    /// As [`Location::open`].
+    pub fn open_locking(
+        &self,
+        settings: &[(String, String)],
+        lock: Option<ObjectLock>,
+    ) -> Result<Arc<dyn ObjectStore>, Error> {
         let failed = |problem| Error::Location {
             location: self.to_string(),
             problem,
         };
         for (name, _) in settings {
             self.check_setting(name).map_err(failed)?;
+        }
+        if lock.is_some() {
+            self.check_lock().map_err(failed)?;
         }
         let (provider, bucket, prefix) = match self {
             Self::Folder(folder) => return DurableFolder::open(folder),
@@ -180,7 +218,7 @@ impl Location {
             } => (provider, bucket, prefix),
         };
         let opened = match provider {
-            Provider::S3 => s3(bucket, settings),
+            Provider::S3 => s3(bucket, settings, lock),
             Provider::Google => google(bucket, settings),
             Provider::Azure => azure(bucket, settings),
         };
@@ -212,8 +250,8 @@ type Opened = Result<Arc<dyn ObjectStore>, object_store::Error>;
 
 /// Create-only puts are what exactly-once rests on, and no variable turns them off; the digest lets S3 refuse what was changed on its way,
 /// and object lock demands one.
-fn s3(bucket: &str, settings: &[(String, String)]) -> Opened {
-    use AmazonS3ConfigKey::{Client, Endpoint, S3Endpoint};
+fn s3(bucket: &str, settings: &[(String, String)], lock: Option<ObjectLock>) -> Opened {
+    use AmazonS3ConfigKey::{Client, Endpoint, Region, S3Endpoint};
     let mut builder = AmazonS3Builder::from_env()
         .with_config(Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT)
         .with_config(Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT);
@@ -226,13 +264,26 @@ fn s3(bucket: &str, settings: &[(String, String)]) -> Opened {
     if endpoint.is_some_and(|endpoint| is_loopback(&endpoint)) {
         builder = builder.with_config(Client(ClientConfigKey::AllowHttp), "true");
     }
-    let store = builder
+    let builder = builder
         .with_bucket_name(bucket)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_checksum_algorithm(Checksum::SHA256)
-        .with_retry(retries())
-        .build()?;
-    Ok(Arc::new(store))
+        .with_retry(retries());
+    let Some(lock) = lock else {
+        return Ok(Arc::new(builder.build()?));
+    };
+    // The region is said, so that both sign for the same one.
+    let region = builder.get_config_value(&Region);
+    let region = region.unwrap_or_else(|| REGION.to_owned());
+    let builder = builder.with_region(&region);
+    let credentials = builder.clone().build()?.credentials().clone();
+    let connector = LockingConnector {
+        lock,
+        region,
+        credentials: credentials.clone(),
+    };
+    let builder = builder.with_credentials(credentials);
+    Ok(Arc::new(builder.with_http_connector(connector).build()?))
 }
 
 fn google(bucket: &str, settings: &[(String, String)]) -> Opened {
@@ -321,6 +372,22 @@ mod tests {
         check("s3://bucket/a//b", "Prefix");
         check("https://bucket.s3.amazonaws.com", "Scheme");
         check("file:///tmp", "Scheme");
+    }
+
+    #[test]
+    fn only_s3_is_asked_for_locks() {
+        let lock = "compliance 1d".parse().ok();
+        for (location, expected) in [
+            ("s3://b/a", true),
+            ("gs://b/a", false),
+            ("az://b/a", false),
+            ("folder", false),
+        ] {
+            let location = Location::parse(location, FilePath::new("/nowhere")).unwrap();
+            assert_eq!(location.check_lock().is_ok(), expected, "{location}");
+            let opened = location.open_locking(&[], lock);
+            assert_eq!(opened.is_ok(), expected, "{location}");
+        }
     }
 
     #[test]

@@ -10,16 +10,18 @@ use object_store::ObjectStore;
 use tlog_tiles::Tile;
 use tlog_tiles::tlog::Hash;
 
-use crate::dataset::{SCHEMA_VERSION, SCHEMA_VERSION_MIN};
+use crate::dataset::{Dataset, SCHEMA_VERSION, SCHEMA_VERSION_MIN};
 use crate::error::Error;
 use crate::key::PublicKey;
 use crate::ledger;
 use crate::ledger::checkpoint::{self, Statement};
 use crate::ledger::documents::{MANIFEST_FORMAT, Manifest, Pinned, SEAL_FORMAT, Seal, encode};
 use crate::ledger::tree::{Tree, tile_path};
+use crate::retention::words::{self, Said};
 use crate::seal::build::{manifest_key, object_key, public_key_key, tile_key};
 use crate::store;
 use crate::verify::course::{Course, Step, Verified};
+use crate::verify::kept::{Gone, leaf_tiles, leaves_in};
 use crate::verify::rows::check_object;
 use crate::verify::{Fault, LedgerReport, Problem};
 
@@ -28,8 +30,8 @@ const SEALS_AT_ONCE: u64 = 64;
 /// The height of a tile: 256 hashes.
 const TILE_HEIGHT: u8 = 8;
 
-/// An object's leaves; else the first log_index concerned and what is wrong.
-type Hashed = Result<Vec<Hash>, (u64, Fault)>;
+/// An object's leaves, and what it says of deletions and holds; else the first log_index concerned and what is wrong.
+type Hashed = Result<(Vec<Hash>, Vec<Said>), (u64, Fault)>;
 
 /// A seal whose documents were read.
 struct Prepared {
@@ -83,7 +85,16 @@ async fn hash(store: &dyn ObjectStore, manifest: Manifest) -> Result<Hashed, Err
     let Some(object) = store::read(store, &manifest.key).await? else {
         return Ok(Err((manifest.first_log_index, Fault::Missing)));
     };
-    tokio::task::spawn_blocking(move || check_object(&manifest, object))
+    let work = move || {
+        let leaves = check_object(&manifest, object.clone())?;
+        let said = match manifest.dataset {
+            Dataset::Changes => words::read(object),
+            _ => Some(Vec::new()),
+        };
+        let said = said.ok_or((manifest.first_log_index, Fault::Schema))?;
+        Ok((leaves, said))
+    };
+    tokio::task::spawn_blocking(work)
         .await
         .map_err(|source| Error::Interrupted { source })
 }
@@ -112,6 +123,11 @@ pub(super) struct Walk<'a> {
     checkpoints: Vec<Option<Bytes>>,
     /// Up to where an earlier verification came.
     resumed: Option<Verified>,
+    gone: Gone,
+    /// Objects of `changes` that an earlier verification hashed.
+    changes_before: Vec<Manifest>,
+    /// Tiles of the seal at hand that stand in for rows.
+    stand_ins: Vec<String>,
 }
 
 impl<'a> Walk<'a> {
@@ -130,6 +146,7 @@ impl<'a> Walk<'a> {
             taken: 0,
             root: None,
             carried: 0,
+            deleted: Vec::new(),
         };
         Walk {
             store,
@@ -144,7 +161,15 @@ impl<'a> Walk<'a> {
             last: None,
             checkpoints: Vec::new(),
             resumed: None,
+            gone: Gone::default(),
+            changes_before: Vec::new(),
+            stand_ins: Vec::new(),
         }
+    }
+
+    /// What is deleted, and what the ledger says of holds.
+    pub(super) fn gone(&self) -> &Gone {
+        &self.gone
     }
 
     pub(super) fn covered(&self) -> impl Iterator<Item = &String> {
@@ -182,6 +207,9 @@ impl<'a> Walk<'a> {
         while first < count {
             let end = count.min(first + SEALS_AT_ONCE);
             self.check_seals(first..end).await?;
+            if end == count {
+                self.check_absent().await?;
+            }
             course.tell(&self.step(end, count));
             first = end;
         }
@@ -219,7 +247,8 @@ impl<'a> Walk<'a> {
     fn step(&self, seals: u64, seals_all: u64) -> Step<'_> {
         let last = seals.checked_sub(1);
         let bytes = self.checkpoints.last().and_then(Option::as_ref);
-        let verified = last.zip(bytes).filter(|_| self.problems.is_empty());
+        let is_intact = self.problems.is_empty() && self.gone.is_explained();
+        let verified = last.zip(bytes).filter(|_| is_intact);
         Step {
             gateway: self.public.gateway(),
             seals,
@@ -334,6 +363,13 @@ impl<'a> Walk<'a> {
     /// give the signed root.
     async fn take(&mut self, found: &Found, bytes: &Bytes, number: u64) -> Result<(), Error> {
         let gateway = self.public.gateway();
+        for manifest in found.objects.iter().filter_map(|(_, one)| one.as_ref()) {
+            if !self.listed.contains(&manifest.key) {
+                self.gone.lacks(manifest.clone());
+            } else if manifest.dataset == Dataset::Changes {
+                self.changes_before.push(manifest.clone());
+            }
+        }
         for tile in Tile::new_tiles(TILE_HEIGHT, found.before, found.statement.size) {
             let width = usize::try_from(tile.width())
                 .ok()
@@ -399,15 +435,29 @@ impl<'a> Walk<'a> {
                 continue;
             };
             match hashed.next().await.transpose()? {
-                Some(Ok(leaves)) => {
+                Some(Ok((leaves, said))) => {
                     self.report.objects += 1;
+                    self.gone.hear(said);
                     if let Some(tree) = &mut self.tree {
                         leaves
                             .into_iter()
                             .for_each(|leaf| tree.push(leaf, &mut tiles));
                     }
                 }
-                Some(Err((_, Fault::Missing))) | None => {
+                Some(Err((_, Fault::Missing))) => {
+                    match self.stand_in(&manifest, found.statement.size).await? {
+                        Some(leaves) => {
+                            if let Some(tree) = &mut self.tree {
+                                leaves
+                                    .into_iter()
+                                    .for_each(|leaf| tree.push(leaf, &mut tiles));
+                            }
+                        }
+                        None => self.lose_tree(manifest_key, None),
+                    }
+                    self.gone.lacks(manifest);
+                }
+                None => {
                     self.problem(manifest.key, None, Fault::Missing);
                     self.lose_tree(manifest_key, None);
                 }
@@ -423,6 +473,48 @@ impl<'a> Walk<'a> {
         }
         self.report.carried = found.carried;
         self.check_tree(&found.statement, tiles).await
+    }
+
+    /// The hashes of an object that isn't there, from the tiles of its seal; the signed root says whether they are its.
+    async fn stand_in(
+        &mut self,
+        manifest: &Manifest,
+        size: u64,
+    ) -> Result<Option<Vec<Hash>>, Error> {
+        let mut leaves = Vec::new();
+        for (path, first) in leaf_tiles(manifest, size) {
+            let key = tile_key(self.public.gateway(), &path);
+            let Some(tile) = self.read(&key).await? else {
+                return Ok(None);
+            };
+            match leaves_in(&tile, first, manifest) {
+                Some(mut found) => leaves.append(&mut found),
+                None => {
+                    self.problem(key, None, Fault::Tile);
+                    return Ok(None);
+                }
+            }
+            self.stand_ins.push(key);
+        }
+        Ok(Some(leaves))
+    }
+
+    /// Which objects were deleted, and which are missing. What `changes` says in rows that an earlier verification hashed is read again.
+    async fn check_absent(&mut self) -> Result<(), Error> {
+        for manifest in std::mem::take(&mut self.changes_before) {
+            let key = manifest.key.clone();
+            match hash(self.store, manifest).await? {
+                Ok((_, said)) => self.gone.hear(said),
+                Err((index, fault)) => self.problem(key, Some(index), fault),
+            }
+        }
+        let (deleted, missing) = self.gone.sort();
+        self.report.deleted = deleted;
+        let missing: Vec<String> = missing.into_iter().map(|one| one.key.clone()).collect();
+        for key in missing {
+            self.problem(key, None, Fault::Missing);
+        }
+        Ok(())
     }
 
     async fn check_checkpoint(&mut self, number: u64) -> Result<Option<Statement>, Error> {
@@ -547,11 +639,7 @@ impl<'a> Walk<'a> {
         }
         *next_index = next_index.saturating_add(manifest.rows);
         self.covered.insert(manifest.key.clone());
-        let is_there = self.listed.contains(&manifest.key);
-        if !is_there {
-            self.problem(manifest.key.clone(), None, Fault::Missing);
-        }
-        Ok((failed.is_empty() && is_there).then_some(manifest))
+        Ok(failed.is_empty().then_some(manifest))
     }
 
     /// The root and the tiles that this seal published.
@@ -563,12 +651,18 @@ impl<'a> Walk<'a> {
         let Some(tree) = self.tree.clone() else {
             return Ok(());
         };
+        let stand_ins = std::mem::take(&mut self.stand_ins);
         if tree.root() != statement.root || tree.size() != statement.size {
-            self.problem(
-                checkpoint::key(self.public.gateway(), statement.seal),
-                None,
-                Fault::Root,
-            );
+            let key = checkpoint::key(self.public.gateway(), statement.seal);
+            self.problem(key.clone(), None, Fault::Root);
+            // It is these that are wrong, or what was signed; later roots rest on them.
+            if !stand_ins.is_empty() {
+                for tile in stand_ins {
+                    self.problem(tile, None, Fault::Tile);
+                }
+                self.lose_tree(key, None);
+                return Ok(());
+            }
         } else {
             self.report.rows = tree.size();
             self.report.root = Some(statement.root.to_string());

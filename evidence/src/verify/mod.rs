@@ -5,6 +5,7 @@
 //! each object; and the rows' own hashes, recomputed, give the tree's root and every tile.
 
 mod course;
+pub(crate) mod kept;
 mod ledger;
 mod log;
 pub(crate) mod rows;
@@ -12,14 +13,17 @@ pub(crate) mod rows;
 mod tests;
 
 pub use course::{Course, Step, Verified};
+pub use kept::Deleted;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use object_store::ObjectStore;
 
 use crate::approvals;
+use crate::compaction;
 use crate::error::{Damage, Error};
+use crate::holds::{self, Holds};
 use crate::key::PublicKey;
 use crate::lease;
 use crate::seal::pending::Pending;
@@ -35,6 +39,8 @@ pub struct Report {
     pub log: Option<LogReport>,
     /// Everything that is wrong; empty when the evidence is intact.
     pub problems: Vec<Problem>,
+    /// Compacted objects whose every row is one of their sources'.
+    pub compacted: u64,
 }
 
 /// A gateway's ledger.
@@ -57,6 +63,8 @@ pub struct LedgerReport {
     pub root: Option<String>,
     /// Decisions that wait for their end and are not rows yet, by the last seal.
     pub carried: u64,
+    /// Objects that were deleted under retention. Their rows are among `rows`: their hashes gave the root.
+    pub deleted: Vec<Deleted>,
 }
 
 /// The log's folder: entries that no signature covers yet.
@@ -148,6 +156,21 @@ pub enum Fault {
         /// What is wrong there.
         damage: Damage,
     },
+    /// A signed document, of a legal hold or of what was compacted, is wrong.
+    #[error("cannot be read: it {problem}")]
+    Hold {
+        /// What is wrong with it.
+        problem: holds::Problem,
+    },
+    /// A compacted object's source isn't there, or isn't that.
+    #[error("has a source that is not there, or is another: delete it, it is only a copy")]
+    Source,
+    /// It was deleted, and must not have been.
+    #[error("was deleted while the legal hold `{hold}` covered it")]
+    Held {
+        /// The hold's name.
+        hold: String,
+    },
     /// A file of the sealer is damaged, or not the one that the last seal pins.
     #[error("sealer's file is damaged or not the one that the last seal pins")]
     State,
@@ -195,6 +218,14 @@ impl std::fmt::Display for Report {
                 formatter,
                 " ({seals} seals, {objects} objects, {rows} rows, {carried} decisions waiting)"
             )?;
+            if !ledger.deleted.is_empty() {
+                let rows: u64 = ledger.deleted.iter().map(|one| one.rows).sum();
+                let objects = ledger.deleted.len();
+                writeln!(
+                    formatter,
+                    "  {rows} rows deleted under retention ({objects} objects)"
+                )?;
+            }
             if let Some(root) = &ledger.root {
                 writeln!(formatter, "  root {root}\n  key  {}", ledger.key)?;
             }
@@ -248,6 +279,7 @@ pub async fn verify_by(
         ledgers: Vec::new(),
         log: None,
         problems: Vec::new(),
+        compacted: 0,
     };
     let listed: BTreeSet<String> = store::list(store, "")
         .await?
@@ -256,11 +288,19 @@ pub async fn verify_by(
         .collect();
     let pending = log_folder.and_then(|folder| Pending::read(folder).ok().flatten());
     let mut uncovered = listed.clone();
+    let holds = Holds::read(store).await?;
+    // What is wrong with them is said of each below.
+    uncovered.retain(|key| !key.starts_with(holds::PREFIX) && !key.starts_with(compaction::PREFIX));
+    let mut holds_seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for key in keys {
         let mut walk = ledger::Walk::new(store, key, &listed, pending.is_some());
         walk.run(course).await?;
         for key in walk.covered() {
             uncovered.remove(key);
+        }
+        for (key, sha256) in walk.gone().holds() {
+            let digests = holds_seen.entry(key).or_default();
+            digests.insert(sha256.to_owned());
         }
         let (ledger, problems, tip) = walk.finish();
         report.ledgers.push(ledger);
@@ -269,6 +309,12 @@ pub async fn verify_by(
             log::check(folder, key.gateway(), tip.as_ref(), &mut report)?;
         }
     }
+    kept::check_holds(&holds, &holds_seen, &mut report);
+    let compacted = compaction::check(store, &listed, &uncovered, &report.ledgers).await?;
+    for (key, fault) in compacted.problems {
+        report.problem(key, None, fault);
+    }
+    report.compacted = compacted.objects;
     for key in uncovered {
         let in_flight = pending
             .as_ref()

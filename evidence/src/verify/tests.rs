@@ -1,5 +1,6 @@
 //! Tampering: whatever is changed in a sealed store or in the log's folder must be found.
 
+mod kept;
 mod tampering;
 
 use std::path::PathBuf;

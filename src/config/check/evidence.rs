@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use provost_evidence::Location;
+use provost_evidence::{Location, ObjectLock};
 
 use super::{
     super::{Evidence, SecretSource, raw},
@@ -14,6 +14,8 @@ const LOG_BYTES_WARN: u64 = 1 << 30;
 const LOG_BYTES_MAX: u64 = 8 << 30;
 /// Twice the largest record: one alone must not stop a log.
 const LOG_BYTES_MIN: u64 = 32 << 20;
+/// A hundred years.
+const RETENTION_DAYS_MAX: u64 = 36_500;
 /// What a gateway is called in evidence unless configured.
 const GATEWAY_NAME: &str = "provost";
 
@@ -52,6 +54,13 @@ pub(super) fn evidence(
             "is above `log_bytes_max`: nobody would be warned",
         );
     }
+    let retention_days = raw.retention_days.map(|days| {
+        let key = "evidence.retention_days";
+        problems.number(key, Some(days), (1, RETENTION_DAYS_MAX), RETENTION_DAYS_MAX)
+    });
+    let object_lock = store
+        .as_ref()
+        .and_then(|store| object_lock(raw, store, problems));
     let signing_key = problems.secret("evidence.signing_key", &raw.signing_key, folder);
     let digest_key = problems.secret("evidence.digest_key", &raw.digest_key, folder);
     Some(Evidence {
@@ -60,6 +69,9 @@ pub(super) fn evidence(
         store_settings,
         log_bytes_warn,
         log_bytes_max,
+        // What is out of range was reported, and nothing comes of it.
+        retention_days: retention_days.and_then(|days| u32::try_from(days).ok()),
+        object_lock,
         folder: log,
         signing_key: signing_key?,
         digest_key: digest_key?,
@@ -79,6 +91,25 @@ fn store(
         Ok(location) => Some(location),
         Err(problem) => {
             problems.add("evidence.store", problem.to_string());
+            None
+        }
+    }
+}
+
+fn object_lock(
+    raw: &raw::Evidence,
+    store: &Location,
+    problems: &mut Problems,
+) -> Option<ObjectLock> {
+    let text = raw.object_lock.as_ref()?;
+    if let Err(problem) = store.check_lock() {
+        problems.add("evidence.object_lock", problem.to_string());
+    }
+    match text.parse() {
+        Ok(lock) => Some(lock),
+        Err(problem) => {
+            let problem: provost_evidence::store::NoLock = problem;
+            problems.add("evidence.object_lock", problem.to_string());
             None
         }
     }

@@ -28,6 +28,21 @@ pub(crate) struct S3 {
 
 impl S3 {
     pub(crate) fn start(house: &House) -> Self {
+        let server = Self::listening(house);
+        server.put("", b"");
+        server
+    }
+
+    /// A server whose bucket keeps versions, which can be locked.
+    pub(crate) fn start_locking(house: &House) -> Self {
+        let server = Self::listening(house);
+        let (status, answer) =
+            server.ask("PUT", "", "x-amz-bucket-object-lock-enabled: true\r\n", b"");
+        assert_eq!(status, 200, "{answer}");
+        server
+    }
+
+    fn listening(house: &House) -> Self {
         let (port, log) = (free_port(), house.path("s3.log"));
         let output = fs::File::create(&log).unwrap();
         let child = Command::new(python())
@@ -60,7 +75,6 @@ impl S3 {
             );
             thread::sleep(Duration::from_millis(50));
         }
-        server.put("", b"");
         server
     }
 
@@ -90,10 +104,26 @@ impl S3 {
 
     /// Puts an object; the empty key makes the bucket.
     pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
+        let (status, answer) = self.ask("PUT", key, "", bytes);
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Asks something of an object, or of the bucket: the status, and what was answered.
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        key: &str,
+        headers: &str,
+        bytes: &[u8],
+    ) -> (u16, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let slash = if key.is_empty() { "" } else { "/" };
+        let slash = if key.is_empty() || key.starts_with('?') {
+            ""
+        } else {
+            "/"
+        };
         let head = format!(
-            "PUT /{BUCKET}{slash}{key} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: {AUTHORIZATION}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            "{method} /{BUCKET}{slash}{key} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: {AUTHORIZATION}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
             self.port,
             bytes.len()
         );
@@ -102,7 +132,8 @@ impl S3 {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer)
     }
 
     pub(crate) fn log(&self) -> String {

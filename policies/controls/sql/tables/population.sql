@@ -1,4 +1,4 @@
--- What the period holds, by gateway: statements counted once, their indexes, and rows of the whole store that are missing.
+-- What the period holds, by gateway: statements counted once, their indexes, rows of the whole store that retention deleted, and rows that are missing.
 WITH counted AS (
   SELECT * FROM statements WHERE outcome <> 'open'
   UNION ALL
@@ -30,6 +30,27 @@ WITH counted AS (
   SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM changes GROUP BY gateway
   UNION ALL
   SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM approvals GROUP BY gateway
+), there AS (
+  SELECT gateway, log_index FROM statements
+  UNION ALL
+  SELECT gateway, log_index FROM maskings
+  UNION ALL
+  SELECT gateway, log_index FROM sessions
+  UNION ALL
+  SELECT gateway, log_index FROM approvals
+), announced AS (
+  SELECT DISTINCT
+    gateway,
+    CAST(split_part("after", ' ', 1) AS BIGINT) AS row_count,
+    CAST(split_part(split_part("after", 'log_index ', 2), ' ', 1) AS BIGINT) AS first_index
+  FROM changes
+  WHERE what = 'evidence-deleted'
+), deleted AS (
+  SELECT announced.gateway, CAST(sum(row_count) AS BIGINT) AS deleted_rows
+  FROM announced
+  LEFT JOIN there ON there.gateway = announced.gateway AND there.log_index = announced.first_index
+  WHERE there.log_index IS NULL
+  GROUP BY announced.gateway
 ), gateways AS (
   SELECT gateway, max(newest) + 1 AS tree_size, CAST(sum(leaf_count) AS BIGINT) AS leaf_count FROM leaves GROUP BY gateway
 )
@@ -42,7 +63,9 @@ SELECT
   first_at,
   last_at,
   tree_size,
-  tree_size - leaf_count AS missing_rows
+  coalesce(deleted_rows, 0) AS deleted_rows,
+  tree_size - leaf_count - coalesce(deleted_rows, 0) AS missing_rows
 FROM gateways
 LEFT JOIN stated ON stated.gateway = gateways.gateway
+LEFT JOIN deleted ON deleted.gateway = gateways.gateway
 ORDER BY gateways.gateway;
