@@ -17,6 +17,7 @@
 //! | `seal` | joins log entries to rows, builds and publishes seals |
 //! | [`verify()`] | checks everything from a public key |
 //! | [`query()`] | read-only SQL over the sealed objects |
+//! | [`replay`] | a session's story from sealed rows |
 //! | [`report`] | control matrix, population, samples: HTML, CSV, OSCAL, OCSF |
 //! | [`prove`] | that a record is in the signed tree, for anyone to check |
 //! | [`witness`] | cosignatures of independent parties on checkpoints |
@@ -39,6 +40,7 @@ mod log;
 pub mod prove;
 pub mod query;
 pub mod record;
+pub mod replay;
 pub mod report;
 mod seal;
 pub mod store;
