@@ -70,6 +70,14 @@ pub(crate) enum Error {
         /// What to write.
         help: &'static str,
     },
+    /// No sealed row names a session.
+    #[error(
+        "no sealed evidence names the session `{session}`: a session is told once it is sealed"
+    )]
+    NoSession {
+        /// Which.
+        session: String,
+    },
     /// A policy is too large to be drawn.
     #[error(transparent)]
     Drawing(provost_dsl::drawing::TooLarge),
@@ -273,6 +281,7 @@ impl Error {
             | Self::Analysis
             | Self::Clock
             | Self::Option { .. }
+            | Self::NoSession { .. }
             | Self::Drawing(_) => Exit::Failed,
         }
     }

@@ -11,6 +11,7 @@ pub(crate) mod graph;
 pub(crate) mod policy;
 mod prove;
 pub(crate) mod reference;
+pub(crate) mod replay;
 mod report;
 mod schema;
 pub(crate) mod serve;

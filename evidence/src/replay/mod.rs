@@ -56,8 +56,9 @@ pub enum What {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionMoment {
+    /// When, microseconds since 1970; serialised with its moment.
     #[serde(rename(deserialize = "at"), skip_serializing)]
-    at_us: i64,
+    pub at_us: i64,
     /// `opened`, `closed` or `refused`.
     pub event: String,
     /// See there.
@@ -94,14 +95,16 @@ pub struct SessionMoment {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatementMoment {
+    /// When, microseconds since 1970; serialised with its moment.
     #[serde(rename(deserialize = "at"), skip_serializing)]
-    at_us: i64,
+    pub at_us: i64,
     /// See there.
     pub gateway: String,
     /// See there.
     pub log_index: u64,
+    /// See there.
     #[serde(skip_serializing)]
-    ends_log_index: Option<u64>,
+    pub ends_log_index: Option<u64>,
     /// See there.
     pub statement_id: String,
     /// See there.
@@ -147,10 +150,12 @@ pub struct StatementMoment {
 /// A row of `maskings`; names as there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaskedColumn {
+    /// See there.
     #[serde(skip_serializing)]
-    gateway: String,
+    pub gateway: String,
+    /// See there.
     #[serde(skip_serializing)]
-    statement_log_index: u64,
+    pub statement_log_index: u64,
     /// See there.
     pub output_index: u32,
     /// See there; the client may have chosen it.
@@ -170,8 +175,9 @@ pub struct MaskedColumn {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ApprovalMoment {
+    /// When, microseconds since 1970; serialised with its moment.
     #[serde(rename(deserialize = "at"), skip_serializing)]
-    at_us: i64,
+    pub at_us: i64,
     /// See there.
     pub event: String,
     /// See there.
