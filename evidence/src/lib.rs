@@ -18,6 +18,7 @@
 //! | [`verify()`] | checks everything from a public key |
 //! | [`query()`] | read-only SQL over the sealed objects |
 //! | [`replay`] | a session's story from sealed rows |
+//! | [`results`] | recorded results: spools, objects, and back |
 //! | [`report`] | control matrix, population, samples: HTML, CSV, OSCAL, OCSF |
 //! | [`prove`] | that a record is in the signed tree, for anyone to check |
 //! | [`witness`] | cosignatures of independent parties on checkpoints |
@@ -42,6 +43,7 @@ pub mod query;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod results;
 mod seal;
 pub mod store;
 #[cfg(test)]

@@ -24,6 +24,8 @@ COLUMNS = {
     "sessions": "at:z event:t session_id:t principal:t? principal_kind:t? on_behalf_of:t? groups:l issuer:t? client_addr:t? application:t? "
     "tls:b target:t? database:t? authentication:t? reason:t? sqlstate:t? {3} role:t?",
     "changes": "at:z actor:t what:t before:t? after:t? digest:t?",
+    "recordings": "{5} at:z event:t statement_id:t session_id:t result:t? result_sha256:t? part:i? parts:i? rows:i? bytes:i? result_digest:t? "
+    "is_whole:b? input:t? input_key_id:t? catalog_digest:t? not_replayable:t?",
 }
 TYPES = {"t": "string", "l": "list<element: string not null>", "i": "int64", "b": "bool", "z": "timestamp[us, tz=UTC]"}
 sha256 = lambda data: hashlib.sha256(data).digest()
@@ -102,7 +104,7 @@ def leaves(manifest, data):
         need((row["log_index"], row["gateway"], row["schema_version"]) == (index, manifest["gateway"], version), "row", index, "has another place")
         text = json.dumps({"dataset": dataset, **row}, ensure_ascii=False, separators=(",", ":"))
         nonce = hmac.digest(secret, b"provost nonce v1" + index.to_bytes(8, "big"), "sha256")[:16]
-        yield sha256(b"\0" + nonce + text.encode())
+        yield row, sha256(b"\0" + nonce + text.encode())
 
 
 def verify_store(store, key, covered):
@@ -131,8 +133,10 @@ def verify_store(store, key, covered):
             need(manifest["key"] == name and pinned["key"] == f"{ledger}/manifests/{name}.json", name, "is not the object's name")
             data = read(name, manifest["sha256"])
             need(len(data) == manifest["bytes"], name, "has another size")
-            for leaf in leaves(manifest, data):
+            for row, leaf in leaves(manifest, data):
                 tree.push(leaf)
+                if row.get("result"):  # a part of a recorded result
+                    read(row["result"], row["result_sha256"])
             need(len(tree.levels[0]) == last + 1, name, "has another number of rows")
         need((len(tree.levels[0]), tree.root()) == (size, root), "the rows do not give the signed root of seal", number)
         for path, data in tree.tiles(before):

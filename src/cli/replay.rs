@@ -1,5 +1,7 @@
 //! `provost replay`: its options and help. Nothing is done here.
 
+use std::path::PathBuf;
+
 use super::evidence::Store;
 
 /// `provost replay`.
@@ -13,6 +15,20 @@ pub(crate) struct Replay {
     /// Tell it in time, this many times as fast as it was; without it, at once
     #[arg(long, value_name = "FACTOR", value_parser = speed)]
     pub(crate) speed: Option<f64>,
+    /// Decide its statements again, by the policy in this folder, and say what differs
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "schema",
+        conflicts_with = "speed"
+    )]
+    pub(crate) policy: Option<PathBuf>,
+    /// The database's schema at the time: a pulled catalog, or DDL such as `pg_dump --schema-only` writes
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    pub(crate) schema: Option<PathBuf>,
+    /// A key that statements were recorded with: its id, and where it comes from (`env:NAME`, `file:PATH`); may be given often
+    #[arg(long, value_name = "ID=SOURCE", requires = "policy")]
+    pub(crate) key: Vec<String>,
     /// Print JSON, an object on each line
     #[arg(long)]
     pub(crate) json: bool,

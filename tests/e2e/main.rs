@@ -27,6 +27,7 @@ mod masks;
 mod obligations;
 mod oidc;
 mod own_view;
+mod recordings;
 mod replay;
 mod schema;
 mod stores;

@@ -1,6 +1,7 @@
 //! A session's story: what the store says happened in it, in order of time. Read-only, over sealed rows alone; it checks no signature
 //! (that is `verify`'s work), and must never leave out that a story is longer than what it gives.
 
+mod input;
 #[cfg(test)]
 mod tests;
 
@@ -8,6 +9,8 @@ use std::collections::HashMap;
 
 use datafusion::error::DataFusionError;
 use serde::{Deserialize, Serialize, Serializer};
+
+pub use input::{Input, ReplayKey, UnfitSecret};
 
 use crate::error::Error;
 use crate::query::{Format, Tables};
@@ -145,6 +148,32 @@ pub struct StatementMoment {
     pub result_digest: Option<String>,
     /// Its masked output columns, in their order.
     pub masked: Vec<MaskedColumn>,
+}
+
+/// What was recorded of statements to decide or run them again: rows of `recordings` with event `asked`; names as there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    /// See there.
+    pub statement_id: String,
+    /// See there.
+    pub input: Option<String>,
+    /// See there.
+    pub input_key_id: Option<String>,
+    /// See there.
+    pub not_replayable: Option<String>,
+}
+
+/// What a session's statements were asked with, as far as it was recorded.
+///
+/// # Errors
+/// [`Error::Query`] when the rows can't be read.
+pub async fn asked(tables: &Tables, session_id: &str) -> Result<Vec<Asked>, Error> {
+    let session = session_id.replace('\'', "''");
+    let sql = format!(
+        "SELECT statement_id, input, input_key_id, not_replayable FROM recordings WHERE event = 'asked' AND session_id = '{session}'"
+    );
+    rows(tables, &sql).await
 }
 
 /// A row of `maskings`; names as there.

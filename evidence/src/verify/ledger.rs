@@ -10,7 +10,7 @@ use object_store::ObjectStore;
 use tlog_tiles::Tile;
 use tlog_tiles::tlog::Hash;
 
-use crate::dataset::{SCHEMA_VERSION, SCHEMA_VERSION_MIN};
+use crate::dataset::{Dataset, SCHEMA_VERSION, SCHEMA_VERSION_MIN};
 use crate::error::Error;
 use crate::key::PublicKey;
 use crate::ledger;
@@ -20,6 +20,7 @@ use crate::ledger::tree::{Tree, tile_path};
 use crate::seal::build::{manifest_key, object_key, public_key_key, tile_key};
 use crate::store;
 use crate::verify::course::{Course, Step, Verified};
+use crate::verify::results::Recordings;
 use crate::verify::rows::check_object;
 use crate::verify::{Fault, LedgerReport, Problem};
 
@@ -102,6 +103,8 @@ pub(super) struct Walk<'a> {
     /// The copy of the last checkpoint may be one behind.
     is_seal_pending: bool,
     covered: BTreeSet<String>,
+    /// Objects with rows of `recordings`.
+    recordings: Vec<Recordings>,
     problems: Vec<Problem>,
     report: LedgerReport,
     /// `None` once a row's hash couldn't be recomputed.
@@ -137,6 +140,7 @@ impl<'a> Walk<'a> {
             listed,
             is_seal_pending,
             covered: BTreeSet::new(),
+            recordings: Vec::new(),
             problems: Vec::new(),
             report,
             tree: Some(Tree::default()),
@@ -149,6 +153,10 @@ impl<'a> Walk<'a> {
 
     pub(super) fn covered(&self) -> impl Iterator<Item = &String> {
         self.covered.iter()
+    }
+
+    pub(super) fn recordings(&self) -> &[Recordings] {
+        &self.recordings
     }
 
     pub(super) fn finish(self) -> (LedgerReport, Vec<Problem>, Option<LastSeal>) {
@@ -551,7 +559,15 @@ impl<'a> Walk<'a> {
         if !is_there {
             self.problem(manifest.key.clone(), None, Fault::Missing);
         }
-        Ok((failed.is_empty() && is_there).then_some(manifest))
+        let manifest = (failed.is_empty() && is_there).then_some(manifest);
+        if let Some(manifest) = &manifest
+            && manifest.dataset == Dataset::Recordings
+        {
+            let resumed = self.resumed.as_ref();
+            let is_before = resumed.is_some_and(|resumed| seal.seal <= resumed.seal);
+            self.recordings.push((manifest.clone(), is_before));
+        }
+        Ok(manifest)
     }
 
     /// The root and the tiles that this seal published.

@@ -119,6 +119,15 @@ fn are(column: &ArrayRef, text: &str) -> Option<Vec<bool>> {
     Some(keys.map(|key| is(key).unwrap_or(false)).collect())
 }
 
+/// The rows of an object that is the one that its manifest pins.
+pub(super) fn batches_of(manifest: &Manifest, object: Bytes) -> Result<Vec<RecordBatch>, Fault> {
+    check_bytes(manifest, &object)?;
+    let batches = batches(manifest, object)?;
+    batches
+        .collect::<Result<_, _>>()
+        .map_err(|_| Fault::Parquet)
+}
+
 /// One row's nonce and canonical JSON: what its leaf's hash is computed over.
 pub(crate) fn record(manifest: &Manifest, object: Bytes, log_index: u64) -> Result<Vec<u8>, Fault> {
     let secret = check_bytes(manifest, &object)?;

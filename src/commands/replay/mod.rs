@@ -1,13 +1,14 @@
 //! `provost replay`: a recorded session, told from sealed evidence. It reads only; text that clients chose is shown with whatever
 //! would move a cursor escaped.
 
+mod again;
 mod told;
 
 use std::time::Duration;
 
 use provost_evidence::{
     Tables,
-    replay::{Moment, Story, story},
+    replay::{Moment, Story, asked, story},
 };
 use serde_json::{Value, json};
 
@@ -30,6 +31,10 @@ pub(crate) fn run(command: &cli::Replay) -> Result<(), Error> {
             return Err(Error::NoSession {
                 session: told::plain(&command.session),
             });
+        }
+        if let (Some(folder), Some(schema)) = (&command.policy, &command.schema) {
+            let asked = asked(&tables, &command.session).await?;
+            return again::run(&story, &asked, (folder, schema), command);
         }
         tell(&story, command).await;
         Ok(())
