@@ -13,12 +13,16 @@ use jiff::Timestamp;
 
 mod evidence;
 mod keeping;
+mod replay;
 
 pub(crate) use keeping::{Compact, Hold, Retain};
 
 pub(crate) use evidence::{Evidence, Format, Framework, Report, ReportPart, WholeReport};
 
-pub(crate) use self::approvals::{Approvals, ConsoleAt, StandingOption, Vote};
+pub(crate) use self::{
+    approvals::{Approvals, ConsoleAt, StandingOption, Vote},
+    replay::Replay,
+};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -126,6 +130,18 @@ that it names. It fails (exit code 2) when a test does, or when fewer rules than
     /// Verify and query evidence
     #[command(subcommand)]
     Evidence(Evidence),
+    /// Tell a recorded session: who, what, verdicts, rows, delays
+    #[command(after_help = "\
+Examples:
+  provost evidence query --store evidence \"SELECT at, session_id, principal FROM sessions WHERE event = 'opened'\"
+  provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence
+  provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence --speed 4
+  provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence --json | jq .
+  provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence --policy new --schema shop.json --key replay-1=file:replay.key
+
+With --policy, exit code 1 says that a statement is decided otherwise, or can't be decided again; that takes `record results` and `[replay] key`.
+It tells what is sealed. Check the store with `provost evidence verify` first: a replay doesn't.")]
+    Replay(Replay),
     /// See the statements that policy holds, and vote on them
     #[command(
         subcommand,

@@ -75,6 +75,14 @@ pub(crate) enum Error {
         "say how long evidence is kept: --older-than 400d, or `retention_days` in the configuration"
     )]
     Days,
+    /// No sealed row names a session.
+    #[error(
+        "no sealed evidence names the session `{session}`: a session is told once it is sealed"
+    )]
+    NoSession {
+        /// Which.
+        session: String,
+    },
     /// A policy is too large to be drawn.
     #[error(transparent)]
     Drawing(provost_dsl::drawing::TooLarge),
@@ -279,6 +287,7 @@ impl Error {
             | Self::Clock
             | Self::Days
             | Self::Option { .. }
+            | Self::NoSession { .. }
             | Self::Drawing(_) => Exit::Failed,
         }
     }

@@ -47,6 +47,7 @@ fn run(command: &Command) -> Result<(), Error> {
         Command::Catalog(command) => commands::catalog::run(command),
         Command::Config(command) => commands::config::run(command),
         Command::Evidence(command) => commands::evidence::run(command),
+        Command::Replay(command) => commands::replay::run(command),
         Command::Approvals(command) => commands::approvals::run(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -33,6 +33,8 @@ pub enum Dataset {
     Changes,
     /// What became of a held statement: its request, a vote, its end.
     Approvals,
+    /// What was recorded of statements beyond their rows: results, and what they were asked with.
+    Recordings,
 }
 
 /// What a column holds.
@@ -206,14 +208,35 @@ const APPROVALS: &[Column] = &[
     ("expires_at", Kind::Time),
 ];
 
+/// Since version 5.
+const RECORDINGS: &[Column] = &[
+    ("at", Kind::Time),
+    ("event", Kind::Text),
+    ("statement_id", Kind::Text),
+    ("session_id", Kind::Text),
+    ("result?", Kind::Text),
+    ("result_sha256?", Kind::Text),
+    ("part?", Kind::Integer),
+    ("parts?", Kind::Integer),
+    ("rows?", Kind::Integer),
+    ("bytes?", Kind::Integer),
+    ("result_digest?", Kind::Text),
+    ("is_whole?", Kind::Boolean),
+    ("input?", Kind::Text),
+    ("input_key_id?", Kind::Text),
+    ("catalog_digest?", Kind::Text),
+    ("not_replayable?", Kind::Text),
+];
+
 impl Dataset {
     /// Every dataset, in the order in which a seal numbers their rows.
-    pub const ALL: [Dataset; 5] = [
+    pub const ALL: [Dataset; 6] = [
         Dataset::Statements,
         Dataset::Maskings,
         Dataset::Sessions,
         Dataset::Changes,
         Dataset::Approvals,
+        Dataset::Recordings,
     ];
 
     /// Its name: the table's, the key prefix's.
@@ -224,6 +247,7 @@ impl Dataset {
             Dataset::Sessions => "sessions",
             Dataset::Changes => "changes",
             Dataset::Approvals => "approvals",
+            Dataset::Recordings => "recordings",
         }
     }
 
@@ -234,6 +258,7 @@ impl Dataset {
             Dataset::Sessions => (SESSIONS, &[(3, SESSIONS_3)]),
             Dataset::Changes => (CHANGES, &[]),
             Dataset::Approvals => (APPROVALS, &[]),
+            Dataset::Recordings => (RECORDINGS, &[]),
         };
         let appended = appended.iter().filter(move |(since, _)| version >= *since);
         let appended = appended.flat_map(|(_, columns)| columns.iter());

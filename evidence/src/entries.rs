@@ -10,7 +10,7 @@ use crate::draft::{SessionPart, blank};
 use crate::hex::{self, HexDigest};
 use crate::record::{
     ApprovalRecord, ChangeRecord, DecisionRecord, EndRecord, Micros, Outcome, Phase, Record,
-    SessionRecord,
+    RecordingRecord, SessionRecord,
 };
 
 /// A text that is kept once: where ids of statements begin, and SQLSTATEs.
@@ -73,6 +73,7 @@ pub(crate) enum Item {
     Session(Box<SessionRecord>),
     Change(Box<ChangeRecord>),
     Approval(Box<ApprovalRecord>),
+    Recording(Box<RecordingRecord>),
 }
 
 /// What entries share, each once. It lives as long as a batch of entries; places and names are those of their own vocabulary.
@@ -180,6 +181,7 @@ impl Vocabulary {
             Record::Session(session) => Item::Session(Box::new(session)),
             Record::Change(change) => Item::Change(Box::new(change)),
             Record::Approval(approval) => Item::Approval(Box::new(approval)),
+            Record::Recording(recording) => Item::Recording(Box::new(recording)),
         }
     }
 
@@ -223,6 +225,7 @@ impl Vocabulary {
             Item::Session(session) => Record::Session(*session),
             Item::Change(change) => Record::Change(*change),
             Item::Approval(approval) => Record::Approval(*approval),
+            Item::Recording(recording) => Record::Recording(*recording),
         }
     }
 
@@ -325,6 +328,7 @@ mod tests {
         check(&mut vocabulary, testing::session(1));
         check(&mut vocabulary, testing::change(2));
         check(&mut vocabulary, testing::approval(3));
+        check(&mut vocabulary, testing::recording(4));
         assert_eq!(vocabulary.sessions.len(), 1, "one session, kept once");
     }
 

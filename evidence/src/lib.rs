@@ -20,6 +20,8 @@
 //! | `seal` | joins log entries to rows, builds and publishes seals |
 //! | [`verify()`] | checks everything from a public key |
 //! | [`query()`] | read-only SQL over the sealed objects |
+//! | [`replay`] | a session's story from sealed rows |
+//! | [`results`] | recorded results: spools, objects, and back |
 //! | [`report`] | control matrix, population, samples: HTML, CSV, OSCAL, OCSF |
 //! | [`prove`] | that a record is in the signed tree, for anyone to check |
 //! | [`witness`] | cosignatures of independent parties on checkpoints |
@@ -44,7 +46,9 @@ mod log;
 pub mod prove;
 pub mod query;
 pub mod record;
+pub mod replay;
 pub mod report;
+pub mod results;
 pub mod retention;
 mod seal;
 pub mod store;

@@ -22,6 +22,8 @@ pub enum Record {
     Change(ChangeRecord),
     /// Something became of a held statement.
     Approval(ApprovalRecord),
+    /// Something of a statement was recorded beyond its row.
+    Recording(RecordingRecord),
 }
 
 /// How decisions and ends begin in the log, which are nearly all of it.
@@ -328,4 +330,99 @@ pub struct ApprovalRecord {
     pub requested_at: Micros,
     /// Until when they may answer and it may be used.
     pub expires_at: Micros,
+}
+
+/// What was recorded of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordingEvent {
+    /// What it takes to decide it again, and to run it again.
+    Asked,
+    /// A part of its result.
+    Answered,
+}
+
+impl RecordingEvent {
+    /// The name in evidence.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Answered => "answered",
+        }
+    }
+}
+
+/// One row of `recordings`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingRecord {
+    /// When it was decided (asked), or ended (answered).
+    pub at: Micros,
+    /// What was recorded.
+    pub event: RecordingEvent,
+    /// The statement.
+    pub statement_id: String,
+    /// Its session.
+    pub session_id: String,
+    /// The key of the object with a part of its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// SHA-256 of that object, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_sha256: Option<String>,
+    /// Which part it is, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u64>,
+    /// How many parts the result has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u64>,
+    /// Messages in the part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Bytes of these messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// BLAKE3 over the messages of all parts, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_digest: Option<String>,
+    /// Whether the result's end was seen, and all before it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_whole: Option<bool>,
+    /// What it was asked with, encrypted, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// The id of the key that encrypts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_key_id: Option<String>,
+    /// SHA-256 of the catalog that it was analysed by, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog_digest: Option<String>,
+    /// Why it can't be replayed, where it can't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_replayable: Option<String>,
+}
+
+impl RecordingRecord {
+    /// One that says nothing yet but whose it is.
+    #[must_use]
+    pub fn new(at: Micros, event: RecordingEvent, statement_id: &str, session_id: &str) -> Self {
+        Self {
+            at,
+            event,
+            statement_id: statement_id.to_owned(),
+            session_id: session_id.to_owned(),
+            result: None,
+            result_sha256: None,
+            part: None,
+            parts: None,
+            rows: None,
+            bytes: None,
+            result_digest: None,
+            is_whole: None,
+            input: None,
+            input_key_id: None,
+            catalog_digest: None,
+            not_replayable: None,
+        }
+    }
 }

@@ -136,6 +136,16 @@ pub(crate) fn approval(at: i64) -> Record {
     })
 }
 
+pub(crate) fn recording(at: i64) -> Record {
+    Record::Recording(RecordingRecord {
+        part: Some(0),
+        parts: Some(1),
+        result: Some("results/date=2026-11-20/gateway-1-session-1-0.parquet".to_owned()),
+        is_whole: Some(true),
+        ..RecordingRecord::new(Micros(at), RecordingEvent::Answered, "session-1", "session")
+    })
+}
+
 /// A decision and its end in parts, and the records that they are.
 pub(crate) struct InParts {
     draft: Draft,

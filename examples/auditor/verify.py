@@ -24,6 +24,8 @@ COLUMNS = {
     "sessions": "at:z event:t session_id:t principal:t? principal_kind:t? on_behalf_of:t? groups:l issuer:t? client_addr:t? application:t? "
     "tls:b target:t? database:t? authentication:t? reason:t? sqlstate:t? {3} role:t?",
     "changes": "at:z actor:t what:t before:t? after:t? digest:t?",
+    "recordings": "{5} at:z event:t statement_id:t session_id:t result:t? result_sha256:t? part:i? parts:i? rows:i? bytes:i? result_digest:t? "
+    "is_whole:b? input:t? input_key_id:t? catalog_digest:t? not_replayable:t?",
 }
 # What `provost evidence verify` checks, and this doesn't.
 UNCHECKED = {"holds/": "legal holds: signatures, and that nothing was deleted that they cover",
@@ -155,6 +157,8 @@ def verify_store(store, key, covered):
                 tree.push(leaf)
                 if manifest["dataset"] == "changes" and row["what"] == "evidence-deleted":
                     announced[row["before"], row["digest"], row["after"].rpartition(", ")[0]] = row["log_index"]
+                if row.get("result"):  # a part of a recorded result
+                    read(row["result"], row["result_sha256"])
             need(len(tree.levels[0]) == last + 1, name, "has another number of rows")
         need((len(tree.levels[0]), tree.root()) == (size, root), "the rows do not give the signed root of seal", number)
         for path, data in tree.tiles(before):

@@ -11,7 +11,7 @@ use provost_engine::{
     sql::{Binding, Named},
     verdict::{Limits, OutputMask, Recording},
 };
-use provost_evidence::record::Outcome;
+use provost_evidence::{record::Outcome, results::Spool};
 
 pub use crate::look::{Locked, Look, Pin, Reading, Restore, Unseen};
 use crate::permit::Permit;
@@ -83,6 +83,8 @@ pub struct Permitted {
     pub statement: StatementSeq,
     /// What to do with its answer.
     pub enforcement: Arc<Enforcement>,
+    /// Where its result is recorded, row by row, before the client gets it.
+    pub spool: Option<Spool>,
 }
 
 /// An ERROR for the client: policy's refusal, or PostgreSQL's own words for text it would refuse itself.

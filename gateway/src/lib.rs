@@ -28,6 +28,7 @@
 //! | `look` | what is asked of a session's own connection |
 //! | `judgement` | the judge: analysis, decision, log |
 //! | [`record`] | decisions as evidence records, literals redacted |
+//! | [`replay`] | recorded statements decided again |
 //! | [`permit`] | the right to forward |
 //! | [`upstream`] | connections to targets' servers |
 //! | [`catalog`] | targets' catalogs, kept fresh |
@@ -55,6 +56,7 @@ mod pin;
 pub mod policy;
 pub mod protocol;
 pub mod record;
+pub mod replay;
 mod scrub;
 pub mod serve;
 pub mod session;

@@ -6,6 +6,7 @@ use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 pub use provost_engine::sql::Witness;
 use provost_engine::{mask::MaskKeys, principal::Principal};
+use provost_evidence::replay::ReplayKey;
 use url::Url;
 
 pub use crate::upstream::{Asked, Credential, Source, Unavailable};
@@ -300,6 +301,8 @@ pub struct Settings {
     pub durable: Durable,
     /// The keys of the masks `hash` and `tokenize`; without them those redact.
     pub mask_keys: Option<Arc<MaskKeys>>,
+    /// What recorded statements' inputs are encrypted with; without it they are not kept.
+    pub replay_key: Option<Arc<ReplayKey>>,
     /// Who is told what people are asked.
     pub webhooks: Vec<Webhook>,
     /// Threads that serve sessions; `None`: one per core.
@@ -327,6 +330,7 @@ impl Settings {
             witness: Witness::Deny,
             durable: Durable::default(),
             mask_keys: None,
+            replay_key: None,
             webhooks: Vec::new(),
             threads: None,
             shutdown_grace_ms: Self::SHUTDOWN_GRACE_MS,

@@ -16,7 +16,7 @@ use provost_gateway::{
 use crate::policy::Location;
 
 use super::{
-    Bundle, ClientTls, Config, Masks, Policy, Problem, SecretSource,
+    Bundle, ClientTls, Config, Masks, Policy, Problem, Replay, SecretSource,
     raw::{self, Hidden, Raw, nearest},
 };
 
@@ -108,6 +108,10 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let targets = target::targets(&raw.target, folder, &mut problems);
     let evidence = evidence::evidence(&raw.evidence, folder, &mut problems);
     let approvals = approvals::approvals(&raw.approvals, folder, &mut problems);
+    let replay = raw
+        .replay
+        .as_ref()
+        .and_then(|raw| replay(raw, folder, &mut problems));
     let masks = raw
         .masks
         .as_ref()
@@ -179,6 +183,7 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
                 evidence,
                 approvals: approvals.unwrap_or_default(),
                 masks,
+                replay,
                 rego,
                 console,
             })
@@ -564,6 +569,19 @@ fn masks(raw: &raw::Masks, folder: &Path, problems: &mut Problems) -> Option<Mas
     }
     Some(Masks {
         key: problems.secret("masks.key", &raw.key, folder)?,
+        key_id: raw.key_id.clone(),
+    })
+}
+
+fn replay(raw: &raw::Replay, folder: &Path, problems: &mut Problems) -> Option<Replay> {
+    if !is_name(&raw.key_id) {
+        problems.add(
+            "replay.key_id",
+            "must be 1 to 64 of a-z, 0-9, `.`, `_`, `-`, a letter or digit first: evidence names the key by it",
+        );
+    }
+    Some(Replay {
+        key: problems.secret("replay.key", &raw.key, folder)?,
         key_id: raw.key_id.clone(),
     })
 }

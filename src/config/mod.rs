@@ -24,7 +24,7 @@ use provost_gateway::{
 
 use crate::policy::Location;
 
-pub(crate) use resolve::{resolve, resolve_target};
+pub(crate) use resolve::{replay_key, resolve, resolve_target};
 pub(crate) use secret::{Error as FileError, SecretSource, read_file};
 
 /// The commented example; a test keeps it valid.
@@ -142,6 +142,15 @@ pub(crate) struct Masks {
     pub(crate) key_id: String,
 }
 
+/// What recorded statements' inputs are encrypted with, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replay {
+    /// The secret that the key is derived from.
+    pub(crate) key: SecretSource,
+    /// What evidence calls it.
+    pub(crate) key_id: String,
+}
+
 /// Who encrypts the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConsoleTls {
@@ -224,6 +233,8 @@ pub(crate) struct Config {
     pub(crate) approvals: Approvals,
     /// Without it, a statement whose masks need a key is denied.
     pub(crate) masks: Option<Masks>,
+    /// Without it, what recorded statements were asked with is not kept.
+    pub(crate) replay: Option<Replay>,
     /// Where people see what is held, and vote; without it they can't.
     pub(crate) console: Option<Console>,
     /// What a Rego module may use for one answer.

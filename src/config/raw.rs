@@ -91,6 +91,7 @@ pub(super) struct Raw {
     pub(super) issuer: Issuer,
     pub(super) evidence: Evidence,
     pub(super) masks: Option<Masks>,
+    pub(super) replay: Option<Replay>,
     pub(super) console: Option<Console>,
     #[serde(default)]
     pub(super) approvals: Approvals,
@@ -219,6 +220,13 @@ pub(super) struct Console {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Masks {
+    pub(super) key: Hidden,
+    pub(super) key_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Replay {
     pub(super) key: Hidden,
     pub(super) key_id: String,
 }

@@ -11,7 +11,7 @@ use provost_gateway::{
     settings::{self, Credential, Secret, Settings},
 };
 
-use provost_evidence::PublicKey;
+use provost_evidence::{PublicKey, replay::ReplayKey};
 use url::Url;
 
 use super::{
@@ -121,6 +121,12 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
         .map(mask_keys)
         .transpose()
         .map_err(failed("masks.key"))?;
+    settings.replay_key = config
+        .replay
+        .as_ref()
+        .map(|replay| replay_key(&replay.key_id, &replay.key).map(Arc::new))
+        .transpose()
+        .map_err(failed("replay.key"))?;
     for (index, configured) in config.approvals.webhooks.iter().enumerate() {
         let webhook = webhook(configured);
         let webhook = webhook
@@ -203,6 +209,17 @@ fn trusted_key(path: &Path) -> Result<TrustedKey, secret::Error> {
     };
     let text = String::from_utf8(bytes).map_err(|_| unfit("it is not PEM text".to_owned()))?;
     TrustedKey::from_pem(&text).map_err(|error| unfit(error.to_string()))
+}
+
+/// The key that recorded statements' inputs are encrypted with, by its id.
+///
+/// # Errors
+/// When the secret can't be read, or is too short.
+pub(crate) fn replay_key(id: &str, source: &SecretSource) -> Result<ReplayKey, secret::Error> {
+    let secret = source.read()?;
+    ReplayKey::new(id, secret.reveal()).map_err(|error| secret::Error::Unfit {
+        what: error.to_string(),
+    })
 }
 
 fn mask_keys(masks: &Masks) -> Result<Arc<MaskKeys>, secret::Error> {

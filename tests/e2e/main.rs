@@ -28,6 +28,8 @@ mod masks;
 mod obligations;
 mod oidc;
 mod own_view;
+mod recordings;
+mod replay;
 mod schema;
 mod stores;
 mod streams;

@@ -205,22 +205,6 @@ fn results_are_recorded_by_digest() {
     assert_eq!(digests, [Some(seen.as_str()), Some(empty.as_str()), None]);
 }
 
-#[test]
-fn recorded_rows_are_refused_with_a_reason() {
-    let house = house(
-        "rule keep-rows
-           record results for agents",
-    );
-    let (mut raw, _) = Raw::logged_in(&house, Person::Agent);
-    let messages = raw.query("SELECT id FROM orders");
-    assert_eq!(tags(&messages), "EZ");
-    let message = errors(&messages).concat();
-    assert!(
-        message.contains("`record digest` keeps a digest"),
-        "{message}"
-    );
-}
-
 const KEYED: &str = "rule keyed
   mask pii for agents
   with ssn: tokenize, email: hash, phone: redact";

@@ -16,6 +16,7 @@ use crate::log::room::{Reserve, Room, Shortage};
 use crate::log::staged::{self, Staged};
 use crate::log::synced::Synced;
 use crate::log::{Durability, LogOptions, own_words, segment};
+use crate::results;
 
 /// How far the log is on disk, for those who wait. A `watch` channel works across runtimes.
 #[derive(Debug, Clone)]
@@ -77,7 +78,9 @@ impl Committer {
     ) -> Result<Committer, Error> {
         let path = options.folder.join(segment::file_name(next_sequence));
         let header = segment::header(epoch, next_sequence);
-        let held = segment::bytes_held(&options.folder)?;
+        let spooled = results::bytes_spooled(&options.folder)
+            .map_err(Error::file("look into", &options.folder))?;
+        let held = segment::bytes_held(&options.folder)? + spooled;
         let mut reserve = Reserve::new(&options.folder, options.reserve_bytes);
         let mut created = disk::create_segment(&*disk, &path, &header);
         if created.as_ref().is_err_and(disk::is_full) {
@@ -223,6 +226,29 @@ impl Committer {
             .map_err(Error::file("fsync", &self.shared.folder))?;
         self.shared.free(freed);
         Ok(())
+    }
+
+    /// Takes room for so many bytes of a recorded result.
+    pub(super) fn take_room(&self, bytes: u64) -> Result<(), Error> {
+        let mut writer = self.shared.lock();
+        writer.check()?;
+        let admitted = writer.room.admit_result(bytes);
+        admitted.map_err(|shortage| Error::LogFull { shortage })?;
+        writer.room.add(bytes);
+        if writer.room.is_mark_passed() {
+            self.shared.say_backlog(&mut writer);
+        }
+        Ok(())
+    }
+
+    /// Takes room for so many bytes that end a recorded result.
+    pub(super) fn fill_room(&self, bytes: u64) {
+        self.shared.lock().room.add(bytes);
+    }
+
+    /// So many bytes of recorded results are gone.
+    pub(super) fn give_room(&self, bytes: u64) {
+        self.shared.free(bytes);
     }
 
     /// Looks whether a log that stopped may go on.

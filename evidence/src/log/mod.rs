@@ -24,6 +24,7 @@ use crate::draft::Entry;
 use crate::entries::Vocabulary;
 use crate::error::Error;
 use crate::record::{ChangeRecord, Micros, Record};
+use crate::results::{Spool, SpoolHeader};
 use staged::Staged;
 
 #[cfg(test)]
@@ -285,6 +286,31 @@ impl Log {
     pub(crate) fn resume(&self) {
         if let Some(committer) = self.committer() {
             committer.resume();
+        }
+    }
+
+    /// A statement's result that is to be recorded, as the client gets it.
+    pub fn spool(self: &Arc<Self>, header: SpoolHeader) -> Spool {
+        Spool::new(Arc::clone(self), header)
+    }
+
+    /// Takes room for so many bytes of a recorded result.
+    pub(crate) fn take_room(&self, bytes: u64) -> Result<(), Error> {
+        self.committer()
+            .map_or(Ok(()), |committer| committer.take_room(bytes))
+    }
+
+    /// Takes room for so many bytes that end a recorded result, whether there is any or not.
+    pub(crate) fn fill_room(&self, bytes: u64) {
+        if let Some(committer) = self.committer() {
+            committer.fill_room(bytes);
+        }
+    }
+
+    /// So many bytes of recorded results are gone.
+    pub(crate) fn give_room(&self, bytes: u64) {
+        if let Some(committer) = self.committer() {
+            committer.give_room(bytes);
         }
     }
 

@@ -108,7 +108,7 @@ fn read(
     let extent = segment.read(&mut vocabulary, &mut |_, item| match item {
         Item::Decision(decided) => ids.push((decided.key, true)),
         Item::End(ended) => ids.push((ended.key, false)),
-        Item::Session(_) | Item::Change(_) | Item::Approval(_) => {}
+        Item::Session(_) | Item::Change(_) | Item::Approval(_) | Item::Recording(_) => {}
     })?;
     if let Some(open) = &mut open {
         for (key, is_begun) in ids {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::draft::Entry;
 use crate::log::LogOptions;
 use crate::log::disk::Disk;
-use crate::record::{ApprovalEvent, Record, SessionEvent};
+use crate::record::{ApprovalEvent, Record, RecordingEvent, SessionEvent};
 
 /// Room beyond the limit for what ends: statements and sessions that began before it was reached, and what the gateway says of itself.
 pub(crate) const ENDS_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -74,6 +74,17 @@ impl Room {
         }
     }
 
+    /// Whether a result of so many bytes more may be recorded: it leaves room for decisions.
+    pub(super) fn admit_result(&self, bytes: u64) -> Result<(), Shortage> {
+        match self.stopped {
+            Some(shortage) => Err(shortage),
+            None if self.bytes.saturating_add(bytes) <= most_of(self.bytes_max) => Ok(()),
+            None => Err(Shortage::Limit {
+                bytes_max: self.bytes_max,
+            }),
+        }
+    }
+
     /// So many bytes came in.
     pub(super) fn add(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_add(bytes);
@@ -117,6 +128,7 @@ fn is_end(entry: &Entry<'_>) -> bool {
                 approval.event,
                 ApprovalEvent::Used | ApprovalEvent::Expired | ApprovalEvent::Withdrawn
             ),
+            Record::Recording(recording) => recording.event == RecordingEvent::Answered,
         },
     }
 }

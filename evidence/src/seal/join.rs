@@ -8,7 +8,9 @@ use foldhash::fast::RandomState;
 
 use crate::dataset::{Cell, Dataset, SCHEMA_VERSION};
 use crate::entries::{Decided, DraftPlace, Ended, Item, SessionPlace, StatementKey, Vocabulary};
-use crate::record::{ApprovalRecord, ChangeRecord, Micros, Outcome, SessionEvent, SessionRecord};
+use crate::record::{
+    ApprovalRecord, ChangeRecord, Micros, Outcome, RecordingRecord, SessionEvent, SessionRecord,
+};
 use crate::seal::date;
 use crate::seal::state::{State, Waiting};
 
@@ -134,6 +136,7 @@ pub(crate) struct Joiner {
     sessions: Vec<(Micros, u64, Box<SessionRecord>)>,
     changes: Vec<(Micros, u64, Box<ChangeRecord>)>,
     approvals: Vec<(Micros, u64, Box<ApprovalRecord>)>,
+    recordings: Vec<(Micros, u64, Box<RecordingRecord>)>,
 }
 
 impl Joiner {
@@ -155,6 +158,7 @@ impl Joiner {
             sessions: Vec::new(),
             changes: Vec::new(),
             approvals: Vec::new(),
+            recordings: Vec::new(),
         }
     }
 
@@ -179,6 +183,9 @@ impl Joiner {
             Item::Session(session) => self.sessions.push((session.at, sequence, session)),
             Item::Change(change) => self.changes.push((change.at, sequence, change)),
             Item::Approval(approval) => self.approvals.push((approval.at, sequence, approval)),
+            Item::Recording(recording) => {
+                self.recordings.push((recording.at, sequence, recording));
+            }
         }
     }
 
@@ -189,6 +196,7 @@ impl Joiner {
             && self.sessions.is_empty()
             && self.changes.is_empty()
             && self.approvals.is_empty()
+            && self.recordings.is_empty()
     }
 
     /// Joins. `now` decides only which decisions have waited long enough; starts below `epochs_over` are over and wholly read: what they
@@ -242,6 +250,8 @@ impl Joiner {
             .sort_by_key(|(time, sequence, _)| (*time, *sequence));
         self.approvals
             .sort_by_key(|(time, sequence, _)| (*time, *sequence));
+        self.recordings
+            .sort_by_key(|(time, sequence, _)| (*time, *sequence));
         let mut maskings = Vec::new();
         for (row, log_index) in self.statements.iter().zip(next.next_log_index..) {
             let Some(decided) = &row.decided else {
@@ -280,6 +290,13 @@ impl Joiner {
             let rows = rows.iter().map(|(_, _, approval)| approval_cells(approval));
             let rows = whole(&next.gateway, *at, rows);
             groups.push(group(at, Dataset::Approvals, date, rows));
+        }
+        for (date, rows) in by_date(self.recordings, |(time, ..)| *time) {
+            let rows = rows
+                .iter()
+                .map(|(_, _, recording)| recording_cells(recording));
+            let rows = whole(&next.gateway, *at, rows);
+            groups.push(group(at, Dataset::Recordings, date, rows));
         }
         groups
     }
@@ -449,5 +466,28 @@ fn approval_cells(approval: &ApprovalRecord) -> Vec<Cell> {
         Cell::texts(&approval.needs),
         Cell::Time(approval.requested_at.0),
         Cell::Time(approval.expires_at.0),
+    ]
+}
+
+fn recording_cells(recording: &RecordingRecord) -> Vec<Cell> {
+    let text = |value: &Option<String>| Cell::optional(value.as_deref());
+    let count = |value: Option<u64>| value.map_or(Cell::Null, Cell::count);
+    vec![
+        Cell::Time(recording.at.0),
+        Cell::text(recording.event.name()),
+        Cell::text(&recording.statement_id),
+        Cell::text(&recording.session_id),
+        text(&recording.result),
+        text(&recording.result_sha256),
+        count(recording.part),
+        count(recording.parts),
+        count(recording.rows),
+        count(recording.bytes),
+        text(&recording.result_digest),
+        recording.is_whole.map_or(Cell::Null, Cell::Boolean),
+        text(&recording.input),
+        text(&recording.input_key_id),
+        text(&recording.catalog_digest),
+        text(&recording.not_replayable),
     ]
 }

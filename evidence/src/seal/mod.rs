@@ -34,6 +34,7 @@ use crate::ledger::tree::Tree;
 use crate::ledger::{self, checkpoint};
 use crate::log::{Log, segment, write_whole};
 use crate::record::Micros;
+use crate::results::publish::publish;
 use crate::store;
 use crate::verify::Fault;
 use build::{Built, Tip};
@@ -154,6 +155,8 @@ impl Sealer {
             Some(tip) => tip,
             None => self.shared.load().await?,
         };
+        // Behind the records of results, so that this seal covers them.
+        publish(&self.shared.log, self.shared.store.as_ref()).await?;
         let shared = Arc::clone(&self.shared);
         let closed_before = blocking(move || shared.log.rotate()).await?;
         let mut sealed = Sealed {
@@ -206,7 +209,7 @@ impl Sealer {
 }
 
 /// Runs file and processor work off the runtime's thread.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {

@@ -22,6 +22,7 @@ use crate::seal::build::{manifest_key, object_key, public_key_key, tile_key};
 use crate::store;
 use crate::verify::course::{Course, Step, Verified};
 use crate::verify::kept::{Gone, leaf_tiles, leaves_in};
+use crate::verify::results::Recordings;
 use crate::verify::rows::check_object;
 use crate::verify::{Fault, LedgerReport, Problem};
 
@@ -113,6 +114,8 @@ pub(super) struct Walk<'a> {
     /// The copy of the last checkpoint may be one behind.
     is_seal_pending: bool,
     covered: BTreeSet<String>,
+    /// Objects with rows of `recordings`.
+    recordings: Vec<Recordings>,
     problems: Vec<Problem>,
     report: LedgerReport,
     /// `None` once a row's hash couldn't be recomputed.
@@ -154,6 +157,7 @@ impl<'a> Walk<'a> {
             listed,
             is_seal_pending,
             covered: BTreeSet::new(),
+            recordings: Vec::new(),
             problems: Vec::new(),
             report,
             tree: Some(Tree::default()),
@@ -174,6 +178,10 @@ impl<'a> Walk<'a> {
 
     pub(super) fn covered(&self) -> impl Iterator<Item = &String> {
         self.covered.iter()
+    }
+
+    pub(super) fn recordings(&self) -> &[Recordings] {
+        &self.recordings
     }
 
     pub(super) fn finish(self) -> (LedgerReport, Vec<Problem>, Option<LastSeal>) {
@@ -639,7 +647,17 @@ impl<'a> Walk<'a> {
         }
         *next_index = next_index.saturating_add(manifest.rows);
         self.covered.insert(manifest.key.clone());
-        Ok(failed.is_empty().then_some(manifest))
+        let is_there = self.listed.contains(&manifest.key);
+        let manifest = failed.is_empty().then_some(manifest);
+        if let Some(manifest) = &manifest
+            && manifest.dataset == Dataset::Recordings
+            && is_there
+        {
+            let resumed = self.resumed.as_ref();
+            let is_before = resumed.is_some_and(|resumed| seal.seal <= resumed.seal);
+            self.recordings.push((manifest.clone(), is_before));
+        }
+        Ok(manifest)
     }
 
     /// The root and the tiles that this seal published.

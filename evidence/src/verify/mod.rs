@@ -8,6 +8,7 @@ mod course;
 pub(crate) mod kept;
 mod ledger;
 mod log;
+mod results;
 pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
@@ -122,6 +123,9 @@ pub enum Fault {
     /// Parquet can't be read.
     #[error("cannot be read as Parquet")]
     Parquet,
+    /// The messages of a recorded result are others than its row says.
+    #[error("recorded messages do not give the result digest")]
+    Result,
     /// Columns are not those of the schema version.
     #[error("columns are not those of this schema version")]
     Schema,
@@ -302,6 +306,9 @@ pub async fn verify_by(
             let digests = holds_seen.entry(key).or_default();
             digests.insert(sha256.to_owned());
         }
+        let (named, wrong) = results::check(store, &listed, walk.recordings()).await?;
+        uncovered.retain(|key| !named.contains(key));
+        report.problems.extend(wrong);
         let (ledger, problems, tip) = walk.finish();
         report.ledgers.push(ledger);
         report.problems.extend(problems);
@@ -325,7 +332,7 @@ pub async fn verify_by(
                 .is_some_and(|there| there == put.bytes),
             None => false,
         };
-        if is_in_flight {
+        if is_in_flight || is_on_its_way(log_folder, keys, &key)? {
             continue;
         }
         let owner = key
@@ -343,4 +350,21 @@ pub async fn verify_by(
         );
     }
     Ok(report)
+}
+
+/// Whether a gateway whose log's folder is given has yet to seal what names the object.
+fn is_on_its_way(
+    log_folder: Option<&Path>,
+    keys: &[PublicKey],
+    object: &str,
+) -> Result<bool, Error> {
+    let Some(folder) = log_folder else {
+        return Ok(false);
+    };
+    for key in keys {
+        if results::in_flight(folder, key.gateway(), object)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -126,6 +126,15 @@ fn are(column: &ArrayRef, text: &str) -> Option<Vec<bool>> {
     Some(keys.map(|key| is(key).unwrap_or(false)).collect())
 }
 
+/// The rows of an object that is the one that its manifest pins.
+pub(super) fn batches_of(manifest: &Manifest, object: Bytes) -> Result<Vec<RecordBatch>, Fault> {
+    check_bytes(manifest, &object)?;
+    let batches = batches(manifest, object)?;
+    batches
+        .collect::<Result<_, _>>()
+        .map_err(|_| Fault::Parquet)
+}
+
 /// Which canonical form an object's rows have.
 fn form(manifest: &Manifest) -> (Dataset, i64) {
     (manifest.dataset, manifest.schema_version)

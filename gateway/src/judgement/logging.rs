@@ -167,6 +167,7 @@ impl SessionJudge {
             };
             let seq = self.next();
             let record = self.record(step, seq, statement, decision);
+            self.record_asked(step, seq, statement, decision).await?;
             self.log_refused(step, seq, record, (outcome, sqlstate))
                 .await?;
         }

@@ -15,13 +15,14 @@ mod obligations;
 mod obstacle;
 mod pinning;
 mod reading;
+mod recording;
 mod refusal;
 mod seam;
 pub(crate) mod setting;
 mod spending;
 mod standing;
 mod unbounded;
-mod values;
+pub(crate) mod values;
 mod view;
 
 use std::{
@@ -45,6 +46,7 @@ use provost_evidence::{
     Durability, Leases, Log, Receipt,
     draft::SessionDraft,
     record::{Outcome, Phase, Record},
+    replay::ReplayKey,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -106,6 +108,8 @@ pub(crate) struct Bench {
     pub(crate) approvals: Arc<Approvals>,
     /// The id of the keys of `hash` and `tokenize`, where there are keys.
     mask_key_id: Option<Arc<str>>,
+    /// What recorded statements' inputs are encrypted with.
+    replay_key: Option<Arc<ReplayKey>>,
     /// See [`crate::settings::Settings`].
     pub(crate) witness: Witness,
     /// See [`crate::settings::Settings`].
@@ -145,6 +149,7 @@ impl Bench {
                 .mask_keys
                 .as_ref()
                 .map(|keys| Arc::clone(keys.id())),
+            replay_key: settings.replay_key.clone(),
             witness: settings.witness,
             durable: settings.durable,
             statement_bytes_max: settings.limits.statement_bytes_max,
@@ -551,6 +556,8 @@ impl SessionJudge {
                 .await?;
             return Err(Stop::Refused(answer::refused(refusal)));
         };
+        self.record_asked(step, seq, statement, &note.decision)
+            .await?;
         if step.phase != Phase::Prepare {
             let principal = &self.session.principal.id;
             note.ran(principal, &statement.facts.fingerprint, &self.bench.memory);
@@ -570,6 +577,7 @@ impl SessionJudge {
         Ok(Permitted {
             permit: Permit::from(receipt),
             statement: seq,
+            spool: self.spool(step, seq, &note.enforcement),
             enforcement: Arc::clone(&note.enforcement),
         })
     }

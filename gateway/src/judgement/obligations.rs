@@ -8,21 +8,12 @@ use provost_engine::{
     copy::CopyOut,
     facts::{Access, Facts, Kind, Operation},
     sql::is_unbounded,
-    verdict::{Decision, Reason, Recording},
+    verdict::{Decision, Reason},
 };
 
 /// What of an allowed statement's obligations can't be carried out.
 pub(super) fn unenforced(decision: &Decision, facts: &Facts, company: Company) -> Option<Reason> {
-    match decision.recording {
-        Recording::Statement | Recording::Digest => uncountable(decision, facts, company),
-        Recording::Results => Some(Reason {
-            rule: None,
-            message: Arc::from(
-                "a rule records its rows (`record results`), which this version can't: `record digest` keeps a digest of them",
-            ),
-            hint: Some("this is for whoever writes the policy to change".into()),
-        }),
-    }
+    uncountable(decision, facts, company)
 }
 
 /// Why the data of a COPY can't be masked as the decision asks.

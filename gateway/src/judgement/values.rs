@@ -14,7 +14,7 @@ pub(super) const KEPT_BYTES_MAX: usize = 8 * 1024;
 
 /// What is known of a statement's values when it is decided.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Values<'a> {
+pub(crate) enum Values<'a> {
     /// It has none, or none that can be known.
     None,
     /// They come with its Bind.
@@ -27,7 +27,7 @@ pub(super) enum Values<'a> {
 /// with is given as NULL: no condition reads it.
 ///
 /// `types` are those that Parse declared.
-pub(super) fn known<'a>(
+pub(crate) fn known<'a>(
     facts: &Facts,
     types: &[u32],
     values: Values<'a>,

@@ -487,7 +487,7 @@ impl<J: Judge> Core<J> {
             || enforcement.binding.is_some()
             || enforcement.session_effect == SessionEffect::Catalog;
         // COPY has no description.
-        let describes = checked
+        let describes = (checked || run.is_recorded())
             && enforcement.columns.is_some()
             && enforcement.kind != Kind::CopyTo
             && run.fields.is_none();

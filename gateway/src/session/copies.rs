@@ -78,7 +78,11 @@ impl<J: Judge> Core<J> {
         }
         // The server sends each row in a message of its own.
         let rows = u64::from(is_row(run, header));
-        let over = match run.over_rows().filter(|_| rows > 0) {
+        let refused = run
+            .over_rows()
+            .filter(|_| rows > 0)
+            .or_else(|| run.too_large_to_record(header.frame_bytes()));
+        let over = match refused {
             None => over_bytes(&mut self.judge, run, header.body_bytes).await,
             over => over,
         };
@@ -187,6 +191,10 @@ async fn mask<J: Judge>(
         if refused.is_none() && is_limited {
             refused = over_bytes(judge, run, sent).await;
         }
+        if refused.is_none() {
+            let told = run.told(out.to_client.get(start..).unwrap_or_default());
+            refused = told.err();
+        }
         if refused.is_some() {
             out.to_client.truncate(start);
             masking.take_back(&mut run.masked);
@@ -194,7 +202,6 @@ async fn mask<J: Judge>(
         }
         run.rows += u64::from(part == Part::Row);
         run.bytes += sent as u64;
-        run.told(out.to_client.get(start..).unwrap_or_default());
     }
     run.masking = Some(masking);
     refused

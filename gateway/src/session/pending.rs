@@ -5,11 +5,11 @@
 use std::{
     collections::VecDeque,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use provost_engine::verdict::Recording;
-use provost_evidence::record::Outcome;
+use provost_evidence::{record::Outcome, results::MESSAGE_BYTES_MAX};
 
 use super::{
     copy_out::Masking,
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     judge::{End, Permitted, Refused},
     protocol::{backend::Field, frontend::Target},
+    record,
 };
 
 /// A part of the pipeline between two Syncs; a simple Query is one of its own. Segments are numbered as they are forwarded.
@@ -227,11 +228,42 @@ impl Run {
         run
     }
 
-    /// Bytes of its result went to the client.
-    pub(super) fn told(&mut self, bytes: &[u8]) {
+    /// Bytes of its result go to the client.
+    ///
+    /// # Errors
+    /// The refusal of these bytes where they can't be recorded: the client must not get them.
+    pub(super) fn told(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        if let Some(spool) = &mut self.permitted.spool {
+            let recorded = spool.write(bytes);
+            recorded.map_err(|error| refuse::unrecorded(&error))?;
+        }
         if let Some(digest) = &mut self.digest {
             digest.update(bytes);
         }
+        Ok(())
+    }
+
+    /// Its rows are described so.
+    ///
+    /// # Errors
+    /// As [`Run::told`].
+    pub(super) fn described(&mut self, body: &[u8]) -> Result<(), Refused> {
+        let Some(spool) = &mut self.permitted.spool else {
+            return Ok(());
+        };
+        let recorded = spool.describe(body);
+        recorded.map_err(|error| refuse::unrecorded(&error))
+    }
+
+    /// Whether its rows are recorded.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.permitted.spool.is_some()
+    }
+
+    /// The refusal of a message of so many bytes, where it is too large to be recorded.
+    pub(super) fn too_large_to_record(&self, bytes: usize) -> Option<Refused> {
+        (self.is_recorded() && bytes > MESSAGE_BYTES_MAX)
+            .then(|| refuse::too_large_to_record(MESSAGE_BYTES_MAX))
     }
 
     /// The refusal of one row more, where a limit is reached.
@@ -297,6 +329,11 @@ impl Run {
             .masks
             .iter()
             .map(|mask| mask.output);
+        let result_digest: Option<[u8; 32]> =
+            self.digest.as_ref().map(|digest| digest.finalize().into());
+        if let (Some(spool), Some(digest)) = (&self.permitted.spool, result_digest) {
+            spool.end(record::micros(SystemTime::now()), digest);
+        }
         End {
             outcome,
             rows: self.rows,
@@ -306,7 +343,7 @@ impl Run {
                 .zip(&self.masked)
                 .map(|(output, count)| (u32::try_from(output).unwrap_or(u32::MAX), *count))
                 .collect(),
-            result_digest: self.digest.as_ref().map(|digest| digest.finalize().into()),
+            result_digest,
         }
     }
 }

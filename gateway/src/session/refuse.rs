@@ -180,6 +180,41 @@ pub(crate) fn over_limit(max: u64, of: &str) -> Refused {
     }
 }
 
+/// The end of a result whose rows can't be recorded.
+pub(super) fn unrecorded(error: &provost_evidence::Error) -> Refused {
+    let (sqlstate, hint) = match error {
+        provost_evidence::Error::LogFull { .. } => (
+            "53100",
+            "ask for less, or again once evidence could be stored",
+        ),
+        _ => ("58030", "tell the gateway's operator"),
+    };
+    tracing::warn!(%error, "a result ends because its rows can't be recorded");
+    Refused {
+        sqlstate,
+        message: "the result can't be recorded, as a rule asks".to_owned(),
+        detail: Some(
+            "what could be recorded was shown, the rest is not; if the statement changed data, the change was made"
+                .to_owned(),
+        ),
+        hint: Some(hint.to_owned()),
+        position: None,
+    }
+}
+
+/// The end of a result with a row that is too large to be recorded.
+pub(super) fn too_large_to_record(bytes_max: usize) -> Refused {
+    Refused {
+        sqlstate: "54000",
+        message: "a row is too large to be recorded, as a rule asks".to_owned(),
+        detail: Some(format!(
+            "rows of up to {bytes_max} bytes are recorded; the result was stopped"
+        )),
+        hint: Some("ask for fewer or smaller columns".to_owned()),
+        position: None,
+    }
+}
+
 /// The end of a statement that changed more rows than it may.
 pub(crate) fn over_affected(max: u64, rows: Option<u64>) -> Refused {
     let changed = rows.map_or_else(|| "too many to count".to_owned(), |rows| rows.to_string());

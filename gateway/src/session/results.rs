@@ -34,6 +34,10 @@ impl<J: Judge> Core<J> {
         let Some(run) = self.running() else {
             return Ok(false);
         };
+        if let Err(refused) = run.described(body) {
+            self.stop(refused, out).await?;
+            return Ok(true);
+        }
         if !is_checked(run) {
             return Ok(true);
         }
@@ -48,12 +52,17 @@ impl<J: Judge> Core<J> {
 
     /// Passes the whole rows at the start of `input` at once, where nothing of them is looked at and nothing counted but they and
     /// their bytes; false where there are none, or each must be taken by itself.
-    pub(super) fn pass_rows(&mut self, kind: u8, input: &mut BytesMut, out: &mut Out) -> bool {
+    pub(super) async fn pass_rows(
+        &mut self,
+        kind: u8,
+        input: &mut BytesMut,
+        out: &mut Out,
+    ) -> Result<bool, Fatal> {
         if self.muted {
-            return false;
+            return Ok(false);
         }
         let Some(run) = running(&mut self.pending).filter(|run| run.passes(kind)) else {
-            return false;
+            return Ok(false);
         };
         let (mut rows, mut end) = (0, 0);
         // A bad header is the next frame's, and told there.
@@ -66,15 +75,19 @@ impl<J: Judge> Core<J> {
             end += header.frame_bytes();
         }
         if rows == 0 {
-            return false;
+            return Ok(false);
         }
         let bytes = input.get(..end).unwrap_or_default();
+        if let Err(refused) = run.told(bytes) {
+            // The rows are dropped, as those that follow are.
+            self.stop(refused, out).await?;
+            return Ok(false);
+        }
         run.rows += rows as u64;
         run.bytes += (end - rows * HEADER_BYTES) as u64;
-        run.told(bytes);
         out.to_client.extend_from_slice(bytes);
         take(input, end);
-        true
+        Ok(true)
     }
 
     /// Takes one DataRow; false while it must be whole and is not.
@@ -105,7 +118,10 @@ impl<J: Judge> Core<J> {
             && describe::is_shapeless(enforcement.kind);
         let refused = if is_checked(run) && run.fields.is_none() && !undescribed_is_fine {
             describe::disagreement()
-        } else if let Some(over) = run.over_rows() {
+        } else if let Some(over) = run
+            .over_rows()
+            .or_else(|| run.too_large_to_record(header.frame_bytes()))
+        {
             over
         } else if enforcement.masks.is_empty()
             && let Some(over) = over_bytes(&mut self.judge, run, header.body_bytes).await
@@ -125,8 +141,9 @@ impl<J: Judge> Core<J> {
             let fields = run.fields.as_deref().unwrap_or_default();
             let masks = &enforcement.masks;
             let start = out.to_client.len();
-            let is_limited = enforcement.limits.bytes.is_some() || run.has_budget();
-            let counted = is_limited.then(|| run.masked.clone());
+            let may_stop =
+                enforcement.limits.bytes.is_some() || run.has_budget() || run.is_recorded();
+            let counted = may_stop.then(|| run.masked.clone());
             let masked = rows::mask_row(
                 body,
                 fields,
@@ -139,14 +156,18 @@ impl<J: Judge> Core<J> {
             let sent = out.to_client.len().saturating_sub(start + HEADER_BYTES);
             let over = match masked {
                 Ok(()) if sent > masked_bytes_max => Some(row_too_large(masked_bytes_max)),
-                Ok(()) => over_bytes(&mut self.judge, run, sent).await,
+                Ok(()) => match over_bytes(&mut self.judge, run, sent).await {
+                    None => run
+                        .told(out.to_client.get(start..).unwrap_or_default())
+                        .err(),
+                    over => over,
+                },
                 Err(_) => None,
             };
             match (masked, over) {
                 (Ok(()), None) => {
                     run.rows += 1;
                     run.bytes += sent as u64;
-                    run.told(out.to_client.get(start..).unwrap_or_default());
                     self.scratch = scratch;
                     take(input, header.frame_bytes());
                     return Ok(true);

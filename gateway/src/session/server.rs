@@ -40,7 +40,7 @@ impl<J: Judge> Core<J> {
 
     async fn server_frames(&mut self, input: &mut BytesMut, out: &mut Out) -> Result<Flow, Fatal> {
         loop {
-            if self.pass_body(input, out) {
+            if self.pass_body(input, out)? {
                 return Ok(Flow::More);
             }
             let Some(header) = frame::header(input)? else {
@@ -53,7 +53,7 @@ impl<J: Judge> Core<J> {
                 continue;
             }
             match header.kind {
-                b'D' | b'd' if self.pass_rows(header.kind, input, out) => {}
+                b'D' | b'd' if self.pass_rows(header.kind, input, out).await? => {}
                 b'D' => {
                     if !self.data_row(header, input, out).await? {
                         return Ok(Flow::More);
@@ -79,18 +79,23 @@ impl<J: Judge> Core<J> {
     }
 
     /// Passes or drops the rest of a frame that goes in parts; true while more of it is to come.
-    fn pass_body(&mut self, input: &mut BytesMut, out: &mut Out) -> bool {
+    fn pass_body(&mut self, input: &mut BytesMut, out: &mut Out) -> Result<bool, Fatal> {
         let Some(body) = self.server_body else {
-            return false;
+            return Ok(false);
         };
         let (Body::Pass(left) | Body::Drop(left)) = body;
         let count = left.min(input.len());
         if matches!(body, Body::Pass(_)) {
             let bytes = input.get(..count).unwrap_or_default();
-            out.to_client.extend_from_slice(bytes);
             if let Some(run) = self.running() {
-                run.told(bytes);
+                // The client has a part of the message: nothing else can be said to it.
+                let told = run.told(bytes);
+                told.map_err(|refused| Fatal {
+                    sqlstate: refused.sqlstate,
+                    message: refused.message,
+                })?;
             }
+            out.to_client.extend_from_slice(bytes);
         }
         take(input, count);
         let left = left - count;
@@ -98,7 +103,7 @@ impl<J: Judge> Core<J> {
             Body::Pass(_) => Body::Pass(left),
             Body::Drop(_) => Body::Drop(left),
         });
-        left > 0
+        Ok(left > 0)
     }
 
     async fn server_message(

@@ -130,6 +130,7 @@ impl Words {
             permit: receipt.into(),
             statement: StatementSeq(self.next),
             enforcement: Arc::new(enforcement(text)),
+            spool: None,
         })
     }
 }
