@@ -10,7 +10,7 @@ use std::{
 };
 
 use provost_engine::{
-    catalog::RelationKind,
+    catalog::{Attribute, RelationKind},
     facts::{Access, Facts, Kind, Object, Operation},
     sql::{self, Statement},
     verdict::{Decision, Reason, Verdict},
@@ -241,7 +241,7 @@ impl SessionJudge {
         ))
     }
 
-    /// A column that it may fill from a sequence, which no rollback sets back.
+    /// A sequence that it may take numbers from, or the table of one: no rollback gives them back.
     fn numbered(&self, facts: &Facts) -> Option<Why> {
         let catalog = &self.loaded().catalog;
         let mut written = facts.accesses.iter().filter_map(relation);
@@ -251,17 +251,19 @@ impl SessionJudge {
                 let mut writes = facts.writes.iter().map(|write| &write.column);
                 writes.any(|column| column.relation_oid == oid && *column.name == *name)
             };
-            let mut own = relation.attributes.iter().filter(|one| one.identity);
-            let is_filled = match operation {
-                Operation::Insert => own.next().is_some(),
+            let mut numbered = relation.attributes.iter().filter(|one| is_numbered(one));
+            let takes = match operation {
+                Operation::Read | Operation::Lock => false,
+                _ if relation.kind == RelationKind::Sequence => true,
+                Operation::Insert => numbered.next().is_some(),
                 // To its default.
-                Operation::Update => own.any(|one| is_set(&one.name)),
+                Operation::Update => numbered.any(|one| is_set(&one.name)),
                 _ => false,
             };
-            is_filled.then(|| Arc::clone(relation))
+            takes.then(|| Arc::clone(relation))
         })?;
         Some(format!(
-            "it may take numbers from the sequence of {}.{}",
+            "it may take numbers from a sequence of {}.{}",
             found.schema, found.name
         ))
     }
@@ -410,6 +412,12 @@ fn beyond(facts: &Facts) -> Option<Why> {
         }
         (_, operation) => format!("it is more than a change of rows: {}", operation.name()),
     })
+}
+
+/// Whether a column's default is a sequence's next number.
+fn is_numbered(attribute: &Attribute) -> bool {
+    let default = attribute.default.as_deref().unwrap_or_default();
+    attribute.identity || default.contains("nextval")
 }
 
 fn relation(access: &Access) -> Option<(u32, Operation)> {
