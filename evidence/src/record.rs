@@ -258,6 +258,8 @@ pub struct ChangeRecord {
 pub enum ApprovalEvent {
     /// A statement was held: people are asked.
     Requested,
+    /// Somebody had it tried, in a transaction that was rolled back.
+    DryRun,
     /// Somebody approved.
     Approved,
     /// Somebody refused, which ends it.
@@ -276,6 +278,7 @@ impl ApprovalEvent {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Requested => "requested",
+            Self::DryRun => "dry-run",
             Self::Approved => "approved",
             Self::Refused => "refused",
             Self::Used => "used",

@@ -39,6 +39,23 @@ Example:
         #[arg(long)]
         json: bool,
     },
+    /// Have it tried in a transaction that is rolled back, and tell how many rows it changes
+    #[command(after_help = "\
+Example:
+  provost approvals dry-run 019a5d2f8c00-3f1b7a9e4c52
+
+The session that waits for it tries it, once, if all that it does can be rolled back. Whoever approves it then allows twice as many
+rows, and no more.")]
+    DryRun {
+        #[command(flatten)]
+        console: ConsoleAt,
+        /// Its id
+        #[arg(value_parser = id)]
+        id: ApprovalId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Say that it may run
     #[command(after_help = "\
 Example:

@@ -16,7 +16,7 @@ use provost_evidence::{
     approvals::{ApprovalId, Docket},
 };
 use provost_gateway::{
-    approvals::Approvals,
+    approvals::{Approvals, HISTORY},
     console::Console,
     identity::Issuer,
     record::micros,
@@ -37,8 +37,6 @@ use crate::{
     signals::Signals,
 };
 
-/// How far back a start looks for what people were asked: a request is good for no longer than that once its gateway stopped.
-const APPROVALS_KNOWN: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Room kept on the log's disk for the last record of a gateway whose disk is full, and for the seal that makes room: one takes 16 MiB of log, and
 /// is smaller.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
@@ -298,7 +296,7 @@ fn approvals(
     store: Arc<dyn ObjectStore>,
     others: Vec<PublicKey>,
 ) -> Docket {
-    let from = SystemTime::now().checked_sub(APPROVALS_KNOWN);
+    let from = SystemTime::now().checked_sub(HISTORY);
     let from = micros(from.unwrap_or(SystemTime::UNIX_EPOCH));
     Docket::new(store, own, others, ApprovalId::first_of(from))
 }

@@ -15,6 +15,7 @@ const HELD: &str = r#"
 rule deletes-need-people
   hold delete on public.orders for agents
   until 1 of dbas approve within 1 min
+  because "a DBA looks at what an agent deletes"
 "#;
 
 /// A gateway that holds deletes and has a console.
@@ -124,10 +125,29 @@ fn a_held_statement_waits_is_seen_and_goes_on() {
             "| DELETE FROM orders WHERE id = 1",
             "delete on public.orders",
             "deletes-need-people",
+            "a DBA looks at what an agent deletes",
             "1 of dbas",
+            "estimated rows",
+            "never before in 7 days",
         ] {
             assert!(shown.contains(words), "{shown}");
         }
+        // Whoever asks learns nothing of rows that way.
+        let own = succeeded(desk.provost(Person::Agent, &["show", id]));
+        assert!(
+            !own.contains("rows") && !own.contains("never before"),
+            "{own}"
+        );
+        fails_with(
+            &desk.provost(Person::Agent, &["dry-run", id]),
+            "only people vote",
+        );
+        let tried = succeeded(desk.provost(Person::Dba, &["dry-run", id]));
+        assert_eq!(
+            tried,
+            "changes 1 rows (rolled back; asked for by dora@corp)\n"
+        );
+
         let listed = succeeded(desk.provost(Person::Dba, &["list", "--standing", "waiting"]));
         assert!(
             listed.contains(id) && listed.contains("0/1 dbas"),
@@ -176,6 +196,7 @@ fn a_held_statement_waits_is_seen_and_goes_on() {
         told,
         [
             "requested devin@corp",
+            "dry-run dora@corp",
             "approved dora@corp",
             "used devin@corp"
         ]

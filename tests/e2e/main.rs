@@ -5,6 +5,8 @@
 // Helpers are tests too: what clippy leaves to tests (clippy.toml) holds for all of this.
 #![cfg(test)]
 
+mod approvals;
+mod approvals_load;
 mod auditor;
 mod bad_input;
 mod budgets;

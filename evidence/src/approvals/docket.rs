@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use object_store::{ObjectStore, PutMode, path::Path};
 use tokio::sync::Mutex;
 
-use super::documents::{ApprovalId, Document, End, Request, Vote};
+use super::documents::{ApprovalId, Document, DryRun, End, Request, Vote};
 use crate::error::Error;
 use crate::key::{PublicKey, SigningKey};
 use crate::store;
@@ -118,6 +118,23 @@ impl Docket {
         }
     }
 
+    /// Says what a dry run did; gives the one that was said before instead.
+    ///
+    /// # Errors
+    /// As [`Docket::vote`].
+    pub async fn dry_run(&self, dry_run: DryRun) -> Result<DryRun, Error> {
+        let document = Document::DryRun(dry_run.clone());
+        match self.put(&document).await? {
+            None => Ok(dry_run),
+            Some(Document::DryRun(before)) => Ok(before),
+            Some(Document::Request(_) | Document::Vote(_) | Document::End(_)) => {
+                Err(Error::Approval {
+                    key: document.key(),
+                })
+            }
+        }
+    }
+
     /// Says what a person said.
     ///
     /// # Errors
@@ -127,9 +144,11 @@ impl Docket {
         match self.put(&document).await? {
             None => Ok(Voted::Taken),
             Some(Document::Vote(before)) => Ok(Voted::Before(Box::new(before))),
-            Some(Document::Request(_) | Document::End(_)) => Err(Error::Approval {
-                key: document.key(),
-            }),
+            Some(Document::Request(_) | Document::DryRun(_) | Document::End(_)) => {
+                Err(Error::Approval {
+                    key: document.key(),
+                })
+            }
         }
     }
 
@@ -142,9 +161,11 @@ impl Docket {
         match self.put(&document).await? {
             None => Ok(Ended::Ours),
             Some(Document::End(before)) => Ok(Ended::Before(Box::new(before))),
-            Some(Document::Request(_) | Document::Vote(_)) => Err(Error::Approval {
-                key: document.key(),
-            }),
+            Some(Document::Request(_) | Document::DryRun(_) | Document::Vote(_)) => {
+                Err(Error::Approval {
+                    key: document.key(),
+                })
+            }
         }
     }
 

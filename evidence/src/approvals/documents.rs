@@ -177,6 +177,9 @@ pub struct Request {
     pub rules: Vec<String>,
     /// Why, in the rules' words.
     pub reason: Option<String>,
+    /// How many rows the server's planner expects it to change or to give.
+    #[serde(default)]
+    pub estimate: Option<Rows>,
     /// The controls of those rules.
     pub controls: Vec<String>,
     /// The bundle.
@@ -185,6 +188,93 @@ pub struct Request {
     pub binding_digest: String,
     /// Who must approve: every one of them.
     pub needs: Vec<Need>,
+}
+
+impl Request {
+    /// A request for these people's approval, which says nothing yet of whose statement it is, or what it does. It expires when the first
+    /// of its needs does.
+    #[must_use]
+    pub fn new(id: ApprovalId, gateway: &str, requested_at: Micros, needs: Vec<Need>) -> Self {
+        let within_ms = needs.iter().map(|need| need.within_ms).min().unwrap_or(0);
+        let within = i64::try_from(within_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        Self {
+            id,
+            gateway: gateway.to_owned(),
+            requested_at,
+            expires_at: Micros(requested_at.0.saturating_add(within)),
+            requester: String::new(),
+            requester_kind: String::new(),
+            on_behalf_of: None,
+            session_id: String::new(),
+            application: String::new(),
+            target: String::new(),
+            role: String::new(),
+            search_path: Vec::new(),
+            sql: None,
+            sql_digest: String::new(),
+            parameters: None,
+            parameters_digest: None,
+            settings: Vec::new(),
+            settings_changed: false,
+            statements: Vec::new(),
+            rules: Vec::new(),
+            reason: None,
+            estimate: None,
+            controls: Vec::new(),
+            bundle_digest: String::new(),
+            binding_digest: String::new(),
+            needs,
+        }
+    }
+
+    /// Who must approve, in words: `1 of dbas within 15 min and 1 of owners within 1 h`.
+    #[must_use]
+    pub fn needs_told(&self) -> String {
+        let needs: Vec<String> = self.needs.iter().map(ToString::to_string).collect();
+        needs.join(" and ")
+    }
+}
+
+/// How many rows a statement changes or gives, as far as that could be learned before it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rows {
+    /// So many.
+    Count(u64),
+    /// Nobody could say.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Rows {
+    /// The number, where there is one.
+    #[must_use]
+    pub const fn count(&self) -> Option<u64> {
+        match self {
+            Self::Count(count) => Some(*count),
+            Self::Unknown { .. } => None,
+        }
+    }
+}
+
+/// What a held statement did in a transaction that was rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DryRun {
+    /// Of which request.
+    pub id: ApprovalId,
+    /// What the request is bound to: it was this very thing.
+    pub binding_digest: String,
+    /// The gateway that ran it.
+    pub gateway: String,
+    /// When it was over.
+    pub at: Micros,
+    /// The person who asked for it.
+    pub person: String,
+    /// The rows that it changed.
+    pub rows: Rows,
 }
 
 /// What a person says.
@@ -217,6 +307,9 @@ pub struct Vote {
     pub vote: VoteKind,
     /// Why.
     pub reason: String,
+    /// The rows that were shown when it was said: those of the dry run, else the estimate.
+    #[serde(default)]
+    pub rows_shown: Option<u64>,
 }
 
 /// How an approval ends.
@@ -249,11 +342,13 @@ pub struct End {
     pub writer: String,
 }
 
-/// One of the three.
+/// One of the four.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document {
     /// A request.
     Request(Box<Request>),
+    /// A dry run.
+    DryRun(DryRun),
     /// A vote.
     Vote(Vote),
     /// An end.
@@ -266,6 +361,7 @@ impl Document {
     pub const fn id(&self) -> &ApprovalId {
         match self {
             Self::Request(request) => &request.id,
+            Self::DryRun(dry_run) => &dry_run.id,
             Self::Vote(vote) => &vote.id,
             Self::End(end) => &end.id,
         }
@@ -274,6 +370,7 @@ impl Document {
     fn gateway(&self) -> &str {
         match self {
             Self::Request(request) => &request.gateway,
+            Self::DryRun(dry_run) => &dry_run.gateway,
             Self::Vote(vote) => &vote.gateway,
             Self::End(end) => &end.gateway,
         }
@@ -284,6 +381,7 @@ impl Document {
         let folder = format!("{}{}", super::PREFIX, self.id());
         match self {
             Self::Request(_) => format!("{folder}/request"),
+            Self::DryRun(_) => format!("{folder}/dry-run"),
             Self::Vote(vote) => format!(
                 "{folder}/vote/{}",
                 crate::ledger::sha256(vote.person.as_bytes())
@@ -296,6 +394,7 @@ impl Document {
     pub(super) fn sign(&self, key: &SigningKey) -> Result<Vec<u8>, Error> {
         let (kind, json) = match self {
             Self::Request(request) => ("request", serde_json::to_string(request)),
+            Self::DryRun(dry_run) => ("dry-run", serde_json::to_string(dry_run)),
             Self::Vote(vote) => ("vote", serde_json::to_string(vote)),
             Self::End(end) => ("end", serde_json::to_string(end)),
         };
@@ -316,6 +415,7 @@ impl Document {
         let json = json.strip_suffix('\n')?;
         let document = match head.strip_prefix(FORMAT)?.strip_prefix(' ')? {
             "request" => Self::Request(Box::new(read(json)?)),
+            "dry-run" => Self::DryRun(read(json)?),
             "vote" => Self::Vote(read(json)?),
             "end" => Self::End(read(json)?),
             _ => return None,

@@ -4,6 +4,7 @@
 //! | key | content |
 //! |---|---|
 //! | `held/<id>/request` | a [`Request`] |
+//! | `held/<id>/dry-run` | a [`DryRun`], where somebody asked for one |
 //! | `held/<id>/vote/<SHA-256 of the person's id>` | a [`Vote`]: one for each person |
 //! | `held/<id>/end` | an [`End`]: used, refused, expired or withdrawn |
 //!
@@ -18,7 +19,7 @@ mod tests;
 
 pub use docket::{Docket, Ended, News, Voted};
 pub use documents::{
-    ApprovalId, Document, End, EndKind, HeldStatement, Need, Request, Vote, VoteKind,
+    ApprovalId, Document, DryRun, End, EndKind, HeldStatement, Need, Request, Rows, Vote, VoteKind,
 };
 
 /// What every key begins with.

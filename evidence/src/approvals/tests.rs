@@ -5,8 +5,8 @@ use std::sync::Arc;
 use object_store::{ObjectStore, ObjectStoreExt as _, memory::InMemory, path::Path};
 
 use super::{
-    ApprovalId, Docket, Document, End, EndKind, Ended, HeldStatement, Need, News, Request, Vote,
-    VoteKind, Voted,
+    ApprovalId, Docket, Document, DryRun, End, EndKind, Ended, HeldStatement, Need, News, Request,
+    Rows, Vote, VoteKind, Voted,
 };
 use crate::error::Error;
 use crate::key::{PublicKey, SigningKey};
@@ -15,11 +15,13 @@ use crate::record::Micros;
 const AT: Micros = Micros(1_780_000_000_000_000);
 
 fn request(id: &ApprovalId) -> Request {
+    let needs = vec![Need {
+        group: "dbas".to_owned(),
+        members: vec!["dba".to_owned()],
+        count: 2,
+        within_ms: 60_000,
+    }];
     Request {
-        id: id.clone(),
-        gateway: "one".to_owned(),
-        requested_at: AT,
-        expires_at: Micros(AT.0 + 60_000_000),
         requester: "bot".to_owned(),
         requester_kind: "agent".to_owned(),
         on_behalf_of: Some("ann".to_owned()),
@@ -31,9 +33,6 @@ fn request(id: &ApprovalId) -> Request {
         sql: Some("DELETE FROM orders -- é\n".to_owned()),
         sql_digest: "00".to_owned(),
         parameters: Some(vec![None, Some("7".to_owned())]),
-        parameters_digest: None,
-        settings: Vec::new(),
-        settings_changed: false,
         statements: vec![HeldStatement {
             kind: "delete".to_owned(),
             fingerprint: "f".to_owned(),
@@ -41,16 +40,21 @@ fn request(id: &ApprovalId) -> Request {
             columns: Vec::new(),
         }],
         rules: vec!["bulk-write".to_owned()],
-        reason: None,
-        controls: Vec::new(),
+        estimate: Some(Rows::Count(7)),
         bundle_digest: "b".to_owned(),
         binding_digest: "binding".to_owned(),
-        needs: vec![Need {
-            group: "dbas".to_owned(),
-            members: vec!["dba".to_owned()],
-            count: 2,
-            within_ms: 60_000,
-        }],
+        ..Request::new(id.clone(), "one", AT, needs)
+    }
+}
+
+fn dry_run(id: &ApprovalId, person: &str, rows: Rows) -> DryRun {
+    DryRun {
+        id: id.clone(),
+        binding_digest: "binding".to_owned(),
+        gateway: "one".to_owned(),
+        at: AT,
+        person: person.to_owned(),
+        rows,
     }
 }
 
@@ -64,6 +68,7 @@ fn vote(id: &ApprovalId, gateway: &str, person: &str) -> Vote {
         groups: vec!["dba".to_owned()],
         vote: VoteKind::Approve,
         reason: "looked at it".to_owned(),
+        rows_shown: Some(7),
     }
 }
 
@@ -133,6 +138,7 @@ fn a_document_is_read_at_its_place_from_a_trusted_gateway_and_unchanged() {
     let trusted = [three.public(0), three.public(1)];
     let documents = [
         Document::Request(Box::new(request(&id))),
+        Document::DryRun(dry_run(&id, "dora", Rows::Count(0))),
         Document::Vote(vote(&id, "two", "dora")),
         Document::End(end(&id, "one", "w")),
     ];
@@ -207,6 +213,37 @@ async fn each_thing_is_said_once_and_everybody_hears_it() {
     let news = two.news().await.unwrap();
     assert_eq!((news.documents.len(), news.strange.len()), (3, 0));
     assert_eq!(two.news().await.unwrap(), News::default());
+}
+
+/// What people were shown stays what it was: a second dry run is not another number.
+#[tokio::test]
+async fn a_dry_run_is_said_once() {
+    let three = Three::new();
+    let (one, two) = (three.docket(0), three.docket(1));
+    let id = ApprovalId::new(AT).unwrap();
+    one.request(request(&id)).await.unwrap();
+    let first = dry_run(&id, "dora", Rows::Count(3));
+    assert_eq!(one.dry_run(first.clone()).await.unwrap(), first);
+    let why = "another".to_owned();
+    let second = dry_run(&id, "carl", Rows::Unknown { why });
+    assert_eq!(one.dry_run(second).await.unwrap(), first);
+    let news = two.news().await.unwrap();
+    assert!(news.documents.contains(&Document::DryRun(first)));
+    assert_eq!((news.documents.len(), news.strange.len()), (2, 0));
+}
+
+/// What an earlier version asked and said.
+#[test]
+fn documents_without_rows_are_read() {
+    let id = ApprovalId::new(AT).unwrap();
+    let mut old = serde_json::to_value(request(&id)).unwrap();
+    old.as_object_mut().unwrap().remove("estimate");
+    let read: Request = serde_json::from_value(old).unwrap();
+    assert_eq!(read.estimate, None);
+    let mut old = serde_json::to_value(vote(&id, "one", "dora")).unwrap();
+    old.as_object_mut().unwrap().remove("rows_shown");
+    let read: Vote = serde_json::from_value(old).unwrap();
+    assert_eq!(read.rows_shown, None);
 }
 
 #[tokio::test]

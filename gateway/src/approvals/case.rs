@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use provost_evidence::{
-    approvals::{End, EndKind, Need, Request, Vote, VoteKind},
+    approvals::{DryRun, End, EndKind, Need, Request, Rows, Vote, VoteKind},
     record::Micros,
 };
 
@@ -80,6 +80,8 @@ pub struct Case {
     pub request: Arc<Request>,
     /// What people said, in no order of weight; not all of it need count.
     pub votes: Vec<Vote>,
+    /// What a dry run of it did, where somebody asked for one.
+    pub dry_run: Option<DryRun>,
     /// How it ended.
     pub end: Option<End>,
 }
@@ -91,26 +93,54 @@ impl Case {
         Self {
             request,
             votes: Vec::new(),
+            dry_run: None,
             end: None,
         }
+    }
+
+    /// The rows that whoever looks at it now is shown: those of the dry run, else the estimate.
+    #[must_use]
+    pub fn rows_shown(&self) -> Option<u64> {
+        let dry_run = self.dry_run.as_ref().filter(|dry_run| {
+            dry_run.binding_digest == self.request.binding_digest
+                && dry_run.gateway == self.request.gateway
+        });
+        dry_run
+            .and_then(|dry_run| dry_run.rows.count())
+            .or_else(|| self.request.estimate.as_ref().and_then(Rows::count))
+    }
+
+    /// How many rows it may change once it is approved: twice what was shown to whoever saw the least (ruling 17). `None` where no number
+    /// was shown to any of them.
+    #[must_use]
+    pub fn rows_max(&self) -> Option<u64> {
+        let approved = self.counted().filter(|vote| vote.vote == VoteKind::Approve);
+        let least = approved.filter_map(|vote| vote.rows_shown).min()?;
+        Some(least.saturating_mul(2))
     }
 
     /// Why this person's voice would count for nothing, whatever it says.
     #[must_use]
     pub fn objection(&self, person: &str, groups: &[String]) -> Option<Objection> {
+        if self.is_of(person) {
+            return Some(Objection::OwnRequest);
+        }
+        let needs = &self.request.needs;
+        let is_asked = needs.iter().any(|need| is_of(groups, need));
+        (!is_asked).then_some(Objection::NotAsked)
+    }
+
+    /// Whether it is this person's own request, or an agent's that works for them.
+    #[must_use]
+    pub fn is_of(&self, person: &str) -> bool {
         let Request {
             requester,
             on_behalf_of,
-            needs,
             ..
         } = &*self.request;
         // Issuers may write one id in two ways: who is alike is taken for the same.
         let is = |other: &str| folded(other) == folded(person);
-        if is(requester) || on_behalf_of.as_deref().is_some_and(is) {
-            return Some(Objection::OwnRequest);
-        }
-        let is_asked = needs.iter().any(|need| is_of(groups, need));
-        (!is_asked).then_some(Objection::NotAsked)
+        is(requester) || on_behalf_of.as_deref().is_some_and(is)
     }
 
     /// The votes that count: of people who may vote, in time, on this very thing; the first of each person.
@@ -258,40 +288,22 @@ mod tests {
 
     fn case(needs: &[(&str, u16)]) -> Case {
         let id = ApprovalId::first_of(Micros(0));
+        let needs = needs
+            .iter()
+            .map(|(group, count)| Need {
+                group: (*group).to_owned(),
+                members: vec![(*group).to_owned()],
+                count: *count,
+                within_ms: 15 * 60_000,
+            })
+            .collect();
         Case::new(Arc::new(Request {
-            id,
-            gateway: "g".to_owned(),
-            requested_at: Micros(0),
             expires_at: Micros(15 * MINUTE),
             requester: "bot".to_owned(),
             requester_kind: "agent".to_owned(),
             on_behalf_of: Some("ann".to_owned()),
-            session_id: "s".to_owned(),
-            application: String::new(),
-            target: "shop".to_owned(),
-            role: "app".to_owned(),
-            search_path: Vec::new(),
-            sql: None,
-            sql_digest: String::new(),
-            parameters: None,
-            parameters_digest: None,
-            settings: Vec::new(),
-            settings_changed: false,
-            statements: Vec::new(),
-            rules: Vec::new(),
-            reason: None,
-            controls: Vec::new(),
-            bundle_digest: String::new(),
             binding_digest: "this".to_owned(),
-            needs: needs
-                .iter()
-                .map(|(group, count)| Need {
-                    group: (*group).to_owned(),
-                    members: vec![(*group).to_owned()],
-                    count: *count,
-                    within_ms: 15 * 60_000,
-                })
-                .collect(),
+            ..Request::new(id, "g", Micros(0), needs)
         }))
     }
 
@@ -313,6 +325,7 @@ mod tests {
                     groups: groups.split(',').map(str::to_owned).collect(),
                     vote,
                     reason: "because".to_owned(),
+                    rows_shown: None,
                 }
             })
             .collect()
@@ -374,6 +387,48 @@ mod tests {
         one.votes[0].at = Micros(MINUTE);
         one.votes[0].binding_digest = "other".to_owned();
         assert_eq!(one.standing(Micros(2 * MINUTE)), Standing::Waiting);
+    }
+
+    /// Whoever saw the least decides; a no, and a voice that does not count, saw nothing.
+    #[test]
+    fn twice_what_was_shown_and_no_more() {
+        let mut one = case(&[("dbas", 2)]);
+        one.votes = votes("dora/dbas carl/dbas !eve/ops mallory/ops");
+        assert_eq!(one.rows_max(), None);
+        for (vote, shown) in [(0, Some(30)), (2, Some(1)), (3, Some(2))] {
+            one.votes[vote].rows_shown = shown;
+        }
+        assert_eq!(one.rows_max(), Some(60));
+        one.votes[1].rows_shown = Some(0);
+        assert_eq!(one.rows_max(), Some(0));
+        one.votes[1].rows_shown = Some(u64::MAX);
+        one.votes[0].rows_shown = None;
+        assert_eq!(one.rows_max(), Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_dry_run_is_shown_in_the_place_of_the_estimate_and_only_of_this() {
+        let mut one = case(&[("dbas", 1)]);
+        assert_eq!(one.rows_shown(), None);
+        Arc::make_mut(&mut one.request).estimate = Some(Rows::Count(5));
+        assert_eq!(one.rows_shown(), Some(5));
+        let why = "it calls f()".to_owned();
+        for (binding, gateway, rows, expected) in [
+            ("this", "g", Rows::Count(2), 2),
+            ("this", "g", Rows::Unknown { why }, 5),
+            ("other", "g", Rows::Count(2), 5),
+            ("this", "another", Rows::Count(2), 5),
+        ] {
+            one.dry_run = Some(DryRun {
+                id: one.request.id.clone(),
+                binding_digest: binding.to_owned(),
+                gateway: gateway.to_owned(),
+                at: Micros(1),
+                person: "dora".to_owned(),
+                rows,
+            });
+            assert_eq!(one.rows_shown(), Some(expected), "{binding} {gateway}");
+        }
     }
 
     #[test]

@@ -5,12 +5,15 @@
 //! effect.
 
 mod case;
+mod dry_run;
+mod history;
 #[cfg(test)]
 mod tests;
 pub mod webhook;
 
 use std::{
     collections::BTreeMap,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -28,7 +31,15 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-pub use self::case::{Case, Objection, Standing, Tally};
+pub use self::{
+    case::{Case, Objection, Standing, Tally},
+    dry_run::DryRunRefused,
+    history::{Before, HISTORY},
+};
+use self::{
+    dry_run::Wish,
+    history::{History, Shape},
+};
 use crate::record::{micros, texts};
 
 /// How often the store is looked at.
@@ -102,13 +113,17 @@ pub struct Approvals {
     docket: Docket,
     log: Arc<Log>,
     cases: Mutex<BTreeMap<ApprovalId, Kept>>,
+    history: Mutex<History>,
 }
 
 /// A case, and who waits for what becomes of it.
 #[derive(Debug)]
 struct Kept {
-    case: Case,
+    /// Shared with whoever looks at it.
+    case: Arc<Case>,
     waiting: Vec<oneshot::Sender<()>>,
+    /// Somebody wants a dry run.
+    wish: Option<Wish>,
     /// The session that asked is one of ours.
     is_ours: bool,
 }
@@ -121,6 +136,7 @@ impl Approvals {
             docket,
             log,
             cases: Mutex::default(),
+            history: Mutex::default(),
         }
     }
 
@@ -136,22 +152,44 @@ impl Approvals {
 
     /// Every case that is open, or ended within the hour; the newest first.
     #[must_use]
-    pub fn list(&self) -> Vec<(Case, Standing)> {
+    pub fn list(&self) -> Vec<(Arc<Case>, Standing)> {
         let now = now();
-        let cases = self.cases();
-        let shown = cases.values().rev();
-        shown
-            .map(|kept| (kept.case.clone(), kept.case.standing(now)))
-            .collect()
+        let shown: Vec<Arc<Case>> = {
+            let cases = self.cases();
+            let newest = cases.values().rev();
+            newest.map(|kept| Arc::clone(&kept.case)).collect()
+        };
+        // How they stand is worked out while nobody waits for the list.
+        let standing = |case: Arc<Case>| {
+            let standing = case.standing(now);
+            (case, standing)
+        };
+        shown.into_iter().map(standing).collect()
     }
 
     /// One case.
     #[must_use]
-    pub fn show(&self, id: &ApprovalId) -> Option<(Case, Standing)> {
-        let cases = self.cases();
-        let case = cases.get(id)?.case.clone();
+    pub fn show(&self, id: &ApprovalId) -> Option<(Arc<Case>, Standing)> {
+        let case = Arc::clone(&self.cases().get(id)?.case);
         let standing = case.standing(now());
         Some((case, standing))
+    }
+
+    /// What became of other statements of the request's shape on its target, as far back as [`HISTORY`]. `None` where its shape is not
+    /// known.
+    #[must_use]
+    pub fn before(&self, request: &Request) -> Option<Before> {
+        let shape = Shape::of(request)?;
+        let history = self.history.lock();
+        let mut before = history.unwrap_or_else(PoisonError::into_inner).of(&shape);
+        let now = now();
+        for kept in self.cases().values() {
+            let other = &kept.case.request;
+            if other.id != request.id && Shape::of(other).as_ref() == Some(&shape) {
+                before.count(&kept.case.standing(now));
+            }
+        }
+        Some(before)
     }
 
     /// The case that is open for exactly this, if there is one: what was approved before what still waits.
@@ -197,11 +235,9 @@ impl Approvals {
             .map_err(Error::Store)?;
         let mut cases = self.cases();
         // A look may have seen it, and votes on it, already.
-        let kept = cases.entry(request.id.clone()).or_insert_with(|| Kept {
-            case: Case::new(Arc::clone(&request)),
-            waiting: Vec::new(),
-            is_ours: true,
-        });
+        let kept = cases
+            .entry(request.id.clone())
+            .or_insert_with(|| Kept::new(Arc::clone(&request)));
         kept.is_ours = true;
         drop(cases);
         Ok(request)
@@ -308,6 +344,27 @@ impl Approvals {
         kept.is_some_and(|kept| kept.waiting.iter().any(|waiting| !waiting.is_closed()))
     }
 
+    /// The case, if this person is asked about it and it is not over. Who it is was verified by whoever calls.
+    fn asked_of(
+        &self,
+        id: &ApprovalId,
+        person: &Principal,
+    ) -> Result<(Arc<Case>, Standing), VoteRefused> {
+        // RFC 8693: whoever has an actor does not act themselves.
+        let is_acted_for = person.on_behalf_of.is_some() || person.claims.contains_key("act");
+        if person.kind != PrincipalKind::Human || is_acted_for {
+            return Err(VoteRefused::NoPerson);
+        }
+        let (case, standing) = self.show(id).ok_or(VoteRefused::Unknown)?;
+        if standing.is_over() {
+            return Err(VoteRefused::Over(standing));
+        }
+        match case.objection(&person.id, &texts(&person.groups)) {
+            Some(objection) => Err(VoteRefused::Objection(objection)),
+            None => Ok((case, standing)),
+        }
+    }
+
     /// Takes what a person says. Who it is was verified by whoever calls.
     ///
     /// # Errors
@@ -317,24 +374,13 @@ impl Approvals {
         id: &ApprovalId,
         voter: &Principal,
         (vote, reason): (VoteKind, &str),
-    ) -> Result<(Case, Standing), VoteRefused> {
+    ) -> Result<(Arc<Case>, Standing), VoteRefused> {
         let reason = reason.trim();
         if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
             return Err(VoteRefused::Reason);
         }
-        // RFC 8693: whoever has an actor does not act themselves.
-        let is_acted_for = voter.on_behalf_of.is_some() || voter.claims.contains_key("act");
-        if voter.kind != PrincipalKind::Human || is_acted_for {
-            return Err(VoteRefused::NoPerson);
-        }
-        let (case, standing) = self.show(id).ok_or(VoteRefused::Unknown)?;
-        if standing.is_over() {
-            return Err(VoteRefused::Over(standing));
-        }
+        let (case, _) = self.asked_of(id, voter)?;
         let groups = texts(&voter.groups);
-        if let Some(objection) = case.objection(&voter.id, &groups) {
-            return Err(VoteRefused::Objection(objection));
-        }
         let document = Vote {
             id: id.clone(),
             binding_digest: case.request.binding_digest.clone(),
@@ -344,6 +390,7 @@ impl Approvals {
             groups: groups.clone(),
             vote,
             reason: reason.to_owned(),
+            rows_shown: case.rows_shown(),
         };
         let said = Said {
             at: document.at,
@@ -430,22 +477,25 @@ impl Approvals {
         let id = document.id().clone();
         match document {
             Document::Request(request) => {
-                cases.entry(id.clone()).or_insert_with(|| Kept {
-                    case: Case::new(Arc::from(request)),
-                    waiting: Vec::new(),
-                    is_ours: false,
-                });
+                cases
+                    .entry(id.clone())
+                    .or_insert_with(|| Kept::new(Arc::from(request)));
+            }
+            Document::DryRun(dry_run) => {
+                if let Some(kept) = cases.get_mut(&id) {
+                    Arc::make_mut(&mut kept.case).dry_run.get_or_insert(dry_run);
+                }
             }
             Document::Vote(vote) => {
                 if let Some(kept) = cases.get_mut(&id)
                     && !kept.case.votes.contains(&vote)
                 {
-                    kept.case.votes.push(vote);
+                    Arc::make_mut(&mut kept.case).votes.push(vote);
                 }
             }
             Document::End(end) => {
                 if let Some(kept) = cases.get_mut(&id) {
-                    kept.case.end = Some(end);
+                    Arc::make_mut(&mut kept.case).end = Some(end);
                 }
             }
         }
@@ -491,7 +541,7 @@ impl Approvals {
         for document in news.documents {
             match document {
                 Document::Request(_) => self.take(document),
-                Document::Vote(_) | Document::End(_) => later.push(document),
+                Document::DryRun(_) | Document::Vote(_) | Document::End(_) => later.push(document),
             }
         }
         later.into_iter().for_each(|document| self.take(document));
@@ -538,31 +588,64 @@ impl Approvals {
         Ok(())
     }
 
-    /// Lets go of what ended long ago.
+    /// Lets go of what ended long ago, but for what became of it.
     async fn forget(&self) {
-        let oldest = {
-            let past = now().0 - SHOWN_MICROS_MAX;
+        let now = now();
+        let past = now.0 - SHOWN_MICROS_MAX;
+        let (oldest, gone) = {
             let mut cases = self.cases();
-            cases.retain(|_, kept| {
+            let (kept, gone) = mem::take(&mut *cases).into_iter().partition(|(_, kept)| {
                 kept.case.request.expires_at.0 >= past
                     && kept.case.end.as_ref().is_none_or(|end| end.at.0 >= past)
             });
+            *cases = kept;
+            let gone: BTreeMap<ApprovalId, Kept> = gone;
             let first = cases.keys().next().cloned();
             let past = ApprovalId::first_of(Micros(past));
-            first.map_or(past.clone(), |first| first.min(past))
+            (first.map_or(past.clone(), |first| first.min(past)), gone)
         };
+        {
+            let history = self.history.lock();
+            let mut history = history.unwrap_or_else(PoisonError::into_inner);
+            for Kept { case, .. } in gone.values() {
+                history.keep(&case.request, case.standing(now));
+            }
+            history.forget(now);
+        }
         self.docket.forget_before(&oldest).await;
     }
 }
 
 impl Kept {
+    /// One that nobody waits for, of some gateway.
+    fn new(request: Arc<Request>) -> Self {
+        Self {
+            case: Arc::new(Case::new(request)),
+            waiting: Vec::new(),
+            wish: None,
+            is_ours: false,
+        }
+    }
+
     /// Tells those who wait, once there is something to tell.
     fn wake(&mut self, now: Micros) {
-        if !self.waiting.is_empty() && self.case.standing(now) != Standing::Waiting {
-            for waiting in self.waiting.drain(..) {
-                // Whoever went away needs no telling.
-                let _ = waiting.send(());
-            }
+        if self.waiting.is_empty() && self.wish.is_none() {
+            return;
+        }
+        let standing = self.case.standing(now);
+        if standing != Standing::Waiting {
+            self.tell_waiting();
+        }
+        if standing.is_over() {
+            // Nobody tries it any more.
+            self.wish = None;
+        }
+    }
+
+    fn tell_waiting(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            // Whoever went away needs no telling.
+            let _ = waiting.send(());
         }
     }
 }

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use provost_engine::principal::{Principal, PrincipalKind};
 use provost_evidence::{
     DurableFolder, Log, LogOptions, PublicKey, SigningKey,
-    approvals::{ApprovalId, Docket, HeldStatement, Need, Request, VoteKind},
+    approvals::{ApprovalId, Docket, HeldStatement, Need, Request, Rows, VoteKind},
     record::{ApprovalEvent, Micros, Record},
 };
 
-use super::{Approvals, Standing, VoteRefused, now};
+use super::{Approvals, Before, DryRunRefused, Standing, VoteRefused, now};
 
 /// Gateways that share a store and trust each other.
 struct Gateways {
@@ -63,38 +63,33 @@ struct Desk {
 impl Desk {
     async fn ask(&self, binding: &str, within: Duration) -> ApprovalId {
         let at = now();
-        let micros = i64::try_from(within.as_micros()).unwrap();
+        let needs = vec![Need {
+            group: "dbas".to_owned(),
+            members: vec!["dbas".to_owned()],
+            count: 1,
+            within_ms: u64::try_from(within.as_millis()).unwrap(),
+        }];
+        let id = ApprovalId::new(at).unwrap();
         let request = Request {
-            id: ApprovalId::new(at).unwrap(),
-            gateway: self.approvals.gateway().to_owned(),
-            requested_at: at,
-            expires_at: Micros(at.0 + micros),
             requester: "bot".to_owned(),
             requester_kind: "agent".to_owned(),
             on_behalf_of: Some("ann".to_owned()),
             session_id: "s".to_owned(),
-            application: String::new(),
             target: "shop".to_owned(),
             role: "app".to_owned(),
-            search_path: Vec::new(),
             sql: Some("DELETE FROM orders".to_owned()),
             sql_digest: "00".to_owned(),
-            parameters: None,
-            parameters_digest: None,
-            settings: Vec::new(),
-            settings_changed: false,
-            statements: Vec::<HeldStatement>::new(),
+            statements: vec![HeldStatement {
+                kind: "delete".to_owned(),
+                fingerprint: "f".to_owned(),
+                relations: vec!["public.orders".to_owned()],
+                columns: Vec::new(),
+            }],
             rules: vec!["r".to_owned()],
-            reason: None,
-            controls: Vec::new(),
+            estimate: Some(Rows::Count(3)),
             bundle_digest: "b".to_owned(),
             binding_digest: binding.to_owned(),
-            needs: vec![Need {
-                group: "dbas".to_owned(),
-                members: vec!["dbas".to_owned()],
-                count: 1,
-                within_ms: u64::try_from(within.as_millis()).unwrap(),
-            }],
+            ..Request::new(id, self.approvals.gateway(), at, needs)
         };
         self.approvals.ask(request).await.unwrap().id.clone()
     }
@@ -222,6 +217,105 @@ async fn time_ends_what_nobody_answers_and_whoever_waits_is_told() {
     );
 }
 
+/// What other statements of the shape came to, wherever they were asked for; over a restart, too.
+#[tokio::test]
+async fn what_became_of_the_same_shape_is_told() {
+    let gateways = Gateways::new(2);
+    let (one, two) = (gateways.start(0, "one"), gateways.start(1, "two"));
+    let (first, second) = (one.ask("1", LONG).await, two.ask("2", LONG).await);
+    let third = one.ask("3", LONG).await;
+    let deny = (VoteKind::Deny, "no");
+    let dora = principal("dora");
+    one.approvals.vote(&first, &dora, deny).await.unwrap();
+    two.approvals.cancel(&second, "gone").await.unwrap();
+    let expected = Before {
+        refused: 1,
+        withdrawn: 1,
+        ..Before::default()
+    };
+    let after = gateways.start(0, "after");
+    for desk in [&one, &after] {
+        desk.approvals.look().await.unwrap();
+        let (case, _) = desk.approvals.show(&third).unwrap();
+        assert_eq!(desk.approvals.before(&case.request), Some(expected));
+        let elsewhere = Request {
+            target: "other".to_owned(),
+            ..Request::clone(&case.request)
+        };
+        assert_eq!(desk.approvals.before(&elsewhere), Some(Before::default()));
+    }
+}
+
+/// A session that waits is woken to try it; what it says is what every gateway shows, and what a vote then says it was shown.
+#[tokio::test]
+async fn a_dry_run_is_made_by_the_session_that_waits_and_once() {
+    let gateways = Gateways::new(2);
+    let (one, two) = (gateways.start(0, "one"), gateways.start(1, "two"));
+    let id = one.ask("this", LONG).await;
+    two.approvals.look().await.unwrap();
+    let dora = principal("dora");
+    let elsewhere = two.approvals.dry_run(&id, &dora).await.unwrap_err();
+    assert!(
+        matches!(&elsewhere, DryRunRefused::Elsewhere(gateway) if gateway == "gateway-0"),
+        "{elsewhere}"
+    );
+    let nobody = one.approvals.dry_run(&id, &dora).await.unwrap_err();
+    assert!(matches!(nobody, DryRunRefused::NobodyWaits), "{nobody}");
+    for own in ["bot", "ann"] {
+        let refused = one.approvals.dry_run(&id, &principal(own)).await;
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, DryRunRefused::Person(_)), "{refused}");
+    }
+    let (case, _) = one.approvals.show(&id).unwrap();
+    assert_eq!(case.rows_shown(), Some(3));
+    let waits = one.approvals.wait(&id);
+    let session = async {
+        waits.await.unwrap();
+        assert!(one.approvals.is_dry_run_wanted(&id));
+        let made = (Rows::Count(2), Some("s-9".to_owned()));
+        one.approvals
+            .dry_run_made(&case.request, made)
+            .await
+            .unwrap();
+    };
+    let (made, ()) = tokio::join!(one.approvals.dry_run(&id, &dora), session);
+    let (case, standing) = made.unwrap();
+    assert_eq!(
+        (case.rows_shown(), standing),
+        (Some(2), Standing::Waiting),
+        "it still waits"
+    );
+    // Nobody is woken for a second one.
+    let again = one.approvals.dry_run(&id, &dora).await.unwrap();
+    assert_eq!(again.0.dry_run, case.dry_run);
+    two.approvals.look().await.unwrap();
+    two.vote(&id, "dora").await.unwrap();
+    one.approvals.look().await.unwrap();
+    let (case, standing) = one.approvals.show(&id).unwrap();
+    assert_eq!((case.rows_max(), standing), (Some(4), Standing::Approved));
+    assert_eq!(
+        one.said(),
+        [ApprovalEvent::Requested, ApprovalEvent::DryRun]
+    );
+}
+
+/// Whoever waits for a dry run is told when its session is gone.
+#[tokio::test]
+async fn a_dry_run_that_nobody_makes_is_not_waited_for() {
+    let gateways = Gateways::new(1);
+    let one = gateways.start(0, "one");
+    let id = one.ask("this", LONG).await;
+    let waits = one.approvals.wait(&id);
+    let gone = async {
+        waits.await.unwrap();
+        one.approvals.cancel(&id, "gone").await.unwrap();
+    };
+    let dora = principal("dora");
+    let (made, ()) = tokio::join!(one.approvals.dry_run(&id, &dora), gone);
+    let made = made.unwrap_err();
+    assert!(matches!(made, DryRunRefused::NobodyWaits), "{made}");
+}
+
 #[tokio::test]
 async fn a_vote_needs_a_reason_and_a_case() {
     let gateways = Gateways::new(1);
@@ -257,7 +351,7 @@ async fn a_store_that_takes_nothing_asks_nobody() {
         other
             .approvals
             .show(&id)
-            .map(|(case, standing)| (case.request, standing))
+            .map(|(case, standing)| (Arc::clone(&case.request), standing))
             .unwrap()
     };
     std::fs::remove_dir_all(gateways.folder.path().join("store/held")).unwrap();

@@ -197,9 +197,8 @@ fn as_slack(request: &Request, standing: &Standing, link: Option<&str>) -> Value
         Some(person) => format!("{} (for {person})", request.requester),
         None => request.requester.clone(),
     };
-    let needs: Vec<String> = request.needs.iter().map(ToString::to_string).collect();
     let head = match (standing, words(standing)) {
-        (Standing::Waiting, _) => format!("Approval wanted: {}", needs.join(" and ")),
+        (Standing::Waiting, _) => format!("Approval wanted: {}", request.needs_told()),
         (_, (Some(by), _)) => format!("Approval {} by {by}", standing.name()),
         _ => format!("Approval {}", standing.name()),
     };

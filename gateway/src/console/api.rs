@@ -49,6 +49,7 @@ pub(super) fn router(room: Arc<Room>) -> Router {
         .route("/api/v1/approvals", get(list))
         .route("/api/v1/approvals/{id}", get(show))
         .route("/api/v1/approvals/{id}/votes", post(vote))
+        .route("/api/v1/approvals/{id}/dry-run", post(dry_run))
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(guard::BODY_BYTES_MAX))
@@ -69,7 +70,7 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
         description = "Statements that policy holds until people approve them. Send an access token of the gateway's issuer, the same that opens a session.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    paths(health, openapi, list, show, vote),
+    paths(health, openapi, list, show, vote, dry_run),
     modifiers(&TokenScheme)
 )]
 struct Document;
@@ -170,7 +171,13 @@ pub(super) fn seen(room: &Room, id: &ApprovalId, caller: &Principal) -> Result<A
     if !sight::may_see(caller, &known.0, &room.viewers) {
         return Err(Problem::unknown());
     }
-    Ok(Approval::of(&known, caller))
+    Ok(told(room, &known, caller))
+}
+
+/// As the caller sees it, with what became of its shape.
+fn told(room: &Room, known: &(Arc<Case>, Standing), caller: &Principal) -> Approval {
+    let before = room.approvals.before(&known.0.request);
+    Approval::of(known, caller, before)
 }
 
 /// Votes: each person once, people of the groups asked only, nobody on their own request. One `deny` ends it.
@@ -217,7 +224,7 @@ pub(super) async fn cast(
     let voting = tokio::spawn(async move {
         let said = (ballot.vote.kind(), ballot.reason.as_str());
         let voted = room.approvals.vote(&id, &caller, said).await;
-        voted.map(|known| Approval::of(&known, &caller))
+        voted.map(|known| told(&room, &known, &caller))
     });
     match voting.await {
         Ok(voted) => Ok(voted?),
@@ -229,6 +236,42 @@ pub(super) async fn cast(
             ))
         }
     }
+}
+
+/// Has it tried in a transaction that is rolled back, by the session that waits for it; for those who may vote. The first dry run
+/// stands: asked for again, it is shown.
+#[utoipa::path(
+    post,
+    path = "/api/v1/approvals/{id}/dry-run",
+    params(("id" = String, Path, description = "Its id.", pattern = "^[0-9a-f]{12}-[0-9a-f]{12}$", example = "019a5d2f8c00-3f1b7a9e4c52")),
+    responses(
+        (status = 200, description = "It was tried, or can't be: `sight.dry_run` tells.", body = Approval),
+        (status = 401, description = "No token, or one that is not accepted.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "You may not vote on it.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none, or not for you.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is over, or no session of this gateway waits for it.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It takes long: look again.", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("token" = []))
+)]
+async fn dry_run(
+    State(room): State<Arc<Room>>,
+    Caller(caller): Caller,
+    id: Id,
+) -> Result<Json<Approval>, Problem> {
+    let id = parsed(id)?;
+    seen(&room, &id, &caller)?;
+    Ok(Json(tried(&room, &id, &caller).await?))
+}
+
+/// Has it tried, and gives how it stands then. The caller may see it.
+pub(super) async fn tried(
+    room: &Room,
+    id: &ApprovalId,
+    caller: &Principal,
+) -> Result<Approval, Problem> {
+    let known = room.approvals.dry_run(id, caller).await?;
+    Ok(told(room, &known, caller))
 }
 
 pub(super) fn parsed(id: Id) -> Result<ApprovalId, Problem> {
@@ -337,7 +380,7 @@ impl Page {
         }
     }
 
-    fn wants(&self, (case, standing): &(Case, Standing)) -> bool {
+    fn wants(&self, (case, standing): &(Arc<Case>, Standing)) -> bool {
         let is_before = |before: &ApprovalId| case.request.id < *before;
         let stands_so = |wanted: StandingName| StandingName::of(standing) == wanted;
         self.before.as_ref().is_none_or(is_before) && self.standing.is_none_or(stands_so)

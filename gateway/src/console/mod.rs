@@ -41,8 +41,8 @@ pub use self::{
     server::{Console, Error},
     settings::{LoginSettings, Settings, Times},
     shapes::{
-        Approval, Ballot, List, NeedShape, Refusal, StandingName, StatementShape, Summary,
-        VoteName, VoteShape,
+        Approval, Ballot, BeforeShape, DryRunShape, List, NeedShape, Refusal, RowsShape, Sight,
+        StandingName, StatementShape, Summary, VoteName, VoteShape,
     },
     text::visible,
 };

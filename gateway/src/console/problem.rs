@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::guard::BODY_BYTES_MAX;
-use crate::approvals::VoteRefused;
+use crate::approvals::{DryRunRefused, VoteRefused};
 
 /// The media type of a problem.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
@@ -65,6 +65,17 @@ impl From<VoteRefused> for Problem {
                 );
                 StatusCode::SERVICE_UNAVAILABLE
             }
+        };
+        Self::new(status, refused.to_string())
+    }
+}
+
+impl From<DryRunRefused> for Problem {
+    fn from(refused: DryRunRefused) -> Self {
+        let status = match refused {
+            DryRunRefused::Person(refused) => return refused.into(),
+            DryRunRefused::Elsewhere(_) | DryRunRefused::NobodyWaits => StatusCode::CONFLICT,
+            DryRunRefused::Late => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, refused.to_string())
     }

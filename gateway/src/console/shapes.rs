@@ -5,13 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use provost_engine::principal::{Principal, PrincipalKind};
 use provost_evidence::{
-    approvals::{HeldStatement, Request, Vote, VoteKind},
+    approvals::{DryRun, HeldStatement, Request, Rows, Vote, VoteKind},
     record::Micros,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::approvals::{Case, Standing, Tally, VoteRefused};
+use crate::approvals::{Before, Case, HISTORY, Standing, Tally, VoteRefused};
 
 /// Characters of a text that lists show; the rest is cut.
 const LISTED_CHARS_MAX: usize = 500;
@@ -186,7 +186,7 @@ pub struct Summary {
 
 impl Summary {
     /// As this caller sees it in a list.
-    pub(super) fn of((case, standing): &(Case, Standing), caller: &Principal) -> Self {
+    pub(super) fn of((case, standing): &(Arc<Case>, Standing), caller: &Principal) -> Self {
         let mut summary = Self::whole((case, standing), caller);
         if let Some(sql) = &mut summary.sql
             && let Some((end, _)) = sql.char_indices().nth(LISTED_CHARS_MAX)
@@ -292,6 +292,131 @@ impl VoteShape {
     }
 }
 
+/// How many rows a statement changes or gives, as far as that could be learned before it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RowsShape {
+    /// So many; absent where nobody could say.
+    pub count: Option<u64>,
+    /// Why there is no number.
+    pub why_not: Option<String>,
+}
+
+impl RowsShape {
+    fn of(rows: &Rows) -> Self {
+        match rows {
+            Rows::Count(count) => Self {
+                count: Some(*count),
+                why_not: None,
+            },
+            Rows::Unknown { why } => Self {
+                count: None,
+                why_not: Some(why.clone()),
+            },
+        }
+    }
+
+    /// In words: `12`, or `none: it calls f()`.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match (self.count, &self.why_not) {
+            (Some(count), _) => count.to_string(),
+            (None, Some(why)) => format!("none: {why}"),
+            (None, None) => "none".to_owned(),
+        }
+    }
+}
+
+/// What a statement did in a transaction that was rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DryRunShape {
+    /// The rows that it changed.
+    pub rows: RowsShape,
+    /// Who asked for it.
+    pub person: String,
+    /// When it was over (RFC 3339).
+    #[schema(format = DateTime)]
+    pub at: String,
+}
+
+impl DryRunShape {
+    fn of(dry_run: &DryRun) -> Self {
+        Self {
+            rows: RowsShape::of(&dry_run.rows),
+            person: dry_run.person.clone(),
+            at: time(dry_run.at),
+        }
+    }
+}
+
+/// How often other statements of the same shape, literals left out, were asked for on this target, and what became of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BeforeShape {
+    /// How far back this goes, as far as their documents are still in the store.
+    pub days: u64,
+    /// All of them.
+    pub asked: u64,
+    /// They ran.
+    pub used: u64,
+    /// Somebody said no.
+    pub refused: u64,
+    /// Nobody answered, or used it, in time.
+    pub expired: u64,
+    /// Whoever asked took them back.
+    pub withdrawn: u64,
+    /// Waiting, or approved and not used yet.
+    pub open: u64,
+}
+
+impl BeforeShape {
+    fn of(before: Before) -> Self {
+        Self {
+            days: HISTORY.as_secs() / (24 * 3_600),
+            asked: before.asked(),
+            used: before.used,
+            refused: before.refused,
+            expired: before.expired,
+            withdrawn: before.withdrawn,
+            open: before.open,
+        }
+    }
+
+    /// In words: `3 times in 7 days: 2 used, 1 refused`.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let parts = [
+            (self.used, "used"),
+            (self.refused, "refused"),
+            (self.expired, "expired"),
+            (self.withdrawn, "withdrawn"),
+            (self.open, "open"),
+        ];
+        let parts = parts.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = parts
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        match parts.as_slice() {
+            [] => format!("never before in {} days", self.days),
+            parts => format!(
+                "{} before in {} days: {}",
+                self.asked,
+                self.days,
+                parts.join(", ")
+            ),
+        }
+    }
+}
+
+/// What helps whoever is asked, and is not for whoever asks: they may not learn from it what they may not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Sight {
+    /// The rows that the server's planner expects it to change, or to give.
+    pub estimate: Option<RowsShape>,
+    /// What a dry run did, where somebody asked for one.
+    pub dry_run: Option<DryRunShape>,
+    /// What became of statements of the same shape.
+    pub before: Option<BeforeShape>,
+}
+
 /// Who said no.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Refusal {
@@ -323,6 +448,8 @@ pub struct Approval {
     pub parameters: Option<Vec<Option<String>>>,
     /// The text's statements.
     pub statements: Vec<StatementShape>,
+    /// What helps whoever is asked; absent for whoever asks, and for whom it was asked.
+    pub sight: Option<Sight>,
     /// The controls of the rules that held it.
     pub controls: Vec<String>,
     /// The bundle that decided.
@@ -353,9 +480,18 @@ impl Approval {
         told.join(", ")
     }
 
-    /// As this caller sees it.
-    pub(super) fn of((case, standing): &(Case, Standing), caller: &Principal) -> Self {
+    /// As this caller sees it; `before`: what became of its shape.
+    pub(super) fn of(
+        (case, standing): &(Arc<Case>, Standing),
+        caller: &Principal,
+        before: Option<Before>,
+    ) -> Self {
         let request = Arc::clone(&case.request);
+        let is_for_caller = case.is_of(&caller.id)
+            || caller
+                .on_behalf_of
+                .as_ref()
+                .is_some_and(|person| case.is_of(&person.id));
         let mut votes: Vec<&Vote> = case.votes.iter().collect();
         votes.sort_by_key(|vote| (vote.at, &vote.person));
         Self {
@@ -368,6 +504,11 @@ impl Approval {
             settings_changed: request.settings_changed,
             parameters: request.parameters.clone(),
             statements: request.statements.iter().map(StatementShape::of).collect(),
+            sight: (!is_for_caller).then(|| Sight {
+                estimate: request.estimate.as_ref().map(RowsShape::of),
+                dry_run: case.dry_run.as_ref().map(DryRunShape::of),
+                before: before.map(BeforeShape::of),
+            }),
             controls: request.controls.clone(),
             bundle_digest: request.bundle_digest.clone(),
             sql_digest: request.sql_digest.clone(),

@@ -218,7 +218,7 @@ impl SessionJudge {
         self.deny_with(vec![reason])
     }
 
-    fn deny_with(&self, reasons: Vec<Reason>) -> Decision {
+    pub(super) fn deny_with(&self, reasons: Vec<Reason>) -> Decision {
         Decision::deny(reasons, self.policy.is_mask_bound(&self.view))
     }
 }

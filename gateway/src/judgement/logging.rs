@@ -3,7 +3,7 @@
 //! A record that is too large for the log must never stop the gateway, nor let its statement run unrecorded: the text is
 //! left out first (its digest stays), and if that is not enough the statement is refused.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use provost_engine::{
     facts::Column,
@@ -216,15 +216,28 @@ impl SessionJudge {
             let small = record::refusal_unread(&self.bench.key, &self.asked(step, seq), TOO_LARGE);
             self.log_decision(small, Durability::Process).await?;
         }
+        let sqlstate = (outcome != Outcome::Skipped).then_some(sqlstate);
+        self.log_end(seq, (outcome, sqlstate), 0, None).await
+    }
+
+    /// Logs the end of a statement that no session waits for; `since`: when it began, where it ran.
+    pub(super) async fn log_end(
+        &self,
+        seq: StatementSeq,
+        (outcome, sqlstate): (Outcome, Option<&str>),
+        rows: u64,
+        since: Option<Instant>,
+    ) -> Result<(), Fatal> {
+        let took = since.map_or(0, |since| since.elapsed().as_micros());
         let end = Ending {
             session: &self.draft,
             seq: seq.0,
             ended_at: record::micros(SystemTime::now()),
             outcome,
-            rows: 0,
+            rows,
             bytes: 0,
-            duration_us: 0,
-            sqlstate: (outcome != Outcome::Skipped).then_some(sqlstate),
+            duration_us: u64::try_from(took).unwrap_or(u64::MAX),
+            sqlstate,
             values_masked: &[],
             result_digest: None,
         };

@@ -50,7 +50,7 @@ use provost_evidence::{
 };
 use tokio::sync::{Notify, Semaphore};
 
-pub(crate) use self::held::{Awaited, Manners, Wait};
+pub(crate) use self::held::{Aside, Awaited, Manners, Wait};
 use self::{
     analysis::Workers,
     decide::{Basis, is_allowed, refuse_at},
@@ -476,6 +476,10 @@ impl SessionJudge {
             return Err(self.refuse_all(step, statements, &decisions).await);
         }
         if let Some(request) = &approval {
+            if let Some(reason) = self.limit_to_shown(request, statements, &mut decisions) {
+                refuse_at(&mut decisions, 0, reason);
+                return Err(self.refuse_all(step, statements, &decisions).await);
+            }
             self.spend(step, statements, &mut decisions, request)
                 .await?;
         }

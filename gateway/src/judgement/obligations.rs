@@ -49,16 +49,7 @@ fn uncountable(decision: &Decision, facts: &Facts, company: Company) -> Option<R
     if !may_change_rows(facts) {
         return None;
     }
-    let is_counted = matches!(
-        facts.kind,
-        Kind::Insert | Kind::Update | Kind::Delete | Kind::Merge | Kind::CopyFrom
-    ) && facts.opaque.is_empty()
-        && !facts.uncounted
-        && facts
-            .accesses
-            .iter()
-            .all(|access| access.operation != Operation::Call);
-    let (why, hint) = match (is_counted, company) {
+    let (why, hint) = match (is_counted(facts), company) {
         (true, Company::Alone) => return None,
         (true, Company::Others) => (
             "it stands in a query string with others, which are committed before its rows are counted",
@@ -74,6 +65,16 @@ fn uncountable(decision: &Decision, facts: &Facts, company: Company) -> Option<R
         message: Arc::from(format!("a rule limits it to {max} changed rows, and {why}")),
         hint: Some(hint.into()),
     })
+}
+
+/// Whether the server's count of changed rows tells them all.
+pub(super) fn is_counted(facts: &Facts) -> bool {
+    let is_change = matches!(
+        facts.kind,
+        Kind::Insert | Kind::Update | Kind::Delete | Kind::Merge | Kind::CopyFrom
+    );
+    let calls = |access: &Access| access.operation == Operation::Call;
+    is_change && facts.opaque.is_empty() && !facts.uncounted && !facts.accesses.iter().any(calls)
 }
 
 /// No rule says how to give the approval that rules ask for.

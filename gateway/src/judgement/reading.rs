@@ -142,7 +142,8 @@ impl SessionJudge {
         Ok(self.analyse_once(step).await?)
     }
 
-    async fn analyse_once(&self, step: &Step<'_>) -> Result<Analysed, Refusal> {
+    /// Analyses it, by what is known now.
+    pub(super) async fn analyse_once(&self, step: &Step<'_>) -> Result<Analysed, Refusal> {
         let (ground, own_cache) = self.sight.ground(self.everybodys());
         let search_path = step.path.unwrap_or_else(|| self.sight.path());
         // What a session of its own sees is read by itself.

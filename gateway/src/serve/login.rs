@@ -37,7 +37,7 @@ use crate::{
     badge::Badge,
     cancel::{Issued, SecretLength},
     judge::Fatal,
-    judgement::{Awaited, Cache, Manners, SearchPath, SessionJudge},
+    judgement::{Aside, Awaited, Cache, Manners, SearchPath, SessionJudge},
     record::{self, Client, SessionId},
     session::{Core, Limits, Token},
     stream::Stream,
@@ -214,6 +214,7 @@ impl Attempt<'_> {
             .ok()
             .flatten()
             .ok_or_else(no_randomness)?;
+        let learned_badge = learned.1.clone();
         let judge = SessionJudge::new(
             Arc::clone(&self.house.bench),
             Arc::clone(&room.keeper),
@@ -224,6 +225,11 @@ impl Attempt<'_> {
                 wait: settings.wait,
                 awaited,
                 settings: began_with,
+                aside: Aside {
+                    upstream: Arc::clone(&room.upstream),
+                    parameters: Arc::clone(&parameters),
+                    badge: learned_badge,
+                },
             },
             expires_at,
         );

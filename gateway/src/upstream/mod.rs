@@ -3,6 +3,7 @@
 //! It must never send a client's bytes, and never give the credential to a server that did not prove itself: see
 //! `login` for which authentication methods are answered.
 
+mod aside;
 mod credential;
 mod login;
 mod query;
@@ -25,6 +26,7 @@ use crate::{
     stream::{Stream, set_up},
 };
 
+pub(crate) use aside::{Answer, Tried};
 pub use credential::{Asked, Credential, Source, Unavailable};
 pub use login::Unfit;
 pub(crate) use query::{one_text, one_text_about};

@@ -78,7 +78,7 @@ pub(crate) async fn one_text_about(
     }
 }
 
-fn first_value(row: &DataRowBody) -> Result<Option<Vec<u8>>, Error> {
+pub(super) fn first_value(row: &DataRowBody) -> Result<Option<Vec<u8>>, Error> {
     let Some(range) = row.ranges().next().map_err(unreachable)? else {
         return Err(Error::Protocol {
             what: "a row without columns",

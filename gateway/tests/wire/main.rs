@@ -19,6 +19,7 @@ mod own_view;
 #[expect(dead_code, reason = "shared with the demo, which uses all of it")]
 mod postgres;
 mod raw;
+mod rehearsal;
 mod roles;
 mod server_gone;
 mod server_tls;

@@ -197,6 +197,12 @@ impl Client {
         self.ask(request.body(body)).await
     }
 
+    /// Has it tried; gives what is known of it then.
+    pub(super) async fn dry_run(&self, id: &ApprovalId) -> Result<Approval, Error> {
+        let url = self.at(&format!("api/v1/approvals/{id}/dry-run"))?;
+        self.ask(self.http.request(Method::POST, url)).await
+    }
+
     fn at(&self, path: &str) -> Result<Url, Error> {
         self.url.join(path).map_err(|_| Error::Url {
             url: self.url.to_string(),

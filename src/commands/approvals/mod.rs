@@ -65,6 +65,19 @@ pub(crate) fn run(command: &Approvals) -> Result<(), Error> {
                 }
             }
         }
+        Approvals::DryRun { console, id, json } => {
+            let found = block_on(async {
+                let client = Client::new(console)?;
+                Ok(client.dry_run(id).await?)
+            })?;
+            match Shape::of(*json) {
+                Shape::Json => print_json(&found),
+                Shape::Text => {
+                    line(&told::after_dry_run(&found));
+                    Ok(())
+                }
+            }
+        }
         Approvals::Approve(given) => vote(given, VoteName::Approve),
         Approvals::Deny(given) => vote(given, VoteName::Deny),
         Approvals::Watch { console, json } => {

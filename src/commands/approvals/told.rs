@@ -3,7 +3,9 @@
 //! It must never let what a requester wrote move the cursor, or look like a line of ours.
 
 use jiff::{SignedDuration, Timestamp};
-use provost_gateway::console::{Approval, NeedShape, StandingName, Summary, VoteName, visible};
+use provost_gateway::console::{
+    Approval, BeforeShape, NeedShape, Sight, StandingName, Summary, VoteName, visible,
+};
 
 use crate::output::{Tone, table, toned};
 
@@ -133,6 +135,19 @@ pub(super) fn whole(approval: &Approval, now: Timestamp) -> String {
         );
         say("columns", listed(&statement.columns));
     }
+    if let Some(sight) = &approval.sight {
+        let estimate = sight.estimate.as_ref();
+        say(
+            "estimated rows",
+            estimate.map_or_else(String::new, |rows| one_line(&rows.told())),
+        );
+        say("dry run", dry_run_told(sight));
+        let before = sight.before.as_ref();
+        say(
+            "of this shape",
+            before.map_or_else(String::new, BeforeShape::told),
+        );
+    }
     for vote in &approval.votes {
         let said = match vote.vote {
             VoteName::Approve => toned(Tone::Good, "approve"),
@@ -165,6 +180,25 @@ pub(super) fn whole(approval: &Approval, now: Timestamp) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// What follows a dry run.
+pub(super) fn after_dry_run(approval: &Approval) -> String {
+    let told = approval.sight.as_ref().map(dry_run_told);
+    told.unwrap_or_else(|| "it is not for you to see".to_owned())
+}
+
+fn dry_run_told(sight: &Sight) -> String {
+    match &sight.dry_run {
+        None => String::new(),
+        Some(dry_run) => match dry_run.rows.count {
+            Some(count) => format!(
+                "changes {count} rows (rolled back; asked for by {})",
+                one_line(&dry_run.person)
+            ),
+            None => one_line(&dry_run.rows.told()),
+        },
+    }
 }
 
 /// Text of many lines, each marked as not ours.
@@ -262,7 +296,7 @@ const fn tone(standing: StandingName) -> Tone {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use provost_gateway::console::{StatementShape, VoteShape};
+    use provost_gateway::console::{DryRunShape, RowsShape, StatementShape, VoteShape};
 
     use super::*;
 
@@ -302,6 +336,22 @@ mod tests {
                 relations: vec!["public.orders".to_owned()],
                 columns: Vec::new(),
             }],
+            sight: Some(Sight {
+                estimate: Some(RowsShape {
+                    count: None,
+                    why_not: Some("it calls f\x1b()".to_owned()),
+                }),
+                dry_run: None,
+                before: Some(BeforeShape {
+                    days: 7,
+                    asked: 3,
+                    used: 2,
+                    refused: 1,
+                    expired: 0,
+                    withdrawn: 0,
+                    open: 0,
+                }),
+            }),
             controls: vec!["nist-800-53/AC-3".to_owned()],
             bundle_digest: "b".to_owned(),
             sql_digest: "d".to_owned(),
@@ -345,6 +395,8 @@ mod tests {
                   controls  nist-800-53/AC-3
                      needs  2 of dbas until 2026-01-02T03:15:00Z; approved by dora@corp
                  statement  delete on public.orders
+            estimated rows  none: it calls f\u{1b}()
+             of this shape  3 before in 7 days: 2 used, 1 refused
                       vote  approve by dora@corp: fine by me
                  your vote  provost approvals approve|deny 019a5d2f8c00-3f1b7a9e4c52 --reason ...
 
@@ -353,6 +405,31 @@ mod tests {
               $1 = NULL
               $2 = "7\n$3 = '8'""#]]
         .assert_eq(&shown);
+    }
+
+    #[test]
+    fn a_dry_run_is_told_to_who_may_see_it() {
+        let mut one = approval();
+        let sight = one.sight.as_mut().unwrap();
+        let rows = |count, why: Option<&str>| RowsShape {
+            count,
+            why_not: why.map(str::to_owned),
+        };
+        sight.dry_run = Some(DryRunShape {
+            rows: rows(Some(4), None),
+            person: "dora@corp".to_owned(),
+            at: "2026-01-02T03:01:00Z".to_owned(),
+        });
+        assert_eq!(
+            after_dry_run(&one),
+            "changes 4 rows (rolled back; asked for by dora@corp)"
+        );
+        if let Some(Some(dry_run)) = one.sight.as_mut().map(|sight| sight.dry_run.as_mut()) {
+            dry_run.rows = rows(None, Some("it took too long"));
+        }
+        assert_eq!(after_dry_run(&one), "none: it took too long");
+        one.sight = None;
+        assert_eq!(after_dry_run(&one), "it is not for you to see");
     }
 
     #[test]

@@ -109,9 +109,14 @@ pub(crate) struct House {
 impl House {
     /// PostgreSQL, issuer, configuration; no gateway yet.
     pub(crate) fn without_gateway() -> Self {
+        Self::over(&[("log_statement", "all"), ("log_line_prefix", "[%p] ")])
+    }
+
+    /// The same over a PostgreSQL with these settings.
+    pub(crate) fn over(settings: &[(&str, &str)]) -> Self {
         let options = Options {
             listen: Listen::SocketOnly,
-            settings: &[("log_statement", "all"), ("log_line_prefix", "[%p] ")],
+            settings,
         };
         let cluster = Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"));
         cluster.execute("postgres", "CREATE DATABASE shop").unwrap();
@@ -558,7 +563,7 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
 ///
 /// # Source
 /// C2SP signed-note, "Verifier keys".
-fn public_key(gateway: &str) -> String {
+pub(crate) fn public_key(gateway: &str) -> String {
     let name = format!("provost/{gateway}");
     let key = SigningKey::from_bytes(&SIGNING_SEED).verifying_key();
     let typed = [&[1][..], key.as_bytes()].concat();

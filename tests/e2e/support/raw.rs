@@ -61,7 +61,11 @@ pub(crate) enum Raw {
 impl Raw {
     /// A connection without a byte sent.
     pub(crate) fn plain(house: &House) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", house.port)).unwrap();
+        Self::plain_to(house.port)
+    }
+
+    fn plain_to(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self::Plain(stream)
@@ -76,6 +80,18 @@ impl Raw {
         let mut answer = [0];
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"S");
+        Self::encrypted(house, stream)
+    }
+
+    /// TLS from the first byte, to another port: the console's.
+    pub(crate) fn tls_to(house: &House, port: u16) -> Self {
+        let Self::Plain(stream) = Self::plain_to(port) else {
+            unreachable!()
+        };
+        Self::encrypted(house, stream)
+    }
+
+    fn encrypted(house: &House, stream: TcpStream) -> Self {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_file(house.path("certificate.pem")).unwrap())
@@ -103,15 +119,24 @@ impl Raw {
     }
 
     fn logged_in_on(house: &House, person: Person, target: &str) -> (Self, Vec<u8>) {
+        Self::logged_in_as(house, (person.id(), &house.token(person)), target)
+    }
+
+    /// Logged in as somebody with a token of their own.
+    pub(crate) fn logged_in_as(
+        house: &House,
+        (user, token): (&str, &str),
+        target: &str,
+    ) -> (Self, Vec<u8>) {
         let mut raw = Self::tls(house);
-        raw.send_startup(&[("user", person.id()), ("database", target)]);
+        raw.send_startup(&[("user", user), ("database", target)]);
         let request = raw.read();
         assert_eq!(
             (request.tag, request.body.as_slice()),
             (b'R', &[0, 0, 0, 3][..]),
             "a request for the token"
         );
-        raw.send(b'p', format!("{}\0", house.token(person)).as_bytes());
+        raw.send(b'p', format!("{token}\0").as_bytes());
         let messages = raw.read_until_ready();
         let key = messages
             .iter()
@@ -154,6 +179,17 @@ impl Raw {
             Self::Plain(stream) => stream.read_exact(buffer),
             Self::Tls(stream) => stream.read_exact(buffer),
         }
+    }
+
+    /// Everything that comes until the other side closes.
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        let read = match self {
+            Self::Plain(stream) => stream.read_to_end(&mut all),
+            Self::Tls(stream) => stream.read_to_end(&mut all),
+        };
+        read.unwrap();
+        all
     }
 
     pub(crate) fn try_read(&mut self) -> io::Result<Message> {

@@ -62,6 +62,7 @@ pub(super) fn routes() -> Router<Arc<Room>> {
         .route("/live", get(live))
         .route("/approvals/{id}", get(show))
         .route("/approvals/{id}/votes", post(vote))
+        .route("/approvals/{id}/dry-run", post(dry_run))
         .route("/login", get(login::begin))
         .route("/callback", get(login::end))
         .route("/logout", post(log_out))
@@ -160,6 +161,34 @@ async fn vote(
             // How it stands now, which may be why.
             let approval = api::seen(&room, &id, &session.principal).unwrap_or(approval);
             let shown = view::whole(&session, &approval, Some((&problem, &reason)));
+            page(status(&problem), shown)
+        }
+    }
+}
+
+async fn dry_run(
+    State(room): State<Arc<Room>>,
+    headers: HeaderMap,
+    id: Id,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let Some(session) = session(&room, &headers) else {
+        return troubled(None, &logged_out());
+    };
+    let given = api::parsed(id).and_then(|id| {
+        let approval = api::seen(&room, &id, &session.principal)?;
+        Form::read(&headers, body).and_then(|form| form.of(&session))?;
+        Ok((id, approval))
+    });
+    let (id, approval) = match given {
+        Ok(given) => given,
+        Err(problem) => return troubled(Some(&session), &problem),
+    };
+    match api::tried(&room, &id, &session.principal).await {
+        Ok(_) => redirect(&format!("/approvals/{id}")),
+        Err(problem) => {
+            let approval = api::seen(&room, &id, &session.principal).unwrap_or(approval);
+            let shown = view::whole(&session, &approval, Some((&problem, "")));
             page(status(&problem), shown)
         }
     }

@@ -186,6 +186,7 @@ pub(super) fn whole(
             section aria-labelledby="facts" {
                 h2 id="facts" { "What it is" }
                 (facts(approval))
+                (sight(session, approval))
             }
             section aria-labelledby="people" {
                 h2 id="people" { "Who is asked" }
@@ -267,6 +268,33 @@ fn facts(approval: &Approval) -> Markup {
             }
             (fact("Id", &summary.id))
             (fact("Bundle", &approval.bundle_digest))
+        }
+    }
+}
+
+/// What helps to decide, and the button that has it tried.
+fn sight(session: &Session, approval: &Approval) -> Markup {
+    let Some(sight) = &approval.sight else {
+        return html! {};
+    };
+    let summary = &approval.summary;
+    let may_try = summary.standing == StandingName::Waiting
+        && summary.objection.is_none()
+        && sight.dry_run.is_none();
+    html! {
+        dl {
+            @if let Some(estimate) = &sight.estimate { (fact("Rows, estimated", &estimate.told())) }
+            @if let Some(dry_run) = &sight.dry_run {
+                (fact("Rows, in a dry run", &dry_run.rows.told()))
+                (fact("Asked for by", &dry_run.person))
+            }
+            @if let Some(before) = &sight.before { (fact("Of this shape", &before.told())) }
+        }
+        @if may_try {
+            form method="post" action=(format!("/approvals/{}/dry-run", summary.id)) {
+                input type="hidden" name="csrf" value=(session.csrf);
+                button type="submit" { "Dry run: try it and roll it back" }
+            }
         }
     }
 }

@@ -64,5 +64,5 @@ async fn the_api_is_as_its_document_says() {
         String::from_utf8_lossy(&output.stderr)
     );
     // It asked each operation but that which gave it the document, and did not merely read that.
-    assert!(told.contains("Tested: 4"), "{told}");
+    assert!(told.contains("Tested: 5"), "{told}");
 }

@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use openidconnect::reqwest::{Client, RequestBuilder, Response, redirect::Policy};
 use provost_evidence::{
     DurableFolder, Log, LogOptions, SigningKey,
-    approvals::{ApprovalId, Docket, HeldStatement, Need, Request},
+    approvals::{ApprovalId, Docket, HeldStatement, Need, Request, Rows},
     record::Micros,
 };
 use serde_json::{Value, json};
@@ -23,7 +23,6 @@ use crate::{
 };
 
 pub(super) const ISSUER: &str = "https://login.example.com";
-const MINUTE: i64 = 60_000_000;
 
 /// Who calls.
 #[derive(Debug, Clone, Copy)]
@@ -67,11 +66,14 @@ impl Who {
 /// What a request looks like: for two of `db-admins`, by the agent Devin, for Ana.
 pub(in crate::console) fn request(number: u64) -> Request {
     let requested_at = now();
+    let id = ApprovalId::parse(&format!("{:012x}-{number:012x}", requested_at.0 / 1_000)).unwrap();
+    let needs = vec![Need {
+        group: "dbas".to_owned(),
+        members: vec!["db-admins".to_owned()],
+        count: 2,
+        within_ms: 15 * 60_000,
+    }];
     Request {
-        id: ApprovalId::parse(&format!("{:012x}-{number:012x}", requested_at.0 / 1_000)).unwrap(),
-        gateway: "gateway-1".to_owned(),
-        requested_at,
-        expires_at: Micros(requested_at.0 + 15 * MINUTE),
         requester: "devin@corp".to_owned(),
         requester_kind: "agent".to_owned(),
         on_behalf_of: Some("ana@corp".to_owned()),
@@ -86,8 +88,6 @@ pub(in crate::console) fn request(number: u64) -> Request {
         sql_digest: "sql".to_owned(),
         parameters: Some(vec![None, Some("7".to_owned())]),
         parameters_digest: Some("parameters".to_owned()),
-        settings: Vec::new(),
-        settings_changed: false,
         statements: vec![HeldStatement {
             kind: "delete".to_owned(),
             fingerprint: "1".to_owned(),
@@ -96,15 +96,11 @@ pub(in crate::console) fn request(number: u64) -> Request {
         }],
         rules: vec!["bulk-delete".to_owned()],
         reason: Some("deletes need people".to_owned()),
+        estimate: Some(Rows::Count(1)),
         controls: vec!["nist-800-53/AC-3".to_owned()],
         bundle_digest: "bundle".to_owned(),
         binding_digest: format!("binding-{number}"),
-        needs: vec![Need {
-            group: "dbas".to_owned(),
-            members: vec!["db-admins".to_owned()],
-            count: 2,
-            within_ms: 15 * 60_000,
-        }],
+        ..Request::new(id, "gateway-1", requested_at, needs)
     }
 }
 
