@@ -17,6 +17,8 @@
 //! | `seal` | joins log entries to rows, builds and publishes seals |
 //! | [`verify()`] | checks everything from a public key |
 //! | [`query()`] | read-only SQL over the sealed objects |
+//! | `recent` | what is not sealed yet, as rows |
+//! | [`archive`] | both, for people who look: bounded, away from the threads that serve |
 //! | [`report`] | control matrix, population, samples: HTML, CSV, OSCAL, OCSF |
 //! | [`prove`] | that a record is in the signed tree, for anyone to check |
 //! | [`witness`] | cosignatures of independent parties on checkpoints |
@@ -25,6 +27,7 @@
 //! | [`error`] | the one error enum |
 
 pub mod approvals;
+pub mod archive;
 pub mod dataset;
 pub mod draft;
 mod entries;
@@ -38,6 +41,7 @@ mod ledger;
 mod log;
 pub mod prove;
 pub mod query;
+mod recent;
 pub mod record;
 pub mod report;
 mod seal;
@@ -47,12 +51,13 @@ mod testing;
 pub mod verify;
 pub mod witness;
 
+pub use archive::Archive;
 pub use error::Error;
 pub use key::{PublicKey, SigningKey};
 pub use lease::Leases;
 pub use log::{Durability, Log, LogOptions, Receipt, Recovery, Shortage, records};
 pub use prove::{Proof, Prover};
-pub use query::{Answer, Format, Tables, query};
+pub use query::{Answer, Format, Tables, Value, query};
 pub use seal::{Sealed, Sealer};
 pub use store::{DurableFolder, Location};
 pub use verify::{Course, Report, Step, Verified, verify, verify_by};

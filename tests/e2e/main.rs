@@ -7,6 +7,7 @@
 
 mod auditor;
 mod bad_input;
+mod browser;
 mod budgets;
 mod bundles;
 mod catalog;

@@ -1,0 +1,104 @@
+// What people do at the console, in a real browser; tests/e2e/browser.rs starts everything around it and reads what it says.
+import assert from 'node:assert/strict';
+import { CONSOLE, browser, person, picture, psql, until, usable } from './people.mjs';
+
+const { AGENT_TOKEN, DORA_TOKEN } = process.env;
+const step = (words) => console.log(`browser: ${words}`);
+
+/** The card of a held statement by its text, once it is in somebody's list: a page that is live shows it by itself. */
+async function held(who, text) {
+  await who.go('/');
+  const card = who.page.locator('article', { hasText: text });
+  await until(`\`${text}\` at ${who.id}`, async () => {
+    if (await card.count()) return true;
+    await who.page.reload();
+    return card.count();
+  });
+  await card.getByRole('link').first().click();
+  await who.page.getByRole('heading', { name: 'Who is asked' }).waitFor();
+}
+
+async function vote(who, button, reason) {
+  await who.page.getByLabel('Your reason').fill(reason);
+  await who.page.getByRole('button', { name: button }).click();
+  await who.page.locator('blockquote', { hasText: reason }).waitFor();
+}
+
+const dora = await person('dora@corp');
+await dora.go('/');
+await usable(dora.page, 'the page before the login');
+step('logs in');
+await dora.logIn();
+await dora.page.getByRole('heading', { name: 'Nothing here' }).waitFor();
+await usable(dora.page, 'the empty list');
+const cookies = (await dora.context.cookies()).filter((cookie) => cookie.name.startsWith('__Host-'));
+assert.deepEqual(cookies.map(({ httpOnly, secure, sameSite }) => [httpOnly, secure, sameSite]), [[true, true, 'Lax']]);
+
+step('an agent is held, and goes on when a person approves');
+const script = '<script>alert(document.domain)</script><img src=x onerror=alert(1)>';
+const deleting = psql('devin@corp', AGENT_TOKEN, `DELETE FROM orders WHERE id = 1 /* ${script} */;`);
+await held(dora, 'WHERE id = 1');
+await picture(dora.page, 'approval');
+await usable(dora.page, 'a held statement');
+assert.ok((await dora.page.locator('pre').first().innerText()).includes(script), 'the text is shown as it is');
+assert.equal(await dora.page.locator('pre script, pre img').count(), 0);
+assert.equal(deleting.ended, false, 'nobody approved yet');
+await vote(dora, 'Approve', 'a duplicate, see ticket 42');
+assert.equal((await deleting.end).out, 'DELETE 1\n', deleting.said.error);
+
+step('one no is what the client reads');
+const refused = psql('devin@corp', AGENT_TOKEN, 'DELETE FROM orders WHERE id < 9;');
+await held(dora, 'WHERE id < 9');
+await vote(dora, 'Deny', 'all of them?');
+const told = (await refused.end).error;
+assert.ok(told.includes('was refused by dora@corp') && told.includes('all of them?'), told);
+
+step('where two are asked, one is not enough');
+const emil = await person('emil@corp');
+await emil.logIn();
+const updating = psql('devin@corp', AGENT_TOKEN, 'UPDATE orders SET id = id WHERE id = 2;');
+await held(dora, 'WHERE id = 2');
+await vote(dora, 'Approve', 'fine with me');
+await dora.page.getByText('1 of 2 dbas').waitFor();
+assert.equal(await dora.page.getByLabel('Your reason').count(), 0, 'nobody votes twice');
+assert.equal(updating.ended, false, 'one of two approved');
+await held(emil, 'WHERE id = 2');
+await vote(emil, 'Approve', 'and with me');
+assert.match((await updating.end).out, /^UPDATE \d/, updating.said.error);
+
+step('nobody approves their own');
+const own = psql('dora@corp', DORA_TOKEN, 'UPDATE orders SET id = id WHERE id = 3;');
+await held(dora, 'WHERE id = 3');
+await dora.page.getByText("You can't vote").waitFor();
+assert.equal(await dora.page.getByLabel('Your reason').count(), 0);
+const csrf = await dora.page.locator('input[name=csrf]').first().inputValue();
+const forged = (form, headers = { origin: CONSOLE }) => dora.context.request.post(`${dora.page.url()}/votes`, { form, headers });
+const yes = { vote: 'approve', reason: 'because it is mine' };
+assert.equal((await forged({ ...yes, csrf })).status(), 403);
+assert.equal((await forged({ ...yes, csrf: 'x' })).status(), 403);
+assert.equal((await forged({ ...yes, csrf }, { origin: 'https://evil.example.com' })).status(), 403);
+await held(emil, 'WHERE id = 3');
+await vote(emil, 'Deny', 'not today');
+assert.ok((await own.end).error.includes('was refused by emil@corp'));
+
+step('a keyboard is enough');
+await dora.go('/');
+await dora.page.keyboard.press('Tab');
+assert.equal(await dora.page.evaluate(() => document.activeElement.textContent), 'Skip to the content');
+await dora.page.keyboard.press('Enter');
+assert.equal(new URL(dora.page.url()).hash, '#content');
+await usable(dora.page, 'the list');
+await picture(dora.page, 'approvals');
+
+step('an error has a page that says what to do');
+await dora.go('/approvals/nothing');
+await dora.page.getByRole('alert').waitFor();
+await usable(dora.page, 'the page of an error');
+
+await dora.go('/');
+await dora.page.getByRole('button', { name: 'Log out' }).click();
+await dora.page.getByRole('link', { name: 'Log in' }).waitFor();
+assert.equal((await dora.context.cookies()).filter((cookie) => cookie.name === '__Host-provost').length, 0);
+for (const { id, wrong } of [dora, emil]) assert.deepEqual(wrong, [], `what went wrong in the window of ${id}`);
+await browser.close();
+step('done');
