@@ -17,4 +17,50 @@
 //! | `seal` | joins log entries to rows, builds and publishes seals |
 //! | [`verify()`] | checks everything from a public key |
 //! | [`query()`] | read-only SQL over the sealed objects |
+//! | `recent` | what is not sealed yet, as rows |
+//! | [`archive`] | both, for people who look: bounded, away from the threads that serve |
 //! | [`replay`] | a session's story from sealed rows |
+//! | [`report`] | control matrix, population, samples: HTML, CSV, OSCAL, OCSF |
+//! | [`prove`] | that a record is in the signed tree, for anyone to check |
+//! | [`witness`] | cosignatures of independent parties on checkpoints |
+//! | [`key`] | signing key and public key |
+//! | [`store`] | where evidence is kept: a folder as an object store that survives power loss, or a bucket |
+//! | [`error`] | the one error enum |
+
+pub mod approvals;
+pub mod archive;
+pub mod dataset;
+pub mod draft;
+mod entries;
+pub mod error;
+#[cfg(test)]
+mod faulty;
+mod hex;
+pub mod key;
+pub mod lease;
+mod ledger;
+mod log;
+pub mod prove;
+pub mod query;
+mod recent;
+pub mod record;
+pub mod replay;
+pub mod report;
+mod seal;
+pub mod store;
+#[cfg(test)]
+mod testing;
+pub mod verify;
+pub mod witness;
+
+pub use archive::Archive;
+pub use error::Error;
+pub use key::{PublicKey, SigningKey};
+pub use lease::Leases;
+pub use log::{Durability, Log, LogOptions, Receipt, Recovery, Shortage, records};
+pub use prove::{Proof, Prover};
+pub use query::{Answer, Format, Tables, Value, query};
+pub use seal::{Sealed, Sealer};
+pub use store::{DurableFolder, Location};
+pub use verify::{Course, Report, Step, Verified, verify, verify_by};
+pub use witness::{Cosigned, Witness, WitnessKey};
