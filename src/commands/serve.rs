@@ -11,13 +11,15 @@ use std::{
 };
 
 use object_store::ObjectStore;
+use provost_dsl::drawing::{Picture, Wanted};
+use provost_engine::graph::Policy;
 use provost_evidence::{
-    Leases, Log, LogOptions, PublicKey, Sealer, SigningKey,
+    Archive, Leases, Log, LogOptions, PublicKey, Sealer, SigningKey,
     approvals::{ApprovalId, Docket},
 };
 use provost_gateway::{
     approvals::Approvals,
-    console::Console,
+    console::{Console, Furnishing, Sources},
     identity::Issuer,
     record::micros,
     serve::{Gateway, Parts},
@@ -28,7 +30,7 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-use super::block_on;
+use super::{block_on, report::catalogues};
 use crate::{
     cli,
     config::{self, Config},
@@ -50,6 +52,7 @@ pub(crate) struct Started {
     keeper: Keeper,
     sealer: Arc<Sealer>,
     seal_interval: Duration,
+    sources: Option<Sources>,
 }
 
 /// Runs the command.
@@ -100,6 +103,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     .await?;
     let key = std::str::from_utf8(resolved.signing_key.reveal()).map_err(|_| Error::SigningKey)?;
     let store = open_store(&config, &resolved.store_settings)?;
+    let (shown, read) = (Arc::clone(&store), Arc::clone(&log));
     let leases = Leases::new(Arc::clone(&store), &config.evidence.gateway);
     let key = SigningKey::from_pem(key)?;
     let own = (config.evidence.gateway.as_str(), key.clone());
@@ -123,7 +127,10 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
         },
     )
     .await?;
+    let mut sources = None;
     if let Some(console) = &console {
+        let archive = Archive::new(Arc::clone(&shown), &read).map_err(Error::Runtime)?;
+        sources = Some(gateway.sources(furnishing(archive, &config)));
         tracing::info!(address = %console.address(), url = console.origin(), "the console listens");
     }
     tracing::info!(
@@ -139,6 +146,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
         keeper,
         sealer: Arc::new(sealer),
         seal_interval: Duration::from_millis(config.seal_interval_ms),
+        sources,
     })
 }
 
@@ -179,9 +187,9 @@ impl Started {
             self.seal_interval,
             stopped.clone(),
         ));
-        let console = self.console.map(|console| {
-            let (approvals, issuer) = (self.gateway.approvals(), self.gateway.issuer());
-            tokio::spawn(run_console(console, (approvals, issuer), stopped.clone()))
+        let console = self.console.zip(self.sources).map(|(console, sources)| {
+            let parts = (self.gateway.approvals(), self.gateway.issuer(), sources);
+            tokio::spawn(run_console(console, parts, stopped.clone()))
         });
         let served = self
             .gateway
@@ -214,14 +222,14 @@ impl Started {
 /// Serves the console until the sender is dropped.
 async fn run_console(
     console: Console,
-    (approvals, issuer): (Arc<Approvals>, Arc<Issuer>),
+    (approvals, issuer, sources): (Arc<Approvals>, Arc<Issuer>, Sources),
     mut stopped: watch::Receiver<()>,
 ) {
     let stop = async {
         // It is never sent to: it ends.
         let _ = stopped.changed().await;
     };
-    console.run(approvals, issuer, stop).await;
+    console.run(approvals, issuer, sources, stop).await;
 }
 
 /// Seals until the sender is dropped. A failure is said and tried again at the next turn: the log keeps what isn't sealed.
@@ -253,6 +261,26 @@ fn approvals(
     let from = SystemTime::now().checked_sub(APPROVALS_KNOWN);
     let from = micros(from.unwrap_or(SystemTime::UNIX_EPOCH));
     Docket::new(store, own, others, ApprovalId::first_of(from))
+}
+
+/// What the console shows that the gateway itself knows nothing of.
+fn furnishing(archive: Archive, config: &Config) -> Furnishing {
+    Furnishing {
+        archive,
+        catalogues: catalogues(&["nist-800-53", "ffiec-is"]),
+        draw,
+        log_bytes_max: config.evidence.log_bytes_max,
+    }
+}
+
+/// The whole decision graph.
+fn draw(policy: &Policy) -> Result<String, String> {
+    let wanted = Wanted {
+        group: None,
+        relation: None,
+    };
+    let picture = Picture::new(policy, &wanted);
+    picture.svg().map_err(|too_large| too_large.to_string())
 }
 
 fn open_store(

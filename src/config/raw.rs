@@ -64,6 +64,8 @@ pub(super) const KEYS: &[&str] = &[
     "form",
     "link",
     "viewers",
+    "auditors",
+    "admins",
     "client_id",
     "client_secret",
     "scopes",
@@ -207,6 +209,10 @@ pub(super) struct Console {
     pub(super) url: Option<String>,
     #[serde(default)]
     pub(super) viewers: Vec<String>,
+    #[serde(default)]
+    pub(super) auditors: Vec<String>,
+    #[serde(default)]
+    pub(super) admins: Vec<String>,
     pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<Hidden>,
     pub(super) scopes: Option<Vec<String>>,

@@ -90,6 +90,105 @@ assert.equal(new URL(dora.page.url()).hash, '#content');
 await usable(dora.page, 'the list');
 await picture(dora.page, 'approvals');
 
+step('a list is up to date by itself');
+await dora.go('/?standing=waiting');
+const live = psql('devin@corp', AGENT_TOKEN, 'DELETE FROM orders WHERE id = 4;');
+await dora.page.locator('article', { hasText: 'WHERE id = 4' }).waitFor();
+assert.match(await dora.page.locator('time').first().getAttribute('title'), /UTC$/, 'UTC is behind the time');
+assert.doesNotMatch(await dora.page.locator('time').first().innerText(), /UTC/, 'the time is the reader\'s');
+await emil.go('/');
+await emil.page.locator('article', { hasText: 'WHERE id = 4' }).getByRole('link').first().click();
+await vote(emil, 'Approve', 'that one, too');
+await live.end;
+await dora.page.locator('article', { hasText: 'WHERE id = 4' }).waitFor({ state: 'detached' });
+
+step('without a script everything else is the same');
+const plain = await person('dora@corp', { javaScriptEnabled: false });
+await plain.logIn();
+await plain.page.getByRole('link', { name: 'Keep this page up to date without a script' }).click();
+assert.equal(await plain.page.locator('meta[http-equiv=refresh]').count(), 1);
+assert.match(await plain.page.locator('time').first().innerText(), /UTC$/);
+const unscripted = psql('devin@corp', AGENT_TOKEN, 'DELETE FROM orders WHERE id = 5;');
+await held(plain, 'WHERE id = 5');
+await vote(plain, 'Approve', 'by hand');
+await unscripted.end;
+
+step('who has no role sees their own');
+await dora.go('/decisions');
+await dora.page.getByText('You see your own statements').waitFor();
+assert.equal(await dora.page.getByText('devin@corp').count(), 0);
+for (const path of ['/policy', '/controls', '/data', '/health']) assert.equal((await dora.go(path)).status(), 403, path);
+await dora.page.getByText('[console] viewers').waitFor();
+await usable(dora.page, 'a page that is not for them');
+
+step('an administrator looks at every page');
+const olga = await person('olga@corp');
+await olga.logIn();
+const asleep = psql('devin@corp', AGENT_TOKEN, 'SELECT ssn FROM customers;\n\\! sleep 600\n');
+const pages = {
+  Sessions: 'sessions', Decisions: 'decisions', Policy: 'policy', Controls: 'controls', Data: 'data', Health: 'health',
+};
+for (const [name, file] of Object.entries(pages)) {
+  await olga.page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name, exact: true }).click();
+  await olga.page.getByRole('heading', { name, exact: true, level: 1 }).waitFor();
+  assert.equal(await olga.page.locator('main script, main img:not(.graph)').count(), 0, name);
+  await usable(olga.page, name);
+  await picture(olga.page, file);
+}
+await olga.go('/policy');
+await olga.page.locator('img.graph').scrollIntoViewIfNeeded();
+await until('the graph to be drawn', () => olga.page.locator('img.graph').evaluate((image) => image.complete && image.naturalWidth > 100));
+
+step('decisions are found, and shown as text');
+await olga.go('/decisions');
+await olga.page.getByLabel('Text').fill('alert(document.domain)');
+await olga.page.getByRole('button', { name: 'Search' }).click();
+await olga.page.locator('article', { hasText: '<script>alert(document.domain)' }).getByRole('link').first().click();
+await olga.page.getByRole('heading', { name: 'Masked columns' }).waitFor();
+assert.ok((await olga.page.locator('pre').first().innerText()).includes(script));
+await usable(olga.page, 'a statement');
+await olga.go('/controls');
+await olga.page.getByRole('link', { name: 'AC-3', exact: true }).click();
+await olga.page.getByRole('heading', { name: 'Decisions by rules that name it' }).waitFor();
+await usable(olga.page, 'a control');
+
+step('the playground decides as a session would');
+await olga.go('/policy/playground');
+await usable(olga.page, 'the playground');
+await olga.page.getByLabel('Principal').fill('devin@corp');
+await olga.page.getByLabel('Groups, as the issuer names them').fill('ai-agents');
+await olga.page.getByLabel('SQL').fill(`SELECT ssn FROM customers; DROP TABLE orders -- ${script}`);
+await olga.page.getByRole('button', { name: 'Decide' }).click();
+await olga.page.getByText('schema changes go through migrations').first().waitFor();
+await olga.page.getByText('last 4').first().waitFor();
+await usable(olga.page, 'the playground\'s answer');
+await picture(olga.page, 'playground');
+
+step('an administrator ends a session');
+await olga.go('/sessions');
+await until('the session to be open', async () => {
+  if (await olga.page.locator('article', { hasText: 'devin@corp' }).getByText('open', { exact: true }).count()) return true;
+  await olga.page.reload();
+  return false;
+});
+await olga.page.locator('article', { hasText: 'devin@corp' }).filter({ hasText: 'since' }).getByRole('link').first().click();
+await until('its statement to be told', async () => {
+  if (await olga.page.getByText('SELECT ssn FROM customers').count()) return true;
+  await olga.page.reload();
+  return false;
+});
+await usable(olga.page, 'a session');
+await picture(olga.page, 'session');
+await olga.page.getByLabel('Why it is to end').fill('it was forgotten');
+await olga.page.getByRole('button', { name: 'End this session' }).click();
+await until('the session to be over', async () => {
+  if (await olga.page.getByText('over', { exact: true }).count()) return true;
+  await olga.page.reload();
+  return false;
+});
+await olga.page.getByText('olga@corp ended this session: it was forgotten').first().waitFor();
+asleep.kill();
+
 step('an error has a page that says what to do');
 await dora.go('/approvals/nothing');
 await dora.page.getByRole('alert').waitFor();
@@ -99,6 +198,6 @@ await dora.go('/');
 await dora.page.getByRole('button', { name: 'Log out' }).click();
 await dora.page.getByRole('link', { name: 'Log in' }).waitFor();
 assert.equal((await dora.context.cookies()).filter((cookie) => cookie.name === '__Host-provost').length, 0);
-for (const { id, wrong } of [dora, emil]) assert.deepEqual(wrong, [], `what went wrong in the window of ${id}`);
+for (const { id, wrong } of [dora, emil, olga, plain]) assert.deepEqual(wrong, [], `what went wrong in the window of ${id}`);
 await browser.close();
 step('done');

@@ -10,7 +10,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 export const { CONSOLE } = process.env;
 const { CHROMIUM, PSQL, PICTURES } = process.env;
 /** How long anything may take, in milliseconds. */
-const PATIENCE = 15_000;
+const PATIENCE = 60_000;
 
 export const browser = await chromium.launch({
   executablePath: CHROMIUM,
@@ -72,7 +72,7 @@ export function psql(id, token, sql) {
   child.stdout.on('data', (data) => (said.out += data));
   child.stderr.on('data', (data) => (said.error += data));
   child.stdin.end(sql);
-  const running = { ended: false, said };
+  const running = { ended: false, said, kill: () => child.kill() };
   running.end = new Promise((resolve) => child.on('close', () => {
     running.ended = true;
     resolve(said);

@@ -25,7 +25,8 @@ rule updates-need-two
   until 2 of dbas approve within 2 min
 "#;
 /// Who can log in to the console.
-const PEOPLE: &str = r#"{"dora@corp": ["db-admins"], "emil@corp": ["db-admins"]}"#;
+const PEOPLE: &str =
+    r#"{"dora@corp": ["db-admins"], "emil@corp": ["db-admins"], "olga@corp": ["operators"]}"#;
 
 /// The browser: where the environment says, or where systems have it.
 fn chromium() -> PathBuf {
@@ -71,7 +72,7 @@ fn people_use_the_console_in_a_browser() {
     house.write_config(|config| {
         let config = config.replace(&format!("\"{ours}\""), &format!("\"{}\"", provider.issuer));
         format!(
-            "{config}\n[console]\nlisten = \"127.0.0.1:{port}\"\nclient_id = \"console\"\nclient_secret = \"file:client-secret\"\nscopes = [\"openid\", \"groups\"]\n"
+            "{config}\n[console]\nlisten = \"127.0.0.1:{port}\"\nclient_id = \"console\"\nclient_secret = \"file:client-secret\"\nscopes = [\"openid\", \"groups\"]\nadmins = [\"operators\"]\n"
         )
     });
     house.start_gateway();
@@ -91,7 +92,16 @@ fn people_use_the_console_in_a_browser() {
     let said = succeeded(script.output().unwrap());
     assert!(said.ends_with("browser: done\n"), "{said}");
     house.stop_gateway();
-    let votes = "SELECT count(*) FROM approvals WHERE event IN ('approved', 'denied')";
-    assert_eq!(house.count(votes), 5);
+    let votes = "SELECT count(*) FROM approvals WHERE event IN ('approved', 'refused')";
+    assert_eq!(house.count(votes), 7);
+    let ended = "SELECT c.actor, c.after, s.reason FROM changes c JOIN sessions s ON s.session_id = c.before AND s.event = 'closed' WHERE c.what = 'session-ended'";
+    let ended = house.query(ended);
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0]["actor"], "olga@corp");
+    assert_eq!(ended[0]["after"], "it was forgotten");
+    assert_eq!(
+        ended[0]["reason"],
+        "terminating connection: olga@corp ended this session: it was forgotten"
+    );
     succeeded(house.verify());
 }
