@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every test: set-up, Python clients, an S3 server and a tester of APIs in target/python, an OIDC provider in target/oidc, Azure's storage in target/azure, PostgreSQL's regression
-# files in target/regress, then cargo nextest (or cargo test). Arguments go to the test runner:
+# Every test: set-up, Python clients, an S3 server and a tester of APIs in target/python, an OIDC provider in target/oidc, what drives a browser in target/browser, Azure's storage
+# in target/azure, PostgreSQL's regression files in target/regress, then cargo nextest (or cargo test). Arguments go to the test runner:
 #   sh tests/run.sh              all
 #   sh tests/run.sh masks        those with `masks` in their names
 set -eu
@@ -42,6 +42,22 @@ fi
 cp tests/oidc/provider.mjs "$oidc/provider.mjs"
 PROVOST_TEST_OIDC=$oidc
 export PROVOST_TEST_OIDC
+
+# A real browser, and what drives it and looks whether everybody can use what it shows, likewise.
+browser=$(mkdir -p "${CARGO_TARGET_DIR:-target}/browser" && cd "${CARGO_TARGET_DIR:-target}/browser" && pwd)
+if ! command -v chromium >/dev/null 2>&1 && ! command -v chromium-browser >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1 &&
+  ! any "/Applications/Chromium.app/Contents/MacOS/Chromium" "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; then
+  install_missing " chromium" " chromium" " --cask chromium"
+fi
+if ! cmp -s tests/browser/package.json "$browser/package.json" || [ ! -d "$browser/node_modules/playwright-core" ]; then
+  say "installing playwright-core and axe-core into $browser"
+  rm -rf "$browser/node_modules"
+  cp tests/browser/package.json "$browser/package.json"
+  (cd "$browser" && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts)
+fi
+cp tests/browser/*.mjs "$browser/"
+PROVOST_TEST_BROWSER=$browser
+export PROVOST_TEST_BROWSER
 
 # A server of Azure Blob Storage, likewise.
 azure=${CARGO_TARGET_DIR:-target}/azure

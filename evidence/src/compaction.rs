@@ -159,7 +159,7 @@ pub(crate) async fn in_place(
 /// # Errors
 /// [`Error::Ledger`] when an object isn't what its manifest says, or one is missing; [`Error::Store`], [`Error::Conflict`].
 pub async fn compact(store: Arc<dyn ObjectStore>, key: &HoldKey) -> Result<Done, Error> {
-    let manifests = query::manifests(store.as_ref()).await?;
+    let manifests = query::manifests(&store).await?;
     let manifests = retention::present(store.as_ref(), manifests).await?;
     let mut taken = BTreeSet::new();
     for contents in read(store.as_ref()).await? {

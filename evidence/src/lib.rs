@@ -20,6 +20,8 @@
 //! | `seal` | joins log entries to rows, builds and publishes seals |
 //! | [`verify()`] | checks everything from a public key |
 //! | [`query()`] | read-only SQL over the sealed objects |
+//! | `recent` | what is not sealed yet, as rows |
+//! | [`archive`] | both, for people who look: bounded, away from the threads that serve |
 //! | [`replay`] | a session's story from sealed rows |
 //! | [`results`] | recorded results: spools, objects, and back |
 //! | [`report`] | control matrix, population, samples: HTML, CSV, OSCAL, OCSF |
@@ -30,6 +32,7 @@
 //! | [`error`] | the one error enum |
 
 pub mod approvals;
+pub mod archive;
 pub mod compaction;
 pub mod dataset;
 pub mod draft;
@@ -45,6 +48,7 @@ mod ledger;
 mod log;
 pub mod prove;
 pub mod query;
+mod recent;
 pub mod record;
 pub mod replay;
 pub mod report;
@@ -57,12 +61,13 @@ mod testing;
 pub mod verify;
 pub mod witness;
 
+pub use archive::Archive;
 pub use error::Error;
 pub use key::{PublicKey, SigningKey};
 pub use lease::Leases;
 pub use log::{Durability, Log, LogOptions, Receipt, Recovery, Shortage, records};
 pub use prove::{Proof, Prover};
-pub use query::{Answer, Format, Tables, query};
+pub use query::{Answer, Format, Tables, Value, query};
 pub use retention::{Keeping, Kept, Retention};
 pub use seal::{Sealed, Sealer};
 pub use store::{DurableFolder, Location, ObjectLock};

@@ -20,6 +20,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStore;
 use url::Url;
 
+use datafusion::common::{ParamValues, ScalarValue};
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
@@ -27,6 +29,7 @@ use crate::compaction;
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::ledger::documents::{Manifest, Seal};
+use crate::record::Micros;
 use crate::retention;
 use crate::store;
 use crate::verify::Fault;
@@ -58,6 +61,36 @@ pub enum Format {
     Csv,
 }
 
+/// What stands in a query's text as `$name`. It is never part of the text, so nothing in it can be SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// A time.
+    Time(Micros),
+    /// A number.
+    Number(i64),
+}
+
+impl Value {
+    fn scalar(&self) -> ScalarValue {
+        match self {
+            Self::Text(text) => ScalarValue::Utf8View(Some(text.clone())),
+            Self::Time(at) => ScalarValue::TimestampMicrosecond(Some(at.0), Some("UTC".into())),
+            Self::Number(number) => ScalarValue::Int64(Some(*number)),
+        }
+    }
+}
+
+/// What the queries of one [`Tables`] may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Memory: sorting goes on in a temporary file, and what can't fails.
+    pub memory_bytes_max: usize,
+    /// Parts of a query that run at the same time; `None`: as many as there are processors.
+    pub partitions: Option<usize>,
+}
+
 /// The evidence as SQL tables: `sessions`, `statements`, `maskings` and `changes`, as the seals name their objects at the moment of
 /// opening. A table without rows is empty, not missing.
 pub struct Tables {
@@ -83,8 +116,42 @@ impl Tables {
     /// # Errors
     /// [`Error::Store`]; [`Error::Ledger`] when a manifest can't be read.
     pub async fn open(store: Arc<dyn ObjectStore>) -> Result<Self, Error> {
-        let context = open(store).await?;
+        let share = Share {
+            memory_bytes_max: MEMORY_BYTES_MAX,
+            partitions: None,
+        };
+        let context = open(store, share).await?;
         Ok(Self { context })
+    }
+
+    /// Opens a store's evidence with these rows beside what is sealed, by dataset.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`Error::Query`] when the rows are not the dataset's.
+    pub(crate) async fn open_with(
+        store: Arc<dyn ObjectStore>,
+        more: BTreeMap<Dataset, Vec<RecordBatch>>,
+        share: Share,
+    ) -> Result<Self, Error> {
+        let context = open(store, share).await?;
+        for (dataset, batches) in more {
+            add(&context, dataset, batches).await.map_err(failed)?;
+        }
+        Ok(Self { context })
+    }
+
+    /// Runs one read-only query, each `$name` of whose text stands for the value of that name.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; also where a name has no value.
+    pub async fn ask_with(&self, sql: &str, values: &[(&str, Value)]) -> Result<Answer, Error> {
+        let values = values
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.scalar()));
+        let values = ParamValues::from(values.collect::<Vec<_>>());
+        let frame = self.plan(sql).await?;
+        let frame = frame.with_param_values(values).map_err(failed)?;
+        answer(frame).await
     }
 
     /// Runs one read-only query.
@@ -92,10 +159,7 @@ impl Tables {
     /// # Errors
     /// [`Error::Query`] when the query isn't valid, isn't read-only (DDL, DML, COPY, SET are refused) or fails.
     pub async fn ask(&self, sql: &str) -> Result<Answer, Error> {
-        let frame = self.plan(sql).await?;
-        let schema = Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.collect().await.map_err(failed)?;
-        Ok(Answer { schema, batches })
+        answer(self.plan(sql).await?).await
     }
 
     /// Runs one read-only query whose rows are taken as they come.
@@ -217,24 +281,62 @@ fn text(bytes: Vec<u8>) -> Result<String, arrow::error::ArrowError> {
         .map_err(|error| arrow::error::ArrowError::ExternalError(Box::new(error)))
 }
 
-async fn open(store: Arc<dyn ObjectStore>) -> Result<SessionContext, Error> {
+async fn answer(frame: DataFrame) -> Result<Answer, Error> {
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let batches = frame.collect().await.map_err(failed)?;
+    Ok(Answer { schema, batches })
+}
+
+/// Puts rows beside those that a table has.
+async fn add(
+    context: &SessionContext,
+    dataset: Dataset,
+    batches: Vec<RecordBatch>,
+) -> Result<(), DataFusionError> {
+    let schema = as_views(&dataset.schema());
+    let batches: Result<Vec<_>, _> = batches.iter().map(|batch| cast(batch, &schema)).collect();
+    let more = context.read_table(Arc::new(MemTable::try_new(schema, vec![batches?])?))?;
+    let Some(sealed) = context.deregister_table(dataset.name())? else {
+        return Ok(());
+    };
+    let both = context.read_table(sealed)?.union_by_name(more)?;
+    context.register_table(dataset.name(), both.into_view())?;
+    Ok(())
+}
+
+/// A batch in the types of a schema, which has the same columns.
+fn cast(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns: Result<Vec<_>, _> = columns
+        .map(|(column, field)| arrow::compute::cast(column, field.data_type()))
+        .collect();
+    RecordBatch::try_new(Arc::clone(schema), columns?)
+}
+
+async fn open(store: Arc<dyn ObjectStore>, share: Share) -> Result<SessionContext, Error> {
     // Times in SQL text are read in UTC, as the evidence has them.
-    let config = SessionConfig::new()
+    let mut config = SessionConfig::new()
         .with_information_schema(true)
         .set_str("datafusion.execution.time_zone", "UTC");
+    if let Some(partitions) = share.partitions {
+        config = config.with_target_partitions(partitions);
+    }
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_BYTES_MAX)))
+        .with_memory_pool(Arc::new(FairSpillPool::new(share.memory_bytes_max)))
         .build_arc()
         .map_err(failed)?;
     let context = SessionContext::new_with_config_rt(config, runtime);
-    let objects = objects(store.as_ref()).await?;
+    let objects = objects(&store).await?;
     let url = Url::parse(STORE_URL)
         .map_err(|error| failed(DataFusionError::External(Box::new(error))))?;
     context.register_object_store(&url, store);
     for dataset in Dataset::ALL {
         let keys = objects.get(&dataset).map(Vec::as_slice).unwrap_or_default();
         let table: Arc<dyn datafusion::catalog::TableProvider> = match keys {
-            [] => Arc::new(MemTable::try_new(dataset.schema(), vec![vec![]]).map_err(failed)?),
+            [] => {
+                let schema = as_views(&dataset.schema());
+                Arc::new(MemTable::try_new(schema, vec![vec![]]).map_err(failed)?)
+            }
             keys => Arc::new(listing(dataset, keys).map_err(failed)?),
         };
         context
@@ -269,26 +371,32 @@ fn as_views(schema: &SchemaRef) -> SchemaRef {
 }
 
 /// The objects to read, by dataset: those that seals name, without what retention deleted, and what was compacted in place of its sources.
-async fn objects(store: &dyn ObjectStore) -> Result<BTreeMap<Dataset, Vec<String>>, Error> {
-    let manifests = retention::present(store, manifests(store).await?).await?;
-    compaction::in_place(store, &manifests).await
+async fn objects(store: &Arc<dyn ObjectStore>) -> Result<BTreeMap<Dataset, Vec<String>>, Error> {
+    let manifests = retention::present(store.as_ref(), manifests(store).await?).await?;
+    compaction::in_place(store.as_ref(), &manifests).await
 }
 
 /// What seals name, in the ledgers' order; nothing of it is verified.
-pub(crate) async fn manifests(store: &dyn ObjectStore) -> Result<Vec<Manifest>, Error> {
-    let keys = store::list(store, "ledger").await?;
-    let seals = keys
-        .iter()
-        .filter(|key| key.split('/').nth(2) == Some("seals"));
-    let seals: Vec<Seal> = futures::stream::iter(seals.map(|key| document(store, key)))
-        .buffered(DOCUMENTS_AT_ONCE)
-        .try_collect()
-        .await?;
-    let pinned = seals.iter().flat_map(|seal| &seal.manifests);
-    futures::stream::iter(pinned.map(|pinned| document::<Manifest>(store, &pinned.key)))
-        .buffered(DOCUMENTS_AT_ONCE)
-        .try_collect()
-        .await
+pub(crate) async fn manifests(store: &Arc<dyn ObjectStore>) -> Result<Vec<Manifest>, Error> {
+    let mut keys = store::list(store.as_ref(), "ledger").await?;
+    keys.retain(|key| key.split('/').nth(2) == Some("seals"));
+    let seals: Vec<Seal> = documents(store, keys).await?;
+    let pinned = seals.into_iter().flat_map(|seal| seal.manifests);
+    documents(store, pinned.map(|pinned| pinned.key).collect()).await
+}
+
+/// Some at a time, in order.
+async fn documents<T: serde::de::DeserializeOwned>(
+    store: &Arc<dyn ObjectStore>,
+    keys: Vec<String>,
+) -> Result<Vec<T>, Error> {
+    let store = Arc::clone(store);
+    let reading = keys.into_iter().map(move |key| {
+        let store = Arc::clone(&store);
+        async move { document(store.as_ref(), &key).await }
+    });
+    let read = futures::stream::iter(reading).buffered(DOCUMENTS_AT_ONCE);
+    read.try_collect().await
 }
 
 pub(crate) async fn document<T: serde::de::DeserializeOwned>(

@@ -35,6 +35,7 @@
 //! | `glance` | what all sessions read and seldom changes |
 //! | `cancel` | cancel keys |
 //! | [`policy`] | the policy in force |
+//! | [`roster`] | the sessions that are open, and the word that ends one |
 //! | `certificate` | the gateway's own certificate |
 //! | [`error`] | why a gateway doesn't start, or stopped |
 
@@ -57,6 +58,7 @@ pub mod policy;
 pub mod protocol;
 pub mod record;
 pub mod replay;
+pub mod roster;
 mod scrub;
 pub mod serve;
 pub mod session;

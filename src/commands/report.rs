@@ -74,7 +74,7 @@ pub(super) fn run(command: &cli::Report) -> Result<(), Error> {
 async fn whole(asked: &cli::WholeReport) -> Result<(), Error> {
     let store = open(&asked.store)?;
     let request = Request {
-        catalogues: catalogues(asked.framework),
+        catalogues: asked_for(asked.framework),
         period: asked.period,
     };
     let written = report::write(store, &request, &asked.out).await?;
@@ -173,7 +173,7 @@ async fn draw_sample(store: &Location, draw: Draw, out: &Path, shape: Shape) -> 
 }
 
 /// The catalogues of a framework, each version one.
-fn catalogues(framework: cli::Framework) -> Vec<Catalogue> {
+fn asked_for(framework: cli::Framework) -> Vec<Catalogue> {
     let ids: &[&str] = match framework {
         cli::Framework::Nist80053 => &["nist-800-53"],
         cli::Framework::Nist800171 => &["nist-800-171"],
@@ -181,6 +181,11 @@ fn catalogues(framework: cli::Framework) -> Vec<Catalogue> {
         cli::Framework::NistAiRmf => &["nist-ai-rmf"],
         cli::Framework::Ffiec => &["ffiec-is", "ffiec-aio", "ffiec-cat"],
     };
+    catalogues(ids)
+}
+
+/// What we know of these frameworks.
+pub(super) fn catalogues(ids: &[&str]) -> Vec<Catalogue> {
     ids.iter()
         .filter_map(|id| catalogue::framework(id))
         .flat_map(versions)
@@ -258,7 +263,7 @@ mod tests {
     fn what_bears_on_a_control_has_a_query() {
         let mut used = std::collections::BTreeSet::new();
         let mut frameworks = std::collections::BTreeSet::new();
-        for catalogue in ALL.into_iter().flat_map(catalogues) {
+        for catalogue in ALL.into_iter().flat_map(asked_for) {
             let with = catalogue
                 .controls
                 .iter()

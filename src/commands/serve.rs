@@ -11,13 +11,16 @@ use std::{
 };
 
 use object_store::ObjectStore;
+use provost_dsl::drawing::{Picture, Wanted};
+use provost_engine::graph::Policy;
 use provost_evidence::{
-    Keeping, Leases, Log, LogOptions, ObjectLock, PublicKey, Retention, Sealer, SigningKey,
+    Archive, Keeping, Leases, Log, LogOptions, ObjectLock, PublicKey, Retention, Sealer,
+    SigningKey,
     approvals::{ApprovalId, Docket},
 };
 use provost_gateway::{
     approvals::{Approvals, HISTORY},
-    console::Console,
+    console::{Console, Furnishing, Sources},
     identity::Issuer,
     record::micros,
     serve::{Gateway, Parts},
@@ -28,7 +31,7 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-use super::block_on;
+use super::{block_on, report::catalogues};
 use crate::{
     cli,
     config::{self, Config},
@@ -52,6 +55,7 @@ pub(crate) struct Started {
     sealer: Arc<Sealer>,
     seal_interval: Duration,
     keeping: Keeping,
+    sources: Option<Sources>,
 }
 
 /// Runs the command.
@@ -102,6 +106,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     .await?;
     let key = std::str::from_utf8(resolved.signing_key.reveal()).map_err(|_| Error::SigningKey)?;
     let store = open_store(&config, &resolved.store_settings, None)?;
+    let (shown, read) = (Arc::clone(&store), Arc::clone(&log));
     let leases = Leases::new(Arc::clone(&store), &config.evidence.gateway);
     let key = SigningKey::from_pem(key)?;
     let own = (config.evidence.gateway.as_str(), key.clone());
@@ -131,7 +136,10 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
         },
     )
     .await?;
+    let mut sources = None;
     if let Some(console) = &console {
+        let archive = Archive::new(Arc::clone(&shown), &read).map_err(Error::Runtime)?;
+        sources = Some(gateway.sources(furnishing(archive, &config)));
         tracing::info!(address = %console.address(), url = console.origin(), "the console listens");
     }
     tracing::info!(
@@ -148,6 +156,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
         sealer,
         seal_interval: Duration::from_millis(config.seal_interval_ms),
         keeping,
+        sources,
     })
 }
 
@@ -189,9 +198,9 @@ impl Started {
             stopped.clone(),
         ));
         let retaining = tokio::spawn(keep_on_a_timer(self.keeping, stopped.clone()));
-        let console = self.console.map(|console| {
-            let (approvals, issuer) = (self.gateway.approvals(), self.gateway.issuer());
-            tokio::spawn(run_console(console, (approvals, issuer), stopped.clone()))
+        let console = self.console.zip(self.sources).map(|(console, sources)| {
+            let parts = (self.gateway.approvals(), self.gateway.issuer(), sources);
+            tokio::spawn(run_console(console, parts, stopped.clone()))
         });
         let served = self
             .gateway
@@ -227,14 +236,14 @@ impl Started {
 /// Serves the console until the sender is dropped.
 async fn run_console(
     console: Console,
-    (approvals, issuer): (Arc<Approvals>, Arc<Issuer>),
+    (approvals, issuer, sources): (Arc<Approvals>, Arc<Issuer>, Sources),
     mut stopped: watch::Receiver<()>,
 ) {
     let stop = async {
         // It is never sent to: it ends.
         let _ = stopped.changed().await;
     };
-    console.run(approvals, issuer, stop).await;
+    console.run(approvals, issuer, sources, stop).await;
 }
 
 /// Seals until the sender is dropped. A failure is said and tried again at the next turn: the log keeps what isn't sealed.
@@ -299,6 +308,26 @@ fn approvals(
     let from = SystemTime::now().checked_sub(HISTORY);
     let from = micros(from.unwrap_or(SystemTime::UNIX_EPOCH));
     Docket::new(store, own, others, ApprovalId::first_of(from))
+}
+
+/// What the console shows that the gateway itself knows nothing of.
+fn furnishing(archive: Archive, config: &Config) -> Furnishing {
+    Furnishing {
+        archive,
+        catalogues: catalogues(&["nist-800-53", "ffiec-is"]),
+        draw,
+        log_bytes_max: config.evidence.log_bytes_max,
+    }
+}
+
+/// The whole decision graph.
+fn draw(policy: &Policy) -> Result<String, String> {
+    let wanted = Wanted {
+        group: None,
+        relation: None,
+    };
+    let picture = Picture::new(policy, &wanted);
+    picture.svg().map_err(|too_large| too_large.to_string())
 }
 
 pub(super) fn open_store(

@@ -171,8 +171,12 @@ pub(crate) struct Console {
     pub(crate) tls: ConsoleTls,
     /// How people reach it, where they don't by the address listened on: scheme, host, port.
     pub(crate) origin: Option<String>,
-    /// Groups that see every held statement.
+    /// Groups that see everybody's statements and sessions.
     pub(crate) viewers: Vec<String>,
+    /// Groups that see evidence by controls and data, too.
+    pub(crate) auditors: Vec<String>,
+    /// Groups that end sessions, too.
+    pub(crate) admins: Vec<String>,
     /// How people log in with a browser.
     pub(crate) login: Option<ConsoleLogin>,
 }

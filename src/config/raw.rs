@@ -66,6 +66,8 @@ pub(super) const KEYS: &[&str] = &[
     "form",
     "link",
     "viewers",
+    "auditors",
+    "admins",
     "client_id",
     "client_secret",
     "scopes",
@@ -212,6 +214,10 @@ pub(super) struct Console {
     pub(super) url: Option<String>,
     #[serde(default)]
     pub(super) viewers: Vec<String>,
+    #[serde(default)]
+    pub(super) auditors: Vec<String>,
+    #[serde(default)]
+    pub(super) admins: Vec<String>,
     pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<Hidden>,
     pub(super) scopes: Option<Vec<String>>,

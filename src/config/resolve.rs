@@ -188,7 +188,7 @@ fn console_settings(
             scopes: login.scopes.clone(),
         })
     };
-    let viewers = configured.viewers.iter();
+    let groups = |groups: &[String]| groups.iter().map(|group| group.as_str().into()).collect();
     Ok(console::Settings {
         listen: configured.listen,
         tls: match configured.tls {
@@ -196,7 +196,11 @@ fn console_settings(
             ConsoleTls::Off | ConsoleTls::InFront => settings::ClientTls::Off,
         },
         origin: configured.origin.clone(),
-        viewers: viewers.map(|group| group.as_str().into()).collect(),
+        roles: console::Roles {
+            viewers: groups(&configured.viewers),
+            auditors: groups(&configured.auditors),
+            admins: groups(&configured.admins),
+        },
         login: configured.login.as_ref().map(login).transpose()?,
         times: console::Times::default(),
     })

@@ -9,6 +9,7 @@ mod approvals;
 mod approvals_load;
 mod auditor;
 mod bad_input;
+mod browser;
 mod budgets;
 mod bundles;
 mod catalog;

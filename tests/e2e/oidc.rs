@@ -12,14 +12,13 @@ use std::{
 use crate::support::{House, TARGET, free_port, succeeded, text};
 
 /// Machine identities: RS256 where the name says so, ES256 else.
-const CLIENT_GROUPS: &str =
-    r#"{"devin@corp": ["ai-agents"], "rsa-dora@corp": ["db-admins"], "stan@corp": []}"#;
+const CLIENT_GROUPS: &str = r#"{"devin@corp": ["ai-agents"], "dora@corp": ["db-admins"], "rsa-dora@corp": ["db-admins"], "stan@corp": []}"#;
 
-struct Provider {
+pub(crate) struct Provider {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    issuer: String,
+    pub(crate) issuer: String,
 }
 
 impl Provider {
@@ -27,7 +26,7 @@ impl Provider {
         Self::start_with(&[])
     }
 
-    fn start_with(environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(environment: &[(&str, &str)]) -> Self {
         let folder = std::env::var_os("PROVOST_TEST_OIDC").map(PathBuf::from);
         let folder = folder
             .filter(|folder| folder.join("node_modules/oidc-provider").is_dir())
@@ -52,7 +51,7 @@ impl Provider {
     }
 
     /// A fresh access token for a client.
-    fn token(&mut self, client: &str) -> String {
+    pub(crate) fn token(&mut self, client: &str) -> String {
         writeln!(self.input.as_mut().unwrap(), "{client}").unwrap();
         let token = line(&mut self.output);
         assert!(!token.is_empty(), "the provider gave no token");
@@ -170,8 +169,7 @@ fn people_log_in_to_the_console_at_a_real_provider() {
     let callback = format!("{console}/callback");
     let provider = Provider::start_with(&[
         ("REDIRECT_URI", &callback),
-        ("PERSON", "dora@corp"),
-        ("GROUPS", r#"["db-admins"]"#),
+        ("PEOPLE", r#"{"dora@corp": ["db-admins"]}"#),
     ]);
     let mut house = House::without_gateway();
     let ours = house.issuer.url();

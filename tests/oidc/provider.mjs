@@ -2,7 +2,8 @@
 // client id that it reads, it asks its own token endpoint over HTTP and prints the access token: a JWT by RFC 9068 with a
 // `groups` claim, signed with ES256, or RS256 for ids that start with `rsa-`. It ends with its standard input.
 //
-// With REDIRECT_URI it also has a client `console` for log-ins with a browser (code, PKCE): whoever comes is PERSON, with GROUPS, and is asked nothing.
+// With REDIRECT_URI it also has a client `console` for log-ins with a browser (code, PKCE). PEOPLE (id -> groups) are who may come: the only one
+// is asked nothing, of several the browser chooses one.
 import { createServer } from 'node:http';
 import { generateKeyPairSync } from 'node:crypto';
 import { createInterface } from 'node:readline';
@@ -14,7 +15,8 @@ console.info = console.error;
 const RESOURCE = 'urn:provost';
 const SECRET = 'only-for-tests';
 const groups = JSON.parse(process.env.CLIENT_GROUPS); // client id -> groups
-const { REDIRECT_URI, PERSON, GROUPS } = process.env;
+const { REDIRECT_URI } = process.env;
+const people = JSON.parse(process.env.PEOPLE ?? '{}'); // id -> groups
 const CONSOLE = {
   client_id: 'console',
   client_secret: SECRET,
@@ -50,7 +52,7 @@ server.listen(0, '127.0.0.1', async () => {
     conformIdTokenClaims: false,
     findAccount: (_context, accountId) => ({
       accountId,
-      claims: () => ({ sub: accountId, groups: JSON.parse(GROUPS) }),
+      claims: () => ({ sub: accountId, groups: people[accountId] }),
     }),
     interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
     // Consent is given by being asked.
@@ -86,8 +88,14 @@ server.listen(0, '127.0.0.1', async () => {
   });
   const answer = provider.callback();
   server.on('request', (request, response) => {
-    if (!request.url.startsWith('/interaction/')) return answer(request, response);
-    return provider.interactionFinished(request, response, { login: { accountId: PERSON } });
+    const [, place, interaction, chosen] = request.url.split('/');
+    if (place !== 'interaction') return answer(request, response);
+    const ids = Object.keys(people);
+    const accountId = ids.length === 1 ? ids[0] : ids[Number(chosen)];
+    if (accountId) return provider.interactionFinished(request, response, { login: { accountId } });
+    const link = (id, number) => `<p><a href="/interaction/${interaction}/${number}">${id}</a>`;
+    response.setHeader('content-type', 'text/html; charset=utf-8');
+    return response.end(`<title>Who are you?</title>${ids.map(link).join('')}`);
   });
   console.log(issuer);
 

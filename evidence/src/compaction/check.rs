@@ -153,7 +153,8 @@ fn rows_are(object: Bytes, sources: &[(Manifest, Vec<Hash>)], rows: u64) -> Resu
         }
         let part = part.project(&places).map_err(|_| Fault::Schema)?;
         let secret = hex::parse(&manifest.secret).ok_or(Fault::Source)?;
-        let leaves = canonical::leaves(manifest.dataset, &part, &secret).ok_or(Fault::Schema)?;
+        let leaves = canonical::leaves((manifest.dataset, manifest.schema_version), &part, &secret)
+            .ok_or(Fault::Schema)?;
         if leaves != *expected {
             return Err(Fault::Root);
         }

@@ -256,9 +256,7 @@ async fn a_query_opens_fewer_objects() {
         sealer.seal_now(Micros(at)).await.unwrap();
     }
     let opened = async || {
-        let manifests = query::manifests(store(folder.path()).as_ref())
-            .await
-            .unwrap();
+        let manifests = query::manifests(&store(folder.path())).await.unwrap();
         let objects = in_place(store(folder.path()).as_ref(), &manifests)
             .await
             .unwrap();

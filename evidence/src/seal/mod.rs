@@ -8,7 +8,7 @@
 //! 4. replace the state file; 5. delete the segments; 6. delete `seal.pending`.
 
 pub(crate) mod build;
-mod columns;
+pub(crate) mod columns;
 pub(crate) mod date;
 mod hybrid;
 pub(crate) mod join;

@@ -168,7 +168,7 @@ async fn show(
 /// One held statement, if the caller may see it.
 pub(super) fn seen(room: &Room, id: &ApprovalId, caller: &Principal) -> Result<Approval, Problem> {
     let known = room.approvals.show(id).ok_or_else(Problem::unknown)?;
-    if !sight::may_see(caller, &known.0, &room.viewers) {
+    if !sight::may_see(caller, &known.0, &room.roles) {
         return Err(Problem::unknown());
     }
     Ok(told(room, &known, caller))
@@ -364,7 +364,7 @@ impl Page {
         let mut shown: Vec<Summary> = Vec::new();
         let mut is_cut = false;
         for known in room.approvals.list() {
-            if !self.wants(&known) || !sight::may_see(caller, &known.0, &room.viewers) {
+            if !self.wants(&known) || !sight::may_see(caller, &known.0, &room.roles) {
                 continue;
             }
             if shown.len() == self.limit {

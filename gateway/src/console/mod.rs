@@ -12,9 +12,12 @@
 //! |---|---|
 //! | `settings` | what the console is told at start |
 //! | `server` | listener, TLS, limits, shutdown |
+//! | `form` | queries and forms, read strictly |
 //! | `guard` | what holds for each request and answer |
 //! | `caller` | who asks: the token of a request |
-//! | `sight` | who may see what |
+//! | `sight` | who may see which held statement |
+//! | `role` | who may see and do more |
+//! | `sources` | what is read besides held statements |
 //! | `api` | the JSON API and its OpenAPI document |
 //! | `shapes` | what the API says, as types |
 //! | `pages` | what a browser shows, and logging in there |
@@ -23,27 +26,35 @@
 
 mod api;
 mod caller;
+mod form;
 mod guard;
 mod pages;
 mod problem;
+mod role;
 mod server;
 mod settings;
 mod shapes;
 mod sight;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::{Semaphore, watch};
+
+pub(crate) use self::sources::Target;
 pub use self::{
     problem::Problem,
+    role::Roles,
     server::{Console, Error},
     settings::{LoginSettings, Settings, Times},
     shapes::{
         Approval, Ballot, BeforeShape, DryRunShape, List, NeedShape, Refusal, RowsShape, Sight,
         StandingName, StatementShape, Summary, VoteName, VoteShape,
     },
+    sources::{Draw, Furnishing, Sources},
     text::visible,
 };
 use crate::{approvals::Approvals, identity::Issuer};
@@ -52,8 +63,14 @@ use crate::{approvals::Approvals, identity::Issuer};
 struct Room {
     approvals: Arc<Approvals>,
     issuer: Arc<Issuer>,
-    /// Members of these groups see everything.
-    viewers: Vec<Arc<str>>,
+    /// Who sees more than what concerns them.
+    roles: Roles,
+    /// What pages read besides held statements.
+    sources: Sources,
+    /// Counts what becomes of held statements.
+    pulse: watch::Receiver<u64>,
+    /// Pages that are told of it at once; see [`pages::LIVE_MAX`].
+    live: Arc<Semaphore>,
     /// Our own origin, as browsers say it.
     origin: String,
     /// How long a request may take.

@@ -19,7 +19,10 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{LoginSettings, Room, Settings, Times, api, pages::Login};
+use super::{
+    LoginSettings, Roles, Room, Settings, Sources, Times, api,
+    pages::{self, Login},
+};
 use crate::{
     approvals::Approvals, certificate, error::TlsError, identity::Issuer, settings::ClientTls,
 };
@@ -72,7 +75,7 @@ pub struct Console {
     address: SocketAddr,
     acceptor: Option<TlsAcceptor>,
     origin: String,
-    viewers: Vec<Arc<str>>,
+    roles: Roles,
     times: Times,
     login: Option<LoginSettings>,
     document: String,
@@ -113,7 +116,7 @@ impl Console {
             address,
             acceptor,
             origin,
-            viewers: settings.viewers,
+            roles: settings.roles,
             times: settings.times,
             login: settings.login,
             document,
@@ -137,12 +140,20 @@ impl Console {
         self,
         approvals: Arc<Approvals>,
         issuer: Arc<Issuer>,
+        sources: Sources,
         shutdown: impl Future<Output = ()>,
     ) {
+        // It ends with us: pages that are live end then.
+        let (beat, pulse) = watch::channel(0);
+        let mut beating = JoinSet::new();
+        beating.spawn(pages::beat(Arc::clone(&approvals), beat));
         let router = api::router(Arc::new(Room {
             approvals,
             issuer,
-            viewers: self.viewers,
+            roles: self.roles,
+            sources,
+            pulse,
+            live: Arc::new(Semaphore::new(pages::LIVE_MAX)),
             origin: self.origin,
             request_time: self.times.request,
             login: self.login.map(Login::new),
@@ -179,6 +190,7 @@ impl Console {
             });
         }
         drop(self.listener);
+        beating.shutdown().await;
         drop(stop);
         let all = async {
             while let Some(ended) = connections.join_next().await {

@@ -1,7 +1,8 @@
 //! What the console is told at start.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
+use super::Roles;
 use crate::settings::{ClientTls, Secret};
 
 /// What the console is told at start.
@@ -14,8 +15,8 @@ pub struct Settings {
     /// Scheme, host and port by which people reach it; `None`: the address listened on. A request from a page of another origin is
     /// refused.
     pub origin: Option<String>,
-    /// Members of these groups, exact bytes, see every held statement, and may vote on none by that.
-    pub viewers: Vec<Arc<str>>,
+    /// Who sees more than what concerns them. No role lets anybody vote.
+    pub roles: Roles,
     /// How people log in with a browser; without it there are no pages, only the API.
     pub login: Option<LoginSettings>,
     /// How long callers may take.

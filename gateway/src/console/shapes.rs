@@ -66,7 +66,7 @@ impl StandingName {
             .find(|standing| standing.name() == name)
     }
 
-    pub(super) const fn of(standing: &Standing) -> Self {
+    pub(in crate::console) const fn of(standing: &Standing) -> Self {
         match standing {
             Standing::Waiting => Self::Waiting,
             Standing::Approved => Self::Approved,

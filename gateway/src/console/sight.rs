@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use provost_engine::principal::Principal;
 
+use super::role::{Role, Roles};
 use crate::approvals::Case;
 
-/// Whether the statement is for the caller's eyes: their own, one made for them, one that their group is asked about, or any for viewers.
-pub(super) fn may_see(principal: &Principal, case: &Case, viewers: &[Arc<str>]) -> bool {
+/// Whether the statement is for the caller's eyes: their own, one made for them, one that their group is asked about, or any for who has
+/// a role.
+pub(super) fn may_see(principal: &Principal, case: &Case, roles: &Roles) -> bool {
     let request = &case.request;
     let id = &*principal.id;
     let is_own = id == request.requester || request.on_behalf_of.as_deref() == Some(id);
@@ -17,11 +19,11 @@ pub(super) fn may_see(principal: &Principal, case: &Case, viewers: &[Arc<str>]) 
         let mut members = request.needs.iter().flat_map(|need| &need.members);
         members.any(|group| is_in(principal, group))
     };
-    is_own || is_asked() || viewers.iter().any(|group| is_in(principal, group))
+    is_own || is_asked() || roles.of(principal) >= Role::Viewer
 }
 
 /// Whether somebody is in a group: both, where one works for another.
-fn is_in(principal: &Principal, group: &str) -> bool {
+pub(super) fn is_in(principal: &Principal, group: &str) -> bool {
     let has = |groups: &[Arc<str>]| groups.iter().any(|one| &**one == group);
     let behind = principal.on_behalf_of.as_ref();
     has(&principal.groups) && behind.is_none_or(|person| has(&person.groups))
@@ -50,7 +52,11 @@ mod tests {
             claims: BTreeMap::new(),
         };
         let case = Case::new(Arc::new(request(1)));
-        let seen = may_see(&principal, &case, &["auditors".into()]);
+        let roles = Roles {
+            auditors: vec!["auditors".into()],
+            ..Roles::default()
+        };
+        let seen = may_see(&principal, &case, &roles);
         assert_eq!(seen, expected, "{id} in {groups:?} for {behind:?}");
     }
 

@@ -134,6 +134,7 @@ impl Desk {
             .cancel_keys
             .find(issued.process_id, &issued.secret)
             .map(|Found { upstream, key, .. }| Canceller { upstream, key });
+        let (_place, dismissal) = self.house.roster.enter(id.as_str(), &session);
         let relay = Relay::new(
             stream,
             (server.stream, server.read),
@@ -142,7 +143,8 @@ impl Desk {
             Rc::clone(&self.scratch),
             self.house.idle_timeouts(),
         )
-        .with_canceller(canceller);
+        .with_canceller(canceller)
+        .with_dismissal(dismissal);
         let ending = relay.run(self.house.stopping.clone()).await;
         let closed = record::session_closed(SystemTime::now(), &id, &session, ending.as_deref());
         // A log that failed is told to the next statement of every session, and was told to this one's.

@@ -12,6 +12,7 @@ use crate::{
     catalog::Keeper,
     identity::Issuer,
     judgement::Bench,
+    roster::Roster,
     settings::{Limits, Tcp},
     upstream::Upstream,
 };
@@ -55,6 +56,8 @@ pub(super) struct House {
     pub(super) cancel_keys: Arc<CancelKeys>,
     /// Connections and sessions.
     pub(super) counts: Arc<Counts>,
+    /// Sessions by id.
+    pub(super) roster: Arc<Roster>,
     /// Whether the gateway stops.
     pub(super) stopping: watch::Receiver<Stopping>,
 }

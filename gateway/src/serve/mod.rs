@@ -62,6 +62,7 @@ use crate::{
     cancel::CancelKeys,
     catalog::{self, Keeper, Reader},
     certificate,
+    console::{Furnishing, Sources, Target},
     error::{Error, TlsError},
     identity::Issuer,
     judgement::Bench,
@@ -151,6 +152,7 @@ impl Gateway {
             mask_keys: settings.mask_keys.clone(),
             cancel_keys: Arc::new(CancelKeys::default()),
             counts: Arc::new(Counts::default()),
+            roster: Arc::default(),
             stopping: watched,
         };
         Ok(Self {
@@ -174,6 +176,34 @@ impl Gateway {
     #[must_use]
     pub fn approvals(&self) -> Arc<Approvals> {
         Arc::clone(&self.bench.approvals)
+    }
+
+    /// What the console reads of the gateway.
+    #[must_use]
+    pub fn sources(&self, furnishing: Furnishing) -> Sources {
+        let mut targets: Vec<Target> = self
+            .settings
+            .targets
+            .iter()
+            .filter_map(|target| {
+                Some(Target {
+                    name: Arc::clone(&target.name),
+                    database: Arc::clone(&target.database),
+                    keeper: Arc::clone(&self.house.rooms.get(&target.name)?.keeper),
+                })
+            })
+            .collect();
+        targets.sort_by(|one, other| one.name.cmp(&other.name));
+        Sources {
+            furnishing,
+            log: Arc::clone(&self.bench.log),
+            policy: Arc::clone(&self.bench.policy),
+            roster: Arc::clone(&self.house.roster),
+            targets,
+            witness: self.bench.witness,
+            started_at: SystemTime::now(),
+            drawn: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Verifies tokens, for whoever else is given some.

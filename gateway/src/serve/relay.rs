@@ -28,6 +28,7 @@ use super::{
 use crate::{
     judge::Fatal,
     judgement::SessionJudge,
+    roster::Dismissal,
     session::{Core, Flow, Out},
     stream::Stream,
     upstream::{CancelKey, Upstream},
@@ -46,6 +47,8 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 const ABANDONED_GRACE: Duration = Duration::from_secs(5);
 /// What is read behind the statement of a client that waits for people: enough to see whether it is still there.
 const HELD_BYTES_MAX: usize = 64 * 1024;
+/// Why what a session waits for is taken back when somebody ended it.
+const DISMISSED: &str = "an administrator ended its session";
 /// How long the server may take to take our goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -109,6 +112,10 @@ pub(super) struct Relay {
     client_closed: Option<Instant>,
     /// The client is gone, without a goodbye.
     client_gone: bool,
+    /// Somebody may end the session.
+    dismissal: Option<Dismissal>,
+    /// Somebody did: what the server is at is for nobody.
+    dismissed: bool,
 }
 
 /// What there is to do.
@@ -120,6 +127,7 @@ enum Event {
     Stopping,
     Idle,
     TimeUp,
+    Dismissed(String),
 }
 
 /// How a session ended: nothing to say, or the line that evidence keeps.
@@ -160,6 +168,8 @@ impl Relay {
             cancelling: None,
             client_closed: None,
             client_gone: false,
+            dismissal: None,
+            dismissed: false,
         }
     }
 
@@ -168,13 +178,27 @@ impl Relay {
         Self { canceller, ..self }
     }
 
+    /// With the word that ends it.
+    pub(super) fn with_dismissal(self, dismissal: Dismissal) -> Self {
+        Self {
+            dismissal: Some(dismissal),
+            ..self
+        }
+    }
+
     /// Runs until the session ends, with every statement's end in the log and both sides closed.
     pub(super) async fn run(mut self, stopping: watch::Receiver<Stopping>) -> Ending {
         let ending = self.carry(&stopping).await;
         if self.client_gone && !self.core.is_idle() {
             self.abandon(stopping);
         }
-        if self.client_gone {
+        if self.dismissed {
+            self.core.judge().leave_people(DISMISSED).await;
+            if let Some(canceller) = self.canceller.take() {
+                // A server that is at nothing takes it for nothing.
+                drop(tokio::task::spawn_local(canceller.request()));
+            }
+        } else if self.client_gone {
             let judge = self.core.judge();
             judge.leave_people("its client went away").await;
         } else {
@@ -212,12 +236,16 @@ impl Relay {
             if self.client_closed.is_some() && !self.owes_answers() {
                 return Some(self.leave_client());
             }
+            if let Some(words) = self.dismissal.as_mut().and_then(|it| it.try_recv().ok()) {
+                return Some(self.go(&words));
+            }
             match self.wait(&mut alarm).await {
                 Event::Progress | Event::Stopping => {}
                 Event::ClientGone => return Some(self.leave_client()),
                 Event::ServerGone => {
                     return Some(self.end_with(fatal("08006", "the server closed the connection")));
                 }
+                Event::Dismissed(words) => return Some(self.go(&words)),
                 Event::Idle => {
                     let fatal = self.idle_for_too_long();
                     return Some(self.end_with(fatal));
@@ -379,6 +407,12 @@ impl Relay {
         })
     }
 
+    /// Ends the session because somebody said so.
+    fn go(&mut self, words: &str) -> String {
+        self.dismissed = true;
+        self.end_with(fatal("57P01", format!("terminating connection: {words}")))
+    }
+
     /// Puts a last word out, and gives the line for evidence.
     fn end_with(&mut self, fatal: Fatal) -> String {
         self.core.die(&fatal, &mut self.out);
@@ -419,6 +453,13 @@ impl Relay {
             if let Poll::Ready(told) = alarm.poll(context) {
                 // Whoever could tell is gone: so is the gateway.
                 return Poll::Ready(told.map_or(Event::ServerGone, |()| Event::Stopping));
+            }
+            if let Some(dismissal) = &mut self.dismissal
+                && let Poll::Ready(told) = Pin::new(dismissal).poll(context)
+            {
+                // It is asked once: whoever could have said it may be gone.
+                self.dismissal = None;
+                return Poll::Ready(told.map_or(Event::Progress, Event::Dismissed));
             }
             if time_up.as_mut().is_some_and(|timer| timer.is_over(context)) {
                 return Poll::Ready(Event::TimeUp);

@@ -9,8 +9,8 @@ use crate::config::{ClientTls, Console, ConsoleLogin, ConsoleTls, raw};
 
 /// The scope that makes an authorization a login.
 const OPENID: &str = "openid";
-/// Groups of viewers; more are refused.
-const VIEWERS_MAX: usize = 64;
+/// Groups of one role; more are refused.
+const GROUPS_MAX: usize = 64;
 
 /// Checks the section; `gateway` is how clients of the gateway itself encrypt, relative paths are taken from `folder`.
 pub(super) fn console(
@@ -51,14 +51,20 @@ pub(super) fn console(
         ConsoleTls::Gateway | ConsoleTls::Off | ConsoleTls::InFront => {}
     }
     let origin = origin(raw, (listen, tls), problems);
-    for (index, group) in raw.viewers.iter().enumerate() {
-        problems.text(&format!("console.viewers[{index}]"), group);
-    }
-    if raw.viewers.len() > VIEWERS_MAX {
-        problems.add(
-            "console.viewers",
-            format!("names more than {VIEWERS_MAX} groups"),
-        );
+    for (key, groups) in [
+        ("viewers", &raw.viewers),
+        ("auditors", &raw.auditors),
+        ("admins", &raw.admins),
+    ] {
+        for (index, group) in groups.iter().enumerate() {
+            problems.text(&format!("console.{key}[{index}]"), group);
+        }
+        if groups.len() > GROUPS_MAX {
+            problems.add(
+                format!("console.{key}"),
+                format!("names more than {GROUPS_MAX} groups"),
+            );
+        }
     }
     let login = login(raw, folder, problems);
     Some(Console {
@@ -66,6 +72,8 @@ pub(super) fn console(
         tls,
         origin,
         viewers: raw.viewers.clone(),
+        auditors: raw.auditors.clone(),
+        admins: raw.admins.clone(),
         login,
     })
 }

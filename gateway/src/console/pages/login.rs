@@ -161,9 +161,10 @@ async fn ending(room: &Room, headers: &HeaderMap, query: &str) -> Result<Respons
     let now = SystemTime::now();
     let verified = verified(room, login, (&tokens.id_token, begun.nonce), now).await?;
     let expires_at = verified.expires_at.min(now + SESSION_TIME_MAX);
+    let role = room.roles.of(&verified.principal);
     let cookie = login
         .sessions
-        .begin(verified.principal, (now, expires_at))
+        .begin((verified.principal, role), (now, expires_at))
         .ok_or_else(|| unavailable("too many people are logged in: try again later"))?;
     let mut response = match begun.to {
         Some(id) => redirect(&format!("/approvals/{id}")),

@@ -1,4 +1,4 @@
-//! What a browser shows: the held statements, one of them, and the vote. Rendered here; nothing runs in the browser.
+//! What a browser shows, rendered here. All of it works without a script; with one, lists are told of news and times are the reader's.
 //!
 //! It must never take a vote from a form that this console did not give to this very session, nor show a page to anybody else's frame.
 //!
@@ -6,10 +6,30 @@
 //! |---|---|
 //! | `login` | OIDC: the way to the issuer and back |
 //! | `session` | sessions, cookies |
-//! | `view` | the pages' markup |
+//! | `frame` | what all pages have in common |
+//! | `view` | held statements |
+//! | `live` | telling pages what is new |
+//! | `sessions` | who is there and was there; ending a session |
+//! | `decisions` | what was decided |
+//! | `policy`, `playground` | the policy in force; what it would decide |
+//! | `controls`, `data` | what evidence bears on controls; who saw what |
+//! | `health` | how the gateway is |
+//! | `evidence` | asking the evidence |
+//! | `files` | stylesheet and scripts |
 
+mod controls;
+mod data;
+mod decisions;
+mod evidence;
+mod files;
+mod frame;
+mod health;
+mod live;
 mod login;
+mod playground;
+mod policy;
 mod session;
+mod sessions;
 mod view;
 
 use std::{
@@ -27,19 +47,19 @@ use axum::{
 };
 use maud::Markup;
 
+pub(super) use self::live::{LIVE_MAX, beat};
 use self::session::{Session, Sessions};
 use super::{
     Ballot, LoginSettings, Problem, Room, VoteName,
     api::{self, Id, Page},
+    form,
+    role::Role,
 };
 
 /// A session lasts no longer, however long its token does.
 const SESSION_TIME_MAX: Duration = Duration::from_secs(8 * 3_600);
-/// What a page may load: our stylesheet. Where its forms may go: here.
-const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-/// The one stylesheet.
-const STYLE: &str = include_str!("style.css");
-
+/// What a page may load: our own files. Where its forms may go: here.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 /// How people log in, and who has.
 pub(super) struct Login {
     settings: LoginSettings,
@@ -66,7 +86,24 @@ pub(super) fn routes() -> Router<Arc<Room>> {
         .route("/login", get(login::begin))
         .route("/callback", get(login::end))
         .route("/logout", post(log_out))
-        .route("/style.css", get(style))
+        .route(live::PATH, get(live::events))
+        .route("/files/{digest}/{name}", get(files::serve))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{id}", get(sessions::show))
+        .route("/sessions/{id}/end", post(sessions::end))
+        .route("/decisions", get(decisions::search))
+        .route("/decisions/{id}", get(decisions::show))
+        .route("/policy", get(policy::show))
+        .route("/policy/graph.svg", get(policy::graph))
+        .route(
+            "/policy/playground",
+            get(playground::empty).post(playground::ask),
+        )
+        .route("/controls", get(controls::matrix))
+        .route("/controls.csv", get(controls::export))
+        .route("/controls/{framework}/{control}", get(controls::show))
+        .route("/data", get(data::show))
+        .route("/health", get(health::show))
 }
 
 /// The session that a request belongs to.
@@ -75,12 +112,29 @@ fn session(room: &Room, headers: &HeaderMap) -> Option<Arc<Session>> {
     sessions.find(headers, SystemTime::now())
 }
 
+/// The session of somebody who has at least this role; else the page that says what is missing.
+fn enter(room: &Room, headers: &HeaderMap, role: Role) -> Result<Arc<Session>, Box<Response>> {
+    let Some(session) = session(room, headers) else {
+        let welcome = view::welcome(room.issuer.url());
+        return Err(Box::new(page(StatusCode::UNAUTHORIZED, welcome)));
+    };
+    if session.role >= role {
+        return Ok(session);
+    }
+    let detail = format!(
+        "this is for the groups of `[console] {}`: whoever runs the gateway can say how to be in one",
+        role.key()
+    );
+    let problem = Problem::new(StatusCode::FORBIDDEN, detail);
+    Err(Box::new(troubled(Some(&session), &problem)))
+}
+
 async fn home(
     State(room): State<Arc<Room>>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    list(&room, &headers, query.as_deref(), view::Freshness::Still)
+    list(&room, &headers, query.as_deref(), frame::Freshness::Still)
 }
 
 async fn live(
@@ -88,14 +142,14 @@ async fn live(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    list(&room, &headers, query.as_deref(), view::Freshness::Live)
+    list(&room, &headers, query.as_deref(), frame::Freshness::Live)
 }
 
 fn list(
     room: &Room,
     headers: &HeaderMap,
     query: Option<&str>,
-    freshness: view::Freshness,
+    freshness: frame::Freshness,
 ) -> Response {
     let Some(session) = session(room, headers) else {
         return page(StatusCode::OK, view::welcome(room.issuer.url()));
@@ -215,10 +269,6 @@ async fn log_out(
     response
 }
 
-async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
-}
-
 /// What a form of ours says.
 #[derive(Default)]
 struct Form {
@@ -228,47 +278,16 @@ struct Form {
 }
 
 impl Form {
-    /// Reads it; names that no form of ours has, or has once, are refused.
+    /// Reads it.
     fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Self, Problem> {
-        let is_form = headers
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes() == b"application/x-www-form-urlencoded");
-        if !is_form {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "send a form",
-            ));
-        }
-        let body = body.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
-            _ => Problem::new(StatusCode::BAD_REQUEST, "the form did not come whole"),
-        })?;
-        let strange = || Problem::new(StatusCode::BAD_REQUEST, "this is no form of ours");
-        let mut form = Self::default();
-        for (name, value) in url::form_urlencoded::parse(&body) {
-            let field = match &*name {
-                "csrf" => &mut form.csrf,
-                "vote" => &mut form.vote,
-                "reason" => &mut form.reason,
-                _ => return Err(strange()),
-            };
-            if !field.is_empty() {
-                return Err(strange());
-            }
-            *field = value.into_owned();
-        }
-        Ok(form)
+        let [csrf, vote, reason] = form::sent(headers, body, ["csrf", "vote", "reason"])?;
+        Ok(Self { csrf, vote, reason })
     }
 
     /// The form, if it is this session's.
     fn of(self, session: &Session) -> Result<Self, Problem> {
-        if session.is_csrf(&self.csrf) {
-            return Ok(self);
-        }
-        Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "this form is of another session: go back, load the page again, and send it then",
-        ))
+        is_ours(session, &self.csrf)?;
+        Ok(self)
     }
 
     fn ballot(self) -> Result<Ballot, Problem> {
@@ -287,6 +306,17 @@ impl Form {
             reason: self.reason,
         })
     }
+}
+
+/// Whether a form carries what those of this session do.
+fn is_ours(session: &Session, csrf: &str) -> Result<(), Problem> {
+    if session.is_csrf(csrf) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "this form is of another session: go back, load the page again, and send it then",
+    ))
 }
 
 fn logged_out() -> Problem {

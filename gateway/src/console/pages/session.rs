@@ -12,6 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use provost_engine::principal::Principal;
 
+use crate::console::role::Role;
+
 /// The cookie that names a session. The prefix binds it to this host, by HTTPS, for every path (RFC 6265bis, 4.1.3.2).
 pub(super) const COOKIE: &str = "__Host-provost";
 /// Sessions at once; at the limit nobody logs in until one ends.
@@ -24,6 +26,8 @@ const SECRET_BYTES: usize = 32;
 pub(in crate::console) struct Session {
     /// Who, as their token said.
     pub(super) principal: Principal,
+    /// What they may do.
+    pub(super) role: Role,
     /// What our forms carry.
     pub(super) csrf: String,
     /// When it ends.
@@ -50,7 +54,7 @@ impl Sessions {
     /// Begins one; gives its cookie. `None` where there are too many, or no randomness.
     pub(super) fn begin(
         &self,
-        principal: Principal,
+        (principal, role): (Principal, Role),
         (now, expires_at): (SystemTime, SystemTime),
     ) -> Option<HeaderValue> {
         let (name, csrf) = (secret()?, secret()?);
@@ -63,6 +67,7 @@ impl Sessions {
         }
         let session = Session {
             principal,
+            role,
             csrf,
             expires_at,
         };

@@ -1,58 +1,18 @@
-//! The pages' markup. Everything that others wrote passes through [`visible`], and through maud's escapes.
+//! The markup of held statements. Everything that others wrote passes through [`shown`], and through maud's escapes.
 
 use jiff::{SignedDuration, Timestamp};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
-use super::session::Session;
+use super::{
+    frame::{Freshness, REFRESH_SECONDS, layout, sentence, shown, time},
+    session::Session,
+};
 use crate::console::{
-    Approval, List, NeedShape, Problem, StandingName, Summary, VoteName, VoteShape, visible,
+    Approval, List, NeedShape, Problem, StandingName, Summary, VoteName, VoteShape,
 };
 
-/// How often a live page loads itself again, in seconds.
-const REFRESH_SECONDS: u32 = 10;
 /// The longest reason that a form takes, in characters; the console counts bytes.
 const REASON_CHARS_MAX: u32 = 2_000;
-
-/// Whether a list loads itself again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Freshness {
-    /// It stays as it is.
-    Still,
-    /// It does.
-    Live,
-}
-
-fn layout(title: &str, session: Option<&Session>, freshness: Freshness, content: Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                @if freshness == Freshness::Live {
-                    meta http-equiv="refresh" content=(REFRESH_SECONDS);
-                }
-                title { (title) " · Provost" }
-                link rel="stylesheet" href="/style.css";
-            }
-            body {
-                a.skip href="#content" { "Skip to the content" }
-                header {
-                    a.brand href="/" { "Provost" }
-                    @if let Some(session) = session {
-                        form.who method="post" action="/logout" {
-                            span { (shown(&session.principal.id)) }
-                            input type="hidden" name="csrf" value=(session.csrf);
-                            button.plain type="submit" { "Log out" }
-                        }
-                    }
-                }
-                main id="content" { (content) }
-            }
-        }
-    }
-}
 
 /// What somebody sees who is not logged in.
 pub(super) fn welcome(issuer: &str) -> Markup {
@@ -103,6 +63,9 @@ pub(super) fn list(
                 (tab(path, one.name(), Some(one), standing))
             }
         }
+        // With a script the list is asked for again when something becomes of what is held; see `live`.
+        div hx-ext="sse" sse-connect=(super::live::PATH) {
+        div id="requests" hx-get=(format!("{path}{query}")) hx-trigger="sse:changed" hx-select="#requests" hx-swap="outerHTML" {
         @if list.approvals.is_empty() {
             section.card.empty {
                 h2 { "Nothing here" }
@@ -114,6 +77,7 @@ pub(super) fn list(
         ol.requests {
             @for summary in &list.approvals { li { (card(summary)) } }
         }
+        } }
         p.foot {
             @if let Some(next) = &list.next {
                 @let joint = if query.is_empty() { "?" } else { "&" };
@@ -121,7 +85,7 @@ pub(super) fn list(
                 " · "
             }
             @match freshness {
-                Freshness::Still => a href=(format!("/live{query}")) { "Keep this page up to date" },
+                Freshness::Still => a href=(format!("/live{query}")) { "Keep this page up to date without a script" },
                 Freshness::Live => a href=(format!("/{query}")) { "Stop loading it every " (REFRESH_SECONDS) " s" },
             }
         }
@@ -150,11 +114,11 @@ fn card(summary: &Summary) -> Markup {
         article.card {
             p.head {
                 (badge(summary.standing))
-                a href=(format!("/approvals/{}", summary.id)) {
+                a id=(format!("of-{}", summary.id)) href=(format!("/approvals/{}", summary.id)) {
                     (asked_by(summary)) " on " (shown(&summary.target))
                 }
             }
-            pre { code { (shown(summary.sql.as_deref().unwrap_or("(the text is not shown)")))
+            pre tabindex="0" { code { (shown(summary.sql.as_deref().unwrap_or("(the text is not shown)")))
                 @if summary.sql_is_cut { "…" } } }
             p.small {
                 @for need in &summary.needs { (need_short(need)) " · " }
@@ -337,13 +301,6 @@ fn asked_by(summary: &Summary) -> String {
     shown(&text)
 }
 
-/// RFC 3339 to what a person reads, in UTC, with the exact time behind it.
-fn time(text: &str) -> Markup {
-    let parsed = text.parse::<Timestamp>().ok();
-    let short = parsed.map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
-    html! { time datetime=(text) title=(text) { (short.as_deref().unwrap_or(text)) } }
-}
-
 /// How long people have still.
 fn time_left(summary: &Summary) -> Option<String> {
     let is_open = matches!(
@@ -358,18 +315,4 @@ fn time_left(summary: &Summary) -> Option<String> {
         120..7_200 => format!("{} min", seconds / 60),
         _ => format!("{} h", seconds / 3_600),
     })
-}
-
-/// Text of others in which nothing hides.
-fn shown(text: &str) -> String {
-    visible(text)
-}
-
-/// A message as a sentence.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => shown(&format!("{}{}.", first.to_uppercase(), letters.as_str())),
-        None => String::new(),
-    }
 }

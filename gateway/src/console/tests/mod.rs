@@ -4,4 +4,5 @@ mod api;
 mod connections;
 mod contract;
 mod pages;
+mod roles;
 pub(in crate::console) mod support;

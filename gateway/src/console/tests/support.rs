@@ -6,19 +6,29 @@ use std::{
 };
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
-use openidconnect::reqwest::{Client, RequestBuilder, Response, redirect::Policy};
+use openidconnect::reqwest::{Client, RequestBuilder, Response, redirect};
+use provost_engine::{
+    graph::{
+        Policy,
+        rule::{Mode, RuleSet},
+    },
+    verdict::BundleDigest,
+};
 use provost_evidence::{
-    DurableFolder, Log, LogOptions, SigningKey,
+    Archive, DurableFolder, Log, LogOptions, SigningKey,
     approvals::{ApprovalId, Docket, HeldStatement, Need, Request, Rows},
     record::Micros,
+    report::matrix::{Bearing, Catalogue, Control},
 };
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::{
     approvals::{Approvals, now},
-    console::{Console, LoginSettings, Settings, Times},
+    console::{Console, Furnishing, LoginSettings, Roles, Settings, Sources, Times},
     identity::{ClaimRules, Delegation, Issuer, IssuerSettings, KindRule, issuer::LoginUrls},
+    policy::PolicyHandle,
+    roster::Roster,
     settings::{ClientTls, Secret},
 };
 
@@ -41,8 +51,12 @@ pub(super) enum Who {
     Robot,
     /// An agent of Dora's, with her groups.
     Helper,
-    /// Sees everything.
+    /// An auditor.
     Otto,
+    /// A viewer.
+    Vera,
+    /// An admin.
+    Olga,
 }
 
 impl Who {
@@ -56,6 +70,8 @@ impl Who {
             Self::Robot => ("robot@corp", &["ai-agents", "db-admins"]),
             Self::Helper => ("helper@corp", &["db-admins"]),
             Self::Otto => ("otto@corp", &["auditors"]),
+            Self::Vera => ("vera@corp", &["platform"]),
+            Self::Olga => ("olga@corp", &["operators"]),
         };
         let behind = matches!(self, Self::Helper);
         let behind = behind.then(|| json!({ "sub": "dora@corp", "groups": ["db-admins"] }));
@@ -104,6 +120,45 @@ pub(in crate::console) fn request(number: u64) -> Request {
     }
 }
 
+/// Who has which role.
+fn roles() -> Roles {
+    Roles {
+        viewers: vec!["platform".into()],
+        auditors: vec!["auditors".into()],
+        admins: vec!["operators".into()],
+    }
+}
+
+/// A policy without rules.
+fn policy() -> Policy {
+    provost_engine::graph::compile(RuleSet {
+        digest: BundleDigest("bundle".into()),
+        mode: Mode::Enforce,
+        classes: Vec::new(),
+        rules: Vec::new(),
+        invariants: Vec::new(),
+    })
+    .unwrap()
+}
+
+/// One control, on which refusals bear.
+fn catalogues() -> Vec<Catalogue> {
+    vec![Catalogue {
+        framework: "nist-800-53".to_owned(),
+        name: "NIST <SP> 800-53".to_owned(),
+        version: "r5".to_owned(),
+        controls: vec![Control {
+            id: "AC-3".to_owned(),
+            title: "Access Enforcement".to_owned(),
+            bearing: Some(Bearing {
+                measure: "refusals".to_owned(),
+                bears: "each refusal".to_owned(),
+                lacks: "the rest".to_owned(),
+            }),
+        }],
+    }]
+}
+
 /// The issuer's key.
 #[derive(Clone)]
 pub(super) struct Signer(EncodingKey);
@@ -141,6 +196,8 @@ impl Signer {
 /// The console and all that it needs. It ends with the test.
 pub(super) struct House {
     pub(super) approvals: Arc<Approvals>,
+    pub(super) roster: Arc<Roster>,
+    pub(super) log: Arc<Log>,
     pub(super) url: String,
     pub(super) client: Client,
     signer: Signer,
@@ -166,6 +223,25 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let (log, _) = Log::open(LogOptions::new(folder.path().join("log"), "gateway-1")).unwrap();
         let store = DurableFolder::open(&folder.path().join("store")).unwrap();
+        let archive = Archive::new(Arc::clone(&store), &log).unwrap();
+        let policy = Arc::new(PolicyHandle::new(Arc::new(policy())));
+        let roster = Arc::new(Roster::default());
+        let sources = Sources {
+            furnishing: Furnishing {
+                archive,
+                catalogues: catalogues(),
+                draw: |_| Ok("<svg xmlns='http://www.w3.org/2000/svg'/>".to_owned()),
+                log_bytes_max: 1 << 30,
+            },
+            log: Arc::clone(&log),
+            policy,
+            roster: Arc::clone(&roster),
+            targets: Vec::new(),
+            witness: provost_engine::sql::Witness::Deny,
+            started_at: SystemTime::now(),
+            drawn: tokio::sync::Mutex::default(),
+        };
+        let logged = Arc::clone(&log);
         let key = SigningKey::generate().unwrap();
         let docket = Docket::new(
             store,
@@ -178,7 +254,7 @@ impl House {
             listen: ([127, 0, 0, 1], 0).into(),
             tls: ClientTls::Off,
             origin: None,
-            viewers: vec!["auditors".into()],
+            roles: roles(),
             login: urls.as_ref().map(|_| LoginSettings {
                 client_id: "console".to_owned(),
                 client_secret: Some(Secret::new(b"secret".as_slice())),
@@ -197,17 +273,19 @@ impl House {
         let (desk, issuer) = (Arc::clone(&approvals), Arc::new(issuer));
         tokio::spawn(async move {
             console
-                .run(desk, issuer, async {
+                .run(desk, issuer, sources, async {
                     let _ = stopped.await;
                 })
                 .await;
         });
         Self {
             approvals,
+            roster,
+            log: logged,
             url,
             client: Client::builder()
                 .no_proxy()
-                .redirect(Policy::none())
+                .redirect(redirect::Policy::none())
                 .build()
                 .unwrap(),
             signer,

@@ -1,0 +1,16 @@
+// Times in the zone of whoever reads, with UTC behind them. Without this script they stand in UTC.
+'use strict';
+(() => {
+  const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+  const translate = (root) => {
+    for (const time of root.querySelectorAll('time[datetime]')) {
+      const at = new Date(time.dateTime);
+      if (time.dataset.utc || Number.isNaN(at.valueOf())) continue;
+      time.dataset.utc = time.textContent;
+      time.title = time.textContent;
+      time.textContent = format.format(at);
+    }
+  };
+  translate(document);
+  document.addEventListener('htmx:afterSettle', () => translate(document));
+})();
