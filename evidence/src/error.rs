@@ -218,6 +218,16 @@ pub enum Error {
         /// Its leaf's number.
         log_index: u64,
     },
+    /// The record's object isn't in the store.
+    #[error(
+        "record {log_index} of `{gateway}` can't be shown: its object is not in the store; `provost evidence verify` says whether it was deleted under retention or is missing"
+    )]
+    Gone {
+        /// The gateway.
+        gateway: String,
+        /// Its leaf's number.
+        log_index: u64,
+    },
     /// A query was refused or failed.
     #[error("query failed")]
     Query {

@@ -124,7 +124,7 @@ impl Prover {
     /// Proves one record.
     ///
     /// # Errors
-    /// [`Error::NoRecord`] when the tree has no such leaf; [`Error::Store`]; [`Error::Ledger`] when what is in the store doesn't give a
+    /// [`Error::NoRecord`] when the tree has no such leaf; [`Error::Gone`] when its object isn't there; [`Error::Store`]; [`Error::Ledger`] when what is in the store doesn't give a
     /// proof that holds.
     pub async fn prove(&self, gateway: &str, log_index: u64) -> Result<Proof, Error> {
         let no_record = || Error::NoRecord {
@@ -164,7 +164,10 @@ impl Prover {
             .filter(|manifest| log_index <= manifest.last_log_index)
             .ok_or_else(|| fault(Fault::Missing))?;
         let object = store::read(self.store.as_ref(), &manifest.key).await?;
-        let object = object.ok_or_else(|| fault(Fault::Missing))?;
+        let object = object.ok_or_else(|| Error::Gone {
+            gateway: gateway.to_owned(),
+            log_index,
+        })?;
         rows::record(manifest, object, log_index).map_err(fault)
     }
 

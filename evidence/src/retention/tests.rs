@@ -116,6 +116,15 @@ async fn what_is_over_its_time_goes_and_the_ledger_says_so() {
     let stated = asked(folder.path(), &population).await;
     let expected = format!("\"deleted_rows\":{gone},\"missing_rows\":0");
     assert!(stated.contains(&expected), "{stated}");
+    let prover = crate::Prover::open(store(folder.path())).await.unwrap();
+    let first = &ledger.deleted[0];
+    let proved = prover.prove(GATEWAY, first.first_log_index).await;
+    assert!(matches!(proved, Err(Error::Gone { .. })), "{proved:?}");
+    let said = prover
+        .prove(GATEWAY, first.announced_log_index)
+        .await
+        .unwrap();
+    assert!(String::from_utf8_lossy(said.json()).contains("evidence-deleted"));
     // A gateway goes on.
     filled_again(folder.path()).await;
     assert!(super::tests::report(folder.path()).await.is_intact());
