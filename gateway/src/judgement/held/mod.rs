@@ -5,6 +5,8 @@
 
 mod binding;
 mod people;
+mod plan;
+mod reach;
 mod rehearsal;
 mod request;
 mod words;
