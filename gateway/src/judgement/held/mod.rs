@@ -124,7 +124,7 @@ impl SessionJudge {
                 }
                 let estimate = self.estimate(step, (statements, decisions), &request);
                 let request = Request {
-                    estimate: estimate.await?,
+                    estimate: Some(estimate.await?),
                     ..request
                 };
                 match approvals.ask(request).await {

@@ -95,9 +95,9 @@ impl SessionJudge {
         step: &Step<'_>,
         (statements, decisions): (&[Statement], &[Decision]),
         request: &Request,
-    ) -> Result<Option<Rows>, Fatal> {
+    ) -> Result<Rows, Fatal> {
         let asked = self.expected_rows(step, (statements, decisions), request);
-        Ok(Some(rows(asked.await?)))
+        Ok(rows(asked.await?))
     }
 
     async fn expected_rows(
