@@ -18,7 +18,7 @@ rule deletes-need-people
 "#;
 
 /// How often two gateways race for an approval.
-const ROUNDS: u64 = 5;
+const ROUNDS: u64 = 12;
 
 /// Two gateways over one bucket, that believe each other.
 struct Pair {
@@ -33,6 +33,10 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         let mut house = House::without_gateway();
+        let rows = format!(
+            "INSERT INTO orders SELECT n, 1, 1, 'raced for' FROM generate_series(5, {ROUNDS}) n"
+        );
+        house.cluster.execute("shop", &rows).unwrap();
         let s3 = S3::start(&house);
         house.environment = s3.environment();
         house.store = S3::location("evidence");

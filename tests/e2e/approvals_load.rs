@@ -19,7 +19,7 @@ rule deletes-need-people
 "#;
 /// Held statements of one agent; the gateway takes 100.
 const OF_ONE: usize = 50;
-/// Statements whose time is taken, of one round.
+/// The statement of somebody else whose time is taken.
 const PROBE: &str = "SELECT count(*) FROM orders WHERE id = 1";
 
 /// A number that the environment gives, as `tests/approvals-load.sh` does.

@@ -1,9 +1,11 @@
-//! What became of statements of the same shape before: for whoever is asked about one more. Pure.
+//! What became of statements of the same shape before: for whoever is asked about one more.
 //!
 //! It must never grow with what is asked: both the shapes and what is remembered of each have a limit.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
+    mem,
+    sync::PoisonError,
     time::Duration,
 };
 
@@ -12,8 +14,10 @@ use provost_evidence::{
     record::Micros,
 };
 
-use super::Standing;
+use super::{Approvals, Kept, Standing, now};
 
+/// For how long what ended is kept to be shown, in microseconds.
+const SHOWN_MICROS_MAX: i64 = 3_600_000_000;
 /// How far back is remembered, by what the store still has of it.
 pub const HISTORY: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Requests remembered of one shape; at the limit the oldest is forgotten.
@@ -117,6 +121,52 @@ impl History {
         let past = self.of.get(shape).into_iter().flatten();
         past.for_each(|(_, standing)| before.count(standing));
         before
+    }
+}
+
+impl Approvals {
+    /// What became of other statements of the request's shape on its target, as far back as [`HISTORY`]. `None` where its shape is not
+    /// known.
+    #[must_use]
+    pub fn before(&self, request: &Request) -> Option<Before> {
+        let shape = Shape::of(request)?;
+        let history = self.history.lock();
+        let mut before = history.unwrap_or_else(PoisonError::into_inner).of(&shape);
+        let now = now();
+        for kept in self.cases().values() {
+            let other = &kept.case.request;
+            if other.id != request.id && Shape::of(other).as_ref() == Some(&shape) {
+                before.count(&kept.case.standing(now));
+            }
+        }
+        Some(before)
+    }
+
+    /// Lets go of what ended long ago, but for what became of it.
+    pub(super) async fn forget(&self) {
+        let now = now();
+        let past = now.0 - SHOWN_MICROS_MAX;
+        let (oldest, gone) = {
+            let mut cases = self.cases();
+            let (kept, gone) = mem::take(&mut *cases).into_iter().partition(|(_, kept)| {
+                kept.case.request.expires_at.0 >= past
+                    && kept.case.end.as_ref().is_none_or(|end| end.at.0 >= past)
+            });
+            *cases = kept;
+            let gone: BTreeMap<ApprovalId, Kept> = gone;
+            let first = cases.keys().next().cloned();
+            let past = ApprovalId::first_of(Micros(past));
+            (first.map_or(past.clone(), |first| first.min(past)), gone)
+        };
+        {
+            let history = self.history.lock();
+            let mut history = history.unwrap_or_else(PoisonError::into_inner);
+            for Kept { case, .. } in gone.values() {
+                history.keep(&case.request, case.standing(now));
+            }
+            history.forget(now);
+        }
+        self.docket.forget_before(&oldest).await;
     }
 }
 

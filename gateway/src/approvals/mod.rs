@@ -13,7 +13,6 @@ pub mod webhook;
 
 use std::{
     collections::BTreeMap,
-    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -36,16 +35,11 @@ pub use self::{
     dry_run::DryRunRefused,
     history::{Before, HISTORY},
 };
-use self::{
-    dry_run::Wish,
-    history::{History, Shape},
-};
+use self::{dry_run::Wish, history::History};
 use crate::record::{micros, texts};
 
 /// How often the store is looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
-/// For how long what ended is kept to be shown, in microseconds.
-const SHOWN_MICROS_MAX: i64 = 3_600_000_000;
 /// Requests that are open at once, of all gateways. At the limit a statement that needs one more is refused.
 const OPEN_MAX: usize = 10_000;
 /// Requests of one principal that are open at once: nobody else is to wait for them.
@@ -173,23 +167,6 @@ impl Approvals {
         let case = Arc::clone(&self.cases().get(id)?.case);
         let standing = case.standing(now());
         Some((case, standing))
-    }
-
-    /// What became of other statements of the request's shape on its target, as far back as [`HISTORY`]. `None` where its shape is not
-    /// known.
-    #[must_use]
-    pub fn before(&self, request: &Request) -> Option<Before> {
-        let shape = Shape::of(request)?;
-        let history = self.history.lock();
-        let mut before = history.unwrap_or_else(PoisonError::into_inner).of(&shape);
-        let now = now();
-        for kept in self.cases().values() {
-            let other = &kept.case.request;
-            if other.id != request.id && Shape::of(other).as_ref() == Some(&shape) {
-                before.count(&kept.case.standing(now));
-            }
-        }
-        Some(before)
     }
 
     /// The case that is open for exactly this, if there is one: what was approved before what still waits.
@@ -586,33 +563,6 @@ impl Approvals {
         }
         self.forget().await;
         Ok(())
-    }
-
-    /// Lets go of what ended long ago, but for what became of it.
-    async fn forget(&self) {
-        let now = now();
-        let past = now.0 - SHOWN_MICROS_MAX;
-        let (oldest, gone) = {
-            let mut cases = self.cases();
-            let (kept, gone) = mem::take(&mut *cases).into_iter().partition(|(_, kept)| {
-                kept.case.request.expires_at.0 >= past
-                    && kept.case.end.as_ref().is_none_or(|end| end.at.0 >= past)
-            });
-            *cases = kept;
-            let gone: BTreeMap<ApprovalId, Kept> = gone;
-            let first = cases.keys().next().cloned();
-            let past = ApprovalId::first_of(Micros(past));
-            (first.map_or(past.clone(), |first| first.min(past)), gone)
-        };
-        {
-            let history = self.history.lock();
-            let mut history = history.unwrap_or_else(PoisonError::into_inner);
-            for Kept { case, .. } in gone.values() {
-                history.keep(&case.request, case.standing(now));
-            }
-            history.forget(now);
-        }
-        self.docket.forget_before(&oldest).await;
     }
 }
 

@@ -308,6 +308,24 @@ fn what_only_its_session_sees_is_not_tried() {
     }
 }
 
+/// A trigger that came to be a moment ago, which the gateway need not know of yet.
+#[test]
+fn what_changed_a_moment_ago_is_not_tried() {
+    let world = World::planned("rehearsal_trigger");
+    let mut raw = world.session("ann");
+    let (estimate, dry_run) = world.shown(&mut raw, &world.delete(1));
+    assert!(estimate.count().is_some() && dry_run.count().is_some());
+    server(&format!(
+        "CREATE FUNCTION public.{0}_f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NOTIFY x; RETURN NULL; END $$;
+         CREATE TRIGGER t AFTER DELETE ON public.{0} EXECUTE FUNCTION public.{0}_f();",
+        world.table
+    ));
+    raw.send(&query(&world.delete(1)));
+    let id = world.held(&mut raw);
+    let estimate = world.estimate(&id);
+    assert_eq!(estimate.count(), None, "{estimate:?}");
+}
+
 /// A lock of somebody else's is waited for briefly; the session that waits for people is none the worse.
 #[test]
 fn a_locked_table_has_no_number() {

@@ -279,6 +279,18 @@ async fn people_log_in_look_and_vote() {
 
     // A vote without a reason, and without a word what, brings the page back.
     let (csrf, votes) = (page.csrf(), format!("{path}/votes"));
+
+    // What is expected of it, and the button that has it tried: by this session's form alone, and by a session that waits.
+    let estimated = "Rows, estimated</dt><dd>1</dd>";
+    assert!(page.text.contains(estimated), "{}", page.text);
+    let dry_run = format!("{path}/dry-run");
+    assert!(page.text.contains(&dry_run), "{}", page.text);
+    let forged = browser.post(&dry_run, &[("csrf", "x")]).await;
+    assert_eq!(forged.status, 403);
+    let nobody = browser.post(&dry_run, &[("csrf", &csrf)]).await;
+    assert_eq!(nobody.status, 409);
+    let told = "No session waits for it";
+    assert!(nobody.text.contains(told), "{}", nobody.text);
     let empty = browser
         .post(
             &votes,

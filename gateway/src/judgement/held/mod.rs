@@ -5,6 +5,8 @@
 
 mod binding;
 mod people;
+mod plan;
+mod reach;
 mod rehearsal;
 mod request;
 mod words;
@@ -122,7 +124,7 @@ impl SessionJudge {
                 }
                 let estimate = self.estimate(step, (statements, decisions), &request);
                 let request = Request {
-                    estimate: estimate.await?,
+                    estimate: Some(estimate.await?),
                     ..request
                 };
                 match approvals.ask(request).await {

@@ -10,9 +10,8 @@ use std::{
 };
 
 use provost_engine::{
-    catalog::{Attribute, RelationKind},
-    facts::{Access, Facts, Kind, Object, Operation},
-    sql::{self, Statement},
+    facts::Kind,
+    sql::Statement,
     verdict::{Decision, Reason, Verdict},
 };
 use provost_evidence::{
@@ -22,12 +21,16 @@ use provost_evidence::{
 };
 use tokio::time::timeout;
 
-use super::super::{
-    Sent, SessionJudge, Step,
-    obligations::{Company, is_counted, may_change_rows, unenforced},
+use super::{
+    super::{
+        Sent, SessionJudge, Step,
+        obligations::{Company, is_counted, may_change_rows, unenforced},
+    },
+    plan::{changed_rows, planned_rows},
+    reach::{Why, uncounted},
 };
 use crate::{
-    judge::{Alone, Fatal},
+    judge::Fatal,
     look::{PATH_QUESTION, PathAnswer},
     permit::Permit,
     upstream::{self, Server, Tried, one_text},
@@ -47,9 +50,6 @@ const END: &str = "ROLLBACK";
 const ESTIMATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a dry run may take, connecting included; then there is none.
 const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Why there is no number, in words.
-type Why = String;
 
 /// What is done to learn of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,9 +95,9 @@ impl SessionJudge {
         step: &Step<'_>,
         (statements, decisions): (&[Statement], &[Decision]),
         request: &Request,
-    ) -> Result<Option<Rows>, Fatal> {
+    ) -> Result<Rows, Fatal> {
         let asked = self.expected_rows(step, (statements, decisions), request);
-        Ok(Some(rows(asked.await?)))
+        Ok(rows(asked.await?))
     }
 
     async fn expected_rows(
@@ -187,87 +187,6 @@ impl SessionJudge {
         unenforced(decision, &statement.facts, Company::Alone)
     }
 
-    /// The one statement of the text, if nothing it does or calls reaches beyond its transaction even when it is only planned.
-    fn triable<'a>(&self, statements: &'a [Statement]) -> Result<&'a Statement, Why> {
-        let [statement] = statements else {
-            return Err("it is a text of several statements".to_owned());
-        };
-        if self.people.settings_changed > 0 {
-            return Err("its session may have changed settings that it hangs on".to_owned());
-        }
-        if self.sight.is_special() {
-            return Err("its session sees objects of its own".to_owned());
-        }
-        match beyond(&statement.facts).or_else(|| self.foreign(&statement.facts)) {
-            Some(why) => Err(why),
-            None => Ok(statement),
-        }
-    }
-
-    /// The one statement, if it may be run and rolled back.
-    fn runnable<'a>(&self, statements: &'a [Statement]) -> Result<&'a Statement, Why> {
-        let statement = self.triable(statements)?;
-        let facts = &statement.facts;
-        if self.status != b'I' || self.people.alone == Alone::InSegment {
-            return Err("its session's transaction is open, and nobody else sees it".to_owned());
-        }
-        if !matches!(
-            facts.kind,
-            Kind::Insert | Kind::Update | Kind::Delete | Kind::Merge
-        ) {
-            return Err("it is no INSERT, UPDATE, DELETE or MERGE".to_owned());
-        }
-        if !is_counted(facts) {
-            return Err(uncounted());
-        }
-        match self.numbered(facts) {
-            Some(why) => Err(why),
-            None => Ok(statement),
-        }
-    }
-
-    /// A foreign table that it reaches, whose server does what it does.
-    fn foreign(&self, facts: &Facts) -> Option<Why> {
-        let catalog = &self.loaded().catalog;
-        let mut reached = facts.accesses.iter().filter_map(relation);
-        let found = reached.find_map(|(oid, _)| {
-            let own = catalog.relation(oid).cloned();
-            let mut all = own.into_iter().chain(catalog.descendants(oid));
-            all.find(|one| one.kind == RelationKind::Foreign)
-        })?;
-        Some(format!(
-            "it touches the foreign table {}.{}",
-            found.schema, found.name
-        ))
-    }
-
-    /// A sequence that it may take numbers from, or the table of one: no rollback gives them back.
-    fn numbered(&self, facts: &Facts) -> Option<Why> {
-        let catalog = &self.loaded().catalog;
-        let mut written = facts.accesses.iter().filter_map(relation);
-        let found = written.find_map(|(oid, operation)| {
-            let relation = catalog.relation(oid)?;
-            let is_set = |name: &str| {
-                let mut writes = facts.writes.iter().map(|write| &write.column);
-                writes.any(|column| column.relation_oid == oid && *column.name == *name)
-            };
-            let mut numbered = relation.attributes.iter().filter(|one| is_numbered(one));
-            let takes = match operation {
-                Operation::Read | Operation::Lock => false,
-                _ if relation.kind == RelationKind::Sequence => true,
-                Operation::Insert => numbered.next().is_some(),
-                // To its default.
-                Operation::Update => numbered.any(|one| is_set(&one.name)),
-                _ => false,
-            };
-            takes.then(|| Arc::clone(relation))
-        })?;
-        Some(format!(
-            "it may take numbers from a sequence of {}.{}",
-            found.schema, found.name
-        ))
-    }
-
     /// Sends it as a statement of its own: recorded, permitted, rolled back, ended. Gives the answer and the statement's id.
     async fn try_out(
         &mut self,
@@ -296,6 +215,10 @@ impl SessionJudge {
             Ok(server) => server,
             Err(why) => return Ok(Err(why)),
         };
+        // What names mean may have changed since they were looked up.
+        if !self.is_unchanged(std::slice::from_ref(statement)).await {
+            return Ok(Err("the catalog changed meanwhile".to_owned()));
+        }
         let seq = self.next();
         let decision = Decision {
             verdict: Verdict::Allow,
@@ -370,10 +293,6 @@ fn rows(count: Result<u64, Why>) -> Rows {
     count.map_or_else(|why| Rows::Unknown { why }, Rows::Count)
 }
 
-fn uncounted() -> Why {
-    "the server does not count all that it changes".to_owned()
-}
-
 fn too_long() -> Why {
     "it took too long".to_owned()
 }
@@ -387,149 +306,5 @@ fn failure(error: Option<upstream::Error>) -> Why {
             _ => format!("the server refused it ({sqlstate})"),
         },
         Some(_) => "the server could not be asked".to_owned(),
-    }
-}
-
-/// What of it could reach beyond its transaction.
-fn beyond(facts: &Facts) -> Option<Why> {
-    if sql::is_unbounded(facts) {
-        return Some("what it does can't be told".to_owned());
-    }
-    if let Some(opaque) = facts.opaque.first() {
-        let (subject, reason) = (&opaque.subject, &opaque.reason);
-        return Some(format!("what it does can't be told: {subject}: {reason}"));
-    }
-    let is_plain = |access: &&Access| {
-        matches!(
-            access.operation,
-            Operation::Read | Operation::Insert | Operation::Update | Operation::Delete
-        ) || access.operation == Operation::Lock
-    };
-    let other = facts.accesses.iter().find(|access| !is_plain(access))?;
-    Some(match (&other.object, other.operation) {
-        (Object::Function { schema, name }, Operation::Call) => {
-            format!("it calls {schema}.{name}(), which may do more than compute")
-        }
-        (_, operation) => format!("it is more than a change of rows: {}", operation.name()),
-    })
-}
-
-/// Whether a column's default is a sequence's next number.
-fn is_numbered(attribute: &Attribute) -> bool {
-    let default = attribute.default.as_deref().unwrap_or_default();
-    attribute.identity || default.contains("nextval")
-}
-
-fn relation(access: &Access) -> Option<(u32, Operation)> {
-    match access.object {
-        Object::Relation { oid, .. } => Some((oid, access.operation)),
-        Object::Function { .. }
-        | Object::Setting(_)
-        | Object::Channel(_)
-        | Object::Other { .. }
-        | Object::Nothing => None,
-    }
-}
-
-/// The rows of `UPDATE 3`, `INSERT 0 3`.
-fn changed_rows(tag: &str) -> Option<u64> {
-    let is_change = ["INSERT ", "UPDATE ", "DELETE ", "MERGE "]
-        .iter()
-        .any(|command| tag.starts_with(command));
-    let count = tag.rsplit(' ').next().filter(|_| is_change)?;
-    count.parse().ok()
-}
-
-/// The rows that a plan gives, or changes.
-///
-/// # Source
-/// PostgreSQL manual, "EXPLAIN": the plan is an array of one object; a ModifyTable itself gives the rows of RETURNING, what is beneath it
-/// those that it changes.
-fn planned_rows(json: &[u8], is_change: bool) -> Option<u64> {
-    let plans: serde_json::Value = serde_json::from_slice(json).ok()?;
-    let plan = plans.get(0)?.get("Plan")?;
-    let is_modify = plan.get("Node Type")? == "ModifyTable";
-    match (is_change, is_modify) {
-        (false, false) => plan_rows(plan),
-        (true, true) => {
-            let beneath = plan.get("Plans")?.as_array()?.iter();
-            let changed = beneath.filter(|one| {
-                let relationship = one.get("Parent Relationship");
-                relationship.is_some_and(|name| name == "Outer" || name == "Member")
-            });
-            changed.map(plan_rows).try_fold(0_u64, |sum, rows| {
-                let rows = rows?;
-                Some(sum.saturating_add(rows))
-            })
-        }
-        (true, false) | (false, true) => None,
-    }
-}
-
-fn plan_rows(plan: &serde_json::Value) -> Option<u64> {
-    let rows = plan.get("Plan Rows")?;
-    // More than 64 bits hold, a planner may well expect.
-    let beyond = || rows.is_f64().then_some(u64::MAX);
-    rows.as_u64().or_else(beyond)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{changed_rows, planned_rows};
-
-    #[test]
-    fn tags_are_read() {
-        for (tag, expected) in [
-            ("UPDATE 3", Some(3)),
-            ("INSERT 0 12", Some(12)),
-            ("DELETE 0", Some(0)),
-            ("MERGE 7", Some(7)),
-            ("EXPLAIN", None),
-            ("SELECT 4", None),
-            ("UPDATE", None),
-            ("UPDATE x", None),
-            ("", None),
-        ] {
-            assert_eq!(changed_rows(tag), expected, "{tag}");
-        }
-    }
-
-    fn check(plan: &str, is_change: bool, expected: Option<u64>) {
-        let json = format!(r#"[{{"Plan": {plan}}}]"#);
-        let found = planned_rows(json.as_bytes(), is_change);
-        assert_eq!(found, expected, "{plan}");
-    }
-
-    #[test]
-    fn plans_are_read() {
-        check(
-            r#"{"Node Type": "Seq Scan", "Plan Rows": 9}"#,
-            false,
-            Some(9),
-        );
-        check(r#"{"Node Type": "Seq Scan", "Plan Rows": 9}"#, true, None);
-        check(
-            r#"{"Node Type": "Seq Scan", "Plan Rows": 100000000000000000000000}"#,
-            false,
-            Some(u64::MAX),
-        );
-        let modify = r#"{"Node Type": "ModifyTable", "Plan Rows": 0, "Plans": [
-            {"Parent Relationship": "InitPlan", "Node Type": "Result", "Plan Rows": 5},
-            {"Parent Relationship": "Outer", "Node Type": "Seq Scan", "Plan Rows": 40},
-            {"Parent Relationship": "Member", "Node Type": "Seq Scan", "Plan Rows": 2}]}"#;
-        check(modify, true, Some(42));
-        check(modify, false, None);
-        check(
-            r#"{"Node Type": "ModifyTable", "Plan Rows": 0}"#,
-            true,
-            None,
-        );
-        check(
-            r#"{"Node Type": "Seq Scan", "Plan Rows": "many"}"#,
-            false,
-            None,
-        );
-        assert_eq!(planned_rows(b"[]", false), None);
-        assert_eq!(planned_rows(b"QUERY PLAN", false), None);
     }
 }
