@@ -6,7 +6,7 @@
 //! 2. each due object becomes a row of `changes` with its key, SHA-256 and rows; then the turn's memory says so (`keeping.json`);
 //! 3. seal; 4. read the holds again, and delete what was announced and isn't held.
 //!
-//! Manifests, tiles, seals and checkpoints stay, and `changes` stays: the tree still verifies, and says what is gone.
+//! With rows of `recordings` go the results that they name. Manifests, tiles, seals and checkpoints stay, and `changes` stays: the tree still verifies, and says what is gone.
 
 mod due;
 mod memory;
@@ -25,14 +25,20 @@ use crate::dataset::Dataset;
 use crate::draft::Entry;
 use crate::error::Error;
 use crate::holds::{Day, Holds};
-use crate::ledger::documents::{Manifest, Pinned};
+use crate::ledger::{
+    self,
+    documents::{Manifest, Pinned},
+};
 use crate::log::Durability;
+use crate::query::document;
 use crate::record::{Micros, Record};
+use crate::results::PREFIX;
 use crate::seal::Sealer;
 use crate::seal::state::State;
 use crate::store;
 use crate::verify::Fault;
 use crate::verify::kept::Gone;
+use crate::verify::results;
 use due::Seals;
 use memory::{Memory, Seen};
 
@@ -288,8 +294,9 @@ impl Keeping {
                 left.push(pinned);
                 continue;
             }
-            match delete(store, &pinned.key).await {
-                Ok(()) => kept.deleted += 1,
+            match self.delete_whole(&pinned, holds).await {
+                Ok(true) => kept.deleted += 1,
+                Ok(false) => kept.held += 1,
                 Err(error) => {
                     refused = Some(error);
                     left.push(pinned);
@@ -299,6 +306,53 @@ impl Keeping {
         memory.announced = left;
         memory.write(log.disk(), log.folder())?;
         refused.map_or(Ok(()), Err)
+    }
+
+    /// Deletes an object, and before it what only its rows name: recorded results. `false` when a hold covers one of these.
+    async fn delete_whole(&self, pinned: &Pinned, holds: &Holds) -> Result<bool, Error> {
+        let (log, store) = (self.sealer.log(), self.sealer.store());
+        let results = self.results_of(pinned).await?;
+        if results
+            .iter()
+            .any(|key| holds.keeper(log.gateway(), key).is_some())
+        {
+            return Ok(false);
+        }
+        for key in results {
+            delete(store, &key).await?;
+        }
+        delete(store, &pinned.key).await?;
+        Ok(true)
+    }
+
+    /// The recorded results that an object's rows name.
+    async fn results_of(&self, pinned: &Pinned) -> Result<Vec<String>, Error> {
+        let (gateway, store) = (self.sealer.log().gateway(), self.sealer.store());
+        let refused = |fault| Error::Ledger {
+            gateway: gateway.to_owned(),
+            fault: Box::new(fault),
+        };
+        if !pinned
+            .key
+            .starts_with(&format!("{}/", Dataset::Recordings.name()))
+        {
+            return Ok(Vec::new());
+        }
+        let Some(object) = store::read(store, &pinned.key).await? else {
+            return Ok(Vec::new());
+        };
+        let manifest = format!("{}/manifests/{}.json", ledger::prefix(gateway), pinned.key);
+        let manifest: Manifest = document(store, &manifest).await?;
+        if manifest.sha256 != pinned.sha256 {
+            return Err(refused(Fault::Digest));
+        }
+        let results = results::named_in(&manifest, object).map_err(refused)?;
+        let own = format!("/{gateway}-");
+        let is_own = |key: &String| key.starts_with(PREFIX) && key.contains(&own);
+        match results.iter().all(is_own) {
+            true => Ok(results),
+            false => Err(refused(Fault::Field { field: "result" })),
+        }
     }
 
     async fn append(&self, rows: &[Record]) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tlog_tiles::tlog::{HASH_SIZE, Hash};
 
+use crate::dataset::Dataset;
 use crate::holds::{self, Holds};
 use crate::ledger::documents::Manifest;
 use crate::ledger::tree::tile_path;
@@ -63,6 +64,17 @@ impl Gone {
         let said = places.iter().filter_map(|place| self.said.get(*place));
         said.filter(|said| said.announces(manifest))
             .max_by_key(|said| said.log_index)
+    }
+
+    /// Whether a row announces an object's deletion: it may be gone, or go at any time.
+    pub(super) fn is_announced(&self, manifest: &Manifest) -> bool {
+        self.announcement(manifest).is_some()
+    }
+
+    /// Whether rows of a dataset were deleted.
+    pub(super) fn is_without_some_of(&self, dataset: Dataset) -> bool {
+        let mut absent = self.absent.iter();
+        absent.any(|manifest| manifest.dataset == dataset && self.is_announced(manifest))
     }
 
     /// Whether each absent object was announced.

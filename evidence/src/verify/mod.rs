@@ -8,7 +8,7 @@ mod course;
 pub(crate) mod kept;
 mod ledger;
 mod log;
-mod results;
+pub(crate) mod results;
 pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
@@ -306,7 +306,7 @@ pub async fn verify_by(
             let digests = holds_seen.entry(key).or_default();
             digests.insert(sha256.to_owned());
         }
-        let (named, wrong) = results::check(store, &listed, walk.recordings()).await?;
+        let (named, wrong) = results::check(store, &listed, walk.recordings(), walk.gone()).await?;
         uncovered.retain(|key| !named.contains(key));
         report.problems.extend(wrong);
         let (ledger, problems, tip) = walk.finish();

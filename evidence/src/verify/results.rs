@@ -9,6 +9,7 @@ use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use object_store::ObjectStore;
 
+use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::ledger;
 use crate::ledger::documents::Manifest;
@@ -17,6 +18,7 @@ use crate::record::Record;
 use crate::results;
 use crate::seal::blocking;
 use crate::store;
+use crate::verify::kept::Gone;
 use crate::verify::rows::batches_of;
 use crate::verify::{Fault, Problem};
 
@@ -34,6 +36,8 @@ struct Named {
     /// SHA-256 of catalogs.
     catalogs: BTreeSet<String>,
     problems: Vec<Problem>,
+    /// Rows were deleted: parts may lack that others of their statement were beside.
+    lacks_rows: bool,
 }
 
 struct Part {
@@ -43,6 +47,8 @@ struct Part {
     parts: i64,
     digest: String,
     is_before: bool,
+    /// Retention deletes it with the row that names it, and first.
+    may_be_gone: bool,
 }
 
 /// Checks what a ledger's rows name; returns the keys that they cover, and what is wrong.
@@ -50,16 +56,21 @@ pub(super) async fn check(
     store: &dyn ObjectStore,
     listed: &BTreeSet<String>,
     recordings: &[Recordings],
+    gone: &Gone,
 ) -> Result<(BTreeSet<String>, Vec<Problem>), Error> {
-    let mut named = Named::default();
+    let mut named = Named {
+        lacks_rows: gone.is_without_some_of(Dataset::Recordings),
+        ..Named::default()
+    };
     for (manifest, is_before) in recordings {
         // What is missing or changed is told with the object itself.
         let Some(object) = store::read(store, &manifest.key).await? else {
             continue;
         };
+        let may_be_gone = gone.is_announced(manifest);
         if let Ok(batches) = batches_of(manifest, object) {
             for batch in &batches {
-                named.take(batch, *is_before);
+                named.take(batch, *is_before, may_be_gone);
             }
         }
     }
@@ -77,6 +88,11 @@ pub(super) async fn check(
             }
             Some(_) => {}
         }
+    }
+    if named.lacks_rows {
+        // Rows that are gone may have named them; their names say what they are.
+        let catalogs = listed.iter().filter(|key| key.starts_with(CATALOGS));
+        covered.extend(catalogs.cloned());
     }
     covered.extend(named.results.values().map(|part| part.key.clone()));
     let statements: BTreeSet<String> = named
@@ -99,7 +115,7 @@ impl Named {
         });
     }
 
-    fn take(&mut self, batch: &RecordBatch, is_before: bool) {
+    fn take(&mut self, batch: &RecordBatch, is_before: bool, may_be_gone: bool) {
         for row in 0..batch.num_rows() {
             if let Some(digest) = text(batch, "catalog_digest", row) {
                 self.catalogs.insert(digest);
@@ -115,6 +131,7 @@ impl Named {
                 parts: count("parts").unwrap_or_default(),
                 digest: text(batch, "result_digest", row).unwrap_or_default(),
                 is_before,
+                may_be_gone,
             };
             let statement = text(batch, "statement_id", row).unwrap_or_default();
             let place = (statement, count("part").unwrap_or(-1));
@@ -146,16 +163,19 @@ impl Named {
         let mut expected = 0;
         for ((_, number), part) in self.results.range(range) {
             if *number != expected {
-                found.push((
-                    part.key.clone(),
-                    part.log_index,
-                    Fault::Field { field: "part" },
-                ));
+                if !self.lacks_rows {
+                    found.push((
+                        part.key.clone(),
+                        part.log_index,
+                        Fault::Field { field: "part" },
+                    ));
+                }
                 hasher = None;
             }
             expected = number + 1;
-            if part.is_before {
-                if !listed.contains(&part.key) {
+            let is_there = listed.contains(&part.key);
+            if part.is_before || (part.may_be_gone && !is_there) {
+                if !is_there && !part.may_be_gone {
                     found.push((part.key.clone(), part.log_index, Fault::Missing));
                 }
                 hasher = None;
@@ -177,6 +197,7 @@ impl Named {
         let last = (statement.to_owned(), expected - 1);
         if let Some(part) = self.results.get(&last)
             && part.parts != expected
+            && !self.lacks_rows
         {
             found.push((
                 part.key.clone(),
@@ -189,6 +210,15 @@ impl Named {
         }
         Ok(())
     }
+}
+
+/// The results that rows of `recordings` name.
+pub(crate) fn named_in(manifest: &Manifest, object: Bytes) -> Result<Vec<String>, Fault> {
+    let mut keys = Vec::new();
+    for batch in batches_of(manifest, object)? {
+        keys.extend((0..batch.num_rows()).filter_map(|row| text(&batch, "result", row)));
+    }
+    Ok(keys)
 }
 
 /// Hashes the messages of a part, as long as those before it could be.
