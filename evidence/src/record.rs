@@ -340,6 +340,8 @@ pub enum RecordingEvent {
     Asked,
     /// A part of its result.
     Answered,
+    /// A catalog that statements were analysed by.
+    Catalog,
 }
 
 impl RecordingEvent {
@@ -349,6 +351,7 @@ impl RecordingEvent {
         match self {
             Self::Asked => "asked",
             Self::Answered => "answered",
+            Self::Catalog => "catalog",
         }
     }
 }
@@ -360,9 +363,9 @@ pub struct RecordingRecord {
     pub at: Micros,
     /// What was recorded.
     pub event: RecordingEvent,
-    /// The statement.
+    /// The statement; empty for a catalog.
     pub statement_id: String,
-    /// Its session.
+    /// Its session; empty for a catalog.
     pub session_id: String,
     /// The key of the object with a part of its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
