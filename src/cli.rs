@@ -137,7 +137,7 @@ Examples:
   provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence
   provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence --speed 4
   provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence --json | jq .
-  provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence --policy new --schema shop.json --key replay-1=file:replay.key
+  provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence --policy new --key replay-1=file:replay.key
 
 With --policy, exit code 1 says that a statement is decided otherwise, or can't be decided again; that takes `record results` and `[replay] key`.
 It tells what is sealed. Check the store with `provost evidence verify` first: a replay doesn't.")]

@@ -343,6 +343,8 @@ pub enum RecordingEvent {
     Asked,
     /// A part of its result.
     Answered,
+    /// A catalog that statements were analysed by.
+    Catalog,
 }
 
 impl RecordingEvent {
@@ -352,6 +354,7 @@ impl RecordingEvent {
         match self {
             Self::Asked => "asked",
             Self::Answered => "answered",
+            Self::Catalog => "catalog",
         }
     }
 }
@@ -363,9 +366,9 @@ pub struct RecordingRecord {
     pub at: Micros,
     /// What was recorded.
     pub event: RecordingEvent,
-    /// The statement.
+    /// The statement; empty for a catalog.
     pub statement_id: String,
-    /// Its session.
+    /// Its session; empty for a catalog.
     pub session_id: String,
     /// The key of the object with a part of its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]

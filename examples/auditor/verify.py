@@ -159,6 +159,8 @@ def verify_store(store, key, covered):
                     announced[row["before"], row["digest"], row["after"].rpartition(", ")[0]] = row["log_index"]
                 if row.get("result"):  # a part of a recorded result
                     read(row["result"], row["result_sha256"])
+                if row.get("catalog_digest"):
+                    read(f"catalogs/{row['catalog_digest']}.json", row["catalog_digest"])
             need(len(tree.levels[0]) == last + 1, name, "has another number of rows")
         need((len(tree.levels[0]), tree.root()) == (size, root), "the rows do not give the signed root of seal", number)
         for path, data in tree.tiles(before):

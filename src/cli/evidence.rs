@@ -45,7 +45,7 @@ It needs no network, no gateway and no secret.")]
         #[arg(long)]
         json: bool,
     },
-    /// Ask sealed evidence in SQL: tables sessions, statements, maskings, changes
+    /// Ask sealed evidence in SQL: tables sessions, statements, maskings, changes, approvals, recordings
     #[command(after_help = "\
 Examples:
   provost evidence query --store evidence \"SELECT principal, verdict, count(*) FROM statements GROUP BY 1, 2\"

@@ -78,7 +78,7 @@ Keep the key: nothing else ends the hold. Days are those of `date=` in the objec
         #[arg(long, value_name = "NAME")]
         gateway: Vec<String>,
         /// A dataset that is held; by default all of them
-        #[arg(long, value_name = "NAME", value_parser = ["statements", "maskings", "sessions", "approvals", "results"])]
+        #[arg(long, value_name = "NAME", value_parser = ["statements", "maskings", "sessions", "approvals", "recordings", "results"])]
         dataset: Vec<String>,
     },
     /// End a hold, with the key that placed it

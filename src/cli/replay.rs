@@ -16,14 +16,9 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "FACTOR", value_parser = speed)]
     pub(crate) speed: Option<f64>,
     /// Decide its statements again, by the policy in this folder, and say what differs
-    #[arg(
-        long,
-        value_name = "DIR",
-        requires = "schema",
-        conflicts_with = "speed"
-    )]
+    #[arg(long, value_name = "DIR", conflicts_with = "speed")]
     pub(crate) policy: Option<PathBuf>,
-    /// The database's schema at the time: a pulled catalog, or DDL such as `pg_dump --schema-only` writes
+    /// Analyse them by this schema, not by the recorded one: a pulled catalog, or DDL such as `pg_dump --schema-only` writes
     #[arg(long, value_name = "FILE", requires = "policy")]
     pub(crate) schema: Option<PathBuf>,
     /// A key that statements were recorded with: its id, and where it comes from (`env:NAME`, `file:PATH`); may be given often

@@ -32,6 +32,39 @@ pub fn to_file(answer: &[u8]) -> Result<(String, Catalog), Error> {
 }
 
 impl Catalog {
+    /// The file of this catalog: [`Catalog::from_file`] gives it back, of the same version where it has no temporary schema, whose name is
+    /// not kept.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], which these types never give.
+    pub fn to_text(&self) -> Result<String, Error> {
+        let mut content = Content {
+            server_version_num: self.server_version_num,
+            database: self.database.clone(),
+            temp_schema: self.temp_schema.clone(),
+            schemas: self.schemas.clone(),
+            relations: self.relations.values().map(|one| (**one).clone()).collect(),
+            functions: (self.functions_by_oid.values())
+                .map(|one| (**one).clone())
+                .collect(),
+            called: self.called.clone(),
+            operators: (self.operators_by_oid.values())
+                .map(|one| (**one).clone())
+                .collect(),
+            types: self
+                .types_by_oid
+                .values()
+                .map(|one| (**one).clone())
+                .collect(),
+            casts: self.casts.clone(),
+            event_triggers: self.event_triggers.clone(),
+            comparisons: self.comparisons.clone(),
+            builtins: self.builtins.clone(),
+        };
+        content.arrange();
+        written(&content)
+    }
+
     /// Reads a file that [`to_file`] gave.
     ///
     /// # Errors

@@ -185,6 +185,17 @@ fn version(answer: &[u8]) -> CatalogVersion {
 }
 
 #[test]
+fn a_catalog_s_own_file_gives_it_back() {
+    let catalog = Catalog::from_answer(THINGS).unwrap();
+    let text = catalog.to_text().unwrap();
+    let back = Catalog::from_file(&text).unwrap();
+    assert_eq!(shown(&back), shown(&catalog));
+    assert_eq!(back.to_text().unwrap(), text);
+    // Its temporary schema was given a name that all such have.
+    assert_eq!(Catalog::from_file(&text).unwrap().version(), back.version());
+}
+
+#[test]
 fn a_version_is_of_the_content_alone() {
     let known = version(THINGS);
     for field in [

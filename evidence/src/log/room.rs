@@ -128,7 +128,7 @@ fn is_end(entry: &Entry<'_>) -> bool {
                 approval.event,
                 ApprovalEvent::Used | ApprovalEvent::Expired | ApprovalEvent::Withdrawn
             ),
-            Record::Recording(recording) => recording.event == RecordingEvent::Answered,
+            Record::Recording(recording) => recording.event != RecordingEvent::Asked,
         },
     }
 }

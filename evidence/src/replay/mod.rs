@@ -8,13 +8,17 @@ mod tests;
 use std::collections::HashMap;
 
 use datafusion::error::DataFusionError;
+use object_store::ObjectStore;
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use input::{Input, ReplayKey, UnfitSecret};
 
 use crate::error::Error;
+use crate::ledger;
 use crate::query::{Format, Tables};
 use crate::record::Micros;
+use crate::results::catalogs;
+use crate::store;
 
 /// Statements of one story that are read at most, and maskings and approvals each.
 pub const STATEMENTS_MAX: usize = 100_000;
@@ -161,6 +165,8 @@ pub struct Asked {
     /// See there.
     pub input_key_id: Option<String>,
     /// See there.
+    pub catalog_digest: Option<String>,
+    /// See there.
     pub not_replayable: Option<String>,
 }
 
@@ -171,9 +177,19 @@ pub struct Asked {
 pub async fn asked(tables: &Tables, session_id: &str) -> Result<Vec<Asked>, Error> {
     let session = session_id.replace('\'', "''");
     let sql = format!(
-        "SELECT statement_id, input, input_key_id, not_replayable FROM recordings WHERE event = 'asked' AND session_id = '{session}'"
+        "SELECT statement_id, input, input_key_id, catalog_digest, not_replayable FROM recordings WHERE event = 'asked' AND session_id = '{session}'"
     );
     rows(tables, &sql).await
+}
+
+/// The catalog of this SHA-256; `None` where the store has it not, or has another.
+///
+/// # Errors
+/// [`Error::Store`].
+pub async fn catalog(store: &dyn ObjectStore, digest: &str) -> Result<Option<String>, Error> {
+    let bytes = store::read(store, &catalogs::key(digest)).await?;
+    let bytes = bytes.filter(|bytes| ledger::sha256(bytes) == digest);
+    Ok(bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()))
 }
 
 /// A row of `maskings`; names as there.

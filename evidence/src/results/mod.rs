@@ -7,8 +7,10 @@
 //! | `spool` | a spool as it is written |
 //! | `reading` | a spool as it is read back |
 //! | `object` | messages to Parquet, and back |
+//! | `catalogs` | catalogs that statements were analysed by |
 //! | `publish` | ended spools to the store and the log |
 
+pub(crate) mod catalogs;
 pub(crate) mod object;
 pub(crate) mod publish;
 mod reading;

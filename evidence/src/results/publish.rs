@@ -12,18 +12,24 @@ use crate::error::Error;
 use crate::hex::HexDigest;
 use crate::ledger;
 use crate::log::{Durability, Log};
-use crate::record::{Record, RecordingEvent, RecordingRecord};
+use crate::record::{Micros, Record, RecordingEvent, RecordingRecord};
+use crate::results::catalogs;
 use crate::results::object::{self, Described};
 use crate::results::reading::{Part, Reading};
 use crate::results::{PREFIX, file_name, folder, spooled};
 use crate::seal::{blocking, date};
 use crate::store;
 
-/// Puts every result whose writer is done with it, and logs where it is.
+/// Puts every result whose writer is done with it, and every catalog, and logs where they are.
 ///
 /// # Errors
 /// [`Error::Store`], [`Error::Conflict`], [`Error::File`], and those of [`Log::append`]: what is left is tried again.
-pub(crate) async fn publish(log: &Arc<Log>, store: &dyn ObjectStore) -> Result<(), Error> {
+pub(crate) async fn publish(
+    log: &Arc<Log>,
+    store: &dyn ObjectStore,
+    now: Micros,
+) -> Result<(), Error> {
+    catalogs::publish(log, store, now).await?;
     let own = folder(log.folder());
     let ids = spooled(log.folder()).map_err(Error::file("list", &own))?;
     for id in ids {
@@ -41,8 +47,7 @@ pub(crate) async fn publish(log: &Arc<Log>, store: &dyn ObjectStore) -> Result<(
             }
             log.sync().await?;
         }
-        remove(log, &path)?;
-        log.give_room(bytes);
+        remove(log, &path, bytes)?;
     }
     Ok(())
 }
@@ -61,9 +66,10 @@ fn done(path: &Path) -> Result<Option<File>, Error> {
     }
 }
 
-fn remove(log: &Log, path: &Path) -> Result<(), Error> {
+fn remove(log: &Log, path: &Path, bytes: u64) -> Result<(), Error> {
     let disk = log.disk();
     disk.remove(path).map_err(Error::file("remove", path))?;
+    log.give_room(bytes);
     let synced = disk.sync_folder_of(path);
     synced.map_err(Error::file("fsync", path))
 }

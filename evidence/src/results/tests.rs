@@ -197,9 +197,13 @@ async fn what_was_published_once_is_published_again_the_same() {
     spool.end(Micros(MIDNIGHT), *blake3::hash(&messages).as_bytes());
     drop(spool);
     let kept = std::fs::read(path(folder.path())).unwrap();
-    publish::publish(&log, testing::store(folder.path()).as_ref())
-        .await
-        .unwrap();
+    publish::publish(
+        &log,
+        testing::store(folder.path()).as_ref(),
+        Micros(MIDNIGHT),
+    )
+    .await
+    .unwrap();
     std::fs::write(path(folder.path()), kept).unwrap();
     seal(&log, folder.path()).await;
     let (_, rows) = recorded(folder.path()).await;
@@ -259,4 +263,30 @@ async fn an_altered_missing_or_added_result_is_found() {
     std::fs::write(&object, &good).unwrap();
     std::fs::write(object.with_file_name("planted.parquet"), good).unwrap();
     assert_eq!(problems(folder.path()).await, [Fault::Uncovered]);
+}
+
+#[tokio::test]
+async fn a_catalog_is_kept_once_and_a_changed_one_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = testing::open_log(folder.path());
+    let before = log.bytes();
+    let digest = log.keep_catalog("a catalog").unwrap();
+    assert_eq!(log.keep_catalog("a catalog").unwrap(), digest);
+    assert_eq!(log.bytes(), before + 9, "once");
+    // What was being written when the gateway died is none.
+    let torn = folder.path().join("log/catalogs/torn.json.new");
+    std::fs::write(&torn, "a cat").unwrap();
+    seal(&log, folder.path()).await;
+    assert!(!torn.exists());
+    assert_eq!(problems(folder.path()).await, []);
+    let object = folder.path().join(format!("store/catalogs/{digest}.json"));
+    assert_eq!(std::fs::read(&object).unwrap(), b"a catalog");
+    // After a restart it is kept again, and is the same.
+    log.keep_catalog("a catalog").unwrap();
+    seal(&log, folder.path()).await;
+    assert_eq!(problems(folder.path()).await, []);
+    std::fs::write(&object, "another").unwrap();
+    assert_eq!(problems(folder.path()).await, [Fault::Digest]);
+    std::fs::remove_file(&object).unwrap();
+    assert_eq!(problems(folder.path()).await, [Fault::Missing]);
 }

@@ -156,7 +156,7 @@ impl Sealer {
             None => self.shared.load().await?,
         };
         // Behind the records of results, so that this seal covers them.
-        publish(&self.shared.log, self.shared.store.as_ref()).await?;
+        publish(&self.shared.log, self.shared.store.as_ref(), now).await?;
         let shared = Arc::clone(&self.shared);
         let closed_before = blocking(move || shared.log.rotate()).await?;
         let mut sealed = Sealed {

@@ -15,15 +15,12 @@ use crate::ledger;
 use crate::ledger::documents::Manifest;
 use crate::log::records;
 use crate::record::Record;
-use crate::results;
+use crate::results::{self, catalogs};
 use crate::seal::blocking;
 use crate::store;
 use crate::verify::kept::Gone;
 use crate::verify::rows::batches_of;
 use crate::verify::{Fault, Problem};
-
-/// Where catalogs are.
-const CATALOGS: &str = "catalogs/";
 
 /// An object with rows of `recordings`, and whether an earlier verification checked what it names.
 pub(super) type Recordings = (Manifest, bool);
@@ -77,10 +74,10 @@ pub(super) async fn check(
     let mut covered: BTreeSet<String> = named
         .catalogs
         .iter()
-        .map(|digest| format!("{CATALOGS}{digest}.json"))
+        .map(|digest| catalogs::key(digest))
         .collect();
     for digest in std::mem::take(&mut named.catalogs) {
-        let key = format!("{CATALOGS}{digest}.json");
+        let key = catalogs::key(&digest);
         match store::read(store, &key).await? {
             None => named.problem(&key, None, Fault::Missing),
             Some(bytes) if ledger::sha256(&bytes) != digest => {
@@ -250,6 +247,9 @@ async fn take_part(
 
 /// Keys below `results/` and `catalogs/` that a gateway has put and whose rows are still in its log, or will be by its next seal.
 pub(super) fn in_flight(folder: &Path, gateway: &str, key: &str) -> Result<bool, Error> {
+    if !key.starts_with(results::PREFIX) && !key.starts_with(catalogs::PREFIX) {
+        return Ok(false);
+    }
     let is_spooled = |id: &String| {
         let name = key.rsplit('/').next().unwrap_or_default();
         let rest = name
@@ -259,18 +259,20 @@ pub(super) fn in_flight(folder: &Path, gateway: &str, key: &str) -> Result<bool,
             .is_some_and(|rest| rest.starts_with('-'))
     };
     let ids = results::spooled(folder).map_err(Error::file("list", folder))?;
-    if key.starts_with(results::PREFIX) && ids.iter().any(is_spooled) {
+    let is_result = key.starts_with(results::PREFIX) && ids.iter().any(is_spooled);
+    if is_result || catalogs::is_kept(folder, key) {
         return Ok(true);
     }
     let names = |record: &Record| match record {
         Record::Recording(recording) => {
             let catalog = recording.catalog_digest.as_ref();
             recording.result.as_deref() == Some(key)
-                || catalog.is_some_and(|digest| key == format!("{CATALOGS}{digest}.json"))
+                || catalog.is_some_and(|digest| key == catalogs::key(digest))
         }
         _ => false,
     };
-    Ok(records(folder)?.iter().any(names))
+    // A damaged log is told by itself.
+    Ok(records(folder).is_ok_and(|records| records.iter().any(names)))
 }
 
 fn text(batch: &RecordBatch, column: &str, row: usize) -> Option<String> {

@@ -59,6 +59,7 @@ use self::{
     names::NamesGiven,
     notes::{Note, Noted, Recollection},
     pinning::{Holding, Pinning},
+    recording::KeptCatalogs,
     refusal::{is_too_wide, limit, too_many, too_wide},
     spending::Spending,
     standing::{Footing, ViewId},
@@ -110,6 +111,8 @@ pub(crate) struct Bench {
     mask_key_id: Option<Arc<str>>,
     /// What recorded statements' inputs are encrypted with.
     replay_key: Option<Arc<ReplayKey>>,
+    /// SHA-256 of catalogs that were recorded, by version.
+    catalogs: KeptCatalogs,
     /// See [`crate::settings::Settings`].
     pub(crate) witness: Witness,
     /// See [`crate::settings::Settings`].
@@ -150,6 +153,7 @@ impl Bench {
                 .as_ref()
                 .map(|keys| Arc::clone(keys.id())),
             replay_key: settings.replay_key.clone(),
+            catalogs: KeptCatalogs::default(),
             witness: settings.witness,
             durable: settings.durable,
             statement_bytes_max: settings.limits.statement_bytes_max,
@@ -560,8 +564,6 @@ impl SessionJudge {
                 .await?;
             return Err(Stop::Refused(answer::refused(refusal)));
         };
-        self.record_asked(step, seq, statement, &note.decision)
-            .await?;
         if step.phase != Phase::Prepare {
             let principal = &self.session.principal.id;
             note.ran(principal, &statement.facts.fingerprint, &self.bench.memory);
@@ -578,6 +580,11 @@ impl SessionJudge {
             until: approved_until(step, self.view.until()),
             path: view::is_named_when_run(&statement.facts).then(|| Arc::clone(self.sight.path())),
         });
+        let recorded = self.record_asked(step, seq, statement, &note.decision);
+        if let Err(fatal) = recorded.await {
+            self.skip_one(seq).await?;
+            return Err(fatal.into());
+        }
         Ok(Permitted {
             permit: Permit::from(receipt),
             statement: seq,
@@ -597,17 +604,22 @@ impl SessionJudge {
     /// Ends statements that were let through and will not be sent after all.
     async fn skip(&mut self, permitted: Vec<Permitted>) -> Result<(), Fatal> {
         for Permitted { statement, .. } in permitted {
-            let end = End {
-                outcome: Outcome::Skipped,
-                rows: 0,
-                bytes: 0,
-                sqlstate: None,
-                values_masked: Vec::new(),
-                result_digest: None,
-            };
-            self.end(statement, end).await?;
+            self.skip_one(statement).await?;
         }
         Ok(())
+    }
+
+    /// Ends a statement that will not be sent after all.
+    async fn skip_one(&mut self, statement: StatementSeq) -> Result<(), Fatal> {
+        let end = End {
+            outcome: Outcome::Skipped,
+            rows: 0,
+            bytes: 0,
+            sqlstate: None,
+            values_masked: Vec::new(),
+            result_digest: None,
+        };
+        self.end(statement, end).await
     }
 
     /// A statement that has not ended.

@@ -2,14 +2,20 @@
 //!
 //! Must never write a raw value: what a statement was asked with is encrypted, or not kept (ruling 11).
 
-use std::time::SystemTime;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
 
 use provost_engine::{
+    catalog::Catalog,
+    facts::CatalogVersion,
     sql::Statement,
     verdict::{Decision, Recording},
 };
 use provost_evidence::{
-    Durability, Error,
+    Durability, Error, Log,
     record::{Phase, Record, RecordingEvent, RecordingRecord},
     replay::Input,
     results::{Spool, SpoolHeader},
@@ -25,6 +31,46 @@ use crate::{
 const NO_KEY: &str = "no key";
 /// Why an input is not kept that the log has no room for.
 const TOO_LARGE: &str = "too large";
+
+/// Catalogs whose SHA-256 is remembered; at the limit all are forgotten, and are kept again.
+const CATALOGS_MAX: usize = 256;
+
+/// SHA-256 of catalogs that are kept with evidence, by version: equal versions are equal catalogs.
+#[derive(Debug, Default)]
+pub(super) struct KeptCatalogs(Mutex<HashMap<CatalogVersion, Arc<str>>>);
+
+impl KeptCatalogs {
+    /// The SHA-256 of a catalog that is kept with evidence; that is done where it was not.
+    async fn digest(&self, log: &Arc<Log>, catalog: &Arc<Catalog>) -> Result<Arc<str>, Error> {
+        let version = catalog.version();
+        if let Some(digest) = self.lock().get(&version) {
+            return Ok(Arc::clone(digest));
+        }
+        let (log, catalog) = (Arc::clone(log), Arc::clone(catalog));
+        // Large ones take a while, and are fsynced.
+        let kept = tokio::task::spawn_blocking(move || {
+            let text = catalog.to_text().map_err(|error| Error::Encode {
+                source: serde::ser::Error::custom(error),
+            })?;
+            log.keep_catalog(&text)
+        });
+        let digest: Arc<str> = match kept.await {
+            Ok(kept) => kept?.into(),
+            Err(source) => return Err(Error::Interrupted { source }),
+        };
+        let mut kept = self.lock();
+        if kept.len() >= CATALOGS_MAX {
+            kept.clear();
+        }
+        kept.insert(version, Arc::clone(&digest));
+        Ok(digest)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CatalogVersion, Arc<str>>> {
+        // What is remembered only saves work.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl SessionJudge {
     /// What a statement's result is recorded in, where rules ask for its rows. A Parse has none.
@@ -67,7 +113,17 @@ impl SessionJudge {
             None => not_kept(NO_KEY),
             Some(key) => {
                 let input = key.seal(&id, &self.input(step, statement));
+                // A session's own catalog may be another one with each of its statements.
+                let catalog = match self.sight.is_own() {
+                    true => None,
+                    false => {
+                        let catalog = &self.loaded().catalog;
+                        let kept = self.bench.catalogs.digest(&self.bench.log, catalog).await;
+                        Some(kept.map_err(|error| self.bench.fail(&error))?.to_string())
+                    }
+                };
                 RecordingRecord {
+                    catalog_digest: catalog,
                     input: Some(input.map_err(|error| self.bench.fail(&error))?),
                     input_key_id: Some(key.id().to_owned()),
                     ..bare.clone()

@@ -26,15 +26,23 @@ struct Decided {
     masks: Vec<(usize, String)>,
 }
 
-/// Decides a story's statements again.
+/// What statements are analysed by.
+enum Schemas {
+    /// One for all, as the command line says.
+    Given(Box<Catalog>),
+    /// Those that were recorded, by SHA-256.
+    Recorded(HashMap<String, Catalog>),
+}
+
+/// Decides a story's statements again; `texts` are the recorded catalogs, by SHA-256.
 ///
 /// # Errors
 /// [`Error::Policy`], [`Error::Schema`], [`Error::Option`]; [`Error::Told`] where something differs.
 pub(super) fn run(
     story: &Story,
     asked: &[Asked],
-    (folder, path): (&Path, &Path),
-    command: &cli::Replay,
+    texts: &HashMap<String, Option<String>>,
+    (folder, command): (&Path, &cli::Replay),
 ) -> Result<(), Error> {
     let keys = keys(&command.key)?;
     let compiled = provost_dsl::load(folder).map_err(|source| Error::Policy {
@@ -46,17 +54,19 @@ pub(super) fn run(
         .iter()
         .map(|one| (one.statement_id.as_str(), one))
         .collect();
-    let mut inputs = statements(story).filter_map(|statement| {
-        input(
-            asked.get(statement.statement_id.as_str()).copied(),
-            statement,
-            &keys,
-        )
-        .ok()
-    });
-    let database =
-        inputs.find_map(|input| Some(input.session.get("database")?.as_str()?.to_owned()));
-    let catalog = schema::read(Some(path), database.as_deref().unwrap_or("postgres"))?;
+    let schemas = match &command.schema {
+        Some(path) => {
+            let of = |statement: &StatementMoment| {
+                let asked = asked.get(statement.statement_id.as_str()).copied();
+                let input = input(asked, statement, &keys).ok()?;
+                Some(input.session.get("database")?.as_str()?.to_owned())
+            };
+            let database = statements(story).find_map(of);
+            let database = database.as_deref().unwrap_or("postgres");
+            Schemas::Given(Box::new(schema::read(Some(path), database)?))
+        }
+        None => Schemas::Recorded(recorded(texts)),
+    };
     let shape = Shape::of(command.json);
     let mut differences = 0_u64;
     let mut count = 0_u64;
@@ -64,7 +74,7 @@ pub(super) fn run(
         let old = Decided::recorded(statement);
         let asked = asked.get(statement.statement_id.as_str()).copied();
         let new = input(asked, statement, &keys)
-            .and_then(|input| again(&compiled.policy, &catalog, &input));
+            .and_then(|input| again(&compiled.policy, schemas.of(asked)?, &input));
         count += 1;
         differences += u64::from(new.as_ref() != Ok(&old));
         match shape {
@@ -81,6 +91,29 @@ pub(super) fn run(
         Ok(())
     } else {
         Err(Error::Told(Exit::Failed))
+    }
+}
+
+/// The recorded catalogs that can be read.
+fn recorded(texts: &HashMap<String, Option<String>>) -> HashMap<String, Catalog> {
+    let read = |(digest, text): (&String, &Option<String>)| {
+        let catalog = Catalog::from_file(text.as_ref()?).ok()?;
+        Some((digest.clone(), catalog))
+    };
+    texts.iter().filter_map(read).collect()
+}
+
+impl Schemas {
+    fn of(&self, asked: Option<&Asked>) -> Result<&Catalog, String> {
+        let catalogs = match self {
+            Self::Given(catalog) => return Ok(catalog),
+            Self::Recorded(catalogs) => catalogs,
+        };
+        let Some(digest) = asked.and_then(|asked| asked.catalog_digest.as_ref()) else {
+            return Err("its catalog was its session's own, and is not recorded".to_owned());
+        };
+        let catalog = catalogs.get(digest);
+        catalog.ok_or_else(|| format!("its catalog {} is not in the store", plain(digest)))
     }
 }
 

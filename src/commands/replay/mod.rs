@@ -4,11 +4,11 @@
 mod again;
 mod told;
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use provost_evidence::{
     Tables,
-    replay::{Moment, Story, asked, story},
+    replay::{Moment, Story, asked, catalog, story},
 };
 use serde_json::{Value, json};
 
@@ -25,16 +25,24 @@ use crate::{
 /// [`Error`]; [`Error::NoSession`] where no sealed row names the session.
 pub(crate) fn run(command: &cli::Replay) -> Result<(), Error> {
     block_on(async {
-        let tables = Tables::open(evidence::open(&command.store.store)?).await?;
+        let store = evidence::open(&command.store.store)?;
+        let tables = Tables::open(Arc::clone(&store)).await?;
         let story = story(&tables, &command.session).await?;
         if story.moments.is_empty() {
             return Err(Error::NoSession {
                 session: told::plain(&command.session),
             });
         }
-        if let (Some(folder), Some(schema)) = (&command.policy, &command.schema) {
+        if let Some(folder) = &command.policy {
             let asked = asked(&tables, &command.session).await?;
-            return again::run(&story, &asked, (folder, schema), command);
+            let mut catalogs = HashMap::new();
+            for digest in asked.iter().filter_map(|one| one.catalog_digest.as_ref()) {
+                if !catalogs.contains_key(digest) {
+                    let text = catalog(store.as_ref(), digest).await?;
+                    catalogs.insert(digest.clone(), text);
+                }
+            }
+            return again::run(&story, &asked, &catalogs, (folder, command));
         }
         tell(&story, command).await;
         Ok(())
