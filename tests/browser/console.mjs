@@ -88,7 +88,6 @@ assert.equal(await dora.page.evaluate(() => document.activeElement.textContent),
 await dora.page.keyboard.press('Enter');
 assert.equal(new URL(dora.page.url()).hash, '#content');
 await usable(dora.page, 'the list');
-await picture(dora.page, 'approvals');
 
 step('a list is up to date by itself');
 await dora.go('/?standing=waiting');
@@ -124,20 +123,21 @@ await usable(dora.page, 'a page that is not for them');
 step('an administrator looks at every page');
 const olga = await person('olga@corp');
 await olga.logIn();
-const asleep = psql('devin@corp', AGENT_TOKEN, 'SELECT ssn FROM customers;\n\\! sleep 600\n');
-const pages = {
-  Sessions: 'sessions', Decisions: 'decisions', Policy: 'policy', Controls: 'controls', Data: 'data', Health: 'health',
-};
-for (const [name, file] of Object.entries(pages)) {
+const asleep = psql('devin@corp', AGENT_TOKEN, 'SELECT ssn FROM customers;\n', { stay: true });
+for (const name of ['Sessions', 'Decisions', 'Policy', 'Controls', 'Data', 'Health']) {
   await olga.page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name, exact: true }).click();
   await olga.page.getByRole('heading', { name, exact: true, level: 1 }).waitFor();
   assert.equal(await olga.page.locator('main script, main img:not(.graph)').count(), 0, name);
   await usable(olga.page, name);
-  await picture(olga.page, file);
+  if (name === 'Controls') await picture(olga.page, 'controls');
 }
 await olga.go('/policy');
 await olga.page.locator('img.graph').scrollIntoViewIfNeeded();
-await until('the graph to be drawn', () => olga.page.locator('img.graph').evaluate((image) => image.complete && image.naturalWidth > 100));
+await until('the graph to be drawn', async () => {
+  const [isThere, width] = await olga.page.locator('img.graph').evaluate((image) => [image.complete, image.naturalWidth]);
+  if (isThere && !width) await olga.page.reload();
+  return width > 100;
+});
 
 step('decisions are found, and shown as text');
 await olga.go('/decisions');
@@ -157,10 +157,16 @@ await olga.go('/policy/playground');
 await usable(olga.page, 'the playground');
 await olga.page.getByLabel('Principal').fill('devin@corp');
 await olga.page.getByLabel('Groups, as the issuer names them').fill('ai-agents');
-await olga.page.getByLabel('SQL').fill(`SELECT ssn FROM customers; DROP TABLE orders -- ${script}`);
-await olga.page.getByRole('button', { name: 'Decide' }).click();
-await olga.page.getByText('schema changes go through migrations').first().waitFor();
-await olga.page.getByText('last 4').first().waitFor();
+for (const [sql, told] of [
+  [`SELECT ssn FROM customers /* ${script} */`, ['allow', 'last 4', script]],
+  ['DROP TABLE orders', ['deny', 'schema changes go through migrations']],
+]) {
+  await olga.page.getByLabel('SQL').fill(sql);
+  await olga.page.getByRole('button', { name: 'Decide' }).click();
+  await olga.page.getByRole('heading', { name: `Decision ${told[0]}` }).waitFor();
+  const decided = await olga.page.locator('main').innerText();
+  for (const words of told) assert.ok(decided.includes(words), `${words} in: ${decided}`);
+}
 await usable(olga.page, 'the playground\'s answer');
 await picture(olga.page, 'playground');
 
@@ -182,11 +188,11 @@ await picture(olga.page, 'session');
 await olga.page.getByLabel('Why it is to end').fill('it was forgotten');
 await olga.page.getByRole('button', { name: 'End this session' }).click();
 await until('the session to be over', async () => {
-  if (await olga.page.getByText('over', { exact: true }).count()) return true;
+  const told = olga.page.getByText('olga@corp ended this session: it was forgotten');
+  if ((await olga.page.getByText('over', { exact: true }).count()) && (await told.count())) return true;
   await olga.page.reload();
   return false;
 });
-await olga.page.getByText('olga@corp ended this session: it was forgotten').first().waitFor();
 asleep.kill();
 
 step('an error has a page that says what to do');

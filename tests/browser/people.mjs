@@ -10,7 +10,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 export const { CONSOLE } = process.env;
 const { CHROMIUM, PSQL, PICTURES } = process.env;
 /** How long anything may take, in milliseconds. */
-const PATIENCE = 60_000;
+const PATIENCE = 40_000;
 
 export const browser = await chromium.launch({
   executablePath: CHROMIUM,
@@ -65,13 +65,14 @@ export async function picture(page, name, options = {}) {
   if (PICTURES) await page.screenshot({ path: join(PICTURES, `console-${name}.png`), ...options });
 }
 
-/** Stock psql with somebody's token; resolves with what it said once it ends. */
-export function psql(id, token, sql) {
+/** Stock psql with somebody's token; resolves with what it said once it ends. With `stay` it waits for more. */
+export function psql(id, token, sql, { stay = false } = {}) {
   const child = spawn(PSQL, ['--no-psqlrc', '--file=-'], { env: { ...process.env, PGUSER: id, PGPASSWORD: token }, stdio: ['pipe', 'pipe', 'pipe'] });
   const said = { out: '', error: '' };
   child.stdout.on('data', (data) => (said.out += data));
   child.stderr.on('data', (data) => (said.error += data));
-  child.stdin.end(sql);
+  child.stdin.write(sql);
+  if (!stay) child.stdin.end();
   const running = { ended: false, said, kill: () => child.kill() };
   running.end = new Promise((resolve) => child.on('close', () => {
     running.ended = true;

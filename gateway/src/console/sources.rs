@@ -39,28 +39,32 @@ pub struct Sources {
     pub(crate) witness: Witness,
     pub(crate) started_at: SystemTime,
     /// The drawing last made, and of which policy.
-    pub(crate) drawn: Mutex<Option<(BundleDigest, Drawn)>>,
+    pub(crate) drawn: Arc<Mutex<Option<(BundleDigest, Drawn)>>>,
 }
 
 /// An SVG, or why there is none.
 pub(crate) type Drawn = Result<Arc<str>, String>;
 
 impl Sources {
-    /// The policy in force, drawn once: whoever asks meanwhile waits for that. `None`: it broke off.
+    /// The policy in force, drawn once: whoever asks meanwhile waits for that, and it is kept even where nobody waits any more. `None`: it
+    /// broke off.
     pub(crate) async fn drawing(&self) -> Option<Drawn> {
-        let mut drawn = self.drawn.lock().await;
+        let (drawn, draw) = (Arc::clone(&self.drawn), self.furnishing.draw);
         let policy = self.policy.current();
-        if let Some((digest, drawing)) = &*drawn
-            && digest == policy.digest()
-        {
-            return Some(drawing.clone());
-        }
-        let (draw, digest) = (self.furnishing.draw, policy.digest().clone());
-        let drawing = spawn_blocking(move || draw(&policy).map(Arc::from))
-            .await
-            .ok()?;
-        *drawn = Some((digest, drawing.clone()));
-        Some(drawing)
+        let drawing = tokio::spawn(async move {
+            let mut drawn = drawn.lock().await;
+            if let Some((digest, drawing)) = &*drawn
+                && digest == policy.digest()
+            {
+                return Some(drawing.clone());
+            }
+            let digest = policy.digest().clone();
+            let drawing = spawn_blocking(move || draw(&policy).map(Arc::from)).await;
+            let drawing = drawing.ok()?;
+            *drawn = Some((digest, drawing.clone()));
+            Some(drawing)
+        });
+        drawing.await.ok()?
     }
 }
 

@@ -202,7 +202,7 @@ impl Gateway {
             targets,
             witness: self.bench.witness,
             started_at: SystemTime::now(),
-            drawn: tokio::sync::Mutex::default(),
+            drawn: Arc::default(),
         }
     }
 

@@ -239,7 +239,7 @@ impl House {
             targets: Vec::new(),
             witness: provost_engine::sql::Witness::Deny,
             started_at: SystemTime::now(),
-            drawn: tokio::sync::Mutex::default(),
+            drawn: Arc::default(),
         };
         let logged = Arc::clone(&log);
         let key = SigningKey::generate().unwrap();
