@@ -282,7 +282,7 @@ impl Keeping {
         memory: &mut Memory,
         kept: &mut Kept,
     ) -> Result<(), Error> {
-        let (log, store) = (self.sealer.log(), self.sealer.store());
+        let log = self.sealer.log();
         let mut refused = None;
         let mut left = Vec::new();
         for pinned in std::mem::take(&mut memory.announced) {

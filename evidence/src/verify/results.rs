@@ -88,7 +88,9 @@ pub(super) async fn check(
     }
     if named.lacks_rows {
         // Rows that are gone may have named them; their names say what they are.
-        let catalogs = listed.iter().filter(|key| key.starts_with(CATALOGS));
+        let catalogs = listed
+            .iter()
+            .filter(|key| key.starts_with(catalogs::PREFIX));
         covered.extend(catalogs.cloned());
     }
     covered.extend(named.results.values().map(|part| part.key.clone()));
