@@ -10,6 +10,7 @@ use crate::faulty::{FaultyDisk, FaultyStore, Fuse, Trouble};
 use crate::holds::{Hold, Problem, place, release};
 use crate::log::{Log, LogOptions};
 use crate::query::{Format, query};
+use crate::results::SpoolHeader;
 use crate::testing::*;
 use crate::verify::{Report, verify};
 
@@ -124,7 +125,7 @@ async fn what_is_over_its_time_goes_and_the_ledger_says_so() {
         .prove(GATEWAY, first.announced_log_index)
         .await
         .unwrap();
-    assert!(String::from_utf8_lossy(said.json()).contains("evidence-deleted"));
+    assert_eq!(said.row().unwrap()["what"], "evidence-deleted");
     // A gateway goes on.
     filled_again(folder.path()).await;
     assert!(super::tests::report(folder.path()).await.is_intact());
@@ -322,4 +323,74 @@ async fn no_crash_leaves_an_object_that_is_missing_without_a_word() {
             }
         }
     }
+}
+
+/// A statement of this id, answered at this time with one recorded row, sealed.
+async fn recorded(folder: &std::path::Path, id: &str, at: i64) {
+    let log = open_log(folder);
+    let mut spool = log.spool(SpoolHeader {
+        statement_id: id.to_owned(),
+        session_id: "session".to_owned(),
+        decided_at: Micros(at),
+    });
+    let message = b"d\0\0\0\x08row\n";
+    spool.write(message).unwrap();
+    spool.end(Micros(at), *blake3::hash(message).as_bytes());
+    drop(spool);
+    let sealer = sealer(&log, store(folder)).await.unwrap();
+    sealer.seal_now(Micros(at)).await.unwrap();
+}
+
+#[tokio::test]
+async fn recorded_results_go_with_the_rows_that_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    recorded(path, "session-1", MIDNIGHT).await;
+    recorded(path, "session-2", MIDNIGHT + 5 * DAY).await;
+    assert_eq!(
+        (objects(path, "results"), objects(path, "recordings")),
+        (2, 2)
+    );
+    let old = files(&path.join("store/recordings")).remove(0);
+    let bytes = std::fs::read(&old).unwrap();
+
+    // What a hold keeps of the results keeps the rows, too.
+    let held = Hold {
+        datasets: vec!["results".to_owned()],
+        ..hold("results")
+    };
+    let legal = hold_key("legal");
+    place(store(path).as_ref(), &held, &legal).await.unwrap();
+    let kept = turn(path, LATER).await.unwrap();
+    assert_eq!((kept.deleted, kept.held), (0, 1));
+    assert_eq!(
+        (objects(path, "results"), objects(path, "recordings")),
+        (2, 2)
+    );
+    release(
+        store(path).as_ref(),
+        "results",
+        "settled",
+        Micros(MIDNIGHT),
+        &legal,
+    )
+    .await
+    .unwrap();
+
+    let kept = turn(path, LATER).await.unwrap();
+    assert_eq!(kept.deleted, 1);
+    assert_eq!(
+        (objects(path, "results"), objects(path, "recordings")),
+        (1, 1)
+    );
+    let verified = report(path).await;
+    assert!(verified.is_intact(), "{verified}");
+    // A crash between the two: the result is gone, and the row that names it isn't yet.
+    std::fs::write(&old, bytes).unwrap();
+    let verified = report(path).await;
+    assert!(verified.is_intact(), "{verified}");
+    // The other one was not announced.
+    let other = files(&path.join("store/results")).remove(0);
+    std::fs::remove_file(other).unwrap();
+    assert!(!report(path).await.is_intact());
 }
