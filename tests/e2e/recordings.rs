@@ -136,7 +136,7 @@ fn rows_are_recorded_as_clients_got_them() {
     assert_eq!(recorded(&house, "DROP%").len(), 0);
     let all = house.count("SELECT count(*) FROM recordings WHERE event = 'answered'");
     assert_eq!(all, 4, "nobody else's is recorded");
-    assert_eq!(files_below(&house.path("log/results")), [house.path(""); 0]);
+    assert!(files_below(&house.path("log/results")).is_empty());
 }
 
 #[test]

@@ -338,7 +338,7 @@ fn statement(one: &StatementMoment) -> Markup {
             (badge(&one.outcome))
             @if let Some(rows) = one.rows { " " (rows) " rows" }
             @if !one.rules.is_empty() { " · " (shown(&one.rules.join(", "))) }
-            @if let Some(reason) = &one.reason { " · " (shown(reason)) }
+            @if let Some(reason) = one.reason.as_ref().filter(|reason| !reason.is_empty()) { " · " (shown(reason)) }
             @for masked in &one.masked { " · " (shown(&masked.output_column)) " masked: " (shown(&masked.transform)) }
             " · " a href=(format!("/decisions/{}", one.statement_id)) { "all of it" }
         }
