@@ -9,7 +9,10 @@ use provost_engine::{mask::MaskKeys, principal::Principal};
 use provost_evidence::replay::ReplayKey;
 use url::Url;
 
-pub use crate::upstream::{Asked, Credential, Source, Unavailable};
+pub use crate::{
+    approvals::Template,
+    upstream::{Asked, Credential, Source, Unavailable},
+};
 
 /// Bytes that must not be shown: a password, a private key.
 #[derive(Clone, PartialEq, Eq)]
@@ -150,6 +153,8 @@ pub struct Webhook {
     pub form: WebhookForm,
     /// Where people look at approvals: what messages link to, `/approvals/ID` behind it.
     pub link: Option<String>,
+    /// What a chat is told, in words of the operator's; `None`: in ours.
+    pub template: Option<Template>,
 }
 
 /// A database behind the gateway. A client reaches it by asking for the database called `name`.

@@ -131,6 +131,8 @@ pub(crate) struct Webhook {
     pub(crate) form: provost_gateway::settings::WebhookForm,
     /// Where people look at approvals.
     pub(crate) link: Option<String>,
+    /// The file of what a chat is told.
+    pub(crate) template: Option<PathBuf>,
 }
 
 /// What the masks `hash` and `tokenize` work with, as configured.
@@ -413,6 +415,11 @@ mod tests {
             "`gateway.listen`",
         );
         check("port = 5432", "port = 0", "`target[0].port`");
+        check(
+            "[issuer]",
+            "[[approvals.webhook]]\nurl = \"env:A\"\nsecret = \"env:B\"\ntemplate = \"a.txt\"\n[issuer]",
+            "`approvals.webhook[0].template`: is for `form = \"slack\"`",
+        );
         check(
             "port = 5432",
             "port = \"5432\"",

@@ -65,6 +65,7 @@ pub(super) const KEYS: &[&str] = &[
     "secret",
     "form",
     "link",
+    "template",
     "viewers",
     "auditors",
     "admins",
@@ -253,6 +254,7 @@ pub(super) struct Webhook {
     pub(super) secret: Hidden,
     pub(super) form: Option<String>,
     pub(super) link: Option<String>,
+    pub(super) template: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

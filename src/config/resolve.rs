@@ -8,7 +8,7 @@ use provost_gateway::{
     console,
     identity::IssuerSettings,
     record::EvidenceKey,
-    settings::{self, Credential, Secret, Settings},
+    settings::{self, Credential, Secret, Settings, Template},
 };
 
 use provost_evidence::{PublicKey, replay::ReplayKey};
@@ -157,11 +157,22 @@ fn public_key(path: &Path) -> Result<PublicKey, secret::Error> {
     })
 }
 
+/// Reads a template.
+fn template(path: &Path) -> Result<Template, secret::Error> {
+    let text = secret::read_file(path)?;
+    let unfit = |what: String| secret::Error::Unfit {
+        what: format!("`{}`: {what}", path.display()),
+    };
+    let text = std::str::from_utf8(&text).map_err(|_| unfit("it is no UTF-8".to_owned()))?;
+    Template::parse(text).map_err(|error| unfit(error.to_string()))
+}
+
 fn webhook(configured: &Webhook) -> Result<settings::Webhook, (&'static str, secret::Error)> {
     let url = configured.url.read().map_err(|source| ("url", source))?;
     let url = std::str::from_utf8(url.reveal()).ok();
     let url = url.and_then(|url| Url::parse(url.trim()).ok());
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+    let template = configured.template.as_deref().map(template);
     let unfit = || secret::Error::Unfit {
         what: "it is not an URL with https".to_owned(),
     };
@@ -173,6 +184,9 @@ fn webhook(configured: &Webhook) -> Result<settings::Webhook, (&'static str, sec
             .map_err(|source| ("secret", source))?,
         form: configured.form,
         link: configured.link.clone(),
+        template: template
+            .transpose()
+            .map_err(|source| ("template", source))?,
     })
 }
 
@@ -326,4 +340,28 @@ fn target(target: &Target) -> Result<settings::Target, (&'static str, secret::Er
         password,
         tls,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_read_at_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("approval.txt");
+        let missing = template(&path).unwrap_err().to_string();
+        assert!(missing.starts_with("could not read"), "{missing}");
+        std::fs::write(&path, "{requester} asks\n").unwrap();
+        assert!(template(&path).is_ok());
+        std::fs::write(&path, "a\n{who} asks\n").unwrap();
+        let unknown = template(&path).unwrap_err().to_string();
+        assert!(
+            unknown.contains("approval.txt`: line 2: there is no placeholder `{who}`"),
+            "{unknown}"
+        );
+        std::fs::write(&path, b"\xff").unwrap();
+        let bytes = template(&path).unwrap_err().to_string();
+        assert!(bytes.contains("no UTF-8"), "{bytes}");
+    }
 }

@@ -7,6 +7,7 @@
 mod case;
 mod dry_run;
 mod history;
+mod template;
 #[cfg(test)]
 mod tests;
 pub mod webhook;
@@ -34,6 +35,7 @@ pub use self::{
     case::{Case, Objection, Standing, Tally},
     dry_run::DryRunRefused,
     history::{Before, HISTORY},
+    template::{TEMPLATE_BYTES_MAX, Template, TemplateError},
 };
 use self::{dry_run::Wish, history::History};
 use crate::record::{micros, texts};

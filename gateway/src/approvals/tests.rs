@@ -423,6 +423,7 @@ async fn messages_are_signed_sent_until_they_arrive_and_named() {
         secret: Secret::new(*b"hook secret"),
         form: WebhookForm::Json,
         link: Some("https://console.example/".to_owned()),
+        template: None,
     };
     let client = super::webhook::client().unwrap();
     let run = super::webhook::run(Arc::clone(&desk.approvals), webhook.clone(), client);
@@ -481,7 +482,7 @@ async fn messages_are_signed_sent_until_they_arrive_and_named() {
         ..webhook
     };
     let client = super::webhook::client().unwrap();
-    let run = super::webhook::run(Arc::clone(&again.approvals), slack, client);
+    let run = super::webhook::run(Arc::clone(&again.approvals), slack.clone(), client.clone());
     let telling = tokio::spawn(run);
     let (_, body) =
         tokio::task::block_in_place(|| requests.recv_timeout(Duration::from_secs(60)).unwrap());
@@ -490,5 +491,23 @@ async fn messages_are_signed_sent_until_they_arrive_and_named() {
         "{body}"
     );
     assert!(body.contains("```DELETE FROM orders```"), "{body}");
+    telling.abort();
+    // In the operator's words.
+    let (url, requests) = receiver(Vec::new());
+    let template = super::Template::parse("<!here> *{requester}*: `{sql}` on {link}").unwrap();
+    let slack = Webhook {
+        url,
+        template: Some(template),
+        ..slack
+    };
+    let run = super::webhook::run(Arc::clone(&again.approvals), slack, client);
+    let telling = tokio::spawn(run);
+    let (_, body) =
+        tokio::task::block_in_place(|| requests.recv_timeout(Duration::from_secs(60)).unwrap());
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let text = body["blocks"][0]["text"]["text"].as_str().unwrap();
+    assert!(text.starts_with("<!here> *"), "{text}");
+    let link = format!("`DELETE FROM orders` on https://console.example/approvals/{open}");
+    assert!(text.ends_with(&link), "{text}");
     telling.abort();
 }

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 use url::Url;
 
-use super::{Approvals, Standing};
+use super::{Approvals, Standing, Template, template::News};
 use crate::{
     record::hex,
     settings::{Secret, Webhook, WebhookForm},
@@ -31,6 +31,8 @@ const RETRY_PAUSES: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of the SQL a chat is shown, in characters: Slack's blocks take 3,000.
 const CHAT_SQL_CHARS_MAX: usize = 500;
+/// The longest text of a template's in a chat, in characters: what Slack's blocks take.
+const CHAT_TEXT_CHARS_MAX: usize = 3_000;
 
 /// What a message's signature is in.
 pub const SIGNATURE_HEADER: &str = "provost-signature";
@@ -166,7 +168,12 @@ fn message(webhook: &Webhook, request: &Request, standing: &Standing) -> Message
         .map(|link| format!("{}/approvals/{}", link.trim_end_matches('/'), request.id));
     let body = match webhook.form {
         WebhookForm::Json => as_json(request, standing, link.as_deref()),
-        WebhookForm::Slack => as_slack(request, standing, link.as_deref()),
+        WebhookForm::Slack => as_slack(
+            request,
+            standing,
+            link.as_deref(),
+            webhook.template.as_ref(),
+        ),
     };
     Message {
         delivery: hex(&delivery),
@@ -192,7 +199,12 @@ fn as_json(request: &Request, standing: &Standing, link: Option<&str>) -> Value 
     })
 }
 
-fn as_slack(request: &Request, standing: &Standing, link: Option<&str>) -> Value {
+fn as_slack(
+    request: &Request,
+    standing: &Standing,
+    link: Option<&str>,
+    template: Option<&Template>,
+) -> Value {
     let who = match &request.on_behalf_of {
         Some(person) => format!("{} (for {person})", request.requester),
         None => request.requester.clone(),
@@ -213,22 +225,30 @@ fn as_slack(request: &Request, standing: &Standing, link: Option<&str>) -> Value
     }
     let text =
         |text: String| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
-    let mut blocks = vec![
-        text(format!("*{}*", escaped(&head))),
-        text(format!(
-            "{} on `{}`, by rule {}{}",
-            escaped(&who),
-            escaped(&request.target),
-            escaped(&request.rules.join(", ")),
-            if reason.is_empty() {
-                String::new()
-            } else {
-                format!("\n{}", escaped(&reason))
-            },
-        )),
-        text(format!("```{}```", escaped(&sql))),
-        text(format!("`provost approvals show {}`", request.id)),
-    ];
+    let told = News {
+        request,
+        standing,
+        link,
+    };
+    let mut blocks = match template {
+        Some(template) => vec![text(in_chat(template, &told))],
+        None => vec![
+            text(format!("*{}*", escaped(&head))),
+            text(format!(
+                "{} on `{}`, by rule {}{}",
+                escaped(&who),
+                escaped(&request.target),
+                escaped(&request.rules.join(", ")),
+                if reason.is_empty() {
+                    String::new()
+                } else {
+                    format!("\n{}", escaped(&reason))
+                },
+            )),
+            text(format!("```{}```", escaped(&sql))),
+            text(format!("`provost approvals show {}`", request.id)),
+        ],
+    };
     if let Some(link) = link {
         blocks.push(json!({
             "type": "actions",
@@ -242,8 +262,15 @@ fn as_slack(request: &Request, standing: &Standing, link: Option<&str>) -> Value
     json!({ "text": escaped(&head), "blocks": blocks })
 }
 
+/// A template's text, for a chat: of its values nothing is a mark.
+fn in_chat(template: &Template, told: &News<'_>) -> String {
+    let text = template.render(told, |value| escaped(&value.replace('`', "'")));
+    // Else the chat refuses all of it, again and again.
+    text.chars().take(CHAT_TEXT_CHARS_MAX).collect()
+}
+
 /// Who ended it and why, where people did.
-fn words(standing: &Standing) -> (Option<String>, Option<String>) {
+pub(super) fn words(standing: &Standing) -> (Option<String>, Option<String>) {
     match standing {
         Standing::Refused { by, reason } => (by.clone(), reason.clone()),
         Standing::Waiting

@@ -11,7 +11,10 @@ use axum::{
 use provost_engine::principal::Principal;
 
 use super::{Problem, Room};
-use crate::identity::{self, Issuer};
+use crate::{
+    identity,
+    record::console::{Peer, Way},
+};
 
 /// Who asks, verified.
 pub(super) struct Caller(pub(super) Principal);
@@ -26,24 +29,36 @@ impl FromRequestParts<Arc<Room>> for Caller {
                 room.issuer.url()
             ))
         })?;
-        verified(&room.issuer, token).await.map(Self)
+        // The listener puts it beside each request.
+        let Some(peer) = parts.extensions.get::<Peer>().copied() else {
+            return Err(Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the console does not know where the request is from: this is a defect",
+            ));
+        };
+        verified(room, peer, token).await.map(Self)
     }
 }
 
-async fn verified(issuer: &Issuer, token: &str) -> Result<Principal, Problem> {
-    match issuer.verify(token, SystemTime::now()).await {
+async fn verified(room: &Room, peer: Peer, token: &str) -> Result<Principal, Problem> {
+    match room.issuer.verify(token, SystemTime::now()).await {
         Ok(verified) => Ok(verified.principal),
         Err(refused) => {
-            let principal = refused.principal.as_ref().map(|principal| &*principal.id);
-            tracing::info!(principal, error = %refused.error, "a token was refused at the console");
-            Err(unauthorized(match &refused.error {
+            let principal = refused.principal.as_deref();
+            let id = principal.map(|principal| &*principal.id);
+            tracing::info!(principal = id, error = %refused.error, "a token was refused at the console");
+            let detail = match &refused.error {
                 identity::Error::Malformed { what, issuer } => {
                     format!(
                         "the bearer token is not valid ({what}): send an access token of `{issuer}`"
                     )
                 }
                 error => error.client_message(),
-            }))
+            };
+            room.door
+                .refused((peer, Way::Bearer), principal, &detail)
+                .await;
+            Err(unauthorized(detail))
         }
     }
 }

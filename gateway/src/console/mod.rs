@@ -15,6 +15,7 @@
 //! | `form` | queries and forms, read strictly |
 //! | `guard` | what holds for each request and answer |
 //! | `caller` | who asks: the token of a request |
+//! | `door` | evidence of who came |
 //! | `sight` | who may see which held statement |
 //! | `role` | who may see and do more |
 //! | `sources` | what is read besides held statements |
@@ -26,6 +27,7 @@
 
 mod api;
 mod caller;
+mod door;
 mod form;
 mod guard;
 mod pages;
@@ -67,6 +69,8 @@ struct Room {
     roles: Roles,
     /// What pages read besides held statements.
     sources: Sources,
+    /// Keeps who came.
+    door: Arc<door::Door>,
     /// Counts what becomes of held statements.
     pulse: watch::Receiver<u64>,
     /// Pages that are told of it at once; see [`pages::LIVE_MAX`].

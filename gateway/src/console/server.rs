@@ -5,7 +5,12 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -21,10 +26,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     LoginSettings, Roles, Room, Settings, Sources, Times, api,
+    door::Door,
     pages::{self, Login},
 };
 use crate::{
-    approvals::Approvals, certificate, error::TlsError, identity::Issuer, settings::ClientTls,
+    approvals::Approvals, certificate, error::TlsError, identity::Issuer, record::console::Peer,
+    settings::ClientTls,
 };
 
 /// Connections at once; the next one waits in the system's queue until one ends.
@@ -147,7 +154,10 @@ impl Console {
         let (beat, pulse) = watch::channel(0);
         let mut beating = JoinSet::new();
         beating.spawn(pages::beat(Arc::clone(&approvals), beat));
+        let door = Arc::new(Door::new(Arc::clone(&sources.log)));
+        beating.spawn(Arc::clone(&door).watch());
         let router = api::router(Arc::new(Room {
+            door: Arc::clone(&door),
             approvals,
             issuer,
             roles: self.roles,
@@ -164,7 +174,7 @@ impl Console {
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
-            let (stream, permit) = tokio::select! {
+            let ((stream, address), permit) = tokio::select! {
                 () = &mut shutdown => break,
                 Some(ended) = connections.join_next(), if !connections.is_empty() => {
                     tell(ended);
@@ -173,13 +183,17 @@ impl Console {
                 accepted = accept(&self.listener, &permits) => accepted,
             };
             let (acceptor, router) = (self.acceptor.clone(), router.clone());
+            let peer = Peer {
+                address: address.ip().to_canonical(),
+                tls: acceptor.is_some(),
+            };
             let (times, stopped) = (self.times, stopped.clone());
             connections.spawn(async move {
                 match acceptor {
-                    None => talk(stream, router, times, stopped).await,
+                    None => talk(stream, (router, peer), times, stopped).await,
                     Some(acceptor) => match timeout(times.handshake, acceptor.accept(stream)).await
                     {
-                        Ok(Ok(stream)) => talk(stream, router, times, stopped).await,
+                        Ok(Ok(stream)) => talk(stream, (router, peer), times, stopped).await,
                         Ok(Err(error)) => {
                             tracing::debug!(%error, "no TLS with a client of the console");
                         }
@@ -203,6 +217,7 @@ impl Console {
         {
             tracing::warn!("some connections of the console did not end in time");
         }
+        door.close().await;
     }
 }
 
@@ -216,12 +231,12 @@ fn tell(ended: Result<(), JoinError>) {
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+) -> ((TcpStream, SocketAddr), Option<OwnedSemaphorePermit>) {
     // It is never closed.
     let permit = Arc::clone(permits).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, permit),
+            Ok(accepted) => return (accepted, permit),
             Err(error) => {
                 tracing::warn!(%error, "a connection to the console could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -231,16 +246,25 @@ async fn accept(
 }
 
 /// Requests and answers, until the client has no more, or time is up, or the console stops.
-async fn talk<S>(stream: S, router: Router, times: Times, mut stopped: watch::Receiver<()>)
-where
+async fn talk<S>(
+    stream: S,
+    (router, peer): (Router, Peer),
+    times: Times,
+    mut stopped: watch::Receiver<()>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(times.head)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),

@@ -3,6 +3,7 @@
 //! Pure but for the keyed digests. It must never let a raw value of a classed column into a record (ruling 11): literals of a
 //! statement that touches one, or of which that can't be ruled out, are replaced by keyed digests (`redact`).
 
+pub(crate) mod console;
 mod digest;
 mod redact;
 #[cfg(test)]

@@ -53,10 +53,17 @@ fn webhook(
             "must be an URL with https: where people look at approvals",
         );
     }
+    if raw.template.is_some() && form != WebhookForm::Slack {
+        problems.add(
+            format!("{key}.template"),
+            "is for `form = \"slack\"`: programs are sent JSON, which has a form of its own",
+        );
+    }
     Some(Webhook {
         url: problems.secret(&format!("{key}.url"), &raw.url, folder)?,
         secret: problems.secret(&format!("{key}.secret"), &raw.secret, folder)?,
         form,
         link: raw.link.clone(),
+        template: raw.template.as_ref().map(|path| folder.join(path)),
     })
 }

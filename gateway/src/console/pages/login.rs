@@ -8,11 +8,12 @@
 use std::{sync::Arc, time::SystemTime};
 
 use axum::{
-    extract::{RawQuery, State},
+    extract::{Extension, RawQuery, State},
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use provost_engine::principal::Principal;
 use provost_evidence::approvals::ApprovalId;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -26,6 +27,7 @@ use super::{
 use crate::{
     console::{Problem, Room},
     identity::Verified,
+    record::console::{Peer, Way},
 };
 
 /// The cookie of a login under way.
@@ -108,19 +110,34 @@ fn beginning(room: &Room, query: &str) -> Result<Response, Problem> {
 /// Takes the browser back from the issuer.
 pub(super) async fn end(
     State(room): State<Arc<Room>>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let mut response = match ending(&room, &headers, query.as_deref().unwrap_or_default()).await {
+    let mut known = None;
+    let query = query.as_deref().unwrap_or_default();
+    let mut response = match ending(&room, (peer, &headers), query, &mut known).await {
         Ok(response) => response,
-        Err(problem) => troubled(None, &problem),
+        Err(problem) => {
+            let from = (peer, Way::Browser);
+            room.door
+                .refused(from, known.as_ref(), &problem.detail)
+                .await;
+            troubled(None, &problem)
+        }
     };
     let headers = response.headers_mut();
     headers.append(header::SET_COOKIE, no_cookie(COOKIE));
     response
 }
 
-async fn ending(room: &Room, headers: &HeaderMap, query: &str) -> Result<Response, Problem> {
+/// `known` becomes who a genuine token names, whether or not they are let in.
+async fn ending(
+    room: &Room,
+    (peer, headers): (Peer, &HeaderMap),
+    query: &str,
+    known: &mut Option<Principal>,
+) -> Result<Response, Problem> {
     let (login, urls) = (login(room)?, urls(room)?);
     let begun = Begun::of(headers);
     let begun = begun.filter(|begun| value(query, "state").as_deref() == Some(begun.state));
@@ -159,9 +176,10 @@ async fn ending(room: &Room, headers: &HeaderMap, query: &str) -> Result<Respons
     let tokens: Tokens = serde_json::from_slice(&answer)
         .map_err(|_| refused("the issuer gave no ID token: tell the gateway's operator"))?;
     let now = SystemTime::now();
-    let verified = verified(room, login, (&tokens.id_token, begun.nonce), now).await?;
+    let verified = verified(room, login, (&tokens.id_token, begun.nonce), (now, known)).await?;
     let expires_at = verified.expires_at.min(now + SESSION_TIME_MAX);
     let role = room.roles.of(&verified.principal);
+    room.door.entered(peer, &verified.principal).await?;
     let cookie = login
         .sessions
         .begin((verified.principal, role), (now, expires_at))
@@ -179,14 +197,17 @@ async fn verified(
     room: &Room,
     login: &Login,
     (token, nonce): (&str, &str),
-    now: SystemTime,
+    (now, known): (SystemTime, &mut Option<Principal>),
 ) -> Result<Verified, Problem> {
     let client_id = &*login.settings.client_id;
     let verified = room.issuer.verify_for(client_id, token, now).await;
     let verified = verified.map_err(|refusal| {
         tracing::info!(error = %refusal.error, "an ID token was refused at the console");
-        refused(&refusal.error.client_message())
+        let problem = refused(&refusal.error.client_message());
+        *known = refusal.principal.map(|principal| *principal);
+        problem
     })?;
+    *known = Some(verified.principal.clone());
     let claims = &verified.principal.claims;
     let text = |name: &str| claims.get(name).and_then(serde_json::Value::as_str);
     let is_ours = text("azp").is_none_or(|party| party == client_id);

@@ -3,6 +3,7 @@
 mod api;
 mod connections;
 mod contract;
+mod door;
 mod pages;
 mod roles;
 pub(in crate::console) mod support;

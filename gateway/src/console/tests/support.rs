@@ -17,7 +17,7 @@ use provost_engine::{
 use provost_evidence::{
     Archive, DurableFolder, Log, LogOptions, SigningKey,
     approvals::{ApprovalId, Docket, HeldStatement, Need, Request, Rows},
-    record::Micros,
+    record::{Micros, Record, SessionRecord},
     report::matrix::{Bearing, Catalogue, Control},
 };
 use serde_json::{Value, json};
@@ -201,7 +201,7 @@ pub(super) struct House {
     pub(super) url: String,
     pub(super) client: Client,
     signer: Signer,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     _stop: oneshot::Sender<()>,
 }
 
@@ -289,9 +289,20 @@ impl House {
                 .build()
                 .unwrap(),
             signer,
-            _folder: folder,
+            folder,
             _stop: stop,
         }
+    }
+
+    /// The rows of `sessions` in the log, as they came.
+    pub(super) async fn sessions(&self) -> Vec<SessionRecord> {
+        self.log.sync().await.unwrap();
+        let records = provost_evidence::records(&self.folder.path().join("log")).unwrap();
+        let sessions = records.into_iter().filter_map(|record| match record {
+            Record::Session(session) => Some(session),
+            _ => None,
+        });
+        sessions.collect()
     }
 
     /// A token of this person's, good for ten minutes, changed by `edit`.
