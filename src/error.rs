@@ -70,6 +70,15 @@ pub(crate) enum Error {
         /// What to write.
         help: &'static str,
     },
+    /// Roots of time stamps can't be read.
+    #[error("`{}` holds no certificates in PEM: give the roots of the time stamp authority", path.display())]
+    StampRoots {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The client of the time stamp authority can't be made.
+    #[error("could not make the HTTP client for time stamps")]
+    StampClient(#[source] reqwest::Error),
     /// Nobody says how long evidence is kept.
     #[error(
         "say how long evidence is kept: --older-than 400d, or `retention_days` in the configuration"
@@ -286,6 +295,8 @@ impl Error {
             | Self::Analysis
             | Self::Clock
             | Self::Days
+            | Self::StampRoots { .. }
+            | Self::StampClient(_)
             | Self::Option { .. }
             | Self::NoSession { .. }
             | Self::Drawing(_) => Exit::Failed,

@@ -23,6 +23,11 @@ if ! "$python/bin/python" -c 'import psycopg, moto.server, flask_cors, schemathe
     'jsonschema==4.*'
 fi
 
+# Makes the certificates and the time stamps that stamps are tested with.
+if ! command -v openssl >/dev/null 2>&1; then
+  install_missing " openssl" " openssl" " openssl@3"
+fi
+
 # Spark runs in Java.
 if ! command -v java >/dev/null 2>&1; then
   install_missing " openjdk-17-jre-headless" " java-17-openjdk-headless" " openjdk@17"

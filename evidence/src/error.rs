@@ -110,6 +110,12 @@ pub enum Error {
         /// The document's key.
         key: String,
     },
+    /// A time stamp is not what was asked for.
+    #[error("time stamp {problem}")]
+    Stamp {
+        /// What is wrong with it.
+        problem: crate::stamp::Problem,
+    },
     /// The operating system gave no random bytes.
     #[error("no randomness from the operating system")]
     Randomness {

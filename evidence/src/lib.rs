@@ -25,6 +25,7 @@
 //! | [`replay`] | a session's story from sealed rows |
 //! | [`results`] | recorded results: spools, objects, and back |
 //! | [`report`] | control matrix, population, samples: HTML, CSV, OSCAL, OCSF |
+//! | [`stamp`] | time stamps of independent authorities (RFC 3161) on checkpoints |
 //! | [`prove`] | that a record is in the signed tree, for anyone to check |
 //! | [`witness`] | cosignatures of independent parties on checkpoints |
 //! | [`key`] | signing key and public key |
@@ -55,6 +56,7 @@ pub mod report;
 pub mod results;
 pub mod retention;
 mod seal;
+pub mod stamp;
 pub mod store;
 #[cfg(test)]
 mod testing;
@@ -70,6 +72,7 @@ pub use prove::{Proof, Prover};
 pub use query::{Answer, Format, Tables, Value, query};
 pub use retention::{Keeping, Kept, Retention};
 pub use seal::{Sealed, Sealer};
+pub use stamp::Roots;
 pub use store::{DurableFolder, Location, ObjectLock};
 pub use verify::{Course, Report, Step, Verified, verify, verify_by};
 pub use witness::{Cosigned, Witness, WitnessKey};

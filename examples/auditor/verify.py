@@ -30,6 +30,7 @@ COLUMNS = {
 # What `provost evidence verify` checks, and this doesn't.
 UNCHECKED = {"holds/": "legal holds: signatures, and that nothing was deleted that they cover",
              "compacted/": "copies of rows in larger objects, no evidence of their own"}
+STAMPS = "time stamps of checkpoints; docs/evidence.md has the openssl command that checks one"
 TYPES = {"t": "string", "l": "list<element: string not null>", "i": "int64", "b": "bool", "z": "timestamp[us, tz=UTC]"}
 # What `decision` of a statement's record is the digest of, from version 5 on.
 DECISION = ("sql sql_digest fingerprint kind relations columns verdict rules reason controls bundle_digest facts_digest observed_verdict "
@@ -212,14 +213,15 @@ def main():
     given = options.parse_args()
     try:
         keys, covered = [Key(path) for path in given.public_key], set()
+        unchecked = UNCHECKED | {f"ledger/{key.gateway}/stamps/": STAMPS for key in keys}
         for key in keys if given.store else []:
             verify_store(given.store, key, covered)
         files = [path.relative_to(given.store).as_posix() for path in given.store.rglob("*") if path.is_file()] if given.store else []
-        uncovered = sorted(path for path in files if path not in covered and not path.startswith(("leases/", "held/", *UNCHECKED)))
+        uncovered = sorted(path for path in files if path not in covered and not path.startswith(("leases/", "held/", *unchecked)))
         need(not uncovered, "covered by no checkpoint:", ", ".join(uncovered))
-        for prefix in UNCHECKED:
+        for prefix in unchecked:
             if any(path.startswith(prefix) for path in files):
-                print(f"not checked here: {prefix} ({UNCHECKED[prefix]})")
+                print(f"not checked here: {prefix} ({unchecked[prefix]})")
         for path in given.proof:
             verify_proof(path, keys)
     except (ValueError, KeyError, TypeError, OSError, InvalidSignature, pa.ArrowException) as error:

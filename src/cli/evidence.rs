@@ -20,6 +20,7 @@ Examples:
   provost evidence verify --store evidence --public-key provost.pub
   provost evidence verify --store evidence --public-key provost.pub --json
   provost evidence verify --store evidence --public-key provost.pub --resume verified.json
+  provost evidence verify --store evidence --public-key provost.pub --stamp-roots tsa-roots.pem
   provost evidence verify --store evidence --public-key provost.pub --witnessed kept/gateway-1.checkpoint --witness-key witness.pub
 
 It needs no network, no gateway and no secret.")]
@@ -38,6 +39,9 @@ It needs no network, no gateway and no secret.")]
         /// The witness's public key, as `provost evidence witness-key` prints it
         #[arg(long, value_name = "FILE", requires = "witnessed")]
         witness_key: Option<PathBuf>,
+        /// Root certificates (PEM) of the time stamp authorities that are believed; else certificates of time stamps are not checked
+        #[arg(long, value_name = "FILE")]
+        stamp_roots: Option<PathBuf>,
         /// Also check the gateway's log folder: entries that are not sealed yet
         #[arg(long, value_name = "FOLDER")]
         log: Option<PathBuf>,

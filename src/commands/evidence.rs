@@ -31,6 +31,7 @@ pub(crate) fn run(command: &cli::Evidence) -> Result<(), Error> {
             resume,
             witnessed,
             witness_key,
+            stamp_roots,
             log,
             json,
         } => {
@@ -40,6 +41,7 @@ pub(crate) fn run(command: &cli::Evidence) -> Result<(), Error> {
                 &keys,
                 log.as_deref(),
                 resume.as_deref(),
+                stamp_roots.as_deref(),
             ))?;
             let anchors = match witness_key {
                 Some(key) if report.is_intact() => block_on(witness::anchors(
@@ -192,6 +194,9 @@ pub(crate) fn told(report: &Report, anchors: &[Cosigned]) -> String {
                 ledger.taken
             ));
         }
+        if let Some(stamp) = report.newest_stamp(&ledger.gateway) {
+            lines.push(format!("  {stamp}"));
+        }
     }
     if report.compacted > 0 {
         lines.push(format!(
@@ -264,6 +269,14 @@ fn as_json(report: &Report, anchors: &[Cosigned]) -> Value {
             "carried": ledger.carried,
         })).collect::<Vec<_>>(),
         "compacted": report.compacted,
+        "stamps": report.stamps.iter().map(|stamp| json!({
+            "gateway": stamp.gateway,
+            "seal": stamp.seal,
+            "rows": stamp.rows,
+            "at_us": stamp.at.0,
+            "authority": stamp.authority,
+            "chain_checked": stamp.is_chain_checked,
+        })).collect::<Vec<_>>(),
         "log": report.log.map(|log| json!({
             "unsealed": log.unsealed,
             "seal_pending": log.is_seal_pending,

@@ -16,6 +16,7 @@ pub(crate) mod replay;
 mod report;
 mod schema;
 pub(crate) mod serve;
+mod stamping;
 pub(crate) mod test;
 mod verify;
 mod witness;

@@ -31,7 +31,7 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-use super::{block_on, report::catalogues};
+use super::{block_on, report::catalogues, stamping::Stamping};
 use crate::{
     cli,
     config::{self, Config},
@@ -55,6 +55,7 @@ pub(crate) struct Started {
     sealer: Arc<Sealer>,
     seal_interval: Duration,
     keeping: Keeping,
+    stamping: Option<Stamping>,
     sources: Option<Sources>,
 }
 
@@ -116,7 +117,12 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
         &resolved.store_settings,
         config.evidence.object_lock,
     )?;
+    let public = key.public(&config.evidence.gateway);
+    let stamped = Arc::clone(&locking);
     let sealer = Arc::new(Sealer::open(Arc::clone(&log), locking, key).await?);
+    let stamps = config.evidence.stamps.as_ref();
+    let stamping = stamps.map(|stamps| Stamping::new(stamps, stamped, public, Arc::clone(&log)));
+    let stamping = stamping.transpose()?;
     let keeping = Keeping::new(Arc::clone(&sealer), retention(&config));
     let issuer = Issuer::discover(resolved.issuer).await?;
     let console = match resolved.console {
@@ -156,6 +162,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
         sealer,
         seal_interval: Duration::from_millis(config.seal_interval_ms),
         keeping,
+        stamping,
         sources,
     })
 }
@@ -198,6 +205,9 @@ impl Started {
             stopped.clone(),
         ));
         let retaining = tokio::spawn(keep_on_a_timer(self.keeping, stopped.clone()));
+        let stamping = self
+            .stamping
+            .map(|stamping| tokio::spawn(stamping.run(stopped.clone())));
         let console = self.console.zip(self.sources).map(|(console, sources)| {
             let parts = (self.gateway.approvals(), self.gateway.issuer(), sources);
             tokio::spawn(run_console(console, parts, stopped.clone()))
@@ -223,6 +233,11 @@ impl Started {
         let _ = sealing.await;
         if let Err(error) = retaining.await {
             tracing::error!(%error, "the look at holds and retention broke off: this is a defect");
+        }
+        if let Some(stamping) = stamping
+            && let Err(error) = stamping.await
+        {
+            tracing::error!(%error, "time stamping broke off: this is a defect");
         }
         let sealed = self.sealer.seal_now(micros(SystemTime::now())).await;
         served?;

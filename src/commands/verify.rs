@@ -7,7 +7,7 @@ use std::{
     sync::Mutex,
 };
 
-use provost_evidence::{Course, Location, PublicKey, Report, Step, Verified, verify_by};
+use provost_evidence::{Course, Location, PublicKey, Report, Roots, Step, Verified, verify_by};
 use serde::{Deserialize, Serialize};
 
 use super::evidence::open;
@@ -29,14 +29,16 @@ struct Kept {
 /// Verifies a store.
 ///
 /// # Errors
-/// [`Error::NoStore`], [`Error::Evidence`], [`Error::File`], [`Error::Resume`].
+/// [`Error::NoStore`], [`Error::Evidence`], [`Error::File`], [`Error::Resume`], [`Error::StampRoots`].
 pub(super) async fn run(
     store: &Location,
     keys: &[PublicKey],
     log: Option<&Path>,
     resume: Option<&Path>,
+    stamp_roots: Option<&Path>,
 ) -> Result<Report, Error> {
     let store = open(store)?;
+    let stamp_roots = stamp_roots.map(roots).transpose()?;
     let verified = resume.map_or_else(|| Ok(Vec::new()), read)?;
     let keeper = Keeper {
         path: resume.map(Path::to_owned),
@@ -53,11 +55,19 @@ pub(super) async fn run(
         log,
         verified: &verified,
         watch: Some(&watch),
+        stamp_roots: stamp_roots.as_ref(),
     };
     let report = verify_by(store.as_ref(), keys, &course).await;
     progress("");
     keeper.failed()?;
     Ok(report?)
+}
+
+fn roots(path: &Path) -> Result<Roots, Error> {
+    let pem = fs::read(path).map_err(file("read", path))?;
+    Roots::from_pem(&pem).map_err(|_| Error::StampRoots {
+        path: path.to_owned(),
+    })
 }
 
 fn bar(step: &Step<'_>) -> String {

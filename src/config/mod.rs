@@ -105,10 +105,21 @@ pub(crate) struct Evidence {
     pub(crate) retention_days: Option<u32>,
     /// How what is sealed is locked against deletion.
     pub(crate) object_lock: Option<provost_evidence::ObjectLock>,
+    /// Who stamps checkpoints with the time; nobody where it isn't configured.
+    pub(crate) stamps: Option<Stamps>,
     /// Ed25519, PKCS#8 PEM: signs checkpoints.
     pub(crate) signing_key: SecretSource,
     /// Keys the digests of texts, literals and parameters.
     pub(crate) digest_key: SecretSource,
+}
+
+/// A time stamp authority, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stamps {
+    /// Where it is asked (RFC 3161, by HTTP).
+    pub(crate) url: url::Url,
+    /// How often at most, seconds.
+    pub(crate) interval_s: u64,
 }
 
 /// Whom approvals are believed, and who is told of them, as configured.
@@ -501,6 +512,26 @@ mod tests {
             "# retention_days = 400",
             "retention_days = 0",
             "`evidence.retention_days`: 0 is out of range",
+        );
+        check(
+            "# stamp_url = \"http://timestamp.example.com\"",
+            "stamp_url = \"ftp://timestamp.example.com\"",
+            "`evidence.stamp_url`: must be the `http://` or `https://` address",
+        );
+        check(
+            "# stamp_url = \"http://timestamp.example.com\"",
+            "stamp_url = \"http://user:secret@timestamp.example.com\"",
+            "`evidence.stamp_url`: must be the `http://` or `https://` address",
+        );
+        check(
+            "# stamp_interval_s = 3600",
+            "stamp_interval_s = 3600",
+            "`evidence.stamp_interval_s`: says how often",
+        );
+        check(
+            "# stamp_url = \"http://timestamp.example.com\"",
+            "stamp_url = \"http://timestamp.example.com\"\nstamp_interval_s = 0",
+            "`evidence.stamp_interval_s`: 0 is out of range",
         );
         check(
             "# object_lock = \"governance 400d\"",

@@ -34,6 +34,7 @@ mod own_view;
 mod recordings;
 mod replay;
 mod schema;
+mod stamps;
 mod stores;
 mod streams;
 mod support;

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::stamp::Roots;
+
 /// How a verification is run.
 #[derive(Clone, Copy, Default)]
 pub struct Course<'a> {
@@ -13,6 +15,8 @@ pub struct Course<'a> {
     pub verified: &'a [Verified],
     /// Is told how far it is.
     pub watch: Option<&'a (dyn Fn(&Step<'_>) + Sync)>,
+    /// Whom time stamps are believed by; without them the certificates of authorities are not checked.
+    pub stamp_roots: Option<&'a Roots>,
 }
 
 /// Up to where a ledger was found intact.
@@ -62,6 +66,7 @@ impl std::fmt::Debug for Course<'_> {
             .debug_struct("Course")
             .field("log", &self.log)
             .field("verified", &self.verified)
+            .field("stamp_roots", &self.stamp_roots)
             .finish_non_exhaustive()
     }
 }

@@ -10,6 +10,7 @@ mod ledger;
 mod log;
 pub(crate) mod results;
 pub(crate) mod rows;
+mod stamps;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use crate::holds::{self, Holds};
 use crate::key::PublicKey;
 use crate::lease;
 use crate::seal::pending::Pending;
+use crate::stamp::{self, Stamp};
 use crate::store;
 
 /// What was checked and what is wrong.
@@ -42,6 +44,8 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// Compacted objects whose every row is one of their sources'.
     pub compacted: u64,
+    /// Time stamps of checkpoints that hold, of each gateway in order of its seals.
+    pub stamps: Vec<Stamp>,
 }
 
 /// A gateway's ledger.
@@ -166,6 +170,12 @@ pub enum Fault {
         /// What is wrong with it.
         problem: holds::Problem,
     },
+    /// A time stamp doesn't hold.
+    #[error("time stamp {problem}")]
+    Stamp {
+        /// What is wrong with it.
+        problem: stamp::Problem,
+    },
     /// A compacted object's source isn't there, or isn't that.
     #[error("has a source that is not there, or is another: delete it, it is only a copy")]
     Source,
@@ -184,6 +194,13 @@ impl Report {
     /// Whether nothing is wrong.
     pub fn is_intact(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// The newest time stamp of a gateway's ledger; none when anything is wrong, for it would be of that.
+    #[must_use]
+    pub fn newest_stamp(&self, gateway: &str) -> Option<&Stamp> {
+        let of = |stamp: &&Stamp| stamp.gateway == gateway && self.is_intact();
+        self.stamps.iter().filter(of).next_back()
     }
 
     fn problem(&mut self, object: impl Into<String>, index: Option<u64>, fault: Fault) {
@@ -229,6 +246,9 @@ impl std::fmt::Display for Report {
                     formatter,
                     "  {rows} rows deleted under retention ({objects} objects)"
                 )?;
+            }
+            if let Some(stamp) = self.newest_stamp(gateway) {
+                writeln!(formatter, "  {stamp}")?;
             }
             if let Some(root) = &ledger.root {
                 writeln!(formatter, "  root {root}\n  key  {}", ledger.key)?;
@@ -284,6 +304,7 @@ pub async fn verify_by(
         log: None,
         problems: Vec::new(),
         compacted: 0,
+        stamps: Vec::new(),
     };
     let listed: BTreeSet<String> = store::list(store, "")
         .await?
@@ -309,6 +330,12 @@ pub async fn verify_by(
         let (named, wrong) = results::check(store, &listed, walk.recordings(), walk.gone()).await?;
         uncovered.retain(|key| !named.contains(key));
         report.problems.extend(wrong);
+        let stamped = stamps::check(store, &listed, key, course.stamp_roots).await?;
+        uncovered.retain(|key| !stamped.named.contains(key));
+        for (key, fault) in stamped.problems {
+            report.problem(key, None, fault);
+        }
+        report.stamps.extend(stamped.stamps);
         let (ledger, problems, tip) = walk.finish();
         report.ledgers.push(ledger);
         report.problems.extend(problems);

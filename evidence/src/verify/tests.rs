@@ -351,6 +351,7 @@ async fn resumed(folder: &Path, verified: &[Verified]) -> (Report, Option<Verifi
         log: None,
         verified,
         watch: Some(&watch),
+        stamp_roots: None,
     };
     let keys = [key().public(GATEWAY)];
     let report = verify_by(store(folder).as_ref(), &keys, &course)

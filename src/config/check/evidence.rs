@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use provost_evidence::{Location, ObjectLock};
+use url::Url;
 
 use super::{
-    super::{Evidence, SecretSource, raw},
+    super::{Evidence, SecretSource, Stamps, raw},
     Problems, is_name,
 };
 
@@ -16,6 +17,9 @@ const LOG_BYTES_MAX: u64 = 8 << 30;
 const LOG_BYTES_MIN: u64 = 32 << 20;
 /// A hundred years.
 const RETENTION_DAYS_MAX: u64 = 36_500;
+/// How often a checkpoint is stamped, unless configured, and at most seldom: an hour, a month.
+const STAMP_INTERVAL_S: u64 = 3_600;
+const STAMP_INTERVAL_S_MAX: u64 = 31 * 86_400;
 /// What a gateway is called in evidence unless configured.
 const GATEWAY_NAME: &str = "provost";
 
@@ -61,6 +65,7 @@ pub(super) fn evidence(
     let object_lock = store
         .as_ref()
         .and_then(|store| object_lock(raw, store, problems));
+    let stamps = stamps(raw, problems);
     let signing_key = problems.secret("evidence.signing_key", &raw.signing_key, folder);
     let digest_key = problems.secret("evidence.digest_key", &raw.digest_key, folder);
     Some(Evidence {
@@ -72,6 +77,7 @@ pub(super) fn evidence(
         // What is out of range was reported, and nothing comes of it.
         retention_days: retention_days.and_then(|days| u32::try_from(days).ok()),
         object_lock,
+        stamps,
         folder: log,
         signing_key: signing_key?,
         digest_key: digest_key?,
@@ -94,6 +100,35 @@ fn store(
             None
         }
     }
+}
+
+fn stamps(raw: &raw::Evidence, problems: &mut Problems) -> Option<Stamps> {
+    let interval_s = problems.number(
+        "evidence.stamp_interval_s",
+        raw.stamp_interval_s,
+        (1, STAMP_INTERVAL_S_MAX),
+        STAMP_INTERVAL_S,
+    );
+    let Some(text) = &raw.stamp_url else {
+        if raw.stamp_interval_s.is_some() {
+            problems.add(
+                "evidence.stamp_interval_s",
+                "says how often, and no `stamp_url` says whom to ask",
+            );
+        }
+        return None;
+    };
+    let url = Url::parse(text).ok().filter(|url| {
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        ["http", "https"].contains(&url.scheme()) && url.has_host() && !has_user
+    });
+    if url.is_none() {
+        problems.add(
+            "evidence.stamp_url",
+            "must be the `http://` or `https://` address of a time stamp authority (RFC 3161), without a user",
+        );
+    }
+    url.map(|url| Stamps { url, interval_s })
 }
 
 fn object_lock(
