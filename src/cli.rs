@@ -138,8 +138,10 @@ Examples:
   provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence --speed 4
   provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence --json | jq .
   provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence --policy new --key replay-1=file:replay.key
+  provost replay 4f0c6a1e9d2b4c708d5e6f7a8b9c0d1e --store evidence --against postgresql://tester@localhost/sandbox --key replay-1=file:replay.key
 
 With --policy, exit code 1 says that a statement is decided otherwise, or can't be decided again; that takes `record results` and `[replay] key`.
+With --against, that one gives other rows or another error, or could not be run or compared. Without --sandbox it all runs in one transaction that is rolled back.
 It tells what is sealed. Check the store with `provost evidence verify` first: a replay doesn't.")]
     Replay(Replay),
     /// See the statements that policy holds, and vote on them

@@ -131,6 +131,26 @@ pub(crate) enum Error {
     /// No catalog could be read.
     #[error("the catalog can't be read: {0}")]
     Pull(#[source] Box<provost_gateway::catalog::Error>),
+    /// The sandbox of a replay can't be reached, or gave no answer.
+    #[error("the sandbox database: {0}")]
+    Sandbox(#[source] Box<provost_gateway::upstream::Error>),
+    /// The sandbox of a replay refuses a command that keeps what is run from being committed, or apart.
+    #[error(
+        "the sandbox database refuses `{command}`, without which nothing is run and rolled back: {sqlstate} {message}; grant TEMPORARY on it, or give --sandbox to commit"
+    )]
+    Guard {
+        /// The command.
+        command: &'static str,
+        /// Its SQLSTATE.
+        sqlstate: String,
+        /// Its message.
+        message: String,
+    },
+    /// A statement ended the transaction that a replay runs in; it is rolled back.
+    #[error(
+        "a statement ended the transaction that was to be rolled back; nothing behind it was run"
+    )]
+    Escaped,
     /// A configuration has not the one target that is asked for.
     #[error("name one of the configuration's targets with --target: {names}")]
     Targets {
@@ -252,6 +272,11 @@ impl From<provost_gateway::error::Error> for Error {
 }
 
 impl Error {
+    /// The sandbox of a replay.
+    pub(crate) fn sandbox(source: provost_gateway::upstream::Error) -> Self {
+        Self::Sandbox(Box::new(source))
+    }
+
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
@@ -269,6 +294,9 @@ impl Error {
             | Self::File { .. }
             | Self::Exists { .. }
             | Self::Pull(_)
+            | Self::Sandbox(_)
+            | Self::Guard { .. }
+            | Self::Escaped
             | Self::Targets { .. }
             | Self::Pem { .. }
             | Self::Key { .. }

@@ -22,8 +22,17 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "FILE", requires = "policy")]
     pub(crate) schema: Option<PathBuf>,
     /// A key that statements were recorded with: its id, and where it comes from (`env:NAME`, `file:PATH`); may be given often
-    #[arg(long, value_name = "ID=SOURCE", requires = "policy")]
+    #[arg(long, value_name = "ID=SOURCE")]
     pub(crate) key: Vec<String>,
+    /// Run its statements again in this database, a sandbox, and say what differs; PGPASSWORD has the password. All is rolled back
+    #[arg(long, value_name = "URL", conflicts_with_all = ["speed", "policy"])]
+    pub(crate) against: Option<String>,
+    /// Commit what the statements commit: the database is there to be changed
+    #[arg(long, requires = "against")]
+    pub(crate) sandbox: bool,
+    /// Certificate authorities that the server's certificate may come from; needed with --against unless the server is local
+    #[arg(long, value_name = "PEM", requires = "against")]
+    pub(crate) tls_roots: Option<PathBuf>,
     /// Print JSON, an object on each line
     #[arg(long)]
     pub(crate) json: bool,

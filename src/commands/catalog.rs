@@ -36,7 +36,7 @@ pub(crate) fn run(command: &cli::Catalog) -> Result<(), Error> {
         });
     }
     let target = match (&options.url, &options.config) {
-        (Some(url), _) => of_url(url, options.tls_roots.as_deref())?,
+        (Some(url), _) => of_url("--url", url, options.tls_roots.as_deref())?,
         (None, Some(config)) => of_config(config, options.target.as_deref())?,
         (None, None) => {
             return Err(Error::Option {
@@ -75,9 +75,16 @@ fn of_config(path: &Path, name: Option<&str>) -> Result<Target, Error> {
 }
 
 /// The server of a URL, as psql takes it. Its password is in the environment: command lines are seen by everybody.
-fn of_url(url: &str, roots: Option<&Path>) -> Result<Target, Error> {
+///
+/// # Errors
+/// [`Error::Option`] of `option`, [`Error::Pem`].
+pub(super) fn of_url(
+    option: &'static str,
+    url: &str,
+    roots: Option<&Path>,
+) -> Result<Target, Error> {
     let wrong = |help| Error::Option {
-        option: "--url",
+        option,
         // What can't be read may hold a password.
         value: "...".to_owned(),
         help,

@@ -5,6 +5,7 @@
 // Helpers are tests too: what clippy leaves to tests (clippy.toml) holds for all of this.
 #![cfg(test)]
 
+mod against;
 mod approvals;
 mod approvals_load;
 mod auditor;

@@ -1,6 +1,7 @@
 //! A session's story: what the store says happened in it, in order of time. Read-only, over sealed rows alone; it checks no signature
 //! (that is `verify`'s work), and must never leave out that a story is longer than what it gives.
 
+mod answer;
 mod input;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use datafusion::error::DataFusionError;
 use object_store::ObjectStore;
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use answer::{Answer, Answered, NotReadable, Row, answer, answered};
 pub use input::{Input, ReplayKey, UnfitSecret};
 
 use crate::error::Error;

@@ -151,7 +151,7 @@ fn each_body<'a>(part: &'a Part) -> impl Iterator<Item = &'a [u8]> + 'a {
 }
 
 /// The values of a DataRow; `None` where it is none.
-fn values(body: &[u8]) -> Option<Vec<Option<&[u8]>>> {
+pub(crate) fn values(body: &[u8]) -> Option<Vec<Option<&[u8]>>> {
     let (count, mut rest) = body.split_first_chunk::<2>()?;
     let count = usize::from(u16::from_be_bytes(*count));
     let mut values = Vec::with_capacity(count);

@@ -7,6 +7,7 @@ mod aside;
 mod credential;
 mod login;
 mod query;
+pub mod sandbox;
 mod tls;
 mod warm;
 

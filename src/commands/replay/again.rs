@@ -118,7 +118,7 @@ impl Schemas {
 }
 
 /// The statements that were decided to run or not to run: not those that were only prepared.
-fn statements(story: &Story) -> impl Iterator<Item = &StatementMoment> {
+pub(super) fn statements(story: &Story) -> impl Iterator<Item = &StatementMoment> {
     story
         .moments
         .iter()
@@ -130,7 +130,7 @@ fn statements(story: &Story) -> impl Iterator<Item = &StatementMoment> {
         })
 }
 
-fn keys(given: &[String]) -> Result<Vec<ReplayKey>, Error> {
+pub(super) fn keys(given: &[String]) -> Result<Vec<ReplayKey>, Error> {
     let wrong = |value: &str, help| Error::Option {
         option: "--key",
         value: value.to_owned(),
@@ -155,7 +155,7 @@ fn keys(given: &[String]) -> Result<Vec<ReplayKey>, Error> {
 }
 
 /// What a statement was asked with, or why that can't be had.
-fn input(
+pub(super) fn input(
     asked: Option<&Asked>,
     statement: &StatementMoment,
     keys: &[ReplayKey],

@@ -1,14 +1,16 @@
-//! `provost replay`: a recorded session, told from sealed evidence. It reads only; text that clients chose is shown with whatever
+//! `provost replay`: a recorded session, told from sealed evidence, decided again, or run again in a sandbox. It changes no evidence; text that clients chose is shown with whatever
 //! would move a cursor escaped.
 
 mod again;
+mod against;
+mod compare;
 mod told;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use provost_evidence::{
     Tables,
-    replay::{Moment, Story, asked, catalog, story},
+    replay::{Moment, Story, answered, asked, catalog, story},
 };
 use serde_json::{Value, json};
 
@@ -43,6 +45,12 @@ pub(crate) fn run(command: &cli::Replay) -> Result<(), Error> {
                 }
             }
             return again::run(&story, &asked, &catalogs, (folder, command));
+        }
+        if let Some(url) = &command.against {
+            let asked = asked(&tables, &command.session).await?;
+            let answered = answered(&tables, &command.session).await?;
+            let recorded = against::Recorded::new(&story, &asked, &answered);
+            return against::run(store.as_ref(), &recorded, (url, command)).await;
         }
         tell(&story, command).await;
         Ok(())

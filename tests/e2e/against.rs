@@ -1,0 +1,209 @@
+//! Replay against a sandbox: a recorded session's statements run again in another database of the cluster, and what differs.
+
+use std::{fs, process::Output};
+
+use serde_json::Value;
+
+use crate::support::{
+    House, Person,
+    raw::{Message, Raw, bind_texts, execute, message, parse, sync},
+    text,
+};
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+/// A Bind of the unnamed statement: one integer in binary, every result in binary.
+const BIND_BINARY: &[u8] = &[0, 0, 0, 1, 0, 1, 0, 1, 0, 0, 0, 4, 0, 0, 0, 2, 0, 1, 0, 1];
+
+/// A house whose agent's session is recorded, and a sandbox that is the database as it was before.
+fn house() -> House {
+    let mut house = House::without_gateway();
+    house
+        .cluster
+        .execute("postgres", "CREATE DATABASE sandbox TEMPLATE shop")
+        .unwrap();
+    let keep = "rule keep-rows\n  record results for agents\n";
+    fs::write(house.path("policies/more.pol"), keep).unwrap();
+    fs::write(house.path("replay-key"), KEY).unwrap();
+    house.write_config(|config| {
+        format!(
+            "{config}\n[replay]\nkey = \"file:{}\"\nkey_id = \"replay-1\"\n",
+            house.path("replay-key").display()
+        )
+    });
+    let password = house.cluster.password().to_owned();
+    house.environment.push(("PGPASSWORD".to_owned(), password));
+    house.start_gateway();
+    house
+}
+
+/// What the session asks, by simple and extended protocol; gives the answers to all.
+fn ask(house: &House) -> Vec<Message> {
+    let (mut raw, _) = Raw::logged_in(house, Person::Agent);
+    let mut seen = Vec::new();
+    for sql in [
+        "SELECT id, note FROM orders ORDER BY id",
+        "SELECT id, ssn FROM customers ORDER BY id",
+        "SELECT id / (id - 1) FROM orders",
+        "COPY (SELECT id, note FROM orders ORDER BY id) TO STDOUT",
+        "BEGIN",
+        "INSERT INTO scratch VALUES (1, 'kept')",
+        "COMMIT",
+        "SELECT body FROM scratch",
+        "DROP TABLE orders",
+    ] {
+        seen.extend(raw.query(sql));
+    }
+    raw.write(
+        &[
+            parse("", "SELECT id, total FROM orders WHERE id = $1::integer"),
+            message(b'B', BIND_BINARY),
+            execute("", 0),
+            parse("s", "SELECT note FROM orders WHERE note = $1"),
+            bind_texts("p", "s", &["gift"]),
+            execute("p", 0),
+            sync(),
+        ]
+        .concat(),
+    );
+    seen.extend(raw.read_until_ready());
+    seen
+}
+
+/// Runs the session again: what is said of each statement, by its text.
+fn again(house: &House, more: &[&str]) -> (Vec<Value>, Output) {
+    let rows = house.query(
+        "SELECT session_id FROM sessions WHERE event = 'opened' AND principal = 'devin@corp'",
+    );
+    let session = rows[0]["session_id"].as_str().unwrap().to_owned();
+    let url = format!(
+        "postgresql:///sandbox?host={}&port={}&user=postgres",
+        house.cluster.socket_folder().display(),
+        house.cluster.port()
+    );
+    let key = format!("replay-1=file:{}", house.path("replay-key").display());
+    let mut arguments = vec![
+        "replay",
+        &session,
+        "--store",
+        &house.store,
+        "--against",
+        &url,
+        "--key",
+        &key,
+    ];
+    arguments.extend(more);
+    let output = house.provost(&arguments);
+    let lines = text(&output.stdout);
+    let told = lines
+        .lines()
+        .map_while(|line| serde_json::from_str(line).ok());
+    (told.collect(), output)
+}
+
+/// What is said of statements that begin so.
+fn of<'a>(told: &'a [Value], sql: &str) -> &'a Value {
+    let starts = |one: &&Value| one["sql"].as_str().unwrap().starts_with(sql);
+    told.iter()
+        .find(starts)
+        .unwrap_or_else(|| panic!("{sql}: {told:#?}"))
+}
+
+fn scratch(house: &House) -> String {
+    let count = "SELECT count(*) FROM scratch";
+    house
+        .cluster
+        .execute("sandbox", count)
+        .unwrap()
+        .trim()
+        .to_owned()
+}
+
+#[test]
+fn recorded_statements_run_again_in_a_sandbox_and_differences_are_told() {
+    let mut house = house();
+    let seen = ask(&house);
+    assert!(seen.iter().any(|one| one.tag == b'd'), "COPY ran");
+    house.stop_gateway();
+
+    let (told, output) = again(&house, &["--json"]);
+    assert_eq!(output.status.code(), Some(0), "{told:#?} {output:?}");
+    assert_eq!(told.len(), 11, "{told:#?}");
+    for one in &told {
+        let expected = match one["sql"].as_str().unwrap().starts_with("DROP") {
+            true => "skipped",
+            false => "same",
+        };
+        assert_eq!(one["result"], expected, "{one:#}");
+    }
+    assert_eq!(of(&told, "SELECT id /")["now"]["sqlstate"], "22012");
+    assert_eq!(of(&told, "SELECT id, ssn")["masked_columns"], 1);
+    assert_eq!(of(&told, "SELECT body")["now"]["rows"], 1);
+    assert!(scratch(&house).ends_with('0'), "rolled back");
+
+    house
+        .cluster
+        .execute(
+            "sandbox",
+            "UPDATE orders SET note = E'\\x1b[2J' WHERE id = 3; UPDATE orders SET total = 6 WHERE id = 2; \
+             DELETE FROM orders WHERE id = 1; UPDATE customers SET ssn = 'changed'",
+        )
+        .unwrap();
+    let (told, output) = again(&house, &["--json"]);
+    assert_eq!(output.status.code(), Some(1), "{told:#?}");
+    let differs = |sql: &str, why: &str| {
+        let one = of(&told, sql);
+        assert_eq!(one["result"], "differs", "{one:#}");
+        assert!(one["why"].as_str().unwrap().contains(why), "{one:#}");
+    };
+    differs("SELECT id, note", "rows differ: 4 recorded, 3 now");
+    differs("COPY", "rows differ: 4 recorded, 3 now");
+    differs("SELECT id /", "22012 recorded, no error now");
+    differs("SELECT id, total", "first in row 1: column total was \\x");
+    differs("SELECT note", "rows differ: 1 recorded, 0 now");
+    // The mask hid it then, and the comparison leaves it out.
+    assert_eq!(of(&told, "SELECT id, ssn")["result"], "same");
+
+    house
+        .cluster
+        .execute(
+            "sandbox",
+            "INSERT INTO orders VALUES (1, 1, 99.90, 'first')",
+        )
+        .unwrap();
+    let (_, output) = again(&house, &[]);
+    let said = text(&output.stdout);
+    assert!(
+        said.contains(r"column note was 'gift', is '\u{1b}[2J'"),
+        "{said}"
+    );
+    assert!(!said.contains('\u{1b}'), "{said}");
+    assert!(said.contains("all rolled back"), "{said}");
+
+    // Whoever wants it committed says so.
+    let (_, output) = again(&house, &["--sandbox"]);
+    assert!(
+        text(&output.stdout).contains("committed as recorded"),
+        "{output:?}"
+    );
+    assert!(scratch(&house).ends_with('1'), "committed");
+}
+
+#[test]
+fn without_a_key_nothing_is_run() {
+    let mut house = house();
+    ask(&house);
+    house.stop_gateway();
+    fs::write(house.path("replay-key"), KEY.to_uppercase()).unwrap();
+    let (told, output) = again(&house, &["--json", "--sandbox"]);
+    assert_eq!(output.status.code(), Some(1), "{told:#?}");
+    let results: Vec<_> = told
+        .iter()
+        .filter(|one| one["sql"] != "COMMIT")
+        .map(|one| one["result"].as_str().unwrap())
+        .collect();
+    assert!(
+        !results.contains(&"same") && !results.contains(&"differs"),
+        "{told:#?}"
+    );
+    assert!(scratch(&house).ends_with('0'), "nothing ran");
+}
