@@ -200,7 +200,7 @@ impl Report {
     #[must_use]
     pub fn newest_stamp(&self, gateway: &str) -> Option<&Stamp> {
         let of = |stamp: &&Stamp| stamp.gateway == gateway && self.is_intact();
-        self.stamps.iter().filter(of).next_back()
+        self.stamps.iter().rfind(of)
     }
 
     fn problem(&mut self, object: impl Into<String>, index: Option<u64>, fault: Fault) {
