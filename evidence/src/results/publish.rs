@@ -2,11 +2,12 @@
 //! any two of these repeats them, with the same objects; records may then be there twice, and say the same.
 
 use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::ObjectStore;
+use tokio::sync::mpsc;
 
 use crate::error::Error;
 use crate::hex::HexDigest;
@@ -17,7 +18,7 @@ use crate::results::catalogs;
 use crate::results::object::{self, Described};
 use crate::results::reading::{Part, Reading};
 use crate::results::{PREFIX, file_name, folder, spooled};
-use crate::seal::{blocking, date};
+use crate::seal::date;
 use crate::store;
 
 /// Puts every result whose writer is done with it, and every catalog, and logs where they are.
@@ -82,7 +83,7 @@ struct Made {
     bytes: u64,
 }
 
-/// Puts the parts of a result, one after the other: no more than one is in memory.
+/// Puts the parts of a result, one after the other: no more than three are in memory.
 async fn put_all(
     gateway: &str,
     reading: Reading,
@@ -95,19 +96,13 @@ async fn put_all(
         date::of(of.decided_at),
         of.statement_id
     );
-    let mut hasher = blake3::Hasher::new();
+    let path = path.to_owned();
+    // One thread makes all parts: what one needed serves the next.
+    let (made, mut parts_made) = mpsc::channel(1);
+    let making = tokio::task::spawn_blocking(move || make(reading, &prefix, &path, &made));
     let mut records = Vec::new();
-    let mut reading = reading;
-    loop {
+    while let Some(made) = parts_made.recv().await {
         let number = records.len() as u64;
-        let (prefix, path) = (prefix.clone(), path.to_owned());
-        let (after, made, hashed) = blocking(move || {
-            let made = next(&mut reading, &mut hasher, number, (&prefix, path))?;
-            Ok((reading, made, hasher))
-        })
-        .await?;
-        (reading, hasher) = (after, hashed);
-        let Some(made) = made else { break };
         store::put_once(store, &made.key, made.object.clone()).await?;
         records.push(RecordingRecord {
             result: Some(made.key),
@@ -123,7 +118,10 @@ async fn put_all(
             )
         });
     }
-    let digest = HexDigest::from(*hasher.finalize().as_bytes());
+    let made = making
+        .await
+        .map_err(|source| Error::Interrupted { source })?;
+    let (reading, digest) = made?;
     let is_whole = reading.is_whole()
         && reading
             .ending
@@ -143,12 +141,31 @@ async fn put_all(
     Ok(records.into_iter().map(finished).collect())
 }
 
+/// Makes the objects of a result, and gives each on, until nobody takes any. What was read then, and its digest.
+fn make(
+    mut reading: Reading,
+    prefix: &str,
+    path: &Path,
+    given: &mpsc::Sender<Made>,
+) -> Result<(Reading, HexDigest), Error> {
+    let mut hasher = blake3::Hasher::new();
+    let mut number = 0;
+    while let Some(made) = next(&mut reading, &mut hasher, number, (prefix, path))? {
+        if given.blocking_send(made).is_err() {
+            break;
+        }
+        number += 1;
+    }
+    let digest = HexDigest::from(*hasher.finalize().as_bytes());
+    Ok((reading, digest))
+}
+
 /// The next object of a result: there is at least one, with a description and no rows if need be.
 fn next(
     reading: &mut Reading,
     hasher: &mut blake3::Hasher,
     number: u64,
-    (prefix, path): (&str, PathBuf),
+    (prefix, path): (&str, &Path),
 ) -> Result<Option<Made>, Error> {
     let part = match reading.part().map_err(Error::file("read", path))? {
         Some(part) => part,
