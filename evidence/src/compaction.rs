@@ -26,6 +26,7 @@ use crate::ledger;
 use crate::ledger::documents::{Manifest, Pinned};
 use crate::query;
 use crate::retention;
+use crate::seal::columns::BATCH_ROWS_MAX;
 use crate::seal::object::ObjectWriter;
 use crate::store;
 use crate::verify::Fault;
@@ -39,8 +40,6 @@ const MANIFESTS: &str = "compacted/manifests/";
 const FORMAT: &str = "provost-compacted-v1";
 /// Bytes of sources that one object is made of, at most: it bounds the memory that this takes.
 const SOURCE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Rows of a row group, at most.
-const ROWS_MAX: usize = 65_536;
 
 /// What an object is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,9 +281,9 @@ fn merge(dataset: Dataset, objects: Vec<Bytes>) -> Result<Vec<u8>, ParquetError>
     };
     for object in objects {
         let reader = ParquetRecordBatchReaderBuilder::try_new(object)?;
-        for batch in reader.with_batch_size(ROWS_MAX).build()? {
+        for batch in reader.with_batch_size(BATCH_ROWS_MAX).build()? {
             let batch = batch.map_err(failed)?;
-            if rows + batch.num_rows() > ROWS_MAX && rows > 0 {
+            if rows + batch.num_rows() > BATCH_ROWS_MAX && rows > 0 {
                 flush(&mut waiting, &mut writer)?;
                 rows = 0;
             }

@@ -29,7 +29,7 @@ use super::{
     session::Session,
     troubled,
 };
-use crate::console::{Problem, Room, form, role::Role};
+use crate::console::{Problem, Room, role::Role};
 
 /// Decisions that the page of a control shows.
 const ROWS: usize = 20;
@@ -88,11 +88,6 @@ fn by_day(table: &Table) -> HashMap<String, Vec<u64>> {
     found
 }
 
-fn span_of(query: Option<&str>) -> Result<Span, Problem> {
-    let [span] = form::values(query.unwrap_or_default().as_bytes(), ["span"])?;
-    evidence::span(&span)
-}
-
 /// All controls.
 pub(super) async fn matrix(
     State(room): State<Arc<Room>>,
@@ -104,7 +99,7 @@ pub(super) async fn matrix(
         Err(response) => return *response,
     };
     let counted = async {
-        let span = span_of(query.as_deref())?;
+        let span = evidence::span_of(query.as_deref())?;
         Ok((span, count(&room, &session, span).await?))
     };
     match counted.await {
@@ -124,7 +119,7 @@ pub(super) async fn export(
         Err(response) => return *response,
     };
     let written = async {
-        let span = span_of(query.as_deref())?;
+        let span = evidence::span_of(query.as_deref())?;
         let counted = count(&room, &session, span).await?;
         let table = as_table(&room.sources.furnishing.catalogues, &counted.matrix);
         table.csv().map_err(|_| {
@@ -207,7 +202,7 @@ pub(super) async fn show(
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "there is no such control here");
     let shown = async {
         let Path((framework, control)) = path.map_err(|_| unknown())?;
-        let span = span_of(query.as_deref())?;
+        let span = evidence::span_of(query.as_deref())?;
         let counted = count(&room, &session, span).await?;
         let id = format!("{framework}:{control}");
         let catalogues = &room.sources.furnishing.catalogues;

@@ -27,7 +27,7 @@ use super::{
     session::Session,
     troubled,
 };
-use crate::console::{Problem, Room, form, role::Role};
+use crate::console::{Problem, Room, role::Role};
 
 /// The queries of the report that this page shows.
 const SHOWN: [&str; 2] = ["who-saw-what", "clear-reads"];
@@ -43,8 +43,7 @@ pub(super) async fn show(
         Err(response) => return *response,
     };
     let asked = async {
-        let [span] = form::values(query.as_deref().unwrap_or_default().as_bytes(), ["span"])?;
-        let span = evidence::span(&span)?;
+        let span = evidence::span_of(query.as_deref())?;
         let now = evidence::now();
         let [from, until] = [span.before(now), now.saturating_add(1)].map(Micros);
         let period = Period::new(from, until).unwrap_or(Period::ALL);

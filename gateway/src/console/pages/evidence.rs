@@ -14,7 +14,7 @@ use provost_evidence::{
 
 use super::{frame::Span, session::Session};
 use crate::{
-    console::{Problem, Room, role::Role},
+    console::{Problem, Room, form, role::Role},
     record::micros,
 };
 
@@ -109,6 +109,12 @@ pub(super) fn from(span: Span) -> (&'static str, Value) {
 }
 
 /// The span of a query that has nothing else.
+pub(super) fn span_of(query: Option<&str>) -> Result<Span, Problem> {
+    let [name] = form::values(query.unwrap_or_default().as_bytes(), ["span"])?;
+    span(&name)
+}
+
+/// The span of this name.
 pub(super) fn span(name: &str) -> Result<Span, Problem> {
     Span::parse(name).ok_or_else(|| {
         Problem::new(

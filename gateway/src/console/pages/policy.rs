@@ -24,7 +24,7 @@ use super::{
     session::Session,
     troubled,
 };
-use crate::console::{Problem, Room, form, role::Role};
+use crate::console::{Problem, Room, role::Role};
 
 /// What a drawing may load: nothing. Its styles stand in it, as ours.
 const DRAWING_POLICY: &str =
@@ -40,8 +40,7 @@ pub(super) async fn show(
         Ok(session) => session,
         Err(response) => return *response,
     };
-    let asked = form::values(query.as_deref().unwrap_or_default().as_bytes(), ["span"]);
-    let span = match asked.and_then(|[span]| evidence::span(&span)) {
+    let span = match evidence::span_of(query.as_deref()) {
         Ok(span) => span,
         Err(problem) => return troubled(Some(&session), &problem),
     };

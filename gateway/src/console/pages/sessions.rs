@@ -50,8 +50,7 @@ pub(super) async fn list(
         Ok(session) => session,
         Err(response) => return *response,
     };
-    let asked = form::values(query.as_deref().unwrap_or_default().as_bytes(), ["span"]);
-    let span = match asked.and_then(|[span]| evidence::span(&span)) {
+    let span = match evidence::span_of(query.as_deref()) {
         Ok(span) => span,
         Err(problem) => return troubled(Some(&session), &problem),
     };
