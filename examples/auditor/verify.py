@@ -6,7 +6,7 @@
 
 Needs pyarrow and cryptography. Exit code 0: everything holds; 1: what doesn't is said. A whole store rolled back to an older state can't
 be seen from a public key: compare the roots that are printed with one that you kept elsewhere."""
-import argparse, base64, hashlib, hmac, io, json, pathlib, sys
+import argparse, base64, hashlib, hmac, json, pathlib, sys
 import pyarrow as pa, pyarrow.parquet as pq
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -106,7 +106,7 @@ def leaves(manifest, data):
     for word in COLUMNS[dataset].split():
         since = int(word[1]) if word[0] == "{" else since
         declared += [tuple(word.split(":"))] if word[0] != "{" and since <= version else []
-    table = pq.ParquetFile(io.BytesIO(data)).read()
+    table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
     need([(field.name, str(field.type), field.nullable) for field in table.schema] ==
          [(name, TYPES[kind[0]], kind.endswith("?")) for name, kind in declared], "columns are not those of the version")
     table = pa.table([column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in table.columns], table.column_names)

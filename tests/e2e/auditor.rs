@@ -206,8 +206,10 @@ fn a_stranger_s_verifier_finds_what_ours_finds() {
         assert_eq!(
             output.status.code(),
             Some(1),
-            "{} was changed, unseen",
-            file.display()
+            "{} was changed: {}, {}",
+            file.display(),
+            output.status,
+            text(&output.stderr)
         );
         assert!(
             !text(&output.stderr).contains("Traceback"),

@@ -2,8 +2,8 @@
 'use strict';
 (() => {
   const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
-  const translate = (root) => {
-    for (const time of root.querySelectorAll('time[datetime]')) {
+  const translate = () => {
+    for (const time of document.querySelectorAll('time[datetime]')) {
       const at = new Date(time.dateTime);
       if (time.dataset.utc || Number.isNaN(at.valueOf())) continue;
       time.dataset.utc = time.textContent;
@@ -11,6 +11,7 @@
       time.textContent = format.format(at);
     }
   };
-  translate(document);
-  document.addEventListener('htmx:afterSettle', () => translate(document));
+  translate();
+  // Runs before what is put into the page is painted; translated times change nothing more, so it ends.
+  new MutationObserver(translate).observe(document.body, { childList: true, subtree: true });
 })();
