@@ -27,6 +27,10 @@ use provost_evidence::{
     },
 };
 
+/// The program's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Statements, where the environment doesn't say.
 const STATEMENTS: u64 = 10_000_000;
 /// Statements of one seal.

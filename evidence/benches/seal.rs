@@ -25,7 +25,7 @@ use provost_evidence::{
 
 /// The program's.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Statements of one run.
 const STATEMENTS: u64 = 200_000;

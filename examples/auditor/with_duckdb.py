@@ -21,6 +21,8 @@ COLUMNS = {
     "sessions": "at:z event:t session_id:t principal:t principal_kind:t on_behalf_of:t groups:l issuer:t client_addr:t application:t tls:b "
     "target:t database:t authentication:t reason:t sqlstate:t role:t",
     "changes": "at:z actor:t what:t before:t after:t digest:t",
+    "recordings": "at:z event:t statement_id:t session_id:t result:t result_sha256:t part:i parts:i rows:i bytes:i result_digest:t is_whole:b "
+    "input:t input_key_id:t catalog_digest:t not_replayable:t",
 }
 
 

@@ -1,12 +1,17 @@
 //! The control matrix: for each control what bears on it, how much of it there is, and which query counted it. It must never say more
 //! of a control than that there is evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 
 use crate::error::Error;
 use crate::query::Tables;
 use crate::report::queries::{self, Period, Query, TABLES};
 use crate::report::table::Table;
+
+/// Measures that are counted at the same time: while one is planned, which one processor does, another is run.
+const QUERIES_AT_ONCE: usize = 2;
 
 /// A version of a framework, and what bears on its controls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +121,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Counts what bears on the controls of some catalogues. Each measure is run once.
+    /// Counts what bears on the controls of some catalogues. Each measure is run once, some at the same time.
     ///
     /// # Errors
     /// [`Error::Measure`] when a catalogue names a measure that there is not; what [`Tables`] says.
@@ -125,15 +130,16 @@ impl Matrix {
         catalogues: &[Catalogue],
         period: Period,
     ) -> Result<Self, Error> {
-        let mut measured = BTreeMap::new();
         let controls = catalogues.iter().flat_map(|catalogue| &catalogue.controls);
-        for bearing in controls.filter_map(|control| control.bearing.as_ref()) {
-            if !measured.contains_key(&bearing.measure) {
-                let counted = count(tables, &bearing.measure, period).await?;
-                measured.insert(bearing.measure.clone(), counted);
-            }
-        }
-        let named = named(tables, period).await?;
+        let bearings = controls.filter_map(|control| control.bearing.as_ref());
+        let measures: BTreeSet<_> = bearings.map(|bearing| bearing.measure.as_str()).collect();
+        let counting = measures.into_iter().map(async |measure| {
+            let counted = count(tables, measure, period).await?;
+            Ok((measure.to_owned(), counted))
+        });
+        let counting = stream::iter(counting).buffered(QUERIES_AT_ONCE);
+        let (measured, named): (BTreeMap<_, _>, _) =
+            future::try_join(counting.try_collect(), named(tables, period)).await?;
         let mut rows = Vec::new();
         for (place, catalogue) in catalogues.iter().enumerate() {
             for control in &catalogue.controls {

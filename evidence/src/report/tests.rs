@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::matrix::{Bearing, Control};
 use super::queries::{MEASURES, Query};
 use super::*;
+use crate::dataset::Dataset;
 use crate::record::Micros;
 use crate::testing::*;
 
@@ -89,6 +90,34 @@ async fn every_query_gives_an_answer_of_its_shape() {
                 .await
                 .unwrap_or_else(|error| panic!("{}: {error:?}", query.name));
         }
+    }
+}
+
+/// Rows of every dataset are leaves of the tree: where one is left out, its rows would be missing.
+#[tokio::test]
+async fn no_dataset_is_missing_from_the_ledgers_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open_log(folder.path());
+    let sealer = sealer(&log, store(folder.path())).await.unwrap();
+    let masked = [decision(1, MIDNIGHT), end(1, MIDNIGHT + 5)];
+    let others = [session, change, approval, recording].map(|record| record(MIDNIGHT));
+    append(&log, others.into_iter().chain(masked)).await;
+    // The newest row is none of what could be left out.
+    append(&log, [change(MIDNIGHT)]).await;
+    sealer.seal_now(Micros(MIDNIGHT + SECOND)).await.unwrap();
+    let tables = Tables::open(store(folder.path())).await.unwrap();
+    for dataset in Dataset::ALL {
+        let sql = format!("SELECT count(*) AS evidence FROM {}", dataset.name());
+        let table = Table::of(&tables.ask(&sql).await.unwrap()).unwrap();
+        assert_ne!(table.number(0, "evidence"), 0, "{}", dataset.name());
+    }
+    let ledger = queries::measure("ledger").unwrap();
+    for (query, column) in [
+        (*ledger, "exceptions"),
+        (queries::POPULATION, "missing_rows"),
+    ] {
+        let table = Table::of(&tables.ask(query.sql).await.unwrap()).unwrap();
+        assert_eq!(table.cell(0, column), Some("0"), "{}", query.name);
     }
 }
 

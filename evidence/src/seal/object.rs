@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Int32Type, SchemaRef};
-use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
+use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::{ParquetError, Result};
@@ -16,7 +16,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use crate::dataset::{Dataset, SCHEMA_VERSION};
-use crate::seal::keyed::{self, Zstd};
+use crate::seal::keyed::{self, Chunk, Zstd};
 
 /// Bytes in a data page, about: below 1 MB.
 const PAGE_BYTES_MAX: usize = 512 * 1024;
@@ -30,7 +30,6 @@ const UNIQUE_TEXTS: [&str; 3] = ["statement_id", "parameters_digest", "result_di
 pub(crate) struct ObjectWriter {
     schema: SchemaRef,
     file: SerializedFileWriter<Vec<u8>>,
-    factory: ArrowRowGroupWriterFactory,
     zstd: Zstd,
 }
 
@@ -46,38 +45,56 @@ impl ObjectWriter {
             parquet_schema.root_schema_ptr(),
             Arc::new(properties),
         )?;
-        let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema));
         Ok(Self {
             schema,
             file,
-            factory,
             zstd: Zstd::new(ZSTD_LEVEL)?,
         })
     }
 
     /// Writes a row group.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let number = self.file.flushed_row_groups().len();
-        let writers = self.factory.create_column_writers(number)?;
-        let leaves = self.file.schema_descr().columns().to_vec();
+        let leaves = self.file.schema_descr().columns().iter();
+        let chunks = leaves.zip(batch.columns()).map(|(leaf, column)| {
+            let dictionary = column.as_dictionary_opt::<Int32Type>();
+            dictionary.map_or(Ok(None), |dictionary| {
+                keyed::chunk(dictionary, leaf, &mut self.zstd)
+            })
+        });
+        let chunks = chunks.collect::<Result<Vec<_>>>()?;
+        let mut writers = self.writers(&chunks)?.into_iter();
         let mut row_group = self.file.next_row_group()?;
         let columns = self.schema.fields().iter().zip(batch.columns());
-        for ((field, column), (mut writer, leaf)) in columns.zip(writers.into_iter().zip(leaves)) {
-            let mut column = Arc::clone(column);
-            if let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() {
-                if let Some(chunk) = keyed::chunk(dictionary, &leaf, &mut self.zstd)? {
-                    chunk.append_to(&mut row_group)?;
-                    continue;
-                }
-                column = whole(&column)?;
+        for ((field, column), chunk) in columns.zip(chunks) {
+            if let Some(chunk) = chunk {
+                chunk.append_to(&mut row_group)?;
+                continue;
             }
-            for leaf in compute_leaves(field, &column)? {
+            let mut writer = writers
+                .next()
+                .ok_or_else(|| ParquetError::General(format!("{} has no writer", field.name())))?;
+            for leaf in compute_leaves(field, &whole(column)?)? {
                 writer.write(&leaf)?;
             }
             writer.close()?.append_to_row_group(&mut row_group)?;
         }
         row_group.close()?;
         Ok(())
+    }
+
+    /// Writers of the columns that are no chunk yet. The library makes those of all columns of a file, each with its own compressor, which
+    /// for a small row group takes longer than to write it: the file that it is shown has no others.
+    fn writers(&self, chunks: &[Option<Chunk>]) -> Result<Vec<ArrowColumnWriter>> {
+        let fields = self.schema.fields().iter().zip(chunks);
+        let plain = fields.filter_map(|(field, chunk)| chunk.is_none().then(|| Arc::clone(field)));
+        let schema = Arc::new(Schema::new(plain.collect::<Vec<_>>()));
+        let root = ArrowSchemaConverter::new()
+            .convert(&schema)?
+            .root_schema_ptr();
+        let properties = Arc::clone(self.file.properties());
+        let file = SerializedFileWriter::new(std::io::sink(), root, properties)?;
+        ArrowRowGroupWriterFactory::new(&file, schema)
+            .create_column_writers(self.file.flushed_row_groups().len())
     }
 
     /// The object's bytes.

@@ -10,6 +10,8 @@ WITH leaves AS (
   SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM changes GROUP BY gateway
   UNION ALL
   SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM approvals GROUP BY gateway
+  UNION ALL
+  SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM recordings GROUP BY gateway
 ), gateways AS (
   SELECT max(newest) AS newest, sum(leaf_count) AS leaf_count FROM leaves GROUP BY gateway
 ), there AS (
@@ -20,6 +22,8 @@ WITH leaves AS (
   SELECT gateway, log_index FROM sessions
   UNION ALL
   SELECT gateway, log_index FROM approvals
+  UNION ALL
+  SELECT gateway, log_index FROM recordings
 ), announced AS (
   SELECT DISTINCT
     gateway,

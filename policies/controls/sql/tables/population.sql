@@ -30,6 +30,8 @@ WITH counted AS (
   SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM changes GROUP BY gateway
   UNION ALL
   SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM approvals GROUP BY gateway
+  UNION ALL
+  SELECT gateway, max(log_index) AS newest, count(*) AS leaf_count FROM recordings GROUP BY gateway
 ), there AS (
   SELECT gateway, log_index FROM statements
   UNION ALL
@@ -38,6 +40,8 @@ WITH counted AS (
   SELECT gateway, log_index FROM sessions
   UNION ALL
   SELECT gateway, log_index FROM approvals
+  UNION ALL
+  SELECT gateway, log_index FROM recordings
 ), announced AS (
   SELECT DISTINCT
     gateway,
