@@ -38,6 +38,7 @@ mod sources;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod types;
 mod unbounded;
 mod utility;
@@ -66,6 +67,7 @@ pub use self::{
     patience::analyse_within,
     refusal::Refusal,
     session_names::{Binding, Hold, NO_NAMES, Named, SessionNames, Temporary},
+    transaction::{Chain, TransactionEffect, transaction_effect},
     unbounded::{is_unbounded, unbounded},
 };
 use crate::{
