@@ -1,6 +1,6 @@
 #!/bin/sh
 # How long somebody else's statements take while many wait for people and many people look at them, in turns with and without (docs/approvals.md).
-#   sh tests/approvals-load.sh                    500 held, 50 viewers who look each 2 s, 3 rounds of 10 s each way
+#   sh tests/approvals-load.sh                    500 held, 50 viewers (see tests/e2e/approvals_load.rs), 3 rounds of 10 s each way
 #   sh tests/approvals-load.sh --held 100 --viewers 10 --rounds 1 --seconds 5
 # `PROVOST_GATEWAY` names the gateway's build; without, an optimised one is built.
 set -eu

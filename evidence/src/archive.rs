@@ -23,7 +23,7 @@ const MEMORY_BYTES_MAX: usize = 256 << 20;
 const AT_ONCE_MAX: usize = 2;
 /// How long a look may take, its wait included; then it is ended.
 const TIME_MAX: Duration = Duration::from_secs(25);
-/// For how long opened tables are used again: what people see is at most so old.
+/// How much older than a look the tables may be that it sees. Whoever asks while others open them uses those, however long that takes.
 const AGE_MAX: Duration = Duration::from_secs(2);
 /// How often the log is read anew because a seal was made meanwhile, and the pause between; then what is sealed is all that is told.
 const TRIES_MAX: u32 = 20;
@@ -68,7 +68,9 @@ pub struct Archive {
 struct Shared {
     store: Arc<dyn ObjectStore>,
     log: (PathBuf, String),
+    /// The tables last opened, and when that was begun.
     opened: tokio::sync::Mutex<Option<(Instant, Sight)>>,
+    age_max: Duration,
 }
 
 impl std::fmt::Debug for Archive {
@@ -95,6 +97,10 @@ impl Archive {
     /// # Errors
     /// The thread can't be started.
     pub fn new(store: Arc<dyn ObjectStore>, log: &Log) -> std::io::Result<Self> {
+        Self::aged(store, log, AGE_MAX)
+    }
+
+    fn aged(store: Arc<dyn ObjectStore>, log: &Log, age_max: Duration) -> std::io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(4)
@@ -106,6 +112,7 @@ impl Archive {
                 store,
                 log: (log.folder().to_owned(), log.gateway().to_owned()),
                 opened: tokio::sync::Mutex::default(),
+                age_max,
             }),
             at_once: Semaphore::new(AT_ONCE_MAX),
             looking: Mutex::default(),
@@ -136,6 +143,7 @@ impl Archive {
             return Err(Unseen::Busy);
         }
         let _turn = Turn { archive: self, who };
+        let asked = Instant::now();
         let looked = timeout(TIME_MAX, async {
             // It is never closed.
             let _permit = self.at_once.acquire().await;
@@ -146,7 +154,7 @@ impl Archive {
             // A set that is dropped ends what runs in it.
             let mut running = JoinSet::new();
             running.spawn_on(
-                async move { work(shared.sight().await?).await },
+                async move { work(shared.sight(asked).await?).await },
                 runtime.handle(),
             );
             match running.join_next().await {
@@ -168,17 +176,17 @@ impl Drop for Archive {
 }
 
 impl Shared {
-    /// Tables that are young enough.
-    async fn sight(&self) -> Result<Sight, Error> {
+    /// Tables that are young enough for a look that was asked for then.
+    async fn sight(&self, asked: Instant) -> Result<Sight, Error> {
         let mut opened = self.opened.lock().await;
-        if let Some((at, sight)) = &*opened
-            && at.elapsed() < AGE_MAX
+        if let Some((begun, sight)) = &*opened
+            && asked.saturating_duration_since(*begun) <= self.age_max
         {
             return Ok(sight.clone());
         }
-        let at = Instant::now();
+        let begun = Instant::now();
         let sight = self.open().await?;
-        *opened = Some((at, sight.clone()));
+        *opened = Some((begun, sight.clone()));
         Ok(sight)
     }
 
@@ -309,5 +317,30 @@ mod tests {
         let (first, ()) = tokio::join!(first, others);
         first.unwrap();
         archive.look("ana", |_| async { Ok(()) }).await.unwrap();
+    }
+
+    /// Fifty people who wait while the tables are opened see those, however long that takes; whoever asks later sees younger ones.
+    #[tokio::test]
+    async fn whoever_waits_for_an_opening_shares_it() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path()).await;
+        let log = open_log(folder.path());
+        let archive = Archive::aged(store(folder.path()), &log, Duration::ZERO).unwrap();
+        let look = async |who: &str| {
+            let looked = archive.look(who, |sight| async move { Ok(sight.tables) });
+            looked.await.unwrap()
+        };
+        // Nothing can be opened before all of them have asked.
+        let opened = archive.shared.opened.lock().await;
+        let people: Vec<String> = (0..50).map(|number| format!("viewer-{number}")).collect();
+        let all = futures::future::join_all(people.iter().map(|who| look(who)));
+        let (seen, ()) = tokio::join!(all, async {
+            while archive.looking().len() < people.len() {
+                tokio::task::yield_now().await;
+            }
+            drop(opened);
+        });
+        assert!(seen.iter().all(|tables| Arc::ptr_eq(tables, &seen[0])));
+        assert!(!Arc::ptr_eq(&look("ana").await, &seen[0]));
     }
 }

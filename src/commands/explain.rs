@@ -119,17 +119,7 @@ fn analyse(path: Option<&Path>, text: &str, session: &Session) -> Result<Vec<Sta
 }
 
 fn read(catalog: &Catalog, text: &str) -> Result<Vec<Statement>, Refusal> {
-    let search_path: Vec<Arc<str>> = [Arc::from("public")]
-        .into_iter()
-        .filter(|schema: &Arc<str>| catalog.has_schema(schema))
-        .collect();
-    let context = Context {
-        catalog,
-        search_path: &search_path,
-        parameter_types: &[],
-        witness: Witness::Deny,
-        names: &provost_engine::sql::NO_NAMES,
-    };
+    let context = Context::public(catalog, Witness::Deny);
     sql::analyse(text.as_bytes(), &context)
 }
 

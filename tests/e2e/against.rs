@@ -16,12 +16,20 @@ const BIND_BINARY: &[u8] = &[0, 0, 0, 1, 0, 1, 0, 1, 0, 0, 0, 4, 0, 0, 0, 2, 0, 
 
 /// A house whose agent's session is recorded, and a sandbox that is the database as it was before.
 fn house() -> House {
-    let mut house = House::without_gateway();
+    house_with("", "agents", &[])
+}
+
+/// The same with more in both databases, for this group's sessions, over a PostgreSQL with these settings.
+fn house_with(more: &str, group: &str, settings: &[(&str, &str)]) -> House {
+    let mut house = House::over(settings);
+    house.cluster.execute("shop", more).unwrap();
     house
         .cluster
         .execute("postgres", "CREATE DATABASE sandbox TEMPLATE shop")
         .unwrap();
-    let keep = "rule keep-rows\n  record results for agents\n";
+    let keep = format!(
+        "rule keep-rows\n  record results for {group}\nrule dbas-are-trusted\n  allow any, opaque for dbas\n"
+    );
     fs::write(house.path("policies/more.pol"), keep).unwrap();
     fs::write(house.path("replay-key"), KEY).unwrap();
     house.write_config(|config| {
@@ -69,12 +77,16 @@ fn ask(house: &House) -> Vec<Message> {
     seen
 }
 
-/// Runs the session again: what is said of each statement, by its text.
+/// Runs the agent's session again: what is said of each statement, by its text.
 fn again(house: &House, more: &[&str]) -> (Vec<Value>, Output) {
     let rows = house.query(
         "SELECT session_id FROM sessions WHERE event = 'opened' AND principal = 'devin@corp'",
     );
-    let session = rows[0]["session_id"].as_str().unwrap().to_owned();
+    again_of(house, rows[0]["session_id"].as_str().unwrap(), more)
+}
+
+/// The same of any session.
+fn again_of(house: &House, session: &str, more: &[&str]) -> (Vec<Value>, Output) {
     let url = format!(
         "postgresql:///sandbox?host={}&port={}&user=postgres",
         house.cluster.socket_folder().display(),
@@ -83,7 +95,7 @@ fn again(house: &House, more: &[&str]) -> (Vec<Value>, Output) {
     let key = format!("replay-1=file:{}", house.path("replay-key").display());
     let mut arguments = vec![
         "replay",
-        &session,
+        session,
         "--store",
         &house.store,
         "--against",
@@ -206,4 +218,120 @@ fn without_a_key_nothing_is_run() {
         "{told:#?}"
     );
     assert!(scratch(&house).ends_with('0'), "nothing ran");
+}
+
+/// Procedures that end transactions, and something to count.
+const ENDS: &str = "
+CREATE TABLE marks (n integer);
+CREATE PROCEDURE commits(integer) LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.marks VALUES ($1); COMMIT; INSERT INTO public.marks VALUES ($1); COMMIT; END $$;
+CREATE PROCEDURE gives_up(integer) LANGUAGE plpgsql AS $$ BEGIN ROLLBACK; INSERT INTO public.marks VALUES ($1); END $$;
+";
+/// Sessions that end transactions in every way there is, each of which leaves a row in `marks`. `@` is the session's number.
+const ESCAPES: [&[&str]; 13] = [
+    &["BEGIN", "INSERT INTO marks VALUES (@)", "COMMIT"],
+    &[
+        "INSERT INTO marks VALUES (@)",
+        "COMMIT",
+        "ROLLBACK",
+        "INSERT INTO marks VALUES (@)",
+    ],
+    &["ROLLBACK; INSERT INTO marks VALUES (@)"],
+    &["BEGIN; INSERT INTO marks VALUES (@); COMMIT; BEGIN; INSERT INTO marks VALUES (@); END"],
+    &[
+        "BEGIN",
+        "INSERT INTO marks VALUES (@)",
+        "COMMIT AND CHAIN",
+        "INSERT INTO marks VALUES (@)",
+        "ROLLBACK AND CHAIN",
+        "INSERT INTO marks VALUES (@)",
+        "END AND NO CHAIN",
+    ],
+    &[
+        "BEGIN",
+        "INSERT INTO marks VALUES (@)",
+        "PREPARE TRANSACTION 'kept'",
+        "SELECT 1",
+        "COMMIT PREPARED 'kept'",
+        "INSERT INTO marks VALUES (@)",
+    ],
+    &["CALL commits(@)"],
+    &["CALL gives_up(@)"],
+    &[
+        "BEGIN",
+        "CALL commits(@)",
+        "COMMIT",
+        "INSERT INTO marks VALUES (@)",
+    ],
+    &["DO $$ BEGIN INSERT INTO public.marks VALUES (@); COMMIT; END $$"],
+    &[
+        "DISCARD TEMP",
+        "BEGIN",
+        "INSERT INTO marks VALUES (@)",
+        "DISCARD TEMP",
+        "COMMIT",
+    ],
+    &[
+        "DROP TABLE IF EXISTS pg_temp.provost_replay_guard",
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "INSERT INTO marks VALUES (@)",
+        "COMMIT",
+    ],
+    &[
+        "BEGIN",
+        "SAVEPOINT provost_replay_transaction",
+        "INSERT INTO marks VALUES (@)",
+        "RELEASE provost_replay_transaction",
+        "COMMIT",
+    ],
+];
+
+/// What is in the sandbox that a statement could have left there.
+fn left(house: &House) -> String {
+    let look = "SELECT (SELECT count(*) FROM marks), (SELECT count(*) FROM orders), (SELECT count(*) FROM pg_prepared_xacts), \
+         (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace)";
+    house.cluster.execute("sandbox", look).unwrap()
+}
+
+#[test]
+fn whatever_ends_a_transaction_leaves_nothing_in_a_sandbox() {
+    let mut house = house_with(ENDS, "dbas", &[("max_prepared_transactions", "4")]);
+    for (number, statements) in ESCAPES.iter().enumerate() {
+        let (mut raw, _) = Raw::logged_in(&house, Person::Dba);
+        for sql in *statements {
+            raw.query(&sql.replace('@', &number.to_string()));
+        }
+    }
+    house.stop_gateway();
+    // Each did what it is here for, where it was recorded.
+    let missing = format!(
+        "SELECT n FROM generate_series(0, {}) n WHERE n NOT IN (SELECT n FROM marks)",
+        ESCAPES.len() - 1
+    );
+    let missing = house.cluster.execute("shop", &missing).unwrap();
+    let ran = "SELECT sql, outcome, sqlstate, reason FROM statements WHERE outcome <> 'completed'";
+    assert_eq!(missing, "", "{:#?}", house.query(ran));
+
+    let before = left(&house);
+    let sessions = house
+        .query("SELECT session_id FROM sessions WHERE event = 'opened' ORDER BY at, log_index");
+    assert_eq!(sessions.len(), ESCAPES.len());
+    for (row, statements) in sessions.iter().zip(ESCAPES) {
+        let session = row["session_id"].as_str().unwrap();
+        let (told, output) = again_of(&house, session, &["--json"]);
+        assert_eq!(left(&house), before, "{statements:?}: {told:#?} {output:?}");
+        // It came to the end of the session, or said why it did not.
+        let asked = house.count(&format!(
+            "SELECT count(*) FROM statements WHERE session_id = '{session}' AND phase <> 'prepare' AND outcome <> 'open'"
+        ));
+        let has_all = u64::try_from(told.len()).unwrap() == asked;
+        assert!(
+            has_all || output.status.code() == Some(1) && !output.stderr.is_empty(),
+            "{told:#?} {output:?}"
+        );
+    }
+    // With a COMMIT it is there: what was looked at is what would have changed.
+    let first = sessions[0]["session_id"].as_str().unwrap();
+    let (told, output) = again_of(&house, first, &["--json", "--sandbox"]);
+    assert_eq!(output.status.code(), Some(0), "{told:#?} {output:?}");
+    assert_ne!(left(&house), before);
 }

@@ -61,6 +61,25 @@ impl Desk {
         self.command(&token, arguments).output().unwrap()
     }
 
+    /// What the API says to somebody: status and JSON.
+    fn api(&self, person: Person, path: &str) -> (u16, Value) {
+        let pem = std::fs::read(self.house.path("certificate.pem")).unwrap();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .add_root_certificate(reqwest::Certificate::from_pem(&pem).unwrap())
+            .build()
+            .unwrap();
+        let request = client.get(format!("{}/api/v1/{path}", self.url));
+        let request = request.bearer_auth(self.house.token(person));
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let response = request.send().await.unwrap();
+            let status = response.status().as_u16();
+            let text = response.text().await.unwrap();
+            (status, serde_json::from_str(&text).unwrap())
+        })
+    }
+
     fn list(&self, person: Person) -> Vec<Value> {
         let listed = succeeded(self.provost(person, &["list", "--json"]));
         serde_json::from_str(&listed).unwrap()
@@ -256,4 +275,72 @@ fn what_keeps_somebody_out_is_said() {
     assert_eq!(listed, "nothing is held that you may see\n");
     let usage = desk.provost(Person::Dba, &["show", "../../healthz"]);
     assert_eq!(usage.status.code(), Some(64));
+}
+
+/// An analyst is a viewer here, the agent and the stranger have no role.
+#[test]
+fn the_api_tells_of_sessions_and_decisions_what_evidence_has() {
+    let mut desk = Desk::new();
+    let statements = "SELECT name, ssn FROM customers WHERE id = 1;\nDROP TABLE orders;\n";
+    desk.house.psql(Person::Agent, &["-qAt"], statements);
+    desk.house
+        .psql(Person::Dba, &["-qAt"], "SELECT count(*) FROM customers;");
+    // Whoever looked a moment ago may see what was there then.
+    desk.house.wait_until("the last statement", |_| {
+        let (_, told) = desk.api(Person::Analyst, "decisions?text=count&outcome=completed");
+        told["decisions"]
+            .as_array()
+            .is_some_and(|all| all.len() == 1)
+    });
+
+    let (_, all) = desk.api(Person::Analyst, "decisions?table=public.customers");
+    let all = all["decisions"].as_array().unwrap().clone();
+    assert_eq!(all.len(), 2, "{all:#?}");
+    let (_, own) = desk.api(Person::Agent, "decisions?table=public.customers");
+    assert_eq!(own["decisions"].as_array().unwrap().len(), 1, "{own:#}");
+    let (_, none) = desk.api(Person::Stranger, "decisions?span=all");
+    assert_eq!(none["decisions"].as_array().unwrap().len(), 0, "{none:#}");
+    let (_, denied) = desk.api(Person::Analyst, "decisions?verdict=deny");
+    assert_eq!(denied["decisions"][0]["outcome"], "denied", "{denied:#}");
+    assert_eq!(
+        denied["decisions"][0]["rules"][0],
+        "agents-never-change-schema"
+    );
+
+    let id = own["decisions"][0]["statement_id"].as_str().unwrap();
+    let path = format!("decisions/{id}");
+    assert_eq!(desk.api(Person::Stranger, &path).0, 404);
+    let (status, whole) = desk.api(Person::Agent, &path);
+    assert_eq!(status, 200, "{whole:#}");
+    assert_eq!(whole["masked"][0]["output_column"], "ssn", "{whole:#}");
+    assert_eq!(
+        whole["masked"][0]["source_columns"][0],
+        "public.customers.ssn"
+    );
+    assert_eq!(whole["rows"][0]["rows"], 1);
+
+    let session = whole["rows"][0]["session_id"].as_str().unwrap();
+    let path = format!("sessions/{session}");
+    assert_eq!(desk.api(Person::Stranger, &path).0, 404);
+    for person in [Person::Agent, Person::Analyst] {
+        let (_, story) = desk.api(person, &path);
+        let moments = story["moments"].as_array().unwrap();
+        assert_eq!(moments[0]["event"], "opened", "{story:#}");
+        assert!(
+            moments.iter().any(|one| one["verdict"] == "deny"),
+            "{story:#}"
+        );
+    }
+    let (_, listed) = desk.api(Person::Analyst, "sessions");
+    assert_eq!(listed["past"].as_array().unwrap().len(), 2, "{listed:#}");
+    assert_eq!(desk.api(Person::Agent, "health").0, 403);
+    assert_eq!(desk.api(Person::Analyst, "controls").0, 403);
+    let (_, health) = desk.api(Person::Analyst, "health");
+    assert_eq!(health["targets"][0]["target"], "shop", "{health:#}");
+    assert_eq!(health["gateways"][0]["gateway"], "gateway-1", "{health:#}");
+    desk.house.stop_gateway();
+    // What it said of the statement is what is sealed.
+    let sealed =
+        format!("SELECT sql FROM statements WHERE statement_id = '{id}' AND outcome = 'completed'");
+    assert_eq!(desk.house.query(&sealed)[0]["sql"], whole["rows"][0]["sql"]);
 }

@@ -12,9 +12,9 @@ use serde_json::Value;
 use crate::{
     obligations::{errors, house, statements, values},
     support::{
-        House, Person, files_below, python,
+        House, Person, TARGET, canary, files_below, python,
         raw::{Message, Raw, bind, execute, message, parse, sync, tags},
-        succeeded,
+        run_with_input, succeeded,
     },
 };
 
@@ -30,6 +30,24 @@ def plain(value):
 for path in sys.argv[1:]:
     for row in zip(*[column.to_pylist() for column in pq.ParquetFile(path).read().columns]):
         print(json.dumps([plain(value) for value in row]))
+";
+
+/// Rows as psycopg got them, in text and in binary form, without a value turned into anything: each a list of values.
+const ASK: &str = "
+import base64, json, os
+import psycopg
+with psycopg.connect(autocommit=True) as connection:
+    for binary in (False, True):
+        with connection.cursor(binary=binary) as cursor:
+            cursor.execute(os.environ['ASKED'].replace('FORM', 'binary' if binary else 'text'))
+            result = cursor.pgresult
+            def plain(row, column):
+                value = result.get_value(row, column)
+                if value is None:
+                    return None
+                return {'base64': base64.b64encode(value).decode()} if binary else value.decode()
+            for row in range(result.ntuples):
+                print(json.dumps([plain(row, column) for column in range(result.nfields)]))
 ";
 
 /// What is recorded of a statement, in its parts' order.
@@ -137,6 +155,32 @@ fn rows_are_recorded_as_clients_got_them() {
     let all = house.count("SELECT count(*) FROM recordings WHERE event = 'answered'");
     assert_eq!(all, 4, "nobody else's is recorded");
     assert!(files_below(&house.path("log/results")).is_empty());
+}
+
+#[test]
+fn a_masked_result_is_recorded_as_psycopg_saw_it() {
+    let mut house = house(KEEP);
+    let sql = "SELECT id, name, ssn, email, phone, balance, NULL AS nothing FROM customers AS in_FORM ORDER BY id";
+    let mut command = Command::new(python());
+    command.arg("-").env("ASKED", sql);
+    let token = house.token(Person::Agent);
+    house.client_environment(&mut command, Person::Agent.id(), &token, TARGET);
+    let seen = succeeded(run_with_input(command, ASK));
+    let seen: Vec<Value> = seen
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(seen.len(), 6, "{seen:?}");
+    statements(&mut house, "true");
+    for (form, seen) in ["text", "binary"].into_iter().zip(seen.chunks(3)) {
+        let rows = recorded(&house, &format!("SELECT id, name%in_{form}%"));
+        assert_eq!((rows.len(), &rows[0]["is_whole"]), (1, &Value::Bool(true)));
+        let kept = read(&house, &rows);
+        assert_eq!(kept, seen, "{form}");
+        canary::assert_none(form, format!("{kept:?}").as_bytes());
+    }
+    assert_eq!(seen[0][2], "*******0001", "masked: {seen:?}");
+    assert_eq!(seen[3][2]["base64"], "KioqKioqKjAwMDE=", "masked: {seen:?}");
 }
 
 #[test]

@@ -8,8 +8,10 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
-    House, Person,
+    House, Person, TARGET,
+    issuer::TokenRequest,
     raw::{Raw, bind_texts, execute, parse, sync},
+    s3::S3,
     succeeded, text,
 };
 
@@ -91,21 +93,34 @@ fn a_session_is_told_in_time_with_what_was_masked_and_refused() {
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// A run of an agent's whose results are recorded, with what it was asked with where there is a key.
-fn recorded(key: Option<&str>) -> House {
-    let mut house = House::without_gateway();
+/// A house whose rules record agents' results; no gateway yet.
+fn recording() -> House {
+    let house = House::without_gateway();
     let keep = "rule keep-rows\n  record results for agents\n";
     fs::write(house.path("policies/more.pol"), keep).unwrap();
     fs::write(house.path("replay-key"), KEY).unwrap();
+    house
+}
+
+/// Starts the gateway, with a key of this name and in this file where there is one.
+fn start(house: &mut House, key: Option<(&str, &str)>) {
     house.write_config(|config| match key {
         None => config,
-        Some(id) => format!(
+        Some((id, file)) => format!(
             "{config}\n[replay]\nkey = \"file:{}\"\nkey_id = \"{id}\"\n",
-            house.path("replay-key").display()
+            house.path(file).display()
         ),
     });
     house.start_gateway();
-    let (mut raw, _) = Raw::logged_in(&house, Person::Agent);
+}
+
+/// What an agent does; each of its four statements is recorded.
+fn work(house: &House, agent: &str) {
+    let token = house.issuer.token(&TokenRequest {
+        subject: agent.to_owned(),
+        ..TokenRequest::for_person(Person::Agent)
+    });
+    let (mut raw, _) = Raw::logged_in_as(house, (agent, &token), TARGET);
     raw.query("SELECT id FROM orders");
     raw.query("SELECT ssn FROM customers");
     raw.write(
@@ -119,7 +134,13 @@ fn recorded(key: Option<&str>) -> House {
     );
     raw.read_until_ready();
     raw.query("SELECT");
-    drop(raw);
+}
+
+/// A run of an agent's whose results are recorded, with what it was asked with where there is a key.
+fn recorded(key: Option<&str>) -> House {
+    let mut house = recording();
+    start(&mut house, key.map(|id| (id, "replay-key")));
+    work(&house, "devin@corp");
     house.stop_gateway();
     assert!(house.verify().status.success());
     house
@@ -127,7 +148,12 @@ fn recorded(key: Option<&str>) -> House {
 
 /// Runs `replay --policy`: what it says, a statement a line, and its exit code.
 fn again(house: &House, policy: &str, key: &[&str]) -> (Vec<Value>, Option<i32>) {
-    let session = session_of(house, "devin@corp");
+    again_of(house, "devin@corp", policy, key)
+}
+
+/// The same of another agent's session.
+fn again_of(house: &House, agent: &str, policy: &str, key: &[&str]) -> (Vec<Value>, Option<i32>) {
+    let session = session_of(house, agent);
     let policy = house.path(policy);
     let mut arguments = vec![
         "replay",
@@ -223,4 +249,102 @@ fn without_a_key_nothing_is_kept_to_decide_again_and_replay_says_so() {
         house.count("SELECT count(*) FROM recordings WHERE input IS NOT NULL"),
         0
     );
+}
+
+/// Two sessions, each recorded under the key of its time.
+#[test]
+fn after_a_rotation_each_session_is_decided_again_by_the_key_of_its_time() {
+    let mut house = recording();
+    fs::write(house.path("newer-key"), KEY.to_uppercase()).unwrap();
+    for (agent, id, file) in [
+        ("devin@corp", "replay-1", "replay-key"),
+        ("erin@corp", "replay-2", "newer-key"),
+    ] {
+        start(&mut house, Some((id, file)));
+        work(&house, agent);
+        house.stop_gateway();
+    }
+    succeeded(house.verify());
+    let used = "SELECT DISTINCT input_key_id FROM recordings WHERE event = 'asked' ORDER BY 1";
+    assert_eq!(house.query(used).len(), 2);
+
+    let key = |id: &str, file: &str| format!("{id}=file:{}", house.path(file).display());
+    let (first, second) = (key("replay-1", "replay-key"), key("replay-2", "newer-key"));
+    let check = |agent: &str, keys: &[&String], expected: Option<&str>| {
+        let options: Vec<&str> = keys
+            .iter()
+            .flat_map(|key| ["--key", key.as_str()])
+            .collect();
+        let (told, exit) = again_of(&house, agent, "policies", &options);
+        assert_eq!((told.len(), exit), (4, Some(i32::from(expected.is_some()))));
+        for one in &told {
+            assert_eq!(one["same"], expected.is_none(), "{agent} {one:#}");
+            assert_eq!(one["not_replayable"].as_str(), expected, "{agent}");
+            assert_eq!(one["new"].is_null(), expected.is_some(), "{agent} {one:#}");
+        }
+    };
+    // Both keys, in any order.
+    for keys in [[&first, &second], [&second, &first]] {
+        check("devin@corp", &keys, None);
+        check("erin@corp", &keys, None);
+    }
+    check(
+        "devin@corp",
+        &[&second],
+        Some("needs the key `replay-1`: give --key"),
+    );
+    check("erin@corp", &[&second], None);
+    check("devin@corp", &[&first], None);
+    check(
+        "erin@corp",
+        &[&first],
+        Some("needs the key `replay-2`: give --key"),
+    );
+    // Names that are mixed up open nothing; the right one beside them does.
+    let mixed = key("replay-1", "newer-key");
+    let closed = Some("the key `replay-1` does not open it");
+    check("devin@corp", &[&mixed], closed);
+    check("devin@corp", &[&mixed, &first], None);
+}
+
+/// What is recorded goes to a bucket with the seals, and is told, decided again and verified from there.
+#[test]
+fn a_session_is_recorded_in_a_bucket_and_replayed_from_there() {
+    let mut house = recording();
+    let s3 = S3::start(&house);
+    house.environment = s3.environment();
+    house.store = S3::location("evidence");
+    start(&mut house, Some(("replay-1", "replay-key")));
+    work(&house, "devin@corp");
+    house.stop_gateway();
+    assert!(!house.evidence_path().exists());
+    let verified = succeeded(house.verify());
+    assert!(verified.contains("intact"), "{verified}");
+
+    let session = session_of(&house, "devin@corp");
+    let told = succeeded(house.provost(&["replay", &session, "--store", &house.store]));
+    assert!(told.contains("masked ssn ("), "{told}");
+    let source = format!("replay-1=file:{}", house.path("replay-key").display());
+    let (same, exit) = again(&house, "policies", &["--key", &source]);
+    assert_eq!((same.len(), exit), (4, Some(0)), "{same:#?}");
+
+    let results = house.query(
+        "SELECT r.result FROM recordings r JOIN statements s USING (statement_id) WHERE r.event = 'answered' AND s.sql LIKE 'SELECT ssn%'",
+    );
+    let key = results[0]["result"].as_str().unwrap().to_owned();
+    // Somebody changes a result, then takes it away: either is named.
+    let object = format!("evidence/{key}");
+    for take in [false, true] {
+        match take {
+            false => s3.put(&object, b"another"),
+            true => assert_eq!(s3.ask("DELETE", &object, "", b"").0, 204),
+        }
+        let output = house.verify();
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stdout);
+        assert!(said.contains(&key), "{said}");
+    }
+    // Decisions rest on what was asked, which is still there.
+    let (same, exit) = again(&house, "policies", &["--key", &source]);
+    assert_eq!((same.len(), exit), (4, Some(0)), "{same:#?}");
 }

@@ -14,6 +14,7 @@ mod pattern;
 pub(crate) mod proof;
 mod rule;
 mod schema;
+mod single;
 mod subjects;
 mod symbols;
 mod test;

@@ -10,13 +10,19 @@ use provost_engine::{
     },
 };
 
-use super::{Check, pattern, schema};
+use super::{Check, pattern, schema, single};
 use crate::{
     ast::{Name, Pattern, PatternOf},
     diagnostic::quoted,
     vocabulary::{COLUMN_OPERATIONS, SETS},
 };
 
+/// Operations on what has a name of one part, and on nothing else.
+pub(super) const SINGLE: &[Operation] = &[
+    Operation::Session,
+    Operation::Transaction,
+    Operation::Listen,
+];
 /// How many patterns of one rule are compared with each other.
 const COMPARED_MAX: usize = 200;
 
@@ -69,7 +75,7 @@ pub(super) fn objects(
     for one in on {
         let objects = pattern::objects(one, check);
         if !objects.is_empty() {
-            check_meeting(operations, one, verb, check);
+            check_meeting(operations, (one, &objects), verb, check);
             schema::check_objects(operations, one, &objects, check);
         }
         all.extend(objects.iter().cloned());
@@ -82,7 +88,12 @@ pub(super) fn objects(
 }
 
 /// What the operations can be done to.
-fn check_meeting(operations: Operations, pattern: &Pattern, verb: &str, check: &mut Check<'_, '_>) {
+fn check_meeting(
+    operations: Operations,
+    (pattern, objects): (&Pattern, &[ObjectPattern]),
+    verb: &str,
+    check: &mut Check<'_, '_>,
+) {
     let named: Vec<Operation> = Operation::ALL
         .into_iter()
         .filter(|operation| operations.contains(*operation))
@@ -137,40 +148,20 @@ fn check_meeting(operations: Operations, pattern: &Pattern, verb: &str, check: &
         );
         return;
     }
-    let single = matches!(&pattern.of, PatternOf::Names(parts) if parts.len() == 1);
-    let never: &[Operation] = if single {
-        &[
-            Operation::Insert,
-            Operation::Update,
-            Operation::Delete,
-            Operation::Truncate,
-            Operation::CopyFrom,
-        ]
-    } else {
-        &[
-            Operation::Session,
-            Operation::Transaction,
-            Operation::Listen,
-        ]
-    };
-    if named.iter().all(|operation| never.contains(operation)) {
-        let (label, help) = if single {
-            (
-                "stands for settings, channels and alike",
-                format!("write `schema.{what}`"),
-            )
-        } else {
-            (
-                "stands for relations and functions",
-                "settings and channels have names of one part: `on timezone`".to_owned(),
-            )
-        };
-        check.warn(
-            &pattern.span,
-            format!("`{verb} ... on {what}` never matches"),
-            label,
-            Some(&help),
-        );
+    match &pattern.of {
+        PatternOf::Names(parts) if parts.len() == 1 => {
+            single::check(&named, (pattern, objects), verb, check);
+        }
+        PatternOf::Names(_) | PatternOf::Class(_) => {
+            if named.iter().all(|operation| SINGLE.contains(operation)) {
+                check.warn(
+                    &pattern.span,
+                    format!("`{verb} ... on {what}` never matches"),
+                    "stands for relations and functions",
+                    Some("settings and channels have names of one part: `on timezone`"),
+                );
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod accepted;
 mod golden;
 mod packs;
 mod schemas;
+mod singles;
 
 use std::path::PathBuf;
 

@@ -38,6 +38,7 @@ mod sources;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod types;
 mod unbounded;
 mod utility;
@@ -48,7 +49,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use pg_query::{
@@ -66,6 +67,7 @@ pub use self::{
     patience::analyse_within,
     refusal::Refusal,
     session_names::{Binding, Hold, NO_NAMES, Named, SessionNames, Temporary},
+    transaction::{Chain, TransactionEffect, transaction_effect},
     unbounded::{is_unbounded, unbounded},
 };
 use crate::{
@@ -90,6 +92,27 @@ pub struct Context<'a> {
     pub witness: Witness,
     /// What the session has given names to: PREPARE and DECLARE, and the protocol's own. [`NO_NAMES`] where there is no session.
     pub names: &'a SessionNames,
+}
+
+/// The search path of who has said nothing about it.
+static PUBLIC: LazyLock<[Arc<str>; 1]> = LazyLock::new(|| [Arc::from("public")]);
+
+impl<'a> Context<'a> {
+    /// That of a session which has given no names, whose search path is `public`, where there is such a schema.
+    #[must_use]
+    pub fn public(catalog: &'a Catalog, witness: Witness) -> Self {
+        let search_path: &[Arc<str>] = match catalog.has_schema("public") {
+            true => &*PUBLIC,
+            false => &[],
+        };
+        Self {
+            catalog,
+            search_path,
+            parameter_types: &[],
+            witness,
+            names: &NO_NAMES,
+        }
+    }
 }
 
 /// What a disagreement between the authority and the witness does.

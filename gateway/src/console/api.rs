@@ -1,6 +1,16 @@
 //! The JSON API and its OpenAPI document, both from the same functions.
 //!
 //! It must never answer with a held statement that the caller may not see; to them it does not exist.
+//!
+//! | room | holds |
+//! |---|---|
+//! | here | held statements |
+//! | `sessions`, `decisions`, `controls`, `health` | what the pages of these names show |
+
+mod controls;
+mod decisions;
+mod health;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -25,7 +35,7 @@ use utoipa::{
 
 use super::{
     Approval, Ballot, List, Problem, Room, StandingName, Summary, caller::Caller, guard, pages,
-    sight,
+    sight, span::Span,
 };
 use crate::approvals::{Case, Standing};
 
@@ -44,12 +54,23 @@ pub(super) fn router(room: Arc<Room>) -> Router {
         None => Router::new(),
     };
     pages
-        .route("/healthz", get(health))
+        .route("/healthz", get(answers))
         .route("/api/v1/openapi.json", get(openapi))
         .route("/api/v1/approvals", get(list))
         .route("/api/v1/approvals/{id}", get(show))
         .route("/api/v1/approvals/{id}/votes", post(vote))
         .route("/api/v1/approvals/{id}/dry-run", post(dry_run))
+        .route("/api/v1/sessions", get(sessions::list))
+        .route("/api/v1/sessions/{id}", get(sessions::show))
+        .route("/api/v1/sessions/{id}/end", post(sessions::end))
+        .route("/api/v1/decisions", get(decisions::search))
+        .route("/api/v1/decisions/{id}", get(decisions::show))
+        .route("/api/v1/controls", get(controls::list))
+        .route(
+            "/api/v1/controls/{framework}/{control}",
+            get(controls::show),
+        )
+        .route("/api/v1/health", get(health::show))
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(guard::BODY_BYTES_MAX))
@@ -65,12 +86,28 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
 #[derive(OpenApi)]
 #[openapi(
     info(
-        title = "Provost approvals",
+        title = "Provost console",
         version = "1",
-        description = "Statements that policy holds until people approve them. Send an access token of the gateway's issuer, the same that opens a session.",
+        description = "Statements that policy holds until people approve them; sessions, decisions, controls and the gateway's health. Send an access token of the gateway's issuer, the same that opens a session.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    paths(health, openapi, list, show, vote, dry_run),
+    paths(
+        answers,
+        openapi,
+        list,
+        show,
+        vote,
+        dry_run,
+        sessions::list,
+        sessions::show,
+        sessions::end,
+        decisions::search,
+        decisions::show,
+        controls::list,
+        controls::show,
+        health::show
+    ),
+    components(schemas(Span)),
     modifiers(&TokenScheme)
 )]
 struct Document;
@@ -91,7 +128,7 @@ impl Modify for TokenScheme {
 
 /// Whether the console answers.
 #[derive(serde::Serialize, ToSchema)]
-struct Health {
+struct Answers {
     /// `ok`.
     status: &'static str,
 }
@@ -100,10 +137,10 @@ struct Health {
 #[utoipa::path(
     get,
     path = "/healthz",
-    responses((status = 200, description = "It answers.", body = Health))
+    responses((status = 200, description = "It answers.", body = Answers))
 )]
-async fn health() -> Json<Health> {
-    Json(Health { status: "ok" })
+async fn answers() -> Json<Answers> {
+    Json(Answers { status: "ok" })
 }
 
 /// Gives this document.
@@ -209,7 +246,7 @@ async fn vote(
 ) -> Result<Json<Approval>, Problem> {
     let id = parsed(id)?;
     seen(&room, &id, &caller)?;
-    let ballot = ballot(&headers, body)?;
+    let ballot = sent(&headers, body, "vote")?;
     Ok(Json(cast(room, id, caller, ballot).await?))
 }
 
@@ -279,8 +316,12 @@ pub(super) fn parsed(id: Id) -> Result<ApprovalId, Problem> {
     ApprovalId::parse(&id).ok_or_else(Problem::unknown)
 }
 
-/// Reads a vote.
-fn ballot(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Ballot, Problem> {
+/// Reads the JSON of a body; `what` it is to be.
+fn sent<T: serde::de::DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+    what: &str,
+) -> Result<T, Problem> {
     let media_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -303,7 +344,7 @@ fn ballot(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Ba
             | serde_json::error::Category::Syntax
             | serde_json::error::Category::Eof => StatusCode::BAD_REQUEST,
         };
-        Problem::new(status, format!("the body is no vote: {error}"))
+        Problem::new(status, format!("the body is no {what}: {error}"))
     })
 }
 
@@ -385,6 +426,24 @@ impl Page {
         let stands_so = |wanted: StandingName| StandingName::of(standing) == wanted;
         self.before.as_ref().is_none_or(is_before) && self.standing.is_none_or(stands_so)
     }
+}
+
+/// Refuses names without a value: what is not meant is left out.
+fn none_empty(query: &str) -> Result<(), Problem> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    match pairs.find(|(_, value)| value.is_empty()) {
+        None => Ok(()),
+        Some((name, _)) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("`{name}` is empty: leave it out"),
+        )),
+    }
+}
+
+/// The span of a query that has nothing else.
+fn span_of(query: Option<&str>) -> Result<Span, Problem> {
+    none_empty(query.unwrap_or_default())?;
+    Span::of(query)
 }
 
 async fn nothing_here() -> Problem {

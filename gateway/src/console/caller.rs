@@ -2,7 +2,7 @@
 //!
 //! It must never let a request through without a token that the issuer verified just now, nor show a token.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{marker::PhantomData, sync::Arc, time::SystemTime};
 
 use axum::{
     extract::FromRequestParts,
@@ -10,7 +10,10 @@ use axum::{
 };
 use provost_engine::principal::Principal;
 
-use super::{Problem, Room};
+use super::{
+    Problem, Room,
+    role::{Onlooker, Rank, Role},
+};
 use crate::{
     identity,
     record::console::{Peer, Way},
@@ -37,6 +40,37 @@ impl FromRequestParts<Arc<Room>> for Caller {
             ));
         };
         verified(room, peer, token).await.map(Self)
+    }
+}
+
+/// Who asks, verified, who has at least this role.
+pub(super) struct Ranked<R> {
+    pub(super) principal: Principal,
+    role: Role,
+    rank: PhantomData<R>,
+}
+
+impl<R> Ranked<R> {
+    pub(super) fn onlooker(&self) -> Onlooker<'_> {
+        Onlooker {
+            id: &self.principal.id,
+            role: self.role,
+        }
+    }
+}
+
+impl<R: Rank> FromRequestParts<Arc<Room>> for Ranked<R> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, room: &Arc<Room>) -> Result<Self, Problem> {
+        let Caller(principal) = Caller::from_request_parts(parts, room).await?;
+        let ranked = Self {
+            role: room.roles.of(&principal),
+            principal,
+            rank: PhantomData,
+        };
+        ranked.onlooker().must_be(R::ROLE)?;
+        Ok(ranked)
     }
 }
 

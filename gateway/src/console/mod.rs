@@ -6,6 +6,7 @@
 //! ```text
 //! Console::bind(settings) --listens--> Console::run(approvals, issuer, shutdown)
 //! request -> guard (origin, time, headers) -> api (token -> Caller) -> sight (what they may see) -> Approvals
+//!                                          -> pages (cookie -> Entered), api (token -> Ranked) -> evidence
 //! ```
 //!
 //! | room | holds |
@@ -18,6 +19,8 @@
 //! | `door` | evidence of who came |
 //! | `sight` | who may see which held statement |
 //! | `role` | who may see and do more |
+//! | `evidence`, `span` | asking the evidence, and how far back |
+//! | `visits`, `search`, `counting`, `health` | what is asked of sessions, decisions, controls and gateways |
 //! | `sources` | what is read besides held statements |
 //! | `api` | the JSON API and its OpenAPI document |
 //! | `shapes` | what the API says, as types |
@@ -27,20 +30,26 @@
 
 mod api;
 mod caller;
+mod counting;
 mod door;
+mod evidence;
 mod form;
 mod guard;
+mod health;
 mod pages;
 mod problem;
 mod role;
+mod search;
 mod server;
 mod settings;
 mod shapes;
 mod sight;
 mod sources;
+mod span;
 #[cfg(test)]
 mod tests;
 mod text;
+mod visits;
 
 use std::{sync::Arc, time::Duration};
 

@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use provost_engine::principal::Principal;
 
-use super::sight::is_in;
+use super::{Problem, sight::is_in};
 
 /// What a person may do. Each role may what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +41,63 @@ impl Role {
             Self::Admin => "admins",
         }
     }
+}
+
+/// Somebody who looks, and as what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Onlooker<'a> {
+    /// The principal's id.
+    pub(super) id: &'a str,
+    /// What they may do.
+    pub(super) role: Role,
+}
+
+impl Onlooker<'_> {
+    /// Nothing, if they have at least this role.
+    ///
+    /// # Errors
+    /// 403, with what would let them.
+    pub(super) fn must_be(self, role: Role) -> Result<(), Problem> {
+        if self.role >= role {
+            return Ok(());
+        }
+        let detail = format!(
+            "this is for the groups of `[console] {}`: whoever runs the gateway can say how to be in one",
+            role.key()
+        );
+        Err(Problem::new(StatusCode::FORBIDDEN, detail))
+    }
+}
+
+/// A role as a type: what asks for it is not reached by anybody who has less.
+pub(super) trait Rank: Send + Sync + 'static {
+    /// The role.
+    const ROLE: Role;
+}
+
+/// Everybody: they see what concerns them.
+pub(super) enum Anybody {}
+/// [`Role::Viewer`].
+pub(super) enum Viewers {}
+/// [`Role::Auditor`].
+pub(super) enum Auditors {}
+/// [`Role::Admin`].
+pub(super) enum Admins {}
+
+impl Rank for Anybody {
+    const ROLE: Role = Role::Concerned;
+}
+
+impl Rank for Viewers {
+    const ROLE: Role = Role::Viewer;
+}
+
+impl Rank for Auditors {
+    const ROLE: Role = Role::Auditor;
+}
+
+impl Rank for Admins {
+    const ROLE: Role = Role::Admin;
 }
 
 /// The issuer's groups whose members have a role, exact bytes.

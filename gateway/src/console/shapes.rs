@@ -1,6 +1,6 @@
 //! What the API says, as types: held statements as one caller sees them. The command line reads the same types.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use jiff::Timestamp;
 use provost_engine::principal::{Principal, PrincipalKind};
@@ -11,7 +11,10 @@ use provost_evidence::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::approvals::{Before, Case, HISTORY, Standing, Tally, VoteRefused};
+use crate::{
+    approvals::{Before, Case, HISTORY, Standing, Tally, VoteRefused},
+    record::micros,
+};
 
 /// Characters of a text that lists show; the rest is cut.
 const LISTED_CHARS_MAX: usize = 500;
@@ -529,6 +532,11 @@ impl Approval {
             ended_at: case.end.as_ref().map(|end| time(end.at)),
         }
     }
+}
+
+/// RFC 3339, in UTC, of a time of this gateway's.
+pub(super) fn moment(at: SystemTime) -> String {
+    time(micros(at))
 }
 
 /// RFC 3339, in UTC; what no calendar has is shown as the nearest that it has.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use object_store::ObjectStore;
+use provost_engine::sql::{Chain, TransactionEffect, transaction_effect};
 use provost_evidence::replay::{
     Answer, Answered, Asked, ReplayKey, StatementMoment, Story, answer,
 };
@@ -11,7 +12,7 @@ use provost_gateway::upstream::sandbox::{Ran, Sandbox, Sent};
 use serde_json::{Value, json};
 
 use super::{
-    super::catalog,
+    super::{catalog, schema::on_large_stack},
     again::{input, keys, statements},
     compare::{Outcome, compare, timing},
     told::plain,
@@ -22,6 +23,8 @@ use crate::{
     output::{Shape, Tone, complain, line, toned},
 };
 
+/// Why a command of two phases is not run where nothing is committed.
+const TWO_PHASE: &str = "a prepared transaction outlives the replay: what it did is undone";
 /// Opens the transaction that holds everything. Its deferred constraint is broken from the start: no COMMIT can succeed, whatever sends
 /// it, and a transaction that has used a temporary table can't be prepared.
 const GUARD: [&str; 3] = [
@@ -87,6 +90,13 @@ enum Told {
 enum Changes {
     RolledBack,
     Committed,
+}
+
+/// What becomes of a recorded transaction within the one that holds everything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Kept,
+    Undone,
 }
 
 /// A sandbox with what was begun in it.
@@ -173,12 +183,18 @@ impl Again {
         if let ("commit" | "rollback", false, Some(text)) =
             (kind, recorded.asked.contains_key(id), &statement.sql)
         {
+            let effect = effect(text)?;
+            if !matches!(
+                effect,
+                Some(TransactionEffect::Commits(_) | TransactionEffect::RollsBack(_))
+            ) {
+                return Ok(Told::NotRun(format!("its text is no {}", plain(kind))));
+            }
             let sent = Sent {
                 text,
                 ..Sent::default()
             };
-            let ran = self.send(statement, &[], sent).await?;
-            return Ok(Told::Ran(compare(statement, None, &ran), ran));
+            return self.told(statement, None, (&[], sent)).await;
         }
         let input = match input(recorded.asked.get(id).copied(), statement, keys) {
             Ok(input) => input,
@@ -202,20 +218,36 @@ impl Again {
             values: values.as_deref(),
             formats: &formats,
         };
-        let ran = self.send(statement, &input.search_path, sent).await?;
-        Ok(Told::Ran(compare(statement, answer.as_ref(), &ran), ran))
+        self.told(statement, answer.as_ref(), (&input.search_path, sent))
+            .await
     }
 
-    /// Runs a statement as it was run, or as it is run where nothing is committed.
-    async fn send(
+    /// Runs a statement as it was run, or as it is run where nothing is committed, and compares.
+    async fn told(
         &mut self,
         statement: &StatementMoment,
+        answer: Option<&Answer>,
+        (path, sent): (&[String], Sent<'_>),
+    ) -> Result<Told, Error> {
+        // What the row calls its kind is not what a server goes by.
+        let Some(effect) = effect(sent.text)? else {
+            let why = "its text can't be read as one statement";
+            return Ok(Told::NotRun(why.to_owned()));
+        };
+        Ok(match self.send(effect, path, sent).await? {
+            Some(ran) => Told::Ran(compare(statement, answer, &ran), ran),
+            None => Told::NotRun(TWO_PHASE.to_owned()),
+        })
+    }
+
+    /// `None`: it can't be run where nothing is committed.
+    async fn send(
+        &mut self,
+        effect: TransactionEffect,
         path: &[String],
         sent: Sent<'_>,
-    ) -> Result<Ran, Error> {
-        let kind = statement.kind.as_deref().unwrap_or_default();
-        let is_control = ["begin", "commit", "rollback", "savepoint"].contains(&kind);
-        if !is_control && !self.sandbox.has_failed() {
+    ) -> Result<Option<Ran>, Error> {
+        if effect == TransactionEffect::Unchanged && !self.sandbox.has_failed() {
             self.run(Sent {
                 text: &search_path(path),
                 ..Sent::default()
@@ -223,13 +255,22 @@ impl Again {
             .await?;
         }
         if self.changes == Changes::Committed {
-            return self.run(sent).await;
+            return self.run(sent).await.map(Some);
         }
-        let ran = match kind {
-            "begin" => self.begin().await,
-            "commit" | "rollback" => self.end(kind).await,
-            _ if self.is_within => self.run(sent).await,
-            _ => self.alone(sent).await,
+        let ran = match effect {
+            TransactionEffect::Begins => self.begin().await.map(Some),
+            TransactionEffect::Commits(chain) => self.end(Within::Kept, chain).await.map(Some),
+            TransactionEffect::RollsBack(chain) => self.end(Within::Undone, chain).await.map(Some),
+            TransactionEffect::TwoPhase => {
+                self.end(Within::Undone, Chain::Ends).await?;
+                Ok(None)
+            }
+            TransactionEffect::Divides | TransactionEffect::Unchanged if self.is_within => {
+                self.run(sent).await.map(Some)
+            }
+            TransactionEffect::Divides | TransactionEffect::Unchanged => {
+                self.alone(sent).await.map(Some)
+            }
         };
         match self.sandbox.is_in_transaction() {
             true => ran,
@@ -246,15 +287,19 @@ impl Again {
         self.command(TRANSACTION.begin).await
     }
 
-    async fn end(&mut self, kind: &str) -> Result<Ran, Error> {
+    async fn end(&mut self, within: Within, chain: Chain) -> Result<Ran, Error> {
         if !self.is_within {
             return Ok(Ran::default());
         }
         self.is_within = false;
-        if kind == "rollback" || self.sandbox.has_failed() {
+        if within == Within::Undone || self.sandbox.has_failed() {
             self.command(TRANSACTION.undo).await?;
         }
-        self.command(TRANSACTION.keep).await
+        let ran = self.command(TRANSACTION.keep).await?;
+        match chain {
+            Chain::Ends => Ok(ran),
+            Chain::GoesOn => self.begin().await,
+        }
     }
 
     /// A statement that was its own transaction.
@@ -291,6 +336,11 @@ impl Again {
             }),
         }
     }
+}
+
+/// What a text does to a transaction; `None` where it is not one statement.
+fn effect(text: &str) -> Result<Option<TransactionEffect>, Error> {
+    on_large_stack(|| Ok(transaction_effect(text)))
 }
 
 /// The formats that results are asked in: as they were recorded.

@@ -1,7 +1,8 @@
-//! A token issuer on loopback: discovery document, keys, and tokens as good or as bad as a test wants them.
+//! A token issuer on loopback: discovery document, keys, tokens as good or as bad as a test wants them, and log-ins with a browser for
+//! whoever says who they are.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     sync::{
         Arc,
@@ -13,6 +14,7 @@ use std::{
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 use super::{AUDIENCE, Person};
 
@@ -23,6 +25,14 @@ pub(crate) struct Issuer {
     port: u16,
     key: EncodingKey,
     stop: Arc<AtomicBool>,
+}
+
+/// What answers rest on.
+struct Desk {
+    url: String,
+    discovery: Value,
+    keys: Value,
+    key: EncodingKey,
 }
 
 /// What a token says.
@@ -74,6 +84,12 @@ impl Issuer {
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256"],
         });
+        let desk = Arc::new(Desk {
+            url,
+            discovery,
+            keys,
+            key: key.clone(),
+        });
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         thread::spawn(move || {
@@ -82,8 +98,8 @@ impl Issuer {
                     return;
                 }
                 if let Ok(stream) = stream {
-                    let (discovery, keys) = (discovery.clone(), keys.clone());
-                    thread::spawn(move || drop(answer(&stream, &discovery, &keys)));
+                    let desk = Arc::clone(&desk);
+                    thread::spawn(move || drop(answer(&stream, &desk)));
                 }
             }
         });
@@ -112,16 +128,7 @@ impl Issuer {
     }
 
     fn sign(&self, request: &TokenRequest, key: &EncodingKey) -> String {
-        let now = i64::try_from(
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap()
-                .as_secs(),
-        )
-        .unwrap();
-        let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some("at+jwt".to_owned());
-        header.kid = Some(request.key_id.clone());
+        let now = now();
         let claims = json!({
             "iss": request.issuer.clone().unwrap_or_else(|| self.url()),
             "sub": request.subject,
@@ -131,8 +138,21 @@ impl Issuer {
             "exp": now + request.expires_in,
             "groups": request.groups,
         });
-        jsonwebtoken::encode(&header, &claims, key).unwrap()
+        encode(key, (&request.key_id, "at+jwt"), &claims)
     }
+}
+
+fn encode(key: &EncodingKey, (key_id, kind): (&str, &str), claims: &Value) -> String {
+    let mut header = Header::new(Algorithm::ES256);
+    header.typ = Some(kind.to_owned());
+    header.kid = Some(key_id.to_owned());
+    jsonwebtoken::encode(&header, claims, key).unwrap()
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
 }
 
 impl Drop for Issuer {
@@ -148,22 +168,98 @@ fn random_key() -> EncodingKey {
 }
 
 /// One request, one answer.
-fn answer(mut stream: &TcpStream, discovery: &Value, keys: &Value) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream).lines();
-    let request = lines.next().transpose()?.unwrap_or_default();
-    for line in lines {
-        if line?.is_empty() {
+fn answer(mut stream: &TcpStream, desk: &Desk) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut request = String::new();
+    reader.read_line(&mut request)?;
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else {
             break;
+        };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().unwrap_or(0);
         }
     }
-    let (status, body) = match request.split(' ').nth(1) {
-        Some("/.well-known/openid-configuration") => ("200 OK", discovery.to_string()),
-        Some("/jwks") => ("200 OK", keys.to_string()),
-        _ => ("404 Not Found", "{}".to_owned()),
+    let mut form = vec![0; length];
+    reader.read_exact(&mut form)?;
+    let target = request.split(' ').nth(1).unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (status, more, body) = match path {
+        "/.well-known/openid-configuration" => {
+            ("200 OK", String::new(), desk.discovery.to_string())
+        }
+        "/jwks" => ("200 OK", String::new(), desk.keys.to_string()),
+        "/authorize" => (
+            "302 Found",
+            format!("location: {}\r\n", desk.way_back(query)),
+            String::new(),
+        ),
+        "/token" => (
+            "200 OK",
+            String::new(),
+            desk.id_token(&String::from_utf8_lossy(&form)).to_string(),
+        ),
+        _ => ("404 Not Found", String::new(), "{}".to_owned()),
     };
     write!(
         stream,
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{more}connection: close\r\n\r\n{body}",
         body.len()
     )
+}
+
+impl Desk {
+    /// Where the browser goes back to. Whoever it is has added their `person` and `group` to the query; both are in the code.
+    fn way_back(&self, query: &str) -> String {
+        let asked = Pairs::of(query);
+        let code = [
+            asked.value("person"),
+            asked.value("group"),
+            asked.value("nonce"),
+        ]
+        .join(" ");
+        let answer = form_urlencoded::Serializer::new(String::new())
+            .append_pair("code", &code)
+            .append_pair("state", asked.value("state"))
+            .finish();
+        format!("{}?{answer}", asked.value("redirect_uri"))
+    }
+
+    /// The ID token of a code.
+    fn id_token(&self, form: &str) -> Value {
+        let given = Pairs::of(form);
+        let code: Vec<&str> = given.value("code").split(' ').collect();
+        let claims = json!({
+            "iss": self.url,
+            "sub": code[0],
+            "aud": given.value("client_id"),
+            "iat": now(),
+            "exp": now() + 3_600,
+            "nonce": code[2],
+            "groups": [code[1]],
+        });
+        let token = encode(&self.key, (KEY_ID, "JWT"), &claims);
+        json!({ "id_token": token, "token_type": "Bearer" })
+    }
+}
+
+/// Names and values of a query or a form.
+struct Pairs(Vec<(String, String)>);
+
+impl Pairs {
+    fn of(text: &str) -> Self {
+        Self(
+            form_urlencoded::parse(text.as_bytes())
+                .into_owned()
+                .collect(),
+        )
+    }
+
+    fn value(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(found, _)| found == name);
+        found.map_or("", |(_, value)| value)
+    }
 }

@@ -2,105 +2,51 @@
 //!
 //! It must never say more of a control than the report does: that there is evidence.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use maud::{Markup, html};
 use provost_evidence::{
     Value,
-    record::Micros,
     report::{
         matrix::{Catalogue, Matrix, Row, Standing},
-        queries::Period,
         table::{Heading, Table},
     },
 };
 use url::form_urlencoded::Serializer;
 
 use super::{
-    decisions, enter,
-    evidence::{self, COUNTED},
-    frame::{Freshness, Span, fact, layout, shown},
+    decisions,
+    entry::Entered,
+    frame::{Freshness, fact, layout, period, shown},
     page,
     session::Session,
     troubled,
 };
-use crate::console::{Problem, Room, role::Role};
+use crate::console::{
+    Problem, Room,
+    counting::{self, Counted, count},
+    evidence::{self, COUNTED},
+    role::Auditors,
+    span::Span,
+};
 
 /// Decisions that the page of a control shows.
 const ROWS: usize = 20;
-/// Days that a trend shows at most: the last ones.
-const DAYS_MAX: usize = 60;
-
-/// A matrix, and how often each control was named by decisions each day.
-struct Counted {
-    matrix: Matrix,
-    days: HashMap<String, Vec<u64>>,
-}
-
-async fn count(room: &Room, session: &Session, span: Span) -> Result<Counted, Problem> {
-    let catalogues = room.sources.furnishing.catalogues.clone();
-    let now = evidence::now();
-    let from = Micros(span.before(now));
-    let period = Period::new(from, Micros(now.saturating_add(1)));
-    let period = period.ok_or_else(|| {
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the clock is beyond what evidence can tell",
-        )
-    })?;
-    evidence::look(room, session, move |sight| async move {
-        let matrix = Matrix::build(&sight.tables, &catalogues, period).await?;
-        let sql = format!(
-            "SELECT control, day, count(*) AS count FROM (SELECT unnest(controls) AS control, date_trunc('day', decided_at) AS day FROM {COUNTED} \
-             WHERE decided_at >= $from) AS named WHERE control IS NOT NULL GROUP BY control, day ORDER BY day, control"
-        );
-        let table = Table::of(&sight.tables.ask_with(&sql, &[("from", Value::Time(from))]).await?)?;
-        Ok(Counted {
-            matrix,
-            days: by_day(&table),
-        })
-    })
-    .await
-}
-
-/// Counts by control, one for each day that has any count.
-fn by_day(table: &Table) -> HashMap<String, Vec<u64>> {
-    let cell = |row: usize, name: &str| table.cell(row, name).unwrap_or_default();
-    let mut days: Vec<&str> = (0..table.rows.len()).map(|row| cell(row, "day")).collect();
-    days.dedup();
-    let shown = days.len().saturating_sub(DAYS_MAX);
-    let days = days.get(shown..).unwrap_or_default();
-    let mut found: HashMap<String, Vec<u64>> = HashMap::new();
-    for row in 0..table.rows.len() {
-        let place = days.iter().position(|day| *day == cell(row, "day"));
-        let counts = found
-            .entry(cell(row, "control").to_owned())
-            .or_insert_with(|| vec![0; days.len()]);
-        if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
-            *count = table.number(row, "count");
-        }
-    }
-    found
-}
 
 /// All controls.
 pub(super) async fn matrix(
     State(room): State<Arc<Room>>,
-    headers: HeaderMap,
+    Entered { session, .. }: Entered<Auditors>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let session = match enter(&room, &headers, Role::Auditor) {
-        Ok(session) => session,
-        Err(response) => return *response,
-    };
     let counted = async {
-        let span = evidence::span_of(query.as_deref())?;
-        Ok((span, count(&room, &session, span).await?))
+        let span = Span::of(query.as_deref())?;
+        Ok((span, count(&room, session.onlooker(), span).await?))
     };
     match counted.await {
         Ok((span, counted)) => page(StatusCode::OK, whole(&room, &session, span, &counted)),
@@ -111,16 +57,12 @@ pub(super) async fn matrix(
 /// The same as CSV.
 pub(super) async fn export(
     State(room): State<Arc<Room>>,
-    headers: HeaderMap,
+    Entered { session, .. }: Entered<Auditors>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let session = match enter(&room, &headers, Role::Auditor) {
-        Ok(session) => session,
-        Err(response) => return *response,
-    };
     let written = async {
-        let span = evidence::span_of(query.as_deref())?;
-        let counted = count(&room, &session, span).await?;
+        let span = Span::of(query.as_deref())?;
+        let counted = count(&room, session.onlooker(), span).await?;
         let table = as_table(&room.sources.furnishing.catalogues, &counted.matrix);
         table.csv().map_err(|_| {
             Problem::new(
@@ -191,34 +133,27 @@ fn as_table(catalogues: &[Catalogue], matrix: &Matrix) -> Table {
 /// One control.
 pub(super) async fn show(
     State(room): State<Arc<Room>>,
-    headers: HeaderMap,
+    Entered { session, .. }: Entered<Auditors>,
     path: Result<Path<(String, String)>, PathRejection>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let session = match enter(&room, &headers, Role::Auditor) {
-        Ok(session) => session,
-        Err(response) => return *response,
-    };
-    let unknown = || Problem::new(StatusCode::NOT_FOUND, "there is no such control here");
     let shown = async {
-        let Path((framework, control)) = path.map_err(|_| unknown())?;
-        let span = evidence::span_of(query.as_deref())?;
-        let counted = count(&room, &session, span).await?;
+        let Path((framework, control)) = path.map_err(|_| counting::unknown())?;
+        let span = Span::of(query.as_deref())?;
+        let counted = count(&room, session.onlooker(), span).await?;
         let id = format!("{framework}:{control}");
-        let catalogues = &room.sources.furnishing.catalogues;
-        let row = counted
-            .matrix
-            .rows
-            .iter()
-            .find(|row| id_of(catalogues, row) == id);
-        let row = row.ok_or_else(unknown)?;
+        let row = counted.row(&room.sources.furnishing.catalogues, &id)?;
         let sql = format!(
             "SELECT decided_at, principal, on_behalf_of, target, sql, verdict, outcome, array_to_string(rules, ', ') AS rules, reason, rows, \
              statement_id FROM {COUNTED} WHERE decided_at >= $from AND array_has(controls, $control) ORDER BY decided_at DESC, statement_id LIMIT {ROWS}"
         );
         let values = vec![evidence::from(span), ("control", Value::Text(id.clone()))];
-        let [found] =
-            evidence::ask(&room, &session, [evidence::Question::new(sql, values)]).await?;
+        let [found] = evidence::ask(
+            &room,
+            session.onlooker(),
+            [evidence::Question::new(sql, values)],
+        )
+        .await?;
         Ok(one(&session, (&id, span), (row, &counted), &found))
     };
     match shown.await {
@@ -227,19 +162,12 @@ pub(super) async fn show(
     }
 }
 
-fn id_of(catalogues: &[Catalogue], row: &Row) -> String {
-    let framework = catalogues
-        .get(row.catalogue)
-        .map(|catalogue| catalogue.framework.as_str());
-    format!("{}:{}", framework.unwrap_or_default(), row.control.id)
-}
-
 fn whole(room: &Room, session: &Session, span: Span, counted: &Counted) -> Markup {
     let catalogues = &room.sources.furnishing.catalogues;
     let content = html! {
         h1 { "Controls" }
         p { "How much evidence bears on a control. It never says that a control is satisfied: that is for the assessor to judge." }
-        form.search method="get" action="/controls" { (span.field()) button.button type="submit" { "Count" }
+        form.search method="get" action="/controls" { (period(span)) button.button type="submit" { "Count" }
             a.button href=(format!("/controls.csv?span={}", span.name())) { "Export as CSV" } }
         @for (place, catalogue) in catalogues.iter().enumerate() {
             h2 { (catalogue.name) " " (catalogue.version) }
@@ -336,23 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_counted_in_their_places() {
-        let column = |name: &str| Heading {
-            name: name.to_owned(),
-            is_number: name == "count",
-        };
-        let row = |control: &str, day: &str, count: &str| {
-            [control, day, count]
-                .map(|text| Some(text.to_owned()))
-                .to_vec()
-        };
-        let table = Table {
-            columns: ["control", "day", "count"].map(column).to_vec(),
-            rows: vec![row("a", "1", "3"), row("b", "1", "1"), row("b", "2", "5")],
-        };
-        let days = by_day(&table);
-        assert_eq!(days.get("a"), Some(&vec![3, 0]));
-        assert_eq!(days.get("b"), Some(&vec![1, 5]));
+    fn small_counts_are_seen_beside_great_ones() {
         let drawn = trend("AC-3", &[0, 1, 1_000]).into_string();
         assert!(
             drawn.contains("y=\"23\"") && drawn.contains("at most 1000"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{RawQuery, State},
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::Response,
 };
 use maud::{Markup, html};
@@ -20,14 +20,18 @@ use provost_evidence::{
 };
 
 use super::{
-    enter,
-    evidence::{self, Question},
-    frame::{Freshness, Span, grid, layout, shown},
+    entry::Entered,
+    frame::{Freshness, grid, layout, period, shown},
     page,
     session::Session,
     troubled,
 };
-use crate::console::{Problem, Room, role::Role};
+use crate::console::{
+    Problem, Room,
+    evidence::{self, Question},
+    role::Auditors,
+    span::Span,
+};
 
 /// The queries of the report that this page shows.
 const SHOWN: [&str; 2] = ["who-saw-what", "clear-reads"];
@@ -35,24 +39,23 @@ const SHOWN: [&str; 2] = ["who-saw-what", "clear-reads"];
 /// Classes, and who saw what.
 pub(super) async fn show(
     State(room): State<Arc<Room>>,
-    headers: HeaderMap,
+    Entered { session, .. }: Entered<Auditors>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let session = match enter(&room, &headers, Role::Auditor) {
-        Ok(session) => session,
-        Err(response) => return *response,
-    };
     let asked = async {
-        let span = evidence::span_of(query.as_deref())?;
+        let span = Span::of(query.as_deref())?;
         let now = evidence::now();
         let [from, until] = [span.before(now), now.saturating_add(1)].map(Micros);
-        let period = Period::new(from, until).unwrap_or(Period::ALL);
+        let within = Period::new(from, until).unwrap_or(Period::ALL);
         let questions = SHOWN.map(|name| {
             let query = TABLES.iter().find(|query| query.name == name);
-            let sql = query.map(|query| query.within(period)).unwrap_or_default();
+            let sql = query.map(|query| query.within(within)).unwrap_or_default();
             Question::new(sql, Vec::new())
         });
-        Ok::<_, Problem>((span, evidence::ask(&room, &session, questions).await?))
+        Ok::<_, Problem>((
+            span,
+            evidence::ask(&room, session.onlooker(), questions).await?,
+        ))
     };
     match asked.await {
         Ok((span, [masked, clear])) => {
@@ -74,7 +77,7 @@ fn whole(
 ) -> Markup {
     let content = html! {
         h1 { "Data" }
-        form.search method="get" action="/data" { (span.field()) button.button type="submit" { "Show" } }
+        form.search method="get" action="/data" { (period(span)) button.button type="submit" { "Show" } }
         h2 { "Classes" }
         @if policy.set().classes.is_empty() { p.card.empty { "The policy in force has no classes." } }
         ul.classes {

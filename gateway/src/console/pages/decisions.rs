@@ -5,215 +5,73 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{RawQuery, State},
-    http::{HeaderMap, StatusCode},
+    extract::{Path, RawQuery, State},
+    http::StatusCode,
     response::Response,
 };
 use maud::{Markup, html};
-use provost_evidence::{Value, record::Micros, report::table::Table};
+use provost_evidence::report::table::Table;
 use url::form_urlencoded::Serializer;
 
 use super::{
-    enter,
-    evidence::{self, COUNTED, Question, Values},
-    frame::{Freshness, Span, badge, fact, grid, layout, shown, time},
+    entry::Entered,
+    frame::{Freshness, badge, fact, grid, layout, period, shown, time},
     page,
     session::Session,
     troubled,
 };
-use crate::console::{Problem, Room, api::Id, form, role::Role};
+use crate::console::{
+    Room,
+    api::Id,
+    evidence,
+    role::{Anybody, Role},
+    search::{self, PAGE_MAX, ROWS, Search, WORDS},
+};
 
-/// Statements of a page.
-const ROWS: usize = 50;
-/// The last page; who looks further narrows the search.
-const PAGE_MAX: usize = 199;
-/// The longest word that is searched for, in bytes.
-const WORD_BYTES_MAX: usize = 1_000;
-
-/// What is searched for, each with what it says in SQL.
-const WORDS: [(&str, &str, &str); 8] = [
-    (
-        "principal",
-        "Principal",
-        "(principal = $principal OR on_behalf_of = $principal)",
-    ),
-    ("table", "Table", "array_has(relations, $table)"),
-    (
-        "class",
-        "Class",
-        "statement_id IN (SELECT statement_id FROM maskings WHERE class = $class)",
-    ),
-    ("verdict", "Verdict", "verdict = $verdict"),
-    ("rule", "Rule", "array_has(rules, $rule)"),
-    ("control", "Control", "array_has(controls, $control)"),
-    ("text", "Text", "strpos(lower(sql), lower($text)) > 0"),
-    ("outcome", "Outcome", "outcome = $outcome"),
-];
+/// The columns of a list.
+const LISTED: &str = "decided_at, principal, on_behalf_of, target, sql, kind, array_to_string(relations, ', ') AS tables, verdict, outcome, \
+    array_to_string(rules, ', ') AS rules, reason, rows, statement_id";
+/// The columns of a statement's page.
+const WHOLE: &str = "*, array_to_string(relations, ', ') AS tables, array_to_string(columns, ', ') AS column_names, \
+    array_to_string(rules, ', ') AS rule_names, array_to_string(controls, ', ') AS control_ids";
+/// The columns of its masked columns.
+const MASKED: &str = "output_column, array_to_string(source_columns, ', ') AS sources, class, transform, rule, values_masked";
 /// What a verdict is.
 const VERDICTS: [&str; 3] = ["allow", "hold", "deny"];
-
-/// A search.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Search {
-    words: [String; 8],
-    span: Span,
-    /// The end of its period, so that its pages stay what they are.
-    until: Option<i64>,
-    page: usize,
-}
-
-impl Search {
-    fn parse(query: &str) -> Result<Self, Problem> {
-        let wrong = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, detail);
-        let [w0, w1, w2, w3, w4, w5, w6, w7, span, until, page] = form::values(
-            query.as_bytes(),
-            [
-                "principal",
-                "table",
-                "class",
-                "verdict",
-                "rule",
-                "control",
-                "text",
-                "outcome",
-                "span",
-                "until",
-                "page",
-            ],
-        )?;
-        let words = [w0, w1, w2, w3, w4, w5, w6, w7].map(|word| word.trim().to_owned());
-        if words.iter().any(|word| word.len() > WORD_BYTES_MAX) {
-            return Err(wrong("a word of a search has at most 1,000 bytes"));
-        }
-        let until = match until.as_str() {
-            "" => None,
-            text => {
-                let until = text.parse().ok().filter(|until: &i64| *until >= 0);
-                Some(until.ok_or_else(|| wrong("`until` is microseconds since 1970"))?)
-            }
-        };
-        let page = match page.as_str() {
-            "" => 0,
-            text => text
-                .parse()
-                .ok()
-                .filter(|page| *page <= PAGE_MAX)
-                .ok_or_else(|| wrong("`page` is 0 to 199: narrow the search"))?,
-        };
-        Ok(Self {
-            words,
-            span: evidence::span(&span)?,
-            until,
-            page,
-        })
-    }
-
-    fn given(
-        &self,
-    ) -> impl Iterator<Item = (&'static (&'static str, &'static str, &'static str), &String)> {
-        WORDS
-            .iter()
-            .zip(&self.words)
-            .filter(|(_, word)| !word.is_empty())
-    }
-
-    /// The question; one row more than a page has, which tells whether there is another page.
-    fn question(&self, (own, mut values): (&str, Values), until: i64) -> Question {
-        let mut sql = format!(
-            "SELECT decided_at, principal, on_behalf_of, target, sql, kind, array_to_string(relations, ', ') AS tables, verdict, outcome, \
-             array_to_string(rules, ', ') AS rules, reason, rows, statement_id FROM {COUNTED} \
-             WHERE decided_at >= $from AND decided_at <= $until{own}"
-        );
-        for ((name, _, clause), word) in self.given() {
-            sql.push_str(" AND ");
-            sql.push_str(clause);
-            values.push((name, Value::Text(word.clone())));
-        }
-        let skipped = self.page * ROWS;
-        sql.push_str(&format!(
-            " ORDER BY decided_at DESC, statement_id LIMIT {} OFFSET {skipped}",
-            ROWS + 1
-        ));
-        values.push(("from", Value::Time(Micros(self.span.before(until)))));
-        values.push(("until", Value::Time(Micros(until))));
-        Question::new(sql, values)
-    }
-
-    /// The same search at another page.
-    fn link(&self, page: usize, until: i64) -> String {
-        let mut query = Serializer::new(String::new());
-        for ((name, ..), word) in self.given() {
-            query.append_pair(name, word);
-        }
-        query.append_pair("span", self.span.name());
-        query.append_pair("until", &until.to_string());
-        query.append_pair("page", &page.to_string());
-        format!("/decisions?{}", query.finish())
-    }
-}
 
 /// Searches.
 pub(super) async fn search(
     State(room): State<Arc<Room>>,
-    headers: HeaderMap,
+    Entered { session, .. }: Entered<Anybody>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let session = match enter(&room, &headers, Role::Concerned) {
-        Ok(session) => session,
-        Err(response) => return *response,
-    };
     let search = match Search::parse(query.as_deref().unwrap_or_default()) {
         Ok(search) => search,
         Err(problem) => return troubled(Some(&session), &problem),
     };
     let until = search.until.unwrap_or_else(evidence::now);
-    let question = search.question(evidence::own(&session), until);
-    match evidence::ask(&room, &session, [question]).await {
+    let question = search.question(LISTED, evidence::own(session.onlooker()), until);
+    match evidence::ask(&room, session.onlooker(), [question]).await {
         Ok([found]) => page(StatusCode::OK, list(&session, (&search, until), &found)),
         Err(problem) => troubled(Some(&session), &problem),
     }
 }
 
 /// One statement.
-pub(super) async fn show(State(room): State<Arc<Room>>, headers: HeaderMap, id: Id) -> Response {
-    let session = match enter(&room, &headers, Role::Concerned) {
-        Ok(session) => session,
-        Err(response) => return *response,
+pub(super) async fn show(
+    State(room): State<Arc<Room>>,
+    Entered { session, .. }: Entered<Anybody>,
+    id: Id,
+) -> Response {
+    let Ok(Path(id)) = id else {
+        return troubled(Some(&session), &search::unknown());
     };
-    let unknown = || {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "there is no such statement, or it is not for you to see",
-        )
-    };
-    let Ok(axum::extract::Path(id)) = id else {
-        return troubled(Some(&session), &unknown());
-    };
-    let (own, mut values) = evidence::own(&session);
-    values.push(("id", Value::Text(id)));
-    let statement = format!(
-        "SELECT *, array_to_string(relations, ', ') AS tables, array_to_string(columns, ', ') AS column_names, \
-         array_to_string(rules, ', ') AS rule_names, array_to_string(controls, ', ') AS control_ids FROM statements \
-         WHERE statement_id = $id{own} ORDER BY log_index LIMIT 2"
-    );
-    let masked = format!(
-        "SELECT output_column, array_to_string(source_columns, ', ') AS sources, class, transform, rule, values_masked FROM maskings \
-         WHERE statement_id = $id{} ORDER BY output_index LIMIT 1000",
-        if own.is_empty() {
-            ""
-        } else {
-            " AND statement_id IN (SELECT statement_id FROM statements WHERE principal = $me OR on_behalf_of = $me)"
-        }
-    );
-    let questions = [
-        Question::new(statement, values.clone()),
-        Question::new(masked, values),
-    ];
-    match evidence::ask(&room, &session, questions).await {
+    let questions = search::one(session.onlooker(), id, (WHOLE, MASKED));
+    match evidence::ask(&room, session.onlooker(), questions).await {
         Ok([found, masked]) if !found.rows.is_empty() => {
             page(StatusCode::OK, whole(&session, &found, &masked))
         }
-        Ok(_) => troubled(Some(&session), &unknown()),
+        Ok(_) => troubled(Some(&session), &search::unknown()),
         Err(problem) => troubled(Some(&session), &problem),
     }
 }
@@ -230,8 +88,8 @@ fn list(session: &Session, (search, until): (&Search, i64), found: &Table) -> Ma
             @for row in 0..found.rows.len().min(ROWS) { li { (card(found, row)) } }
         }
         p.foot {
-            @if search.page > 0 { a href=(search.link(search.page - 1, until)) { "Later ones" } " " }
-            @if found.rows.len() > ROWS && search.page < PAGE_MAX { a href=(search.link(search.page + 1, until)) { "Earlier ones" } }
+            @if search.page > 0 { a href=(link(search, search.page - 1, until)) { "Later ones" } " " }
+            @if found.rows.len() > ROWS && search.page < PAGE_MAX { a href=(link(search, search.page + 1, until)) { "Earlier ones" } }
             @if found.rows.len() > ROWS && search.page == PAGE_MAX { "There are more: narrow the search." }
         }
     };
@@ -253,7 +111,7 @@ fn fields(search: &Search) -> Markup {
                     }
                 }
             }
-            (search.span.field())
+            (period(search.span))
             button.button type="submit" { "Search" }
         }
     }
@@ -328,44 +186,29 @@ fn whole(session: &Session, table: &Table, masked: &Table) -> Markup {
     layout("Statement", Some(session), Freshness::Still, content)
 }
 
+/// The same search at another page.
+fn link(search: &Search, page: usize, until: i64) -> String {
+    let mut query = Serializer::new(String::new());
+    for ((name, ..), word) in search.given() {
+        query.append_pair(name, word);
+    }
+    query.append_pair("span", search.span.name());
+    query.append_pair("until", &until.to_string());
+    query.append_pair("page", &page.to_string());
+    format!("/decisions?{}", query.finish())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn words_are_values_and_never_sql() {
+    fn a_link_has_what_is_searched_for() {
         let search =
             Search::parse("text=%27+OR+1%3D1&table=public.orders&span=week&page=2").unwrap();
-        let question = search.question(
-            (
-                " AND (principal = $me OR on_behalf_of = $me)",
-                vec![("me", Value::Text("ana".to_owned()))],
-            ),
-            1_000_000_000_000_000,
-        );
-        assert!(!question.sql.contains("OR 1=1"), "{}", question.sql);
-        assert!(question.sql.contains("$me") && question.sql.ends_with("LIMIT 51 OFFSET 100"));
-        let names: Vec<&str> = question.values.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["me", "table", "text", "from", "until"]);
         assert_eq!(
-            search.link(3, 7),
+            link(&search, 3, 7),
             "/decisions?table=public.orders&text=%27+OR+1%3D1&span=week&until=7&page=3"
         );
-    }
-
-    #[test]
-    fn searches_are_read_strictly() {
-        for wrong in [
-            "x=1",
-            "span=year",
-            "page=-1",
-            "page=200",
-            "until=x",
-            "text=a&text=b",
-        ] {
-            assert!(Search::parse(wrong).is_err(), "{wrong}");
-        }
-        assert!(Search::parse(&format!("text={}", "a".repeat(1_001))).is_err());
-        assert_eq!(Search::parse("").unwrap(), Search::default());
     }
 }

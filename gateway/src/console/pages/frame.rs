@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 use provost_evidence::report::table::Table;
 
 use super::{files, session::Session};
-use crate::console::{role::Role, visible};
+use crate::console::{role::Role, span::Span, visible};
 
 /// How often a page loads itself again that is live without a script, in seconds.
 pub(super) const REFRESH_SECONDS: u32 = 10;
@@ -151,67 +151,12 @@ fn cell_of(column: &str, text: &str) -> Markup {
     }
 }
 
-/// How far back a page looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Span {
-    Hour,
-    #[default]
-    Day,
-    Week,
-    Month,
-    All,
-}
-
-impl Span {
-    const ALL: [Self; 5] = [Self::Hour, Self::Day, Self::Week, Self::Month, Self::All];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-            Self::All => "all",
-        }
-    }
-
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Hour => "the last hour",
-            Self::Day => "the last day",
-            Self::Week => "the last 7 days",
-            Self::Month => "the last 30 days",
-            Self::All => "all there is",
-        }
-    }
-
-    /// The span of this name; the default for none, `None` for another.
-    pub(super) fn parse(name: &str) -> Option<Self> {
-        if name.is_empty() {
-            return Some(Self::default());
-        }
-        Self::ALL.into_iter().find(|span| span.name() == name)
-    }
-
-    /// Where it begins if it ends then, in microseconds.
-    pub(super) fn before(self, end: i64) -> i64 {
-        let hours: i64 = match self {
-            Self::Hour => 1,
-            Self::Day => 24,
-            Self::Week => 7 * 24,
-            Self::Month => 30 * 24,
-            Self::All => return 0,
-        };
-        end.saturating_sub(hours * 3_600_000_000).max(0)
-    }
-
-    /// The field of a form that chooses one.
-    pub(super) fn field(self) -> Markup {
-        html! {
-            label { "Period"
-                select name="span" {
-                    @for one in Self::ALL { option value=(one.name()) selected[one == self] { (one.words()) } }
-                }
+/// The field of a form that chooses how far back a page looks.
+pub(super) fn period(span: Span) -> Markup {
+    html! {
+        label { "Period"
+            select name="span" {
+                @for one in Span::ALL { option value=(one.name()) selected[one == span] { (one.words()) } }
             }
         }
     }

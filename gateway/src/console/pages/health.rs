@@ -2,40 +2,32 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{extract::State, http::HeaderMap, http::StatusCode, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use provost_evidence::report::table::Table;
 
 use super::{
-    enter,
-    evidence::{self},
+    entry::Entered,
     frame::{Freshness, fact, grid, layout, shown, time},
     page,
     session::Session,
     troubled,
 };
-use crate::console::{Room, role::Role};
+use crate::console::{
+    Room, evidence,
+    health::{CHANGES, GATEWAYS, SEALED},
+    role::Viewers,
+};
 
 /// A log that is this full, in percent, is shown as such.
 const FULL_PERCENT: u64 = 80;
-/// The last row of each gateway, and what happened to them lately.
-const GATEWAYS: &str = "SELECT gateway, max(at) AS last_change_at, \
-    max(CASE WHEN what = 'start' THEN at END) AS last_start_at, max(CASE WHEN what = 'stop' THEN at END) AS last_stop_at \
-    FROM changes GROUP BY gateway ORDER BY gateway";
-const CHANGES: &str =
-    "SELECT at, gateway, actor, what, before, after FROM changes ORDER BY at DESC LIMIT 30";
-/// The newest statement of which the store has a row, by gateway.
-const SEALED: &str = "SELECT gateway, max(coalesce(ended_at, decided_at)) AS newest_statement_at, count(*) AS statements FROM statements \
-    GROUP BY gateway ORDER BY gateway";
-
 /// How it is.
-pub(super) async fn show(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
-    let session = match enter(&room, &headers, Role::Viewer) {
-        Ok(session) => session,
-        Err(response) => return *response,
-    };
-    let asked = evidence::look(&room, &session, |sight| async move {
+pub(super) async fn show(
+    State(room): State<Arc<Room>>,
+    Entered { session, .. }: Entered<Viewers>,
+) -> Response {
+    let asked = evidence::look(&room, session.onlooker(), |sight| async move {
         let mut tables = Vec::new();
         for sql in [GATEWAYS, SEALED, CHANGES] {
             tables.push(Table::of(&sight.tables.ask(sql).await?)?);

@@ -5,7 +5,7 @@
 //! | room | holds |
 //! |---|---|
 //! | `login` | OIDC: the way to the issuer and back |
-//! | `session` | sessions, cookies |
+//! | `session`, `entry` | sessions, cookies, who may open a page |
 //! | `frame` | what all pages have in common |
 //! | `view` | held statements |
 //! | `live` | telling pages what is new |
@@ -14,13 +14,12 @@
 //! | `policy`, `playground` | the policy in force; what it would decide |
 //! | `controls`, `data` | what evidence bears on controls; who saw what |
 //! | `health` | how the gateway is |
-//! | `evidence` | asking the evidence |
 //! | `files` | stylesheet and scripts |
 
 mod controls;
 mod data;
 mod decisions;
-mod evidence;
+mod entry;
 mod files;
 mod frame;
 mod health;
@@ -53,7 +52,6 @@ use super::{
     Ballot, LoginSettings, Problem, Room, VoteName,
     api::{self, Id, Page},
     form,
-    role::Role,
 };
 
 /// A session lasts no longer, however long its token does.
@@ -110,23 +108,6 @@ pub(super) fn routes() -> Router<Arc<Room>> {
 fn session(room: &Room, headers: &HeaderMap) -> Option<Arc<Session>> {
     let sessions = &room.login.as_ref()?.sessions;
     sessions.find(headers, SystemTime::now())
-}
-
-/// The session of somebody who has at least this role; else the page that says what is missing.
-fn enter(room: &Room, headers: &HeaderMap, role: Role) -> Result<Arc<Session>, Box<Response>> {
-    let Some(session) = session(room, headers) else {
-        let welcome = view::welcome(room.issuer.url());
-        return Err(Box::new(page(StatusCode::UNAUTHORIZED, welcome)));
-    };
-    if session.role >= role {
-        return Ok(session);
-    }
-    let detail = format!(
-        "this is for the groups of `[console] {}`: whoever runs the gateway can say how to be in one",
-        role.key()
-    );
-    let problem = Problem::new(StatusCode::FORBIDDEN, detail);
-    Err(Box::new(troubled(Some(&session), &problem)))
 }
 
 async fn home(

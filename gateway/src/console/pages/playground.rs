@@ -22,19 +22,19 @@ use provost_engine::{
     principal::{
         Authentication, Circumstances, Dear, Delegator, Principal, PrincipalKind, Session as Asker,
     },
-    sql::{Context, NO_NAMES, Refusal, Witness, analyse_within},
+    sql::{Context, Refusal, Witness, analyse_within},
 };
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
-    enter,
+    entry::Entered,
     frame::{Freshness, badge, fact, layout, sentence, shown},
     is_ours, page,
     session::Session,
     troubled,
 };
 use crate::{
-    console::{Problem, Room, form, role::Role},
+    console::{Problem, Room, form, role::Viewers},
     judgement::STACK_BYTES,
 };
 
@@ -59,29 +59,24 @@ struct Asked {
 type Told = Result<Vec<(String, Explanation)>, Refusal>;
 
 /// The form.
-pub(super) async fn empty(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
-    match enter(&room, &headers, Role::Viewer) {
-        Ok(session) => {
-            let asked = Asked {
-                kind: PrincipalKind::Agent.name().to_owned(),
-                ..Asked::default()
-            };
-            page(StatusCode::OK, whole(&room, &session, &asked, None))
-        }
-        Err(response) => *response,
-    }
+pub(super) async fn empty(
+    State(room): State<Arc<Room>>,
+    Entered { session, .. }: Entered<Viewers>,
+) -> Response {
+    let asked = Asked {
+        kind: PrincipalKind::Agent.name().to_owned(),
+        ..Asked::default()
+    };
+    page(StatusCode::OK, whole(&room, &session, &asked, None))
 }
 
 /// The answer.
 pub(super) async fn ask(
     State(room): State<Arc<Room>>,
+    Entered { session, .. }: Entered<Viewers>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let session = match enter(&room, &headers, Role::Viewer) {
-        Ok(session) => session,
-        Err(response) => return *response,
-    };
     match answer(&room, &session, (&headers, body)).await {
         Ok((asked, told)) => page(
             StatusCode::OK,
@@ -206,17 +201,7 @@ fn tell(
     asker: &Arc<Asker>,
     text: &str,
 ) -> Option<Told> {
-    let search_path: Vec<Arc<str>> = [Arc::from("public")]
-        .into_iter()
-        .filter(|schema: &Arc<str>| catalog.has_schema(schema))
-        .collect();
-    let context = Context {
-        catalog,
-        search_path: &search_path,
-        parameter_types: &[],
-        witness,
-        names: &NO_NAMES,
-    };
+    let context = Context::public(catalog, witness);
     let circumstances = Circumstances {
         estimated_rows: Dear::Failed("the playground asks no server".into()),
         novel: Dear::Known(false),

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use maud::{Markup, html};
@@ -17,14 +17,18 @@ use provost_engine::graph::{
 use provost_evidence::report::table::Table;
 
 use super::{
-    enter,
-    evidence::{self, COUNTED, Question},
-    frame::{Freshness, Span, fact, grid, layout, shown},
+    entry::Entered,
+    frame::{Freshness, fact, grid, layout, period, shown},
     page,
     session::Session,
     troubled,
 };
-use crate::console::{Problem, Room, role::Role};
+use crate::console::{
+    Problem, Room,
+    evidence::{self, COUNTED, Question},
+    role::Viewers,
+    span::Span,
+};
 
 /// What a drawing may load: nothing. Its styles stand in it, as ours.
 const DRAWING_POLICY: &str =
@@ -33,14 +37,10 @@ const DRAWING_POLICY: &str =
 /// The policy.
 pub(super) async fn show(
     State(room): State<Arc<Room>>,
-    headers: HeaderMap,
+    Entered { session, .. }: Entered<Viewers>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let session = match enter(&room, &headers, Role::Viewer) {
-        Ok(session) => session,
-        Err(response) => return *response,
-    };
-    let span = match evidence::span_of(query.as_deref()) {
+    let span = match Span::of(query.as_deref()) {
         Ok(span) => span,
         Err(problem) => return troubled(Some(&session), &problem),
     };
@@ -57,7 +57,7 @@ pub(super) async fn show(
         Question::new(masked, from),
         Question::new(bundles, Vec::new()),
     ];
-    match evidence::ask(&room, &session, questions).await {
+    match evidence::ask(&room, session.onlooker(), questions).await {
         Ok([hits, masked, bundles]) => {
             let policy = room.sources.policy.current();
             let rows = rules(&policy, &hits, &masked);
@@ -71,11 +71,10 @@ pub(super) async fn show(
 }
 
 /// Its graph, drawn.
-pub(super) async fn graph(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
-    let session = match enter(&room, &headers, Role::Viewer) {
-        Ok(session) => session,
-        Err(response) => return *response,
-    };
+pub(super) async fn graph(
+    State(room): State<Arc<Room>>,
+    Entered { session, .. }: Entered<Viewers>,
+) -> Response {
     match room.sources.drawing().await {
         Some(Ok(svg)) => {
             let headers = [
@@ -184,7 +183,7 @@ fn whole(
             (fact("Classes", &policy.set().classes.iter().map(|class| class.name.to_string()).collect::<Vec<_>>().join(", ")))
         }
         h2 { "Rules" }
-        form.search method="get" action="/policy" { (span.field()) button.button type="submit" { "Count" } }
+        form.search method="get" action="/policy" { (period(span)) button.button type="submit" { "Count" } }
         div.wide role="region" aria-label="Rules" tabindex="0" { table {
             thead { tr { th scope="col" { "Rule" } th scope="col" { "Effect" } th.number scope="col" { "Allowed" } th.number scope="col" { "Held" }
                 th.number scope="col" { "Refused" } th.number scope="col" { "Columns masked" } th scope="col" { "Controls" } } }

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use provost_engine::principal::Principal;
 
-use crate::console::role::Role;
+use crate::console::role::{Onlooker, Role};
 
 /// The cookie that names a session. The prefix binds it to this host, by HTTPS, for every path (RFC 6265bis, 4.1.3.2).
 pub(super) const COOKIE: &str = "__Host-provost";
@@ -35,6 +35,13 @@ pub(in crate::console) struct Session {
 }
 
 impl Session {
+    pub(super) fn onlooker(&self) -> Onlooker<'_> {
+        Onlooker {
+            id: &self.principal.id,
+            role: self.role,
+        }
+    }
+
     /// Whether a form carries what ours do; takes as long either way.
     pub(super) fn is_csrf(&self, given: &str) -> bool {
         // Their equality is the kind that does not tell by its time.

@@ -1,12 +1,12 @@
 //! Who is connected and who was; one session as it went; ending one.
 //!
-//! It must never end a session for anybody but an admin, nor before the log says who ended it and why.
+//! It must never end a session for anybody but an admin.
 
 use std::sync::Arc;
 
 use axum::{
     body::Bytes,
-    extract::{Path, RawQuery, State, rejection::BytesRejection},
+    extract::{RawQuery, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
     response::Response,
 };
@@ -14,196 +14,77 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use provost_engine::principal::Principal;
 use provost_evidence::{
-    Durability,
-    record::{ChangeRecord, Micros, Record},
-    replay::{self, ApprovalMoment, Moment, SessionMoment, StatementMoment, Story, What},
+    replay::{ApprovalMoment, Moment, SessionMoment, StatementMoment, Story, What},
     report::table::Table,
 };
 
 use super::{
-    enter,
-    evidence::{self, Question},
-    frame::{Freshness, Span, badge, fact, layout, shown, time},
+    entry::Entered,
+    frame::{Freshness, badge, fact, layout, period, shown, time},
     is_ours, page, redirect,
     session::Session,
     troubled,
 };
 use crate::{
-    console::{Problem, Room, api::Id, form, role::Role},
+    console::{
+        Room,
+        api::Id,
+        evidence, form,
+        role::{Admins, Anybody, Role},
+        span::Span,
+        visits::{self, MOMENTS_MAX, REASON_BYTES_MAX, ROWS},
+    },
     roster::Present,
 };
-
-/// Past sessions of a page.
-const ROWS: usize = 200;
-/// Moments of a session that its page shows.
-const MOMENTS_MAX: usize = 500;
-/// The longest reason for ending one, in bytes.
-const REASON_BYTES_MAX: usize = 500;
 
 /// Those that are open, and those that were.
 pub(super) async fn list(
     State(room): State<Arc<Room>>,
-    headers: HeaderMap,
+    Entered { session, .. }: Entered<Anybody>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let session = match enter(&room, &headers, Role::Concerned) {
-        Ok(session) => session,
-        Err(response) => return *response,
-    };
-    let span = match evidence::span_of(query.as_deref()) {
+    let span = match Span::of(query.as_deref()) {
         Ok(span) => span,
         Err(problem) => return troubled(Some(&session), &problem),
     };
-    let (own, mut values) = evidence::own(&session);
-    values.push(evidence::from(span));
-    let sql = format!(
-        "SELECT began.at AS began_at, ended.at AS ended_at, began.event, began.principal, began.on_behalf_of, began.target, began.application, \
-         began.client_addr AS address, coalesce(ended.reason, began.reason) AS reason, began.session_id AS session \
-         FROM (SELECT * FROM sessions WHERE event IN ('opened', 'refused') AND at >= $from{own}) AS began \
-         LEFT JOIN (SELECT session_id, at, reason FROM sessions WHERE event = 'closed') AS ended ON ended.session_id = began.session_id \
-         ORDER BY began.at DESC LIMIT {ROWS}"
-    );
-    match evidence::ask(&room, &session, [Question::new(sql, values)]).await {
+    let question = visits::question(session.onlooker(), span);
+    match evidence::ask(&room, session.onlooker(), [question]).await {
         Ok([past]) => {
-            let mut present = room.sources.roster.present();
-            present.retain(|one| may_see(&session, &one.session.principal));
+            let present = visits::present(&room, session.onlooker());
             page(StatusCode::OK, listed(&session, &present, (span, &past)))
         }
         Err(problem) => troubled(Some(&session), &problem),
     }
 }
 
-fn may_see(session: &Session, principal: &Principal) -> bool {
-    let me = &session.principal.id;
-    let behind = principal.on_behalf_of.as_ref();
-    session.role >= Role::Viewer
-        || principal.id == *me
-        || behind.is_some_and(|person| person.id == *me)
-}
-
 /// One, as it went.
-pub(super) async fn show(State(room): State<Arc<Room>>, headers: HeaderMap, id: Id) -> Response {
-    let session = match enter(&room, &headers, Role::Concerned) {
-        Ok(session) => session,
-        Err(response) => return *response,
-    };
-    match told(&room, &session, id).await {
+pub(super) async fn show(
+    State(room): State<Arc<Room>>,
+    Entered { session, .. }: Entered<Anybody>,
+    id: Id,
+) -> Response {
+    match visits::told(&room, session.onlooker(), id).await {
         Ok((story, present)) => page(StatusCode::OK, whole(&session, &story, present.as_ref())),
         Err(problem) => troubled(Some(&session), &problem),
     }
 }
 
-/// The story of a session that somebody may see, and the session where it is open.
-async fn told(room: &Room, session: &Session, id: Id) -> Result<(Story, Option<Present>), Problem> {
-    let id = session_id(id)?;
-    let asked = id.clone();
-    let story = evidence::look(room, session, move |sight| async move {
-        replay::story(&sight.tables, &asked).await
-    });
-    let story = story.await?;
-    let present = room.sources.roster.find(&id);
-    let me = &*session.principal.id;
-    let is_mine = |moment: &Moment| match &moment.what {
-        What::Session(one) => {
-            one.principal.as_deref() == Some(me) || one.on_behalf_of.as_deref() == Some(me)
-        }
-        What::Statement(_) | What::Approval(_) => false,
-    };
-    let is_known = !story.moments.is_empty() || present.is_some();
-    if is_known && (session.role >= Role::Viewer || story.moments.iter().any(is_mine)) {
-        return Ok((story, present));
-    }
-    Err(unknown())
-}
-
-/// 32 hex digits.
-fn session_id(id: Id) -> Result<String, Problem> {
-    let Path(id) = id.map_err(|_| unknown())?;
-    let is_id = id.len() == 32
-        && id
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    is_id.then_some(id).ok_or_else(unknown)
-}
-
-fn unknown() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "there is no such session, or it is not for you to see",
-    )
-}
-
 /// Ends one.
 pub(super) async fn end(
     State(room): State<Arc<Room>>,
+    Entered { session, .. }: Entered<Admins>,
     headers: HeaderMap,
     id: Id,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let session = match enter(&room, &headers, Role::Admin) {
-        Ok(session) => session,
-        Err(response) => return *response,
+    let ended = async {
+        let [csrf, reason] = form::sent(&headers, body, ["csrf", "reason"])?;
+        is_ours(&session, &csrf)?;
+        visits::end(&room, session.onlooker(), id, &reason).await
     };
-    match ending(
-        &room,
-        &session,
-        id,
-        form::sent(&headers, body, ["csrf", "reason"]),
-    )
-    .await
-    {
+    match ended.await {
         Ok(id) => redirect(&format!("/sessions/{id}")),
         Err(problem) => troubled(Some(&session), &problem),
-    }
-}
-
-async fn ending(
-    room: &Room,
-    session: &Session,
-    id: Id,
-    sent: Result<[String; 2], Problem>,
-) -> Result<String, Problem> {
-    let id = session_id(id)?;
-    let [csrf, reason] = sent?;
-    is_ours(session, &csrf)?;
-    let reason = shown(reason.trim()).replace(['\n', '\t'], " ");
-    if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "give a reason, of at most 500 bytes",
-        ));
-    }
-    let gone = || {
-        Problem::new(
-            StatusCode::CONFLICT,
-            "this session is not open at this gateway",
-        )
-    };
-    room.sources.roster.find(&id).ok_or_else(gone)?;
-    let ended = Record::Change(ChangeRecord {
-        at: Micros(evidence::now()),
-        actor: session.principal.id.to_string(),
-        what: "session-ended".to_owned(),
-        before: Some(id.clone()),
-        after: Some(reason.clone()),
-        digest: None,
-    });
-    let logged = room.sources.log.append(&ended, Durability::Power).await;
-    logged.map_err(|error| {
-        tracing::error!(%error, "the end of a session could not be logged: it goes on");
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the log did not take it: the session goes on",
-        )
-    })?;
-    let words = format!(
-        "{} ended this session: {reason}",
-        shown(&session.principal.id)
-    );
-    if room.sources.roster.dismiss(&id, words) {
-        Ok(id)
-    } else {
-        Err(gone())
     }
 }
 
@@ -221,7 +102,7 @@ fn listed(session: &Session, present: &[Present], (span, past): (Span, &Table)) 
             } } }
         }
         h2 { "Begun or refused" }
-        form.search method="get" action="/sessions" { (span.field()) button.button type="submit" { "Show" } }
+        form.search method="get" action="/sessions" { (period(span)) button.button type="submit" { "Show" } }
         @if past.rows.is_empty() { p.card.empty { "None in this period." } }
         ol.requests {
             @for row in 0..past.rows.len() { li { (past_one(past, row)) } }

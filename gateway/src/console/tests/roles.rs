@@ -116,7 +116,7 @@ async fn an_end_is_in_the_log_before_the_session_hears_of_it() {
     let browser = Browser::new(Who::Olga, |_| {}).await;
     browser.log_in("/login").await;
     let id = "a".repeat(32);
-    let (place, mut dismissal) = browser.house.roster.enter(&id, &asker());
+    let (place, mut dismissal) = browser.house.roster.enter(&id, &session());
     let page = browser.get(&format!("/sessions/{id}")).await;
     assert_eq!(page.status, 200);
     let (path, csrf) = (format!("/sessions/{id}/end"), page.csrf());
@@ -146,7 +146,7 @@ async fn an_end_is_in_the_log_before_the_session_hears_of_it() {
 }
 
 /// A session of the agent Devin's.
-fn asker() -> Arc<Session> {
+pub(super) fn session() -> Arc<Session> {
     Arc::new(Session {
         principal: Principal {
             id: "devin@corp".into(),
@@ -216,6 +216,101 @@ async fn the_api_is_for_tokens_whatever_the_role() {
         let asked = browser.house.get(Who::Olga, path).send().await.unwrap();
         assert_eq!(asked.status(), 401, "a token opens no page: {path}");
     }
+}
+
+/// What of the API each of the same people gets.
+const ASKED: [(&str, [u16; 4]); 9] = [
+    ("/api/v1/sessions", [200, 200, 200, 200]),
+    ("/api/v1/sessions?span=all", [200, 200, 200, 200]),
+    (
+        "/api/v1/sessions/00000000000000000000000000000000",
+        [404, 404, 404, 404],
+    ),
+    ("/api/v1/decisions?text=x&span=all", [200, 200, 200, 200]),
+    ("/api/v1/decisions/x", [404, 404, 404, 404]),
+    ("/api/v1/health", [403, 200, 200, 200]),
+    ("/api/v1/controls", [403, 403, 200, 200]),
+    ("/api/v1/controls/nist-800-53/AC-3", [403, 403, 200, 200]),
+    ("/api/v1/controls/nist-800-53/AC-4", [403, 403, 404, 404]),
+];
+
+#[tokio::test]
+async fn the_api_has_the_roles_of_the_pages() {
+    let browser = Browser::new(Who::Olga, |_| {}).await;
+    browser.log_in("/login").await;
+    let house = &browser.house;
+    for (path, expected) in ASKED {
+        for (who, expected) in PEOPLE.into_iter().zip(expected) {
+            let (status, told) = answer(house.get(who, path)).await;
+            assert_eq!(status, expected, "{who:?} at {path}: {told}");
+        }
+        let nobody = house.client.get(format!("{}{path}", house.url));
+        assert_eq!(answer(nobody).await.0, 401, "nobody at {path}");
+        assert_eq!(
+            browser.get(path).await.status,
+            401,
+            "a session of a browser opens no API: {path}"
+        );
+    }
+    for path in [
+        "/api/v1/sessions?span=year",
+        "/api/v1/sessions?span=",
+        "/api/v1/decisions?x=1",
+        "/api/v1/decisions?text=",
+        "/api/v1/decisions?page=200",
+        "/api/v1/controls?span=x",
+    ] {
+        assert_eq!(answer(house.get(Who::Olga, path)).await.0, 400, "{path}");
+    }
+    let (_, counted) = answer(house.get(Who::Otto, "/api/v1/controls")).await;
+    assert_eq!(counted["controls"][0]["control"], "AC-3");
+    assert_eq!(counted["controls"][0]["standing"], "no evidence");
+}
+
+#[tokio::test]
+async fn sessions_are_told_to_whom_they_concern_and_ended_by_admins() {
+    let house = super::support::House::new().await;
+    let id = "b".repeat(32);
+    let (_place, mut dismissal) = house.roster.enter(&id, &session());
+    for (who, expected) in [
+        (Who::Stan, 0),
+        (Who::Ana, 0),
+        (Who::Devin, 1),
+        (Who::Vera, 1),
+    ] {
+        let (_, told) = answer(house.get(who, "/api/v1/sessions")).await;
+        let open = told["open"].as_array().unwrap();
+        assert_eq!(open.len(), expected, "{who:?}: {told}");
+    }
+    let end = async |who: Who, body: &str| {
+        let url = format!("{}/api/v1/sessions/{id}/end", house.url);
+        let request = house.client.post(url).bearer_auth(house.token(who));
+        let request = request.header("content-type", "application/json");
+        answer(request.body(body.to_owned())).await.0
+    };
+    let reason = r#"{"reason": "forgotten"}"#;
+    for who in [Who::Stan, Who::Devin, Who::Vera, Who::Otto] {
+        assert_eq!(end(who, reason).await, 403, "{who:?}");
+    }
+    assert_eq!(end(Who::Olga, r#"{"reason": " "}"#).await, 422);
+    assert_eq!(end(Who::Olga, r#"{"reason": "x", "by": "me"}"#).await, 422);
+    assert_eq!(end(Who::Olga, "{").await, 400);
+    assert!(dismissal.try_recv().is_err());
+    assert_eq!(end(Who::Olga, reason).await, 200);
+    let words = dismissal.try_recv().unwrap();
+    assert_eq!(words, "olga@corp ended this session: forgotten");
+    // What was opened is used again for a while.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let health = loop {
+        let (_, health) = answer(house.get(Who::Vera, "/api/v1/health")).await;
+        if health["changes"][0]["what"] == "session-ended" {
+            break health;
+        }
+        assert!(Instant::now() < deadline, "{health}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(health["changes"][0]["before"], id);
+    assert_eq!(health["open_sessions"], 1);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Asking the evidence for a page: several questions in one look, values bound, errors as pages say them.
+//! Asking the evidence: several questions in one look, values bound, errors as pages and the API say them.
 //!
 //! It must never put what somebody wrote into the text of a query.
 
@@ -6,17 +6,19 @@ use std::time::SystemTime;
 
 use axum::http::StatusCode;
 use provost_evidence::{
-    Value,
+    Answer, Format, Value,
     archive::{Sight, Unseen},
     record::Micros,
     report::table::Table,
 };
+use serde::de::DeserializeOwned;
 
-use super::{frame::Span, session::Session};
-use crate::{
-    console::{Problem, Room, form, role::Role},
-    record::micros,
+use super::{
+    Problem, Room,
+    role::{Onlooker, Role},
+    span::Span,
 };
+use crate::record::micros;
 
 /// The values of a question.
 pub(super) type Values = Vec<(&'static str, Value)>;
@@ -40,14 +42,48 @@ impl Question {
 /// Asks; the answers in the questions' order.
 pub(super) async fn ask<const N: usize>(
     room: &Room,
-    session: &Session,
+    onlooker: Onlooker<'_>,
     questions: [Question; N],
 ) -> Result<[Table; N], Problem> {
-    look(room, session, move |sight| async move {
+    answers(room, onlooker, questions, Table::of).await
+}
+
+/// Asks; the answers as lines of JSON, an object for each row, in the questions' order.
+pub(super) async fn lines<const N: usize>(
+    room: &Room,
+    onlooker: Onlooker<'_>,
+    questions: [Question; N],
+) -> Result<[String; N], Problem> {
+    let lines = |answer: &Answer| answer.render(Format::JsonLines);
+    answers(room, onlooker, questions, lines).await
+}
+
+/// What lines of JSON say. NULL has no member.
+pub(super) fn rows<T: DeserializeOwned>(lines: &str) -> Result<Vec<T>, Problem> {
+    let rows = lines.lines().map(serde_json::from_str);
+    rows.collect::<Result<_, _>>().map_err(|error| {
+        tracing::error!(%error, "rows of evidence are not as the API has them: this is a defect");
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the evidence is not as it was expected: tell the gateway's operator",
+        )
+    })
+}
+
+async fn answers<T, const N: usize>(
+    room: &Room,
+    onlooker: Onlooker<'_>,
+    questions: [Question; N],
+    form: impl Fn(&Answer) -> Result<T, provost_evidence::Error> + Send + Sync + 'static,
+) -> Result<[T; N], Problem>
+where
+    T: Default + Send + 'static,
+{
+    look(room, onlooker, move |sight| async move {
         let mut answers = [const { None }; N];
         for (answer, question) in answers.iter_mut().zip(&questions) {
             let asked = sight.tables.ask_with(&question.sql, &question.values);
-            *answer = Some(Table::of(&asked.await?)?);
+            *answer = Some(form(&asked.await?)?);
         }
         Ok(answers.map(Option::unwrap_or_default))
     })
@@ -57,7 +93,7 @@ pub(super) async fn ask<const N: usize>(
 /// Lets somebody look.
 pub(super) async fn look<T, F>(
     room: &Room,
-    session: &Session,
+    onlooker: Onlooker<'_>,
     work: impl FnOnce(Sight) -> F + Send + 'static,
 ) -> Result<T, Problem>
 where
@@ -65,7 +101,7 @@ where
     T: Send + 'static,
 {
     let archive = &room.sources.furnishing.archive;
-    let looked = archive.look(&session.principal.id, work).await;
+    let looked = archive.look(onlooker.id, work).await;
     looked.map_err(|unseen| {
         let status = match &unseen {
             Unseen::Busy => StatusCode::TOO_MANY_REQUESTS,
@@ -87,11 +123,11 @@ where
 }
 
 /// ` AND ...` that leaves somebody without a role their own rows, and its value.
-pub(super) fn own(session: &Session) -> (&'static str, Values) {
-    if session.role >= Role::Viewer {
+pub(super) fn own(onlooker: Onlooker<'_>) -> (&'static str, Values) {
+    if onlooker.role >= Role::Viewer {
         return ("", Vec::new());
     }
-    let me = Value::Text(session.principal.id.to_string());
+    let me = Value::Text(onlooker.id.to_owned());
     (
         " AND (principal = $me OR on_behalf_of = $me)",
         vec![("me", me)],
@@ -106,22 +142,6 @@ pub(super) fn now() -> i64 {
 /// The value `from` of a span that ends now.
 pub(super) fn from(span: Span) -> (&'static str, Value) {
     ("from", Value::Time(Micros(span.before(now()))))
-}
-
-/// The span of a query that has nothing else.
-pub(super) fn span_of(query: Option<&str>) -> Result<Span, Problem> {
-    let [name] = form::values(query.unwrap_or_default().as_bytes(), ["span"])?;
-    span(&name)
-}
-
-/// The span of this name.
-pub(super) fn span(name: &str) -> Result<Span, Problem> {
-    Span::parse(name).ok_or_else(|| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "`span` is hour, day, week, month or all",
-        )
-    })
 }
 
 /// Rows of statements that no later row ends.
