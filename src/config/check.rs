@@ -3,6 +3,7 @@
 mod approvals;
 mod console;
 mod evidence;
+mod mail;
 mod target;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::Path, str::FromStr as _, time::Duration};

@@ -19,7 +19,7 @@ use std::{
 
 use provost_gateway::{
     identity::IssuerSettings,
-    settings::{Durable, Roles, Warm},
+    settings::{Durable, MailAddress, Roles, Warm},
 };
 
 use crate::policy::Location;
@@ -129,6 +129,31 @@ pub(crate) struct Approvals {
     pub(crate) trusted_gateways: Vec<PathBuf>,
     /// Who is told.
     pub(crate) webhooks: Vec<Webhook>,
+    /// Who is told by mail.
+    pub(crate) mails: Vec<Mail>,
+}
+
+/// Who is told by mail, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mail {
+    /// The server.
+    pub(crate) host: String,
+    /// Its port.
+    pub(crate) port: u16,
+    /// Encryption towards it.
+    pub(crate) tls: provost_gateway::settings::MailTls,
+    /// PEM file of authorities trusted beside the well-known ones.
+    pub(crate) ca: Option<PathBuf>,
+    /// The server's user and password.
+    pub(crate) login: Option<(String, SecretSource)>,
+    /// Whose mail it is.
+    pub(crate) from: MailAddress,
+    /// Who is told.
+    pub(crate) to: Vec<MailAddress>,
+    /// Where people look at approvals.
+    pub(crate) link: Option<String>,
+    /// The file of what they are told.
+    pub(crate) template: Option<PathBuf>,
 }
 
 /// A receiver of messages, as configured.
@@ -461,7 +486,11 @@ mod tests {
             "algorithms = [\"HS256\"",
             "`issuer.algorithms`",
         );
-        check("password = \"env:", "password = \"", "`target[0].password`");
+        check(
+            "password = \"env:SHOP",
+            "password = \"SHOP",
+            "`target[0].password`",
+        );
         check(
             "password = \"env:SHOP_PASSWORD\"",
             "password = \"aws-rds-iam\"",

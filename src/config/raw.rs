@@ -68,6 +68,9 @@ pub(super) const KEYS: &[&str] = &[
     "form",
     "link",
     "template",
+    "server",
+    "from",
+    "to",
     "viewers",
     "auditors",
     "admins",
@@ -249,6 +252,22 @@ pub(super) struct Approvals {
     pub(super) trusted_gateways: Vec<PathBuf>,
     #[serde(default)]
     pub(super) webhook: Vec<Webhook>,
+    #[serde(default)]
+    pub(super) mail: Vec<Mail>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mail {
+    pub(super) server: Hidden,
+    pub(super) tls: Option<String>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Hidden>,
+    pub(super) from: String,
+    pub(super) to: Vec<String>,
+    pub(super) link: Option<String>,
+    pub(super) template: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -15,7 +15,7 @@ use provost_evidence::{PublicKey, replay::ReplayKey};
 use url::Url;
 
 use super::{
-    ClientTls, Config, Console, ConsoleLogin, ConsoleTls, Error, Masks, Password, Policy,
+    ClientTls, Config, Console, ConsoleLogin, ConsoleTls, Error, Mail, Masks, Password, Policy,
     SecretSource, ServerTls, Target, Webhook, rds, secret,
 };
 
@@ -133,6 +133,12 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
             .map_err(|(key, source)| failed(&format!("approvals.webhook[{index}].{key}"))(source));
         settings.webhooks.push(webhook?);
     }
+    for (index, configured) in config.approvals.mails.iter().enumerate() {
+        let mail = mail(configured);
+        let mail =
+            mail.map_err(|(key, source)| failed(&format!("approvals.mail[{index}].{key}"))(source));
+        settings.mails.push(mail?);
+    }
     let trusted_gateways = config.approvals.trusted_gateways.iter();
     let trusted_gateways = trusted_gateways
         .map(|path| public_key(path))
@@ -183,6 +189,28 @@ fn webhook(configured: &Webhook) -> Result<settings::Webhook, (&'static str, sec
             .read()
             .map_err(|source| ("secret", source))?,
         form: configured.form,
+        link: configured.link.clone(),
+        template: template
+            .transpose()
+            .map_err(|source| ("template", source))?,
+    })
+}
+
+fn mail(configured: &Mail) -> Result<settings::Mail, (&'static str, secret::Error)> {
+    let extra_ca = configured.ca.as_deref().map(secret::read_file);
+    let login = configured.login.as_ref().map(|(user, password)| {
+        let password = password.read();
+        password.map(|password| (user.clone(), password))
+    });
+    let template = configured.template.as_deref().map(template);
+    Ok(settings::Mail {
+        host: configured.host.as_str().into(),
+        port: configured.port,
+        tls: configured.tls,
+        extra_ca: extra_ca.transpose().map_err(|source| ("ca", source))?,
+        login: login.transpose().map_err(|source| ("password", source))?,
+        from: configured.from.clone(),
+        to: configured.to.clone(),
         link: configured.link.clone(),
         template: template
             .transpose()

@@ -27,6 +27,7 @@ mod evidence;
 mod functions;
 mod hard_inputs;
 mod keeping;
+mod mail;
 mod masked_values;
 mod masks;
 mod obligations;

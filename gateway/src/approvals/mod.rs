@@ -7,6 +7,7 @@
 mod case;
 mod dry_run;
 mod history;
+pub(crate) mod mail;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use self::{
     case::{Case, Objection, Standing, Tally},
     dry_run::DryRunRefused,
     history::{Before, HISTORY},
+    mail::{MailAddress, MailError},
     template::{TEMPLATE_BYTES_MAX, Template, TemplateError},
 };
 use self::{dry_run::Wish, history::History};

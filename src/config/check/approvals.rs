@@ -6,8 +6,8 @@ use provost_gateway::settings::WebhookForm;
 use url::Url;
 
 use super::{
-    super::{Approvals, Webhook, raw},
-    Problems,
+    super::{Approvals, Mail, Webhook, raw},
+    Problems, mail,
 };
 
 pub(super) fn approvals(
@@ -27,9 +27,14 @@ pub(super) fn approvals(
             )
         })
         .collect();
+    let mails = raw.mail.iter().enumerate();
+    let mails: Option<Vec<Mail>> = mails
+        .map(|(index, raw)| mail::mail(&format!("approvals.mail[{index}]"), raw, folder, problems))
+        .collect();
     Some(Approvals {
         trusted_gateways: trusted.map(|path| folder.join(path)).collect(),
         webhooks: webhooks?,
+        mails: mails?,
     })
 }
 
@@ -45,14 +50,7 @@ fn webhook(
         &[("json", WebhookForm::Json), ("slack", WebhookForm::Slack)],
         WebhookForm::Json,
     );
-    if let Some(link) = &raw.link
-        && !Url::parse(link).is_ok_and(|link| matches!(link.scheme(), "http" | "https"))
-    {
-        problems.add(
-            format!("{key}.link"),
-            "must be an URL with https: where people look at approvals",
-        );
-    }
+    link(key, raw.link.as_deref(), problems);
     if raw.template.is_some() && form != WebhookForm::Slack {
         problems.add(
             format!("{key}.template"),
@@ -66,4 +64,16 @@ fn webhook(
         link: raw.link.clone(),
         template: raw.template.as_ref().map(|path| folder.join(path)),
     })
+}
+
+/// Checks where people look at approvals.
+pub(super) fn link(key: &str, link: Option<&str>, problems: &mut Problems) {
+    if let Some(link) = link
+        && !Url::parse(link).is_ok_and(|link| matches!(link.scheme(), "http" | "https"))
+    {
+        problems.add(
+            format!("{key}.link"),
+            "must be an URL with https: where people look at approvals",
+        );
+    }
 }
