@@ -155,6 +155,8 @@ pub struct Webhook {
     pub link: Option<String>,
     /// What a chat is told, in words of the operator's; `None`: in ours.
     pub template: Option<Template>,
+    /// What buttons to vote with are made with, Slack's signing secret; `None`: there are none.
+    pub buttons: Option<Secret>,
 }
 
 /// How a mail server is talked to.

@@ -131,6 +131,21 @@ pub(crate) struct Approvals {
     pub(crate) webhooks: Vec<Webhook>,
     /// Who is told by mail.
     pub(crate) mails: Vec<Mail>,
+    /// Whose buttons in Slack are votes; nobody's where it isn't configured.
+    pub(crate) slack: Option<Slack>,
+}
+
+/// Whose buttons in Slack are votes, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slack {
+    /// What Slack signs with.
+    pub(crate) signing_secret: SecretSource,
+    /// The workspace.
+    pub(crate) team: String,
+    /// The app.
+    pub(crate) app: Option<String>,
+    /// Who may vote.
+    pub(crate) people: Vec<provost_gateway::console::SlackPerson>,
 }
 
 /// Who is told by mail, as configured.
@@ -169,6 +184,17 @@ pub(crate) struct Webhook {
     pub(crate) link: Option<String>,
     /// The file of what a chat is told.
     pub(crate) template: Option<PathBuf>,
+    /// Whether its messages have buttons to vote with.
+    pub(crate) buttons: Buttons,
+}
+
+/// Whether messages have buttons to vote with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Buttons {
+    /// They have.
+    Shown,
+    /// They have none.
+    None,
 }
 
 /// What the masks `hash` and `tokenize` work with, as configured.

@@ -68,6 +68,11 @@ pub(super) const KEYS: &[&str] = &[
     "form",
     "link",
     "template",
+    "buttons",
+    "signing_secret",
+    "team",
+    "app",
+    "people",
     "server",
     "from",
     "to",
@@ -254,6 +259,24 @@ pub(super) struct Approvals {
     pub(super) webhook: Vec<Webhook>,
     #[serde(default)]
     pub(super) mail: Vec<Mail>,
+    pub(super) slack: Option<Slack>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Slack {
+    pub(super) signing_secret: Hidden,
+    pub(super) team: String,
+    pub(super) app: Option<String>,
+    pub(super) people: Vec<SlackPerson>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SlackPerson {
+    pub(super) user: String,
+    pub(super) id: String,
+    pub(super) groups: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -278,6 +301,8 @@ pub(super) struct Webhook {
     pub(super) form: Option<String>,
     pub(super) link: Option<String>,
     pub(super) template: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) buttons: bool,
 }
 
 #[derive(Debug, Deserialize)]

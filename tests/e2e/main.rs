@@ -36,6 +36,7 @@ mod own_view;
 mod recordings;
 mod replay;
 mod schema;
+mod slack;
 mod stamps;
 mod stores;
 mod streams;

@@ -183,7 +183,7 @@ fn message(webhook: &Webhook, request: &Request, standing: &Standing) -> Message
             request,
             standing,
             link.as_deref(),
-            webhook.template.as_ref(),
+            (webhook.template.as_ref(), webhook.buttons.as_ref()),
         ),
     };
     Message {
@@ -214,12 +214,15 @@ fn as_slack(
     request: &Request,
     standing: &Standing,
     link: Option<&str>,
-    template: Option<&Template>,
+    (template, buttons): (Option<&Template>, Option<&Secret>),
 ) -> Value {
+    // Only what waits is voted on.
+    let buttons = buttons.filter(|_| *standing == Standing::Waiting);
     let who = match &request.on_behalf_of {
         Some(person) => format!("{} (for {person})", request.requester),
         None => request.requester.clone(),
     };
+    let is_shown_whole = buttons.is_some() && super::buttons::whole(request).is_some();
     let head = match (standing, words(standing)) {
         (Standing::Waiting, _) => format!("Approval wanted: {}", request.needs_told()),
         (_, (Some(by), _)) => format!("Approval {} by {by}", standing.name()),
@@ -243,9 +246,9 @@ fn as_slack(
     };
     let mut blocks = match template {
         Some(template) => vec![text(in_chat(template, &told))],
-        None => vec![
-            text(format!("*{}*", escaped(&head))),
-            text(format!(
+        None => [
+            Some(text(format!("*{}*", escaped(&head)))),
+            Some(text(format!(
                 "{} on `{}`, by rule {}{}",
                 escaped(&who),
                 escaped(&request.target),
@@ -255,12 +258,18 @@ fn as_slack(
                 } else {
                     format!("\n{}", escaped(&reason))
                 },
-            )),
-            text(format!("```{}```", escaped(&sql))),
-            text(format!("`provost approvals show {}`", request.id)),
-        ],
+            ))),
+            // With buttons it stands there, whole.
+            (!is_shown_whole).then(|| text(format!("```{}```", escaped(&sql)))),
+            Some(text(format!("`provost approvals show {}`", request.id))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     };
-    if let Some(link) = link {
+    if let Some(secret) = buttons {
+        blocks.extend(super::buttons::blocks(secret, request, link));
+    } else if let Some(link) = link {
         blocks.push(json!({
             "type": "actions",
             "elements": [{
@@ -296,7 +305,7 @@ pub(super) fn words(standing: &Standing) -> (Option<String>, Option<String>) {
 ///
 /// # Source
 /// Slack's "Formatting text for app surfaces": `&`, `<` and `>` are to be escaped.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -25,7 +25,7 @@ use utoipa::{
 
 use super::{
     Approval, Ballot, List, Problem, Room, StandingName, Summary, caller::Caller, guard, pages,
-    sight,
+    sight, slack,
 };
 use crate::approvals::{Case, Standing};
 
@@ -42,6 +42,10 @@ pub(super) fn router(room: Arc<Room>) -> Router {
     let pages = match &room.login {
         Some(_) => pages::routes(),
         None => Router::new(),
+    };
+    let pages = match &room.slack {
+        Some(_) => pages.route(slack::PATH, post(slack::press)),
+        None => pages,
     };
     pages
         .route("/healthz", get(health))
