@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     process::{Command, Output},
     sync::{Arc, Mutex},
     thread,
@@ -169,8 +169,21 @@ fn people_are_told_by_mail_and_of_the_end() {
     desk.house.stop_gateway();
 }
 
-/// Between the gateway and a mail server, on a port of its own: tells the gateway of no STARTTLS, and keeps what it says.
-fn stripper(server: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
+/// Answers to EHLO, AUTH, MAIL, RCPT, DATA and to the mail itself.
+const INJECTED: &[u8] =
+    b"250-mail\r\n250 AUTH PLAIN\r\n235 ok\r\n250 ok\r\n250 ok\r\n354 go on\r\n250 ok\r\n";
+
+/// What somebody between the gateway and a mail server does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meddler {
+    /// Tells the gateway of no STARTTLS.
+    Strips,
+    /// Puts [`INJECTED`] behind the answer to STARTTLS, before all that is encrypted.
+    Injects,
+}
+
+/// Somebody in between, on a port of their own; and what the gateway said to them.
+fn between(server: u16, meddler: Meddler) -> (u16, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let said = Arc::new(Mutex::new(Vec::new()));
@@ -188,35 +201,63 @@ fn stripper(server: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
                         return;
                     }
                 }
-                let _ = to.shutdown(std::net::Shutdown::Both);
+                let _ = to.shutdown(Shutdown::Both);
             });
             thread::spawn(move || {
-                let mut client = client;
-                for line in BufReader::new(server).split(b'\n').map_while(Result::ok) {
-                    let is_offer = String::from_utf8_lossy(&line).contains("STARTTLS");
-                    if !is_offer && client.write_all(&[&line[..], b"\n"].concat()).is_err() {
-                        return;
-                    }
-                }
-                let _ = client.shutdown(std::net::Shutdown::Both);
+                let _ = meddle(server, &client, meddler);
+                let _ = client.shutdown(Shutdown::Both);
             });
         }
     });
     (port, said)
 }
 
-/// Who stands between reads no mail and no password; nor does a server that nobody vouches for.
+/// Gives the gateway what the server says, changed.
+fn meddle(server: TcpStream, mut client: &TcpStream, meddler: Meddler) -> std::io::Result<()> {
+    let mut server = BufReader::new(server);
+    let mut readies = 0;
+    loop {
+        let mut line = Vec::new();
+        if server.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        readies += usize::from(line.starts_with(b"220"));
+        match meddler {
+            Meddler::Strips if String::from_utf8_lossy(&line).contains("STARTTLS") => {}
+            // The greeting is the first.
+            Meddler::Injects if readies == 2 => {
+                client.write_all(&[&line[..], INJECTED].concat())?;
+                return std::io::copy(&mut server, &mut client).map(drop);
+            }
+            Meddler::Strips | Meddler::Injects => client.write_all(&line)?,
+        }
+    }
+}
+
+/// Who stands between reads no mail and no password, and says nothing in the server's place; nor is a server trusted that nobody vouches for.
 #[test]
 fn mail_is_not_sent_where_somebody_could_read_it() {
     let mut desk = Desk::new();
     let by_command = Smtp::start(&desk.house, Way::StartTls);
     let wrapped = Smtp::start(&desk.house, Way::Wrapped);
-    let (between, said) = stripper(by_command.port());
+    let other = rcgen::generate_simple_self_signed(["mail.example.com".to_owned()]).unwrap();
+    let files = ["elsewhere.pem", "elsewhere-key.pem"];
+    std::fs::write(desk.house.path(files[0]), other.cert.pem()).unwrap();
+    std::fs::write(desk.house.path(files[1]), other.signing_key.serialize_pem()).unwrap();
+    let elsewhere = Smtp::start_with(&desk.house, Way::Wrapped, files);
+    let (stripped, said) = between(by_command.port(), Meddler::Strips);
+    let (injected, _) = between(by_command.port(), Meddler::Injects);
     let ca = "ca = \"certificate.pem\"";
     desk.start(&[
         section(
-            &format!("smtp://127.0.0.1:{between}"),
+            &format!("smtp://127.0.0.1:{stripped}"),
             &["stripped@example.com"],
+            ca,
+        ),
+        // The server would refuse it: whoever is between says that it is taken.
+        section(
+            &format!("smtp://127.0.0.1:{injected}"),
+            &["nobody@example.com"],
             ca,
         ),
         section(
@@ -231,9 +272,9 @@ fn mail_is_not_sent_where_somebody_could_read_it() {
         ),
         // Another name than the certificate's.
         section(
-            &format!("smtps://127.0.0.2:{}", wrapped.port()),
+            &format!("smtps://127.0.0.1:{}", elsewhere.port()),
             &["elsewhere@example.com"],
-            ca,
+            "ca = \"elsewhere.pem\"",
         ),
         section(
             &format!("smtp://127.0.0.1:{}", by_command.port()),
@@ -258,12 +299,13 @@ fn mail_is_not_sent_where_somebody_could_read_it() {
     });
     for (to, why) in [
         ("stripped@example.com", "STARTTLS"),
+        ("nobody@example.com", ""),
         ("unknown@example.com", "certificate"),
         ("stranger@example.com", "certificate"),
-        ("elsewhere@example.com", ""),
+        ("elsewhere@example.com", "certificate not valid for name"),
     ] {
         house.wait_for_log(&["could not be delivered", to, why], 1);
-        for server in [&by_command, &wrapped] {
+        for server in [&by_command, &wrapped, &elsewhere] {
             assert_eq!(server.asked(to), 0, "{to}");
         }
     }

@@ -1,20 +1,15 @@
 //! Tells whoever is asked by mail: what waits for them, and what became of it.
 //!
-//! As webhooks do, at least once each, and away from the threads that serve sessions. Must never send anything, a password first of all,
-//! over a connection that is not encrypted where encryption is asked for, nor let a value become a header or a line of SMTP.
+//! As webhooks do, at least once each, and away from the threads that serve sessions. Must never let a value become a header or a line of
+//! SMTP.
 
 use std::{str::FromStr as _, sync::Arc, time::Duration};
 
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
+    Message,
     message::{
         Mailbox,
         header::{ContentType, HeaderName, HeaderValue},
-    },
-    transport::smtp::{
-        self,
-        authentication::Credentials,
-        client::{Certificate, Tls, TlsParameters},
     },
 };
 use provost_evidence::approvals::ApprovalId;
@@ -22,13 +17,11 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     Approvals, Standing, Template,
+    mail_server::{MailError, MailServer, SendError},
     template::News,
     webhook::{self, LOOK_PAUSE, Told, retry_pause},
 };
-use crate::{
-    console::visible,
-    settings::{Mail, MailTls},
-};
+use crate::{console::visible, settings::Mail};
 
 /// How long a message may take, from connecting to the server's yes.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,29 +47,9 @@ impl MailAddress {
     }
 }
 
-/// Why no mail can be sent.
-#[derive(Debug, thiserror::Error)]
-pub enum MailError {
-    /// The file of certificate authorities.
-    #[error("its `ca` can't be used: {source}")]
-    Authorities {
-        /// What the library says.
-        source: smtp::Error,
-    },
-    /// TLS can't be set up.
-    #[error("TLS can't be set up: {source}")]
-    Tls {
-        /// What the library says.
-        source: smtp::Error,
-    },
-    /// The password is not text.
-    #[error("its `password` is no UTF-8")]
-    Password,
-}
-
 /// One of those who are told.
 pub(crate) struct Recipient {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: Arc<MailServer>,
     from: Mailbox,
     to: Mailbox,
     link: Option<String>,
@@ -100,45 +73,15 @@ enum Sent {
 /// # Errors
 /// [`MailError`].
 pub(crate) fn recipients(mail: &Mail) -> Result<Vec<Recipient>, MailError> {
-    let transport = transport(mail)?;
+    let server = Arc::new(MailServer::new(mail)?);
     let recipient = |to: &MailAddress| Recipient {
-        transport: transport.clone(),
+        server: Arc::clone(&server),
         from: mail.from.0.clone(),
         to: to.0.clone(),
         link: mail.link.clone(),
         template: mail.template.clone(),
     };
     Ok(mail.to.iter().map(recipient).collect())
-}
-
-fn transport(mail: &Mail) -> Result<AsyncSmtpTransport<Tokio1Executor>, MailError> {
-    let tls = match mail.tls {
-        MailTls::Off => Tls::None,
-        // It fails where the server, or whoever is between, offers no STARTTLS.
-        MailTls::StartTls => Tls::Required(tls(mail)?),
-        MailTls::Wrapped => Tls::Wrapper(tls(mail)?),
-    };
-    // "Dangerous" as it would not encrypt by itself: the line below says whether it does.
-    let mut builder =
-        AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(mail.host.to_string())
-            .port(mail.port)
-            .tls(tls)
-            .timeout(Some(SEND_TIMEOUT));
-    if let Some((user, password)) = &mail.login {
-        let password = std::str::from_utf8(password.reveal()).map_err(|_| MailError::Password)?;
-        builder = builder.credentials(Credentials::new(user.clone(), password.to_owned()));
-    }
-    Ok(builder.build())
-}
-
-fn tls(mail: &Mail) -> Result<TlsParameters, MailError> {
-    let mut builder = TlsParameters::builder(mail.host.to_string());
-    if let Some(authorities) = &mail.extra_ca {
-        let authorities = Certificate::from_pem(authorities)
-            .map_err(|source| MailError::Authorities { source })?;
-        builder = builder.add_root_certificate(authorities);
-    }
-    builder.build().map_err(|source| MailError::Tls { source })
 }
 
 /// Tells one of them, for ever.
@@ -205,7 +148,7 @@ async fn send(recipient: &Recipient, news: &News<'_>) -> Sent {
         Ok(message) => message,
         Err(error) => return Sent::GivenUp(error.to_string()),
     };
-    match timeout(SEND_TIMEOUT, recipient.transport.send(message)).await {
+    match timeout(SEND_TIMEOUT, recipient.server.take(&message)).await {
         Ok(Ok(_)) => Sent::Taken,
         Ok(Err(error)) => outcome(&error),
         Err(_) => Sent::Down(format!("no answer in {} s", SEND_TIMEOUT.as_secs())),
@@ -213,9 +156,13 @@ async fn send(recipient: &Recipient, news: &News<'_>) -> Sent {
 }
 
 /// What an error means for the message.
-fn outcome(error: &smtp::Error) -> Sent {
+fn outcome(error: &SendError) -> Sent {
     // Some of it is the server's words.
     let problem = visible(&error.to_string());
+    let error = match error {
+        SendError::Connect(_) => return Sent::Down(problem),
+        SendError::Smtp(error) => error,
+    };
     match error.status().map(|code| code.to_string()) {
         None => Sent::Down(problem),
         Some(code) if LOGIN_CODES.contains(&code.as_str()) => Sent::Down(problem),
@@ -313,6 +260,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::settings::MailTls;
 
     fn recipient(template: Option<&str>) -> Recipient {
         let mail = Mail {

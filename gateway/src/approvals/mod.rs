@@ -9,6 +9,7 @@ mod case;
 mod dry_run;
 mod history;
 pub(crate) mod mail;
+mod mail_server;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,8 @@ pub use self::{
     case::{Case, Objection, Standing, Tally},
     dry_run::DryRunRefused,
     history::{Before, HISTORY},
-    mail::{MailAddress, MailError},
+    mail::MailAddress,
+    mail_server::MailError,
     template::{TEMPLATE_BYTES_MAX, Template, TemplateError},
 };
 use self::{dry_run::Wish, history::History};

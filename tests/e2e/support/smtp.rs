@@ -77,6 +77,11 @@ pub(crate) struct Smtp {
 impl Smtp {
     /// One with the house's certificate.
     pub(crate) fn start(house: &House, way: Way) -> Self {
+        Self::start_with(house, way, ["certificate.pem", "key.pem"])
+    }
+
+    /// One with these files of the house's: certificate and key.
+    pub(crate) fn start_with(house: &House, way: Way, files: [&str; 2]) -> Self {
         let port = free_port();
         let (told, log) = (
             house.path(&format!("mail-{port}")),
@@ -90,8 +95,7 @@ impl Smtp {
                 Way::Wrapped => "wrapped",
             })
             .arg(port.to_string())
-            .arg(house.path("certificate.pem"))
-            .arg(house.path("key.pem"))
+            .args(files.map(|file| house.path(file)))
             .arg(PASSWORD)
             .arg(&told)
             .stdin(Stdio::null())
