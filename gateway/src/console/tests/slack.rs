@@ -10,6 +10,10 @@ use provost_evidence::{
 };
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use url::form_urlencoded;
 
 use super::support::{House, Who, answer, request};
@@ -417,4 +421,38 @@ async fn what_is_not_shown_is_not_approved() {
         send(&house, &payload("U1", action(&shown, "provost-deny"))).await,
         200
     );
+}
+
+/// Whoever begins requests and never ends them takes places for a moment, nobody's time.
+#[tokio::test]
+async fn presses_that_never_come_hold_nobody_up() {
+    let (house, request, id) = desk().await;
+    let body = form(&payload("U1", action(&request, "provost-approve")));
+    let head = format!(
+        "POST /slack/actions HTTP/1.1\r\nhost: console\r\nx-slack-request-timestamp: {}\r\n\
+         x-slack-signature: v0={}\r\ncontent-length: 9\r\nconnection: close\r\n\r\n",
+        now(),
+        "0".repeat(64)
+    );
+    let address = house.url.trim_start_matches("http://");
+    let mut slow = Vec::new();
+    for _ in 0..16 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    // There is no place until one of them is told that it takes too long.
+    let mut answers = Vec::new();
+    while !answers.contains(&503) || answers.last() != Some(&200) {
+        assert!(answers.len() < 1_000, "{answers:?}");
+        answers.push(status(signed(&house, &body, now())).await);
+        // The API answers meanwhile.
+        assert_eq!(house.ids(Who::Dora, "").await.len(), 1);
+    }
+    for mut stream in slow {
+        let mut told = String::new();
+        stream.read_to_string(&mut told).await.unwrap();
+        assert!(told.starts_with("HTTP/1.1 503"), "{told}");
+    }
+    assert_eq!(votes(&house, &id).len(), 1);
 }
