@@ -9,9 +9,9 @@ cd "$(dirname "$0")/.."
 set_up
 
 # The Python client that the end-to-end tests drive, a server of the S3 protocol (moto), schemathesis, which compares the console with its
-# OpenAPI document, what auditors read evidence with, and the schemas that reports are checked against, in a folder of the build's own.
+# OpenAPI document, a mail server, what auditors read evidence with, and the schemas that reports are checked against, in a folder of the build's own.
 python=${CARGO_TARGET_DIR:-target}/python
-if ! "$python/bin/python" -c 'import psycopg, moto.server, flask_cors, schemathesis, cryptography, pyarrow, duckdb, pandas, pyspark, trestle, ocsf_json_schema, jsonschema' >/dev/null 2>&1; then
+if ! "$python/bin/python" -c 'import psycopg, moto.server, flask_cors, schemathesis, cryptography, pyarrow, duckdb, pandas, pyspark, trestle, ocsf_json_schema, jsonschema, aiosmtpd' >/dev/null 2>&1; then
   if ! command -v python3 >/dev/null 2>&1 || ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
     install_missing " python3 python3-venv" " python3" " python3"
   fi
@@ -20,7 +20,7 @@ if ! "$python/bin/python" -c 'import psycopg, moto.server, flask_cors, schemathe
   python3 -m venv "$python"
   "$python/bin/python" -m pip install --quiet --disable-pip-version-check 'psycopg[binary]==3.2.*' 'moto[s3]==5.*' 'flask==3.*' 'flask-cors==6.*' \
     'schemathesis==4.*' 'cryptography' 'pyarrow==26.*' 'duckdb==1.5.*' 'pandas==2.3.*' 'pyspark==3.5.*' 'compliance-trestle==5.2.*' 'ocsf-json-schema==1.2.*' \
-    'jsonschema==4.*'
+    'jsonschema==4.*' 'aiosmtpd==1.4.*'
 fi
 
 # Makes the certificates and the time stamps that stamps are tested with.

@@ -53,6 +53,14 @@ pub enum Error {
         /// Why.
         source: openidconnect::reqwest::Error,
     },
+    /// No mail can be sent.
+    #[error("mail can't be sent by `{host}`: {source}")]
+    Mail {
+        /// The server.
+        host: Arc<str>,
+        /// Why.
+        source: crate::approvals::MailError,
+    },
     /// A thread could not be started, or the runtime on it.
     #[error("can't start a thread: {source}; is the process's limit of threads or files too low?")]
     Thread {

@@ -10,7 +10,7 @@ use provost_evidence::replay::ReplayKey;
 use url::Url;
 
 pub use crate::{
-    approvals::Template,
+    approvals::{MailAddress, Template},
     upstream::{Asked, Credential, Source, Unavailable},
 };
 
@@ -154,6 +154,42 @@ pub struct Webhook {
     /// Where people look at approvals: what messages link to, `/approvals/ID` behind it.
     pub link: Option<String>,
     /// What a chat is told, in words of the operator's; `None`: in ours.
+    pub template: Option<Template>,
+    /// What buttons to vote with are made with, Slack's signing secret; `None`: there are none.
+    pub buttons: Option<Secret>,
+}
+
+/// How a mail server is talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTls {
+    /// Encrypted from the first byte (RFC 8314).
+    Wrapped,
+    /// Encrypted after STARTTLS (RFC 3207), or not talked to.
+    StartTls,
+    /// No TLS: for loopback.
+    Off,
+}
+
+/// Who is told by mail what people are asked, and what becomes of it.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// The server: a name or an address.
+    pub host: Arc<str>,
+    /// Its port.
+    pub port: u16,
+    /// Encryption towards it.
+    pub tls: MailTls,
+    /// Certificate authorities trusted beside the well-known ones, PEM.
+    pub extra_ca: Option<Vec<u8>>,
+    /// Its user and password; `None`: it takes mail from anybody.
+    pub login: Option<(String, Secret)>,
+    /// Whose mail it is.
+    pub from: MailAddress,
+    /// Who is told, each by a message of their own.
+    pub to: Vec<MailAddress>,
+    /// Where people look at approvals: what messages link to, `/approvals/ID` behind it.
+    pub link: Option<String>,
+    /// What they are told, in words of the operator's; `None`: in ours.
     pub template: Option<Template>,
 }
 
@@ -310,6 +346,8 @@ pub struct Settings {
     pub replay_key: Option<Arc<ReplayKey>>,
     /// Who is told what people are asked.
     pub webhooks: Vec<Webhook>,
+    /// Who is told by mail.
+    pub mails: Vec<Mail>,
     /// Threads that serve sessions; `None`: one per core.
     pub threads: Option<NonZeroUsize>,
     /// How long sessions may finish their work at shutdown before FATAL 57P01.
@@ -337,6 +375,7 @@ impl Settings {
             mask_keys: None,
             replay_key: None,
             webhooks: Vec::new(),
+            mails: Vec::new(),
             threads: None,
             shutdown_grace_ms: Self::SHUTDOWN_GRACE_MS,
         }

@@ -3,6 +3,8 @@
 mod approvals;
 mod console;
 mod evidence;
+mod mail;
+mod slack;
 mod target;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::Path, str::FromStr as _, time::Duration};
@@ -107,7 +109,11 @@ pub(super) fn check(raw: Raw, folder: &Path) -> Result<Config, Vec<Problem>> {
     let issuer = issuer(&raw.issuer, &mut problems);
     let targets = target::targets(&raw.target, folder, &mut problems);
     let evidence = evidence::evidence(&raw.evidence, folder, &mut problems);
-    let approvals = approvals::approvals(&raw.approvals, folder, &mut problems);
+    let approvals = approvals::approvals(
+        &raw.approvals,
+        (raw.console.as_ref(), folder),
+        &mut problems,
+    );
     let replay = raw
         .replay
         .as_ref()

@@ -19,7 +19,7 @@ use std::{
 
 use provost_gateway::{
     identity::IssuerSettings,
-    settings::{Durable, Roles, Warm},
+    settings::{Durable, MailAddress, Roles, Warm},
 };
 
 use crate::policy::Location;
@@ -129,6 +129,46 @@ pub(crate) struct Approvals {
     pub(crate) trusted_gateways: Vec<PathBuf>,
     /// Who is told.
     pub(crate) webhooks: Vec<Webhook>,
+    /// Who is told by mail.
+    pub(crate) mails: Vec<Mail>,
+    /// Whose buttons in Slack are votes; nobody's where it isn't configured.
+    pub(crate) slack: Option<Slack>,
+}
+
+/// Whose buttons in Slack are votes, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slack {
+    /// What Slack signs with.
+    pub(crate) signing_secret: SecretSource,
+    /// The workspace.
+    pub(crate) team: String,
+    /// The app.
+    pub(crate) app: Option<String>,
+    /// Who may vote.
+    pub(crate) people: Vec<provost_gateway::console::SlackPerson>,
+}
+
+/// Who is told by mail, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mail {
+    /// The server.
+    pub(crate) host: String,
+    /// Its port.
+    pub(crate) port: u16,
+    /// Encryption towards it.
+    pub(crate) tls: provost_gateway::settings::MailTls,
+    /// PEM file of authorities trusted beside the well-known ones.
+    pub(crate) ca: Option<PathBuf>,
+    /// The server's user and password.
+    pub(crate) login: Option<(String, SecretSource)>,
+    /// Whose mail it is.
+    pub(crate) from: MailAddress,
+    /// Who is told.
+    pub(crate) to: Vec<MailAddress>,
+    /// Where people look at approvals.
+    pub(crate) link: Option<String>,
+    /// The file of what they are told.
+    pub(crate) template: Option<PathBuf>,
 }
 
 /// A receiver of messages, as configured.
@@ -144,6 +184,17 @@ pub(crate) struct Webhook {
     pub(crate) link: Option<String>,
     /// The file of what a chat is told.
     pub(crate) template: Option<PathBuf>,
+    /// Whether its messages have buttons to vote with.
+    pub(crate) buttons: Buttons,
+}
+
+/// Whether messages have buttons to vote with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Buttons {
+    /// They have.
+    Shown,
+    /// They have none.
+    None,
 }
 
 /// What the masks `hash` and `tokenize` work with, as configured.
@@ -461,7 +512,11 @@ mod tests {
             "algorithms = [\"HS256\"",
             "`issuer.algorithms`",
         );
-        check("password = \"env:", "password = \"", "`target[0].password`");
+        check(
+            "password = \"env:SHOP",
+            "password = \"SHOP",
+            "`target[0].password`",
+        );
         check(
             "password = \"env:SHOP_PASSWORD\"",
             "password = \"aws-rds-iam\"",

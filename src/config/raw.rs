@@ -68,6 +68,14 @@ pub(super) const KEYS: &[&str] = &[
     "form",
     "link",
     "template",
+    "buttons",
+    "signing_secret",
+    "team",
+    "app",
+    "people",
+    "server",
+    "from",
+    "to",
     "viewers",
     "auditors",
     "admins",
@@ -249,6 +257,40 @@ pub(super) struct Approvals {
     pub(super) trusted_gateways: Vec<PathBuf>,
     #[serde(default)]
     pub(super) webhook: Vec<Webhook>,
+    #[serde(default)]
+    pub(super) mail: Vec<Mail>,
+    pub(super) slack: Option<Slack>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Slack {
+    pub(super) signing_secret: Hidden,
+    pub(super) team: String,
+    pub(super) app: Option<String>,
+    pub(super) people: Vec<SlackPerson>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SlackPerson {
+    pub(super) user: String,
+    pub(super) id: String,
+    pub(super) groups: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mail {
+    pub(super) server: Hidden,
+    pub(super) tls: Option<String>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Hidden>,
+    pub(super) from: String,
+    pub(super) to: Vec<String>,
+    pub(super) link: Option<String>,
+    pub(super) template: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -259,6 +301,8 @@ pub(super) struct Webhook {
     pub(super) form: Option<String>,
     pub(super) link: Option<String>,
     pub(super) template: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) buttons: bool,
 }
 
 #[derive(Debug, Deserialize)]

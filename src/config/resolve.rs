@@ -15,9 +15,12 @@ use provost_evidence::{PublicKey, replay::ReplayKey};
 use url::Url;
 
 use super::{
-    ClientTls, Config, Console, ConsoleLogin, ConsoleTls, Error, Masks, Password, Policy,
-    SecretSource, ServerTls, Target, Webhook, rds, secret,
+    Buttons, ClientTls, Config, Console, ConsoleLogin, ConsoleTls, Error, Mail, Masks, Password,
+    Policy, SecretSource, ServerTls, Slack, Target, Webhook, rds, secret,
 };
+
+/// The least that a signing secret of Slack's may have; Slack's own have 32.
+const SIGNING_SECRET_BYTES_MIN: usize = 32;
 
 /// Everything a start needs, read.
 #[derive(Debug)]
@@ -108,7 +111,7 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
             .collect::<Result<_, _>>()
             .map_err(failed("policy.trusted_keys"))?,
     };
-    let console = config
+    let mut console = config
         .console
         .as_ref()
         .map(|configured| console_settings(configured, &tls))
@@ -127,11 +130,24 @@ pub(crate) fn resolve(config: &Config, path: &Path) -> Result<Resolved, Error> {
         .map(|replay| replay_key(&replay.key_id, &replay.key).map(Arc::new))
         .transpose()
         .map_err(failed("replay.key"))?;
+    let slack = config.approvals.slack.as_ref().map(slack_settings);
+    let slack = slack
+        .transpose()
+        .map_err(failed("approvals.slack.signing_secret"))?;
     for (index, configured) in config.approvals.webhooks.iter().enumerate() {
-        let webhook = webhook(configured);
+        let webhook = webhook(configured, slack.as_ref());
         let webhook = webhook
             .map_err(|(key, source)| failed(&format!("approvals.webhook[{index}].{key}"))(source));
         settings.webhooks.push(webhook?);
+    }
+    for (index, configured) in config.approvals.mails.iter().enumerate() {
+        let mail = mail(configured);
+        let mail =
+            mail.map_err(|(key, source)| failed(&format!("approvals.mail[{index}].{key}"))(source));
+        settings.mails.push(mail?);
+    }
+    if let Some(console) = &mut console {
+        console.slack = slack;
     }
     let trusted_gateways = config.approvals.trusted_gateways.iter();
     let trusted_gateways = trusted_gateways
@@ -167,7 +183,10 @@ fn template(path: &Path) -> Result<Template, secret::Error> {
     Template::parse(text).map_err(|error| unfit(error.to_string()))
 }
 
-fn webhook(configured: &Webhook) -> Result<settings::Webhook, (&'static str, secret::Error)> {
+fn webhook(
+    configured: &Webhook,
+    slack: Option<&console::SlackSettings>,
+) -> Result<settings::Webhook, (&'static str, secret::Error)> {
     let url = configured.url.read().map_err(|source| ("url", source))?;
     let url = std::str::from_utf8(url.reveal()).ok();
     let url = url.and_then(|url| Url::parse(url.trim()).ok());
@@ -177,6 +196,10 @@ fn webhook(configured: &Webhook) -> Result<settings::Webhook, (&'static str, sec
         what: "it is not an URL with https".to_owned(),
     };
     Ok(settings::Webhook {
+        buttons: match configured.buttons {
+            Buttons::Shown => slack.map(|slack| slack.signing_secret.clone()),
+            Buttons::None => None,
+        },
         url: url.ok_or_else(|| ("url", unfit()))?,
         secret: configured
             .secret
@@ -187,6 +210,45 @@ fn webhook(configured: &Webhook) -> Result<settings::Webhook, (&'static str, sec
         template: template
             .transpose()
             .map_err(|source| ("template", source))?,
+    })
+}
+
+fn mail(configured: &Mail) -> Result<settings::Mail, (&'static str, secret::Error)> {
+    let extra_ca = configured.ca.as_deref().map(secret::read_file);
+    let login = configured.login.as_ref().map(|(user, password)| {
+        let password = password.read();
+        password.map(|password| (user.clone(), password))
+    });
+    let template = configured.template.as_deref().map(template);
+    Ok(settings::Mail {
+        host: configured.host.as_str().into(),
+        port: configured.port,
+        tls: configured.tls,
+        extra_ca: extra_ca.transpose().map_err(|source| ("ca", source))?,
+        login: login.transpose().map_err(|source| ("password", source))?,
+        from: configured.from.clone(),
+        to: configured.to.clone(),
+        link: configured.link.clone(),
+        template: template
+            .transpose()
+            .map_err(|source| ("template", source))?,
+    })
+}
+
+fn slack_settings(configured: &Slack) -> Result<console::SlackSettings, secret::Error> {
+    let signing_secret = configured.signing_secret.read()?;
+    if signing_secret.reveal().len() < SIGNING_SECRET_BYTES_MIN {
+        return Err(secret::Error::Unfit {
+            what: format!(
+                "has less than {SIGNING_SECRET_BYTES_MIN} bytes: it is not what Slack calls the app's signing secret"
+            ),
+        });
+    }
+    Ok(console::SlackSettings {
+        signing_secret,
+        team: configured.team.clone(),
+        app: configured.app.clone(),
+        people: configured.people.clone(),
     })
 }
 
@@ -216,6 +278,7 @@ fn console_settings(
             admins: groups(&configured.admins),
         },
         login: configured.login.as_ref().map(login).transpose()?,
+        slack: None,
         times: console::Times::default(),
     })
 }
@@ -345,6 +408,24 @@ fn target(target: &Target) -> Result<settings::Target, (&'static str, secret::Er
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signing_secret_is_as_long_as_slacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let slack = Slack {
+            signing_secret: SecretSource::File(path.clone()),
+            team: "T1".to_owned(),
+            app: None,
+            people: Vec::new(),
+        };
+        std::fs::write(&path, "8f742231b10e8888abcd99yyyzzz85a\n").unwrap();
+        let short = slack_settings(&slack).unwrap_err().to_string();
+        assert!(short.contains("less than 32 bytes"), "{short}");
+        assert!(!short.contains("8f742231"), "{short}");
+        std::fs::write(&path, "8f742231b10e8888abcd99yyyzzz85a5\n").unwrap();
+        assert!(slack_settings(&slack).is_ok());
+    }
 
     #[test]
     fn templates_are_read_at_start() {

@@ -107,7 +107,13 @@ impl Case {
         });
         dry_run
             .and_then(|dry_run| dry_run.rows.count())
-            .or_else(|| self.request.estimate.as_ref().and_then(Rows::count))
+            .or_else(|| self.rows_asked())
+    }
+
+    /// The rows that people were told of when they were asked: the estimate.
+    #[must_use]
+    pub fn rows_asked(&self) -> Option<u64> {
+        self.request.estimate.as_ref().and_then(Rows::count)
     }
 
     /// How many rows it may change once it is approved: twice what was shown to whoever saw the least (ruling 17). `None` where no number

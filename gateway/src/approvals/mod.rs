@@ -4,9 +4,12 @@
 //! It must never let an approval be used that its documents don't give, nor twice; every step of it is in the evidence log before its
 //! effect.
 
+pub(crate) mod buttons;
 mod case;
 mod dry_run;
 mod history;
+pub(crate) mod mail;
+mod mail_server;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -31,10 +34,13 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+pub(crate) use self::buttons::{Press, unhex};
 pub use self::{
     case::{Case, Objection, Standing, Tally},
     dry_run::DryRunRefused,
     history::{Before, HISTORY},
+    mail::MailAddress,
+    mail_server::MailError,
     template::{TEMPLATE_BYTES_MAX, Template, TemplateError},
 };
 use self::{dry_run::Wish, history::History};
@@ -352,7 +358,30 @@ impl Approvals {
         &self,
         id: &ApprovalId,
         voter: &Principal,
+        said: (VoteKind, &str),
+    ) -> Result<(Arc<Case>, Standing), VoteRefused> {
+        self.vote_of(id, voter, said, Case::rows_shown).await
+    }
+
+    /// Takes what a person says who was shown the message by which people were asked. Who it is was verified by whoever calls.
+    ///
+    /// # Errors
+    /// [`VoteRefused`]: then it counts for nothing.
+    pub(crate) async fn vote_by_message(
+        &self,
+        id: &ApprovalId,
+        voter: &Principal,
+        said: (VoteKind, &str),
+    ) -> Result<(Arc<Case>, Standing), VoteRefused> {
+        self.vote_of(id, voter, said, Case::rows_asked).await
+    }
+
+    async fn vote_of(
+        &self,
+        id: &ApprovalId,
+        voter: &Principal,
         (vote, reason): (VoteKind, &str),
+        rows_shown: fn(&Case) -> Option<u64>,
     ) -> Result<(Arc<Case>, Standing), VoteRefused> {
         let reason = reason.trim();
         if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
@@ -369,7 +398,7 @@ impl Approvals {
             groups: groups.clone(),
             vote,
             reason: reason.to_owned(),
-            rows_shown: case.rows_shown(),
+            rows_shown: rows_shown(&case),
         };
         let said = Said {
             at: document.at,

@@ -179,8 +179,7 @@ impl News<'_> {
         let whole = match placeholder {
             Placeholder::Application => request.application.clone(),
             Placeholder::By => by.unwrap_or_default(),
-            Placeholder::Expires => Timestamp::from_microsecond(request.expires_at.0)
-                .map_or_else(|_| String::new(), |at| format!("{at:.0}")),
+            Placeholder::Expires => self.expires(),
             Placeholder::Gateway => request.gateway.clone(),
             Placeholder::Id => request.id.to_string(),
             Placeholder::Link => self.link.unwrap_or_default().to_owned(),
@@ -192,26 +191,32 @@ impl News<'_> {
                 .unwrap_or_default(),
             Placeholder::Requester => request.requester.clone(),
             Placeholder::Role => request.role.clone(),
-            Placeholder::Rows => rows(request.estimate.as_ref()),
+            Placeholder::Rows => self.rows(),
             Placeholder::Rules => request.rules.join(", "),
-            Placeholder::Sql => request
-                .sql
-                .clone()
-                .unwrap_or_else(|| "(not kept)".to_owned()),
+            Placeholder::Sql => return self.sql(),
             Placeholder::Standing => self.standing.name().to_owned(),
             Placeholder::Target => request.target.clone(),
         };
-        let characters_max = match placeholder {
-            Placeholder::Sql => SQL_CHARS_MAX,
-            _ => VALUE_CHARS_MAX,
-        };
-        shortened(&whole, characters_max)
+        shortened(&whole, VALUE_CHARS_MAX)
     }
-}
 
-fn rows(estimate: Option<&Rows>) -> String {
-    let count = estimate.and_then(Rows::count);
-    count.map_or_else(|| "unknown".to_owned(), |count| count.to_string())
+    /// The statement, or as much of it as is told.
+    pub(super) fn sql(&self) -> String {
+        let sql = self.request.sql.as_deref().unwrap_or("(not kept)");
+        shortened(sql, SQL_CHARS_MAX)
+    }
+
+    /// When it expires.
+    pub(super) fn expires(&self) -> String {
+        Timestamp::from_microsecond(self.request.expires_at.0)
+            .map_or_else(|_| String::new(), |at| format!("{at:.0}"))
+    }
+
+    /// The estimate.
+    pub(super) fn rows(&self) -> String {
+        let count = self.request.estimate.as_ref().and_then(Rows::count);
+        count.map_or_else(|| "unknown".to_owned(), |count| count.to_string())
+    }
 }
 
 /// The text, or as much of it as is told, saying so.

@@ -424,6 +424,7 @@ async fn messages_are_signed_sent_until_they_arrive_and_named() {
         form: WebhookForm::Json,
         link: Some("https://console.example/".to_owned()),
         template: None,
+        buttons: None,
     };
     let client = super::webhook::client().unwrap();
     let run = super::webhook::run(Arc::clone(&desk.approvals), webhook.clone(), client);

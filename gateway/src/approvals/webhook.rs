@@ -17,14 +17,14 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 use url::Url;
 
-use super::{Approvals, Standing, Template, template::News};
+use super::{Approvals, Case, Standing, Template, template::News};
 use crate::{
     record::hex,
     settings::{Secret, Webhook, WebhookForm},
 };
 
 /// How often is looked whether there is something to tell.
-const LOOK_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// Pauses after failures, one after the other; the last one stays.
 const RETRY_PAUSES: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
 /// How long one message may take.
@@ -49,7 +49,7 @@ struct Message {
 }
 
 /// What was told: of which approval, that it stands so.
-type Told = HashSet<(ApprovalId, &'static str)>;
+pub(super) type Told = HashSet<(ApprovalId, &'static str)>;
 
 /// A client for messages.
 ///
@@ -74,13 +74,43 @@ pub(crate) async fn run(approvals: Arc<Approvals>, webhook: Webhook, client: req
                 if failures == 0 {
                     tracing::warn!(webhook = shown(&webhook.url), %problem, "a message could not be delivered; it is sent again");
                 }
-                let seconds = RETRY_PAUSES.get(failures).or(RETRY_PAUSES.last());
-                pause = Duration::from_secs(seconds.copied().unwrap_or(1));
+                pause = retry_pause(failures);
                 failures = failures.saturating_add(1);
             }
         }
         sleep(pause).await;
     }
+}
+
+/// How long to wait after so many failures, and one more.
+pub(super) fn retry_pause(failures: usize) -> Duration {
+    let seconds = RETRY_PAUSES.get(failures).or(RETRY_PAUSES.last());
+    Duration::from_secs(seconds.copied().unwrap_or(1))
+}
+
+/// What was not told yet, the oldest first: that it waits, or how it ended. What is known no more is forgotten.
+pub(super) fn news(approvals: &Approvals, told: &mut Told) -> Vec<(Arc<Case>, Standing)> {
+    let mut cases = approvals.list();
+    let known: HashSet<&ApprovalId> = cases.iter().map(|(case, _)| &case.request.id).collect();
+    told.retain(|(id, _)| known.contains(id));
+    cases.reverse();
+    let is_news = |(case, standing): &(Arc<Case>, Standing)| {
+        let request = &case.request;
+        let begun = (request.id.clone(), Standing::Waiting.name());
+        let now = (request.id.clone(), standing.name());
+        // Others tell what others ask; and of what was over before we came, there is nothing to tell.
+        request.gateway == approvals.gateway()
+            && match standing.is_over() {
+                true => told.contains(&begun) && !told.contains(&now),
+                false => !told.contains(&begun),
+            }
+    };
+    let as_told = |(case, standing): (Arc<Case>, Standing)| match standing.is_over() {
+        true => (case, standing),
+        false => (case, Standing::Waiting),
+    };
+    let cases = cases.into_iter().filter(is_news);
+    cases.map(as_told).collect()
 }
 
 /// Tells what was not told yet; the first failure, where there is one.
@@ -90,29 +120,10 @@ async fn tell_all(
     client: &reqwest::Client,
     told: &mut Told,
 ) -> Result<(), String> {
-    let mut cases = approvals.list();
-    let known: HashSet<&ApprovalId> = cases.iter().map(|(case, _)| &case.request.id).collect();
-    told.retain(|(id, _)| known.contains(id));
-    // The oldest first.
-    cases.reverse();
     let mut failed = Ok(());
-    for (case, standing) in cases {
+    for (case, standing) in news(approvals, told) {
         let request = &case.request;
-        let begun = (request.id.clone(), Standing::Waiting.name());
-        let now = (request.id.clone(), standing.name());
-        // Others tell what others ask; and of what was over before we came, there is nothing to tell.
-        let is_news = match standing.is_over() {
-            true => told.contains(&begun) && !told.contains(&now),
-            false => !told.contains(&begun),
-        };
-        if request.gateway != approvals.gateway() || !is_news {
-            continue;
-        }
-        let standing = match standing.is_over() {
-            true => &standing,
-            false => &Standing::Waiting,
-        };
-        let sent = send(client, webhook, &message(webhook, request, standing)).await;
+        let sent = send(client, webhook, &message(webhook, request, &standing)).await;
         if sent.is_ok() {
             told.insert((request.id.clone(), standing.name()));
         }
@@ -172,7 +183,7 @@ fn message(webhook: &Webhook, request: &Request, standing: &Standing) -> Message
             request,
             standing,
             link.as_deref(),
-            webhook.template.as_ref(),
+            (webhook.template.as_ref(), webhook.buttons.as_ref()),
         ),
     };
     Message {
@@ -203,12 +214,15 @@ fn as_slack(
     request: &Request,
     standing: &Standing,
     link: Option<&str>,
-    template: Option<&Template>,
+    (template, buttons): (Option<&Template>, Option<&Secret>),
 ) -> Value {
+    // Only what waits is voted on.
+    let buttons = buttons.filter(|_| *standing == Standing::Waiting);
     let who = match &request.on_behalf_of {
         Some(person) => format!("{} (for {person})", request.requester),
         None => request.requester.clone(),
     };
+    let is_shown_whole = buttons.is_some() && super::buttons::whole(request).is_some();
     let head = match (standing, words(standing)) {
         (Standing::Waiting, _) => format!("Approval wanted: {}", request.needs_told()),
         (_, (Some(by), _)) => format!("Approval {} by {by}", standing.name()),
@@ -232,9 +246,9 @@ fn as_slack(
     };
     let mut blocks = match template {
         Some(template) => vec![text(in_chat(template, &told))],
-        None => vec![
-            text(format!("*{}*", escaped(&head))),
-            text(format!(
+        None => [
+            Some(text(format!("*{}*", escaped(&head)))),
+            Some(text(format!(
                 "{} on `{}`, by rule {}{}",
                 escaped(&who),
                 escaped(&request.target),
@@ -244,12 +258,18 @@ fn as_slack(
                 } else {
                     format!("\n{}", escaped(&reason))
                 },
-            )),
-            text(format!("```{}```", escaped(&sql))),
-            text(format!("`provost approvals show {}`", request.id)),
-        ],
+            ))),
+            // With buttons it stands there, whole.
+            (!is_shown_whole).then(|| text(format!("```{}```", escaped(&sql)))),
+            Some(text(format!("`provost approvals show {}`", request.id))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     };
-    if let Some(link) = link {
+    if let Some(secret) = buttons {
+        blocks.extend(super::buttons::blocks(secret, request, link));
+    } else if let Some(link) = link {
         blocks.push(json!({
             "type": "actions",
             "elements": [{
@@ -285,7 +305,7 @@ pub(super) fn words(standing: &Standing) -> (Option<String>, Option<String>) {
 ///
 /// # Source
 /// Slack's "Formatting text for app surfaces": `&`, `<` and `>` are to be escaped.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

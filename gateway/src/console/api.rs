@@ -35,7 +35,7 @@ use utoipa::{
 
 use super::{
     Approval, Ballot, List, Problem, Room, StandingName, Summary, caller::Caller, guard, pages,
-    sight, span::Span,
+    sight, slack, span::Span,
 };
 use crate::approvals::{Case, Standing};
 
@@ -52,6 +52,10 @@ pub(super) fn router(room: Arc<Room>) -> Router {
     let pages = match &room.login {
         Some(_) => pages::routes(),
         None => Router::new(),
+    };
+    let pages = match &room.slack {
+        Some(_) => pages.route(slack::PATH, post(slack::press)),
+        None => pages,
     };
     pages
         .route("/healthz", get(answers))

@@ -10,7 +10,7 @@ use axum::{
 };
 use tokio::time::timeout;
 
-use super::{Problem, Room};
+use super::{Problem, Room, slack};
 
 /// The longest body, in bytes; a longer one is refused with 413. A reason has at most 2,000, written as escapes six times that.
 pub(super) const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -35,7 +35,12 @@ const ONLY_TLS: &str = "max-age=31536000";
 
 /// Goes around every route.
 pub(super) async fn guard(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
-    let mut response = if let Some(problem) = objection(request.headers(), &room.origin) {
+    let body_bytes_max = match request.uri().path() {
+        slack::PATH => slack::BODY_BYTES_MAX,
+        _ => BODY_BYTES_MAX,
+    };
+    let objection = objection(request.headers(), &room.origin, body_bytes_max);
+    let mut response = if let Some(problem) = objection {
         problem.into_response()
     } else {
         match timeout(room.request_time, next.run(request)).await {
@@ -63,7 +68,7 @@ pub(super) async fn guard(State(room): State<Arc<Room>>, request: Request, next:
 }
 
 /// What is wrong with a request whatever it asks for.
-fn objection(headers: &HeaderMap, own: &str) -> Option<Problem> {
+fn objection(headers: &HeaderMap, own: &str, body_bytes_max: usize) -> Option<Problem> {
     // A browser says which page asks; programs say nothing of the kind.
     let mut origins = headers.get_all(header::ORIGIN).iter();
     if origins.any(|origin| origin.as_bytes() != own.as_bytes()) {
@@ -76,6 +81,6 @@ fn objection(headers: &HeaderMap, own: &str) -> Option<Problem> {
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     length
-        .is_some_and(|length| length > BODY_BYTES_MAX as u64)
-        .then(Problem::too_large)
+        .is_some_and(|length| length > body_bytes_max as u64)
+        .then(|| Problem::larger_than(body_bytes_max))
 }

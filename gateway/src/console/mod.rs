@@ -25,6 +25,7 @@
 //! | `api` | the JSON API and its OpenAPI document |
 //! | `shapes` | what the API says, as types |
 //! | `pages` | what a browser shows, and logging in there |
+//! | `slack` | what people press in Slack |
 //! | `problem` | refusals, as RFC 9457 has them |
 //! | `text` | what others wrote, fit to be shown |
 
@@ -44,6 +45,7 @@ mod server;
 mod settings;
 mod shapes;
 mod sight;
+mod slack;
 mod sources;
 mod span;
 #[cfg(test)]
@@ -60,7 +62,7 @@ pub use self::{
     problem::Problem,
     role::Roles,
     server::{Console, Error},
-    settings::{LoginSettings, Settings, Times},
+    settings::{LoginSettings, Settings, SlackPerson, SlackSettings, Times},
     shapes::{
         Approval, Ballot, BeforeShape, DryRunShape, List, NeedShape, Refusal, RowsShape, Sight,
         StandingName, StatementShape, Summary, VoteName, VoteShape,
@@ -90,6 +92,8 @@ struct Room {
     request_time: Duration,
     /// How people log in with a browser; without it there are no pages.
     login: Option<pages::Login>,
+    /// Whose buttons in Slack are taken; without it nobody's.
+    slack: Option<slack::Slack>,
     /// The OpenAPI document.
     document: String,
 }

@@ -36,9 +36,14 @@ impl Problem {
 
     /// The body is longer than a body may be.
     pub(super) fn too_large() -> Self {
+        Self::larger_than(BODY_BYTES_MAX)
+    }
+
+    /// The body is longer than it may be here.
+    pub(super) fn larger_than(bytes_max: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body has more than {BODY_BYTES_MAX} bytes"),
+            format!("the body has more than {bytes_max} bytes"),
         )
     }
 

@@ -25,9 +25,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    LoginSettings, Roles, Room, Settings, Sources, Times, api,
+    LoginSettings, Roles, Room, Settings, SlackSettings, Sources, Times, api,
     door::Door,
     pages::{self, Login},
+    slack::Slack,
 };
 use crate::{
     approvals::Approvals, certificate, error::TlsError, identity::Issuer, record::console::Peer,
@@ -85,6 +86,7 @@ pub struct Console {
     roles: Roles,
     times: Times,
     login: Option<LoginSettings>,
+    slack: Option<SlackSettings>,
     document: String,
 }
 
@@ -126,6 +128,7 @@ impl Console {
             roles: settings.roles,
             times: settings.times,
             login: settings.login,
+            slack: settings.slack,
             document,
         })
     }
@@ -167,6 +170,7 @@ impl Console {
             origin: self.origin,
             request_time: self.times.request,
             login: self.login.map(Login::new),
+            slack: self.slack.map(Slack::new),
             document: self.document,
         }));
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));

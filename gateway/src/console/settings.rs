@@ -1,6 +1,6 @@
 //! What the console is told at start.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::Roles;
 use crate::settings::{ClientTls, Secret};
@@ -19,6 +19,8 @@ pub struct Settings {
     pub roles: Roles,
     /// How people log in with a browser; without it there are no pages, only the API.
     pub login: Option<LoginSettings>,
+    /// Whose buttons in Slack are votes; without it nobody's.
+    pub slack: Option<SlackSettings>,
     /// How long callers may take.
     pub times: Times,
 }
@@ -32,6 +34,30 @@ pub struct LoginSettings {
     pub client_secret: Option<Secret>,
     /// What is asked for, `openid` among it.
     pub scopes: Vec<String>,
+}
+
+/// Whose buttons in Slack are votes. Slack proves which of its users pressed; who that is, and in which groups, stands here alone.
+#[derive(Debug, Clone)]
+pub struct SlackSettings {
+    /// What the app's requests are signed with.
+    pub signing_secret: Secret,
+    /// The workspace's id: users of others are refused, whatever their id.
+    pub team: String,
+    /// The app's id; `None`: any that has the secret.
+    pub app: Option<String>,
+    /// Who may vote; users unique.
+    pub people: Vec<SlackPerson>,
+}
+
+/// Who somebody in Slack is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlackPerson {
+    /// Slack's id of them.
+    pub user: String,
+    /// The id that the issuer's tokens have for them.
+    pub id: Arc<str>,
+    /// Their groups, as the issuer's tokens would have them, exact bytes.
+    pub groups: Vec<Arc<str>>,
 }
 
 /// How long callers may take. What happens then is written beside each.

@@ -30,6 +30,8 @@ pub(crate) enum Way {
     Bearer,
     /// A browser that was at the issuer.
     Browser,
+    /// A button in Slack, by Slack's signature.
+    Slack,
 }
 
 impl Way {
@@ -38,6 +40,7 @@ impl Way {
         match self {
             Self::Bearer => "bearer-token",
             Self::Browser => "authorization-code",
+            Self::Slack => "slack-signature",
         }
     }
 }

@@ -58,7 +58,7 @@ use self::{
     threads::Threads,
 };
 use crate::{
-    approvals::{Approvals, webhook},
+    approvals::{Approvals, mail, webhook},
     cancel::CancelKeys,
     catalog::{self, Keeper, Reader},
     certificate,
@@ -239,6 +239,13 @@ impl Gateway {
         for webhook in settings.webhooks {
             let client = webhook::client().map_err(|source| Error::Webhooks { source })?;
             background.spawn(webhook::run(Arc::clone(&bench.approvals), webhook, client));
+        }
+        for told in settings.mails {
+            let host = Arc::clone(&told.host);
+            let recipients = mail::recipients(&told);
+            for recipient in recipients.map_err(|source| Error::Mail { host, source })? {
+                background.spawn(mail::run(Arc::clone(&bench.approvals), recipient));
+            }
         }
         let mut shutdown = std::pin::pin!(shutdown);
         loop {

@@ -7,6 +7,7 @@ pub(crate) mod issuer;
 pub(crate) mod outage;
 pub(crate) mod raw;
 pub(crate) mod s3;
+pub(crate) mod smtp;
 
 use std::{
     fs,

@@ -6,4 +6,5 @@ mod contract;
 mod door;
 mod pages;
 mod roles;
+mod slack;
 pub(in crate::console) mod support;

@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     approvals::{Approvals, now},
-    console::{Console, Furnishing, LoginSettings, Roles, Settings, Sources, Times},
+    console::{Console, Furnishing, LoginSettings, Roles, Settings, SlackSettings, Sources, Times},
     identity::{ClaimRules, Delegation, Issuer, IssuerSettings, KindRule, issuer::LoginUrls},
     policy::PolicyHandle,
     roster::Roster,
@@ -211,15 +211,23 @@ impl House {
     }
 
     pub(super) async fn with(times: Times) -> Self {
-        Self::build(Signer::new(), (times, None)).await
+        Self::build(Signer::new(), (times, None, None)).await
+    }
+
+    /// One that takes buttons in Slack for votes.
+    pub(super) async fn with_slack(slack: SlackSettings) -> Self {
+        Self::build(Signer::new(), (Times::default(), None, Some(slack))).await
     }
 
     /// One where people log in at these places of the issuer's, as the client `console`.
     pub(super) async fn with_pages(signer: Signer, urls: LoginUrls) -> Self {
-        Self::build(signer, (Times::default(), Some(urls))).await
+        Self::build(signer, (Times::default(), Some(urls), None)).await
     }
 
-    async fn build(signer: Signer, (times, urls): (Times, Option<LoginUrls>)) -> Self {
+    async fn build(
+        signer: Signer,
+        (times, urls, slack): (Times, Option<LoginUrls>, Option<SlackSettings>),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (log, _) = Log::open(LogOptions::new(folder.path().join("log"), "gateway-1")).unwrap();
         let store = DurableFolder::open(&folder.path().join("store")).unwrap();
@@ -260,6 +268,7 @@ impl House {
                 client_secret: Some(Secret::new(b"secret".as_slice())),
                 scopes: vec!["openid".to_owned(), "groups".to_owned()],
             }),
+            slack,
             times,
         })
         .await
@@ -294,10 +303,15 @@ impl House {
         }
     }
 
-    /// The rows of `sessions` in the log, as they came.
-    pub(super) async fn sessions(&self) -> Vec<SessionRecord> {
+    /// All that is in the log, as it came.
+    pub(super) async fn records(&self) -> Vec<Record> {
         self.log.sync().await.unwrap();
-        let records = provost_evidence::records(&self.folder.path().join("log")).unwrap();
+        provost_evidence::records(&self.folder.path().join("log")).unwrap()
+    }
+
+    /// The rows of `sessions` among it.
+    pub(super) async fn sessions(&self) -> Vec<SessionRecord> {
+        let records = self.records().await;
         let sessions = records.into_iter().filter_map(|record| match record {
             Record::Session(session) => Some(session),
             _ => None,
