@@ -6,6 +6,7 @@
 
 mod case;
 mod dry_run;
+mod glass;
 mod history;
 mod template;
 #[cfg(test)]
@@ -34,10 +35,11 @@ use tokio::{
 pub use self::{
     case::{Case, Objection, Standing, Tally},
     dry_run::DryRunRefused,
+    glass::BrokenGlass,
     history::{Before, HISTORY},
     template::{TEMPLATE_BYTES_MAX, Template, TemplateError},
 };
-use self::{dry_run::Wish, history::History};
+use self::{dry_run::Wish, glass::News, history::History};
 use crate::record::{micros, texts};
 
 /// How often the store is looked at.
@@ -110,6 +112,7 @@ pub struct Approvals {
     log: Arc<Log>,
     cases: Mutex<BTreeMap<ApprovalId, Kept>>,
     history: Mutex<History>,
+    news: News,
 }
 
 /// A case, and who waits for what becomes of it.
@@ -133,7 +136,13 @@ impl Approvals {
             log,
             cases: Mutex::default(),
             history: Mutex::default(),
+            news: News::default(),
         }
+    }
+
+    /// Whoever is told by webhooks is told of this, too.
+    pub(crate) fn tell_of_glass(&self, broken: BrokenGlass) {
+        self.news.add(broken);
     }
 
     /// The name of the gateway, which documents carry.

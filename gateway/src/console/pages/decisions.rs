@@ -50,7 +50,7 @@ const WORDS: [(&str, &str, &str); 8] = [
     ("outcome", "Outcome", "outcome = $outcome"),
 ];
 /// What a verdict is.
-const VERDICTS: [&str; 3] = ["allow", "hold", "deny"];
+const VERDICTS: [&str; 4] = ["allow", "break-glass", "hold", "deny"];
 
 /// A search.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
