@@ -10,6 +10,7 @@ use clap::{
 };
 use clap_complete::Shell;
 use jiff::Timestamp;
+use provost_engine::reason::StatedReason;
 
 mod evidence;
 mod keeping;
@@ -95,6 +96,7 @@ Everything lives in temporary folders that are gone at the end.")]
 Examples:
   provost explain policies --schema shop.sql --as devin --group ai-agents \"DELETE FROM orders\"
   provost explain policies --schema shop.sql --as ana --group analysts --json \"SELECT ssn FROM customers\" | jq .change
+  provost explain policies --as olga --group on-call --reason \"INC-123: orders are stuck\" \"DELETE FROM orders\"
 
 Exit code 2 says that policy denies the statement.")]
     Explain(Explain),
@@ -459,6 +461,9 @@ pub(crate) struct Explain {
     /// The session is in a transaction block
     #[arg(long)]
     pub(crate) in_transaction: bool,
+    /// The session states this reason, by which `break-glass` rules let statements through
+    #[arg(long, value_name = "TEXT", value_parser = StatedReason::new)]
+    pub(crate) reason: Option<StatedReason>,
     /// How many rows the server's planner expects
     #[arg(long, value_name = "ROWS")]
     pub(crate) estimated_rows: Option<u64>,

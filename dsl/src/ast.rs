@@ -152,6 +152,7 @@ pub(crate) enum ClauseKind {
 pub(crate) enum Verb {
     Allow,
     Deny,
+    BreakGlass,
     Hold,
     /// `never allow`, of an invariant.
     NeverAllow,

@@ -56,6 +56,8 @@ pub(crate) enum Token<'input> {
     Allow,
     #[token("deny")]
     Deny,
+    #[token("break-glass")]
+    BreakGlass,
     #[token("hold")]
     Hold,
     #[token("mask")]
@@ -197,6 +199,7 @@ pub(crate) const WORDS: &[(&str, Token<'static>)] = &[
     ("observe", Token::Observe),
     ("allow", Token::Allow),
     ("deny", Token::Deny),
+    ("break-glass", Token::BreakGlass),
     ("hold", Token::Hold),
     ("mask", Token::Mask),
     ("limit", Token::Limit),

@@ -408,7 +408,7 @@ fn rules_are_whole() {
             "rule r",
             expect![[r#"
                 5: rule `r` does not say for whom (add `for anyone`, or `for` and groups)
-                5: rule `r` does nothing (add one of `allow`, `deny`, `hold`, `mask`, `limit`, `record`)
+                5: rule `r` does nothing (add one of `allow`, `deny`, `break-glass`, `hold`, `mask`, `limit`, `record`)
             "#]],
         ),
         (
@@ -420,7 +420,7 @@ fn rules_are_whole() {
         (
             "rule r for anyone",
             expect![[r#"
-                5: rule `r` does nothing (add one of `allow`, `deny`, `hold`, `mask`, `limit`, `record`)
+                5: rule `r` does nothing (add one of `allow`, `deny`, `break-glass`, `hold`, `mask`, `limit`, `record`)
             "#]],
         ),
         (
@@ -637,10 +637,10 @@ fn the_examples_of_the_page_compile_as_one_set() {
         .enumerate()
         .map(|(index, example)| source(&format!("example-{index}.pol"), example))
         .collect();
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     let compiled = compile(&examples).unwrap_or_else(|found| panic!("{}", rendered(&found)));
     assert_eq!(rendered(&compiled.warnings), "diagnostics\n");
-    assert_eq!(compiled.rules, 10);
+    assert_eq!(compiled.rules, 11);
 }
 
 proptest::proptest! {

@@ -11,6 +11,7 @@
 //! | [`principal`] | who asks, over which session |
 //! | [`catalog`] | what the server's relations, columns, views and functions are |
 //! | [`facts`] | what a statement would do: accesses, column uses, lineage |
+//! | [`reason`] | why a session says that its statements must run |
 //! | [`schema`] | a file of DDL to a catalog, where there is no server |
 //! | [`copy`] | how the rows of a COPY come
 //! | [`sql`] | text to facts: PostgreSQL's own grammar, a second reader as witness, name resolution |
@@ -27,6 +28,7 @@ pub mod facts;
 pub mod graph;
 pub mod mask;
 pub mod principal;
+pub mod reason;
 pub mod schema;
 pub mod sql;
 pub mod transform;

@@ -114,6 +114,8 @@ pub struct Circumstances<'a> {
     /// Whether absent values follow, and the statement is decided again with them: what hangs on them is then needed
     /// ([`crate::verdict::Needs::values`]) and not refused.
     pub values_follow: bool,
+    /// Why the session's statements must run, as the session states it; without it no `break-glass` rule lets anything through.
+    pub stated_reason: Option<&'a str>,
 }
 
 /// A fact that costs something to have. It is left [`Dear::NotAsked`] until a decision says that it needs it

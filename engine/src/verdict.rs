@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 pub use crate::transform::Transform;
 
-/// The verdict. The order is the join's: deny beats hold beats allow.
+/// The verdict. The order is the join's: deny beats hold beats allow. `break-glass` lies between the last two, and is decided when all
+/// else has joined.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -16,6 +17,11 @@ pub use crate::transform::Transform;
 pub enum Verdict {
     /// The statement may run, under the decision's masks.
     Allow,
+    /// The statement may run, under the decision's masks, only because the session states why it must.
+    // No module says so.
+    #[serde(skip_deserializing)]
+    #[schemars(skip)]
+    BreakGlass,
     /// The statement waits for approval.
     Hold,
     /// The statement is refused.
@@ -28,6 +34,7 @@ impl Verdict {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Allow => "allow",
+            Self::BreakGlass => "break-glass",
             Self::Hold => "hold",
             Self::Deny => "deny",
         }
@@ -233,6 +240,15 @@ impl Needs {
     }
 }
 
+/// What `break-glass` rules have to do with a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Glass {
+    /// The rules without which it would be refused or held: whatever the verdict, a statement that runs by them is told of loudly.
+    pub broken: RuleIds,
+    /// The statement is held, and would not be if the session stated why it must run.
+    pub offered: bool,
+}
+
 /// What rules (or a whole set) that only observe would have made of a statement (ruling 26).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
@@ -247,7 +263,7 @@ pub struct Observed {
 /// A decision on one statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// Allow, hold or deny. Deny as long as a rule that is enforced needs to know something more ([`Decision::needs`]).
+    /// Allow, break-glass, hold or deny. Deny as long as a rule that is enforced needs to know something more ([`Decision::needs`]).
     pub verdict: Verdict,
     /// Every rule that determined it: for a deny those that refused, else those that covered or held an access, masked a
     /// column, limited or recorded the statement. Empty where no rule speaks (nothing covered an access; a COMMIT).
@@ -264,12 +280,14 @@ pub struct Decision {
     pub approvals: Vec<Approval>,
     /// What becomes of an open transaction while the statement is held.
     pub held_transaction: HeldTransaction,
+    /// What `break-glass` rules have to do with it.
+    pub glass: Glass,
     /// Lookups to be counted; over budget they are refused.
     pub probes: Vec<Probe>,
     /// A masked column is reached through views: before the statement is let through, [`crate::facts::Facts::views`] and all
     /// relations of the facts must be locked and found to be what analysis read (ruling 4).
     pub rests_on_views: bool,
-    /// Reasons of a deny; empty else.
+    /// Reasons of a deny, and where glass is broken why: the stated reason with the rule's own. Empty else.
     pub reasons: Vec<Reason>,
     /// Dear facts to fetch before deciding again. Whoever can't fetch them keeps the verdict; what only observing rules
     /// need never makes it a deny.
@@ -291,6 +309,7 @@ impl Decision {
             recording: Recording::default(),
             approvals: Vec::new(),
             held_transaction: HeldTransaction::default(),
+            glass: Glass::default(),
             probes: Vec::new(),
             rests_on_views: false,
             reasons,

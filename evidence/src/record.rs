@@ -242,7 +242,7 @@ pub struct ChangeRecord {
     pub at: Micros,
     /// Who or what made it: `gateway`, a principal, an operator.
     pub actor: String,
-    /// `start`, `stop`, `bundle-loaded`, `bundle-refused`, `bundle-expired`, `catalog-loaded`, `config`, `audit-stopped`, `audit-resumed`.
+    /// `start`, `stop`, `bundle-loaded`, `bundle-refused`, `bundle-expired`, `break-glass`, `catalog-loaded`, `config`, `audit-stopped`, `audit-resumed`.
     pub what: String,
     /// State before, one line.
     pub before: Option<String>,

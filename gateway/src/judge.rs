@@ -85,6 +85,8 @@ pub struct Permitted {
     pub enforcement: Arc<Enforcement>,
     /// Where its result is recorded, row by row, before the client gets it.
     pub spool: Option<Spool>,
+    /// What the client is told before its answer; then nothing is unanswered.
+    pub notice: Option<Notice>,
 }
 
 /// An ERROR for the client: policy's refusal, or PostgreSQL's own words for text it would refuse itself.

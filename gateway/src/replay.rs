@@ -83,6 +83,7 @@ pub fn decide_again(
         novel: Dear::NotAsked,
         parameters: texts.as_deref(),
         values_follow: false,
+        stated_reason: input.stated_reason.as_deref(),
     };
     let view = policy.view(&Arc::new(session), at);
     let decision = policy.decide(&view, &statement.facts, &circumstances);

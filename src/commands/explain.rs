@@ -9,6 +9,7 @@ use provost_engine::{
     principal::{
         Authentication, Circumstances, Dear, Delegator, Principal, PrincipalKind, Session,
     },
+    reason::StatedReason,
     sql::{self, Context, Refusal, Statement, Witness},
     verdict::{Decision, Verdict},
 };
@@ -50,6 +51,7 @@ pub(crate) fn run(command: &cli::Explain) -> Result<(), Error> {
         novel: Dear::Known(command.novel),
         parameters: None,
         values_follow: false,
+        stated_reason: command.reason.as_ref().map(StatedReason::as_str),
     };
     let statements = analyse(command.schema.as_deref(), &command.sql, &session)?;
     let mut denied = false;
@@ -127,7 +129,7 @@ fn print(text: &str, explanation: &Explanation, names: &dyn Fn(&Decision) -> Vec
     let decision = &explanation.decision;
     let tone = match decision.verdict {
         Verdict::Allow => Tone::Good,
-        Verdict::Hold => Tone::Notable,
+        Verdict::BreakGlass | Verdict::Hold => Tone::Notable,
         Verdict::Deny => Tone::Bad,
     };
     let by = names(decision).join(", ");

@@ -74,7 +74,7 @@ pub(super) async fn of_story(files: &Files, story: &Story) -> Result<(), Error> 
 pub(super) async fn summary(files: &Files) -> Result<(), Error> {
     line(&toned(Tone::Bold, "What was decided"));
     line("");
-    let sql = "SELECT s.principal AS principal, count(*) AS decided, sum(CASE WHEN s.verdict = 'allow' THEN 1 ELSE 0 END) AS allowed, sum(CASE WHEN s.verdict = 'deny' THEN 1 ELSE 0 END) AS denied, sum(CASE WHEN m.statement_id IS NOT NULL THEN 1 ELSE 0 END) AS masked FROM statements s LEFT JOIN (SELECT DISTINCT statement_id FROM maskings) m ON m.statement_id = s.statement_id WHERE s.phase <> 'prepare' GROUP BY s.principal ORDER BY s.principal";
+    let sql = "SELECT s.principal AS principal, count(*) AS decided, sum(CASE WHEN s.outcome IN ('completed', 'failed', 'cut') THEN 1 ELSE 0 END) AS ran, sum(CASE WHEN s.verdict = 'deny' THEN 1 ELSE 0 END) AS denied, sum(CASE WHEN m.statement_id IS NOT NULL THEN 1 ELSE 0 END) AS masked FROM statements s LEFT JOIN (SELECT DISTINCT statement_id FROM maskings) m ON m.statement_id = s.statement_id WHERE s.phase <> 'prepare' GROUP BY s.principal ORDER BY s.principal";
     print_answer(files, sql).await?;
     verify(files).await
 }
@@ -140,6 +140,8 @@ impl Decided {
             "deny"
         } else if self.verdicts.contains("hold") {
             "hold"
+        } else if self.verdicts.contains("break-glass") {
+            "break-glass"
         } else if self.verdicts.contains("allow") {
             "allow"
         } else {
@@ -163,7 +165,7 @@ fn print_step(number: usize, played: &Played, decided: &Decided) {
     field("sent", &format!("{}{}", step.sql, toned(Tone::Dim, how)));
     let verdict = match decided.verdict() {
         "allow" => toned(Tone::Good, "allow"),
-        "hold" => toned(Tone::Notable, "hold"),
+        how @ ("break-glass" | "hold") => toned(Tone::Notable, how),
         other => toned(Tone::Bad, other),
     };
     field("verdict", &verdict);

@@ -25,6 +25,7 @@ mod demo;
 mod denials;
 mod evidence;
 mod functions;
+mod glass;
 mod hard_inputs;
 mod keeping;
 mod mail;

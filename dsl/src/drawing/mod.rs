@@ -150,7 +150,7 @@ fn leaf(policy: &Policy, rules: &[DrawnRule], denied: &str) -> PictureBox {
     let covers = |rule: &DrawnRule| {
         matches!(
             effect(policy, rule.rule),
-            Some(Effect::Allow(_) | Effect::Hold(..))
+            Some(Effect::Allow(_) | Effect::BreakGlass(_) | Effect::Hold(..))
         )
     };
     if rules.iter().any(covers) {

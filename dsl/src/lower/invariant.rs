@@ -93,7 +93,7 @@ fn lower_claim(
             names.dedup();
             Some(Claim::AlwaysMask(names))
         }
-        Written::Access(Verb::Allow | Verb::Deny | Verb::Hold, ..)
+        Written::Access(Verb::Allow | Verb::Deny | Verb::BreakGlass | Verb::Hold, ..)
         | Written::Mask(Always::Effect, _)
         | Written::Limit(..)
         | Written::Record(..) => {

@@ -102,6 +102,7 @@ impl Written<'_> {
         match self {
             Self::Access(Verb::Allow, ..) => "allow",
             Self::Access(Verb::Deny, ..) => "deny",
+            Self::Access(Verb::BreakGlass, ..) => "break-glass",
             Self::Access(Verb::Hold, ..) => "hold",
             Self::Access(Verb::NeverAllow, ..) => "never allow",
             Self::Mask(Always::Effect, _) => "mask",
@@ -271,6 +272,10 @@ impl<'a> Parts<'a> {
                 let scope = self.scope(effect.word(), operations, on, check);
                 Some(match verb {
                     Verb::Allow => Effect::Allow(scope),
+                    Verb::BreakGlass => {
+                        self.check_glass(span, unread, check);
+                        Effect::BreakGlass(scope)
+                    }
                     Verb::Hold => Effect::Hold(scope, self.hold(span, unread, check)),
                     Verb::Deny | Verb::NeverAllow => Effect::Deny(scope),
                 })
@@ -297,6 +302,26 @@ impl<'a> Parts<'a> {
                 };
                 Some(Effect::Mask(mask::lower(written, check)))
             }
+        }
+    }
+
+    /// Whoever may break glass is named, and is told what for.
+    fn check_glass(&self, span: &Span, unread: bool, check: &mut Check<'_, '_>) {
+        if matches!(self.subjects, Some((Audience::Anyone, _))) {
+            check.error_with_help(
+                span,
+                "a `break-glass` rule for anyone",
+                "who is on call?",
+                "name the group that may: `for oncall`",
+            );
+        }
+        if self.because.is_none() && !unread {
+            check.error_with_help(
+                span,
+                "a `break-glass` rule that does not say what for",
+                "no `because`",
+                "add `because \"what it is for\"`: it is recorded with the reason that the session states",
+            );
         }
     }
 

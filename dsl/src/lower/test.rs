@@ -4,6 +4,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use provost_engine::{
     principal::PrincipalKind,
+    reason::StatedReason,
     verdict::{Limits, Transform, Verdict},
 };
 use serde_json::Value as Json;
@@ -293,6 +294,13 @@ fn setting(session: &mut TestSession, name: &Name, value: &Value, check: &mut Ch
         "database" => session.database = text(check),
         "role" => session.role = text(check),
         "application" => session.application = text(check),
+        "reason" => {
+            session.reason = text(check).and_then(|text| {
+                StatedReason::new(&text)
+                    .map_err(|error| check.error(&value.span, error.to_string(), "no reason"))
+                    .ok()
+            });
+        }
         "tls" => session.tls = flag_or_report(name, value, check),
         "in_transaction" => session.in_transaction = flag_or_report(name, value, check),
         "client_address" => {
@@ -350,6 +358,7 @@ fn expectations(expected: &ast::Expected, check: &mut Check<'_, '_>) -> Vec<Expe
         ExpectedKind::Verdict { verdict, by } => {
             let verdict = match verdict {
                 Verb::Allow => Verdict::Allow,
+                Verb::BreakGlass => Verdict::BreakGlass,
                 Verb::Hold => Verdict::Hold,
                 Verb::Deny | Verb::NeverAllow => Verdict::Deny,
             };
@@ -404,8 +413,18 @@ fn expectations(expected: &ast::Expected, check: &mut Check<'_, '_>) -> Vec<Expe
             "error" => vec![at(Expectation::Error, span)],
             other => {
                 let known = [
-                    "allow", "hold", "deny", "mask", "no mask", "unmasked", "controls", "limit",
-                    "record", "because", "error",
+                    "allow",
+                    "break-glass",
+                    "hold",
+                    "deny",
+                    "mask",
+                    "no mask",
+                    "unmasked",
+                    "controls",
+                    "limit",
+                    "record",
+                    "because",
+                    "error",
                 ];
                 check.unknown("expectation", &word.span, other, known.into_iter());
                 Vec::new()

@@ -170,6 +170,7 @@ fn looks_like(meant: &str, tokens: &[Spanned<'_>], index: usize) -> bool {
                     Some(
                         Token::Allow
                             | Token::Deny
+                            | Token::BreakGlass
                             | Token::Hold
                             | Token::Mask
                             | Token::Limit

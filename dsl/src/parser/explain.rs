@@ -92,6 +92,7 @@ fn is_of_name(tokens: &[Spanned<'_>], index: usize) -> bool {
             Some(
                 Token::Allow
                     | Token::Deny
+                    | Token::BreakGlass
                     | Token::Hold
                     | Token::Mask
                     | Token::Limit
@@ -487,7 +488,7 @@ impl<'a> Problem<'a> {
     /// What a name would name.
     fn name_in_words(&self) -> &'static str {
         match self.within {
-            "allow" | "deny" | "hold" | "never" => "an operation",
+            "allow" | "deny" | "break-glass" | "hold" | "never" => "an operation",
             "for" | "except" | "until" | "in" => "a group",
             "mask" | "always" => "a class",
             "on" | "class" => "a pattern",
@@ -551,6 +552,7 @@ fn within<'a>(tokens: &[Spanned<'_>], index: usize, text: &'a str) -> &'a str {
             }
             Token::Allow
             | Token::Deny
+            | Token::BreakGlass
             | Token::Hold
             | Token::Mask
             | Token::Limit

@@ -11,6 +11,7 @@ use std::{
 
 use provost_engine::{
     principal::PrincipalKind,
+    reason::StatedReason,
     transform::Transform,
     verdict::{Limits, Recording, Verdict},
 };
@@ -95,6 +96,8 @@ pub struct TestSession {
     pub tls: Option<bool>,
     /// Whether the session is in a transaction block when the first statement comes; `false`.
     pub in_transaction: Option<bool>,
+    /// Why its statements must run, as it states it; nothing.
+    pub reason: Option<StatedReason>,
 }
 
 /// Dear facts, which a gateway would ask somebody for. One that a test does not give can't be had: a condition that

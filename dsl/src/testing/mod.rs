@@ -36,6 +36,7 @@ use provost_engine::{
     principal::{
         Authentication, Circumstances, Dear, Delegator, Principal, PrincipalKind, Session,
     },
+    reason::StatedReason,
 };
 
 pub use self::{
@@ -240,7 +241,7 @@ fn session(test: &PolicyTest) -> Session {
     }
 }
 
-fn circumstances(test: &PolicyTest) -> Circumstances<'static> {
+fn circumstances(test: &PolicyTest) -> Circumstances<'_> {
     fn dear<T>(given: Option<T>, name: &str) -> Dear<T> {
         match given {
             Some(value) => Dear::Known(value),
@@ -251,6 +252,7 @@ fn circumstances(test: &PolicyTest) -> Circumstances<'static> {
         in_transaction: test.session.in_transaction.unwrap_or(false),
         estimated_rows: dear(test.given.estimated_rows, "estimated_rows"),
         novel: dear(test.given.novel, "novel"),
+        stated_reason: test.session.reason.as_ref().map(StatedReason::as_str),
         ..Circumstances::default()
     }
 }

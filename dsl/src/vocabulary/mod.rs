@@ -95,6 +95,11 @@ pub const EFFECTS: &[Entry] = &[
         "deny ddl",
     ),
     entry(
+        "break-glass",
+        "These accesses are covered, and not held, once the session states why: loudly recorded.",
+        "break-glass read on public.*",
+    ),
+    entry(
         "hold",
         "These accesses are covered once people have approved.",
         "hold delete on public.*",
@@ -124,6 +129,11 @@ pub const CLAUSES: &[Entry] = &[
         "allow read, insert on public.*",
     ),
     entry("deny", "An effect: refuses accesses.", "deny ddl"),
+    entry(
+        "break-glass",
+        "An effect: covers accesses once the session states why; it needs a group and `because`.",
+        "break-glass read on public.*",
+    ),
     entry(
         "hold",
         "An effect: covers accesses once people have approved.",
@@ -324,6 +334,7 @@ pub const SETTINGS: &[&str] = &[
     "client_address",
     "tls",
     "in_transaction",
+    "reason",
 ];
 
 /// The masks.

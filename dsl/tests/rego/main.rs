@@ -58,6 +58,7 @@ fn shown(policy: &Policy, decision: &Decision) -> String {
         recording,
         approvals,
         held_transaction,
+        glass,
         probes,
         rests_on_views,
         reasons,
@@ -91,7 +92,7 @@ fn shown(policy: &Policy, decision: &Decision) -> String {
     reasons.dedup();
     let controls = policy.controls(rules);
     format!(
-        "{verdict:?} {masks:?} {mask_bound} {limits:?} {recording:?} {approvals:?} {held_transaction:?} {probes:?} {rests_on_views} {needs:?} {observed:?} {controls:?}\n{reasons:#?}"
+        "{verdict:?} {masks:?} {mask_bound} {limits:?} {recording:?} {approvals:?} {held_transaction:?} {glass:?} {probes:?} {rests_on_views} {needs:?} {observed:?} {controls:?}\n{reasons:#?}"
     )
 }
 

@@ -288,6 +288,7 @@ impl Random {
             novel: self.of(&[Dear::NotAsked, Dear::Known(true)]),
             parameters: self.of(&[None, Some(&[Some("7")][..]), Some(&[None][..])]),
             values_follow: false,
+            stated_reason: None,
         }
     }
 }

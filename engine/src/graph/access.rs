@@ -14,6 +14,10 @@ use super::{
 };
 use crate::facts::{Access, Facts, Object, Operation};
 
+/// What lets a statement through that a `break-glass` rule is about.
+pub const STATE_A_REASON: &str = "state why it must run, in a statement of its own: SET provost.reason = 'INC-123: the database is down'; \
+     it is recorded and told at once";
+
 impl Policy {
     /// An ask's point in the graph.
     pub(super) fn point<'a>(
@@ -104,7 +108,10 @@ impl<'a> Candidate<'a> {
     }
 
     fn covers(&self) -> bool {
-        matches!(self.rule.effect, Effect::Allow(_) | Effect::Hold(..))
+        matches!(
+            self.rule.effect,
+            Effect::Allow(_) | Effect::BreakGlass(_) | Effect::Hold(..)
+        )
     }
 }
 
@@ -170,6 +177,7 @@ impl<'a> Judge<'a> {
     ) {
         let mut covered = by_module || needs_no_rule(ask.access);
         let mut denied = false;
+        let (mut held, mut glass) = (Vec::new(), Vec::new());
         let mut would_cover = Vec::new();
         let mut unsettled = Vec::new();
         let mut candidates = of_columns;
@@ -193,10 +201,8 @@ impl<'a> Judge<'a> {
                         let message = format!("nobody can approve what rule `{}` holds", rule.name);
                         findings.refuse(Some((place, &rule.name)), &message, None);
                     }
-                    Effect::Hold(_, hold) => {
-                        covered = true;
-                        findings.hold(place, hold);
-                    }
+                    Effect::Hold(_, hold) => held.push((place, hold)),
+                    Effect::BreakGlass(_) => glass.push((place, rule)),
                     Effect::Limit(_, limits) => findings.limit(place, limits),
                     Effect::Record(_, recording) => findings.record(place, *recording),
                     Effect::Mask(_) => {}
@@ -210,24 +216,89 @@ impl<'a> Judge<'a> {
                 }
             }
         }
-        // Allow rules come last, the cheaper fact first: whether one is asked must not hang on the rules' names.
-        unsettled.sort_by_key(|(rule, fact)| (matches!(rule.effect, Effect::Allow(_)), *fact));
-        for (rule, fact) in unsettled {
-            // That a further rule allows what is allowed already is not worth a dear fact.
-            if covered && matches!(rule.effect, Effect::Allow(_)) {
-                continue;
+        // What nothing allows or what is held is let through by a stated reason; what a rule denies is not.
+        let is_held = !held.is_empty();
+        let breaks = (!covered || is_held) && !denied && self.breaks_glass(&glass, findings);
+        if !breaks {
+            covered |= is_held;
+            for (place, hold) in held {
+                findings.hold(place, hold);
+                if glass.is_empty() {
+                    findings.hold_for_good();
+                }
             }
-            covered |= matches!(rule.effect, Effect::Allow(_) | Effect::Hold(..));
-            findings.need(fact);
+        }
+        // Allow rules come last, the cheaper fact first: whether one is asked must not hang on the rules' names.
+        unsettled.sort_by_key(|(rule, fact)| (rank(rule), *fact));
+        let is_stated = self.context.circumstances.stated_reason.is_some();
+        let mut may_break = false;
+        for (rule, fact) in unsettled {
+            let is_needed = match rule.effect {
+                // That a further rule allows what is allowed already is not worth a dear fact.
+                Effect::Allow(_) => !covered,
+                // Nor is what no stated reason asks for.
+                Effect::BreakGlass(_) => {
+                    may_break |= glass.is_empty();
+                    is_stated && (!covered || is_held) && glass.is_empty()
+                }
+                Effect::Deny(_)
+                | Effect::Hold(..)
+                | Effect::Mask(_)
+                | Effect::Limit(..)
+                | Effect::Record(..) => true,
+            };
+            if is_needed {
+                covered |= matches!(
+                    rule.effect,
+                    Effect::Allow(_) | Effect::BreakGlass(_) | Effect::Hold(..)
+                );
+                findings.need(fact);
+            }
         }
         // Where a rule denies, that nothing allows is no news.
-        if !covered && !denied {
+        if !(covered || breaks || denied) {
+            let offer = (may_break && !is_stated).then_some(STATE_A_REASON);
+            self.refuse_uncovered(ask, &glass, (&would_cover, offer), findings);
+        }
+    }
+
+    /// Refuses what nothing covers: `glass` would, by a stated reason. `offer` is the hint where a `break-glass` rule might, for all that
+    /// is known.
+    fn refuse_uncovered(
+        &self,
+        ask: Ask<'_>,
+        glass: &[(usize, &Rule)],
+        (would_cover, offer): (&[Candidate<'a>], Option<&str>),
+        findings: &mut Findings,
+    ) {
+        if glass.is_empty() {
             let hint = would_cover
                 .iter()
                 .filter(|candidate| candidate.covers())
-                .find_map(|candidate| self.hint(candidate, ask, &Truth::True));
+                .find_map(|candidate| self.hint(candidate, ask, &Truth::True))
+                .or(offer);
             findings.refuse(None, &uncovered(ask, self.context.facts), hint);
+            return;
         }
+        let message = format!("{} needs a stated reason", describe(ask));
+        for (place, rule) in glass {
+            findings.refuse(Some((*place, &rule.name)), &message, Some(STATE_A_REASON));
+        }
+    }
+
+    /// Whether the session states a reason, by which the rules of these let the access through.
+    fn breaks_glass(&self, glass: &[(usize, &Rule)], findings: &mut Findings) -> bool {
+        let Some(stated) = self.context.circumstances.stated_reason else {
+            return false;
+        };
+        for (place, rule) in glass {
+            let why = match &rule.because {
+                Some(because) => format!("{stated} ({because})"),
+                None => stated.to_owned(),
+            };
+            findings.break_glass(*place, &rule.name, &why);
+        }
+        !glass.is_empty()
     }
 
     /// Whether the entry's pattern matches, by the pattern itself: the graph keeps parts of patterns as guards.
@@ -339,6 +410,19 @@ impl<'a> Judge<'a> {
         } else {
             None
         }
+    }
+}
+
+/// In which order rules are asked for dear facts.
+const fn rank(rule: &Rule) -> u8 {
+    match rule.effect {
+        Effect::Deny(_)
+        | Effect::Hold(..)
+        | Effect::Mask(_)
+        | Effect::Limit(..)
+        | Effect::Record(..) => 0,
+        Effect::Allow(_) => 1,
+        Effect::BreakGlass(_) => 2,
     }
 }
 

@@ -212,6 +212,7 @@ fn check_conditions(rules: &[Rule], classes: &HashMap<Arc<str>, usize>) -> Resul
         let (condition, objects) = match &rule.effect {
             Effect::Allow(scope)
             | Effect::Deny(scope)
+            | Effect::BreakGlass(scope)
             | Effect::Hold(scope, _)
             | Effect::Limit(scope, _)
             | Effect::Record(scope, _) => (&scope.condition, scope.objects.as_deref()),
@@ -269,7 +270,7 @@ fn number_groups(rules: &[Rule]) -> HashMap<Arc<str>, usize> {
 /// Which side doubt about a principal falls on.
 fn leaning(rule: &Rule) -> Leaning {
     match rule.effect {
-        Effect::Allow(_) | Effect::Hold(..) => Leaning::Grants,
+        Effect::Allow(_) | Effect::BreakGlass(_) | Effect::Hold(..) => Leaning::Grants,
         Effect::Deny(_) | Effect::Mask(_) | Effect::Limit(..) | Effect::Record(..) => {
             Leaning::Restricts
         }

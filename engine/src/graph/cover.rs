@@ -184,6 +184,7 @@ impl Survey<'_> {
             Effect::Hold(_, hold) if hold.approvals.is_empty() => None,
             Effect::Hold(_, hold) => {
                 findings.hold(rule, hold);
+                findings.hold_for_good();
                 Some(true)
             }
             Effect::Limit(_, limits) => {
@@ -194,6 +195,8 @@ impl Survey<'_> {
                 findings.record(rule, *recording);
                 Some(false)
             }
+            // Whether it needs breaking hangs on all rules.
+            Effect::BreakGlass(_) => None,
             Effect::Allow(_) | Effect::Deny(_) | Effect::Mask(_) => None,
         }
     }

@@ -161,9 +161,11 @@ impl Draft {
             does: match effect {
                 Effect::Allow(_) => Does::Allow,
                 Effect::Deny(_) => Does::Deny,
-                Effect::Hold(..) | Effect::Limit(..) | Effect::Record(..) | Effect::Mask(_) => {
-                    Does::Oblige
-                }
+                Effect::Hold(..)
+                | Effect::BreakGlass(_)
+                | Effect::Limit(..)
+                | Effect::Record(..)
+                | Effect::Mask(_) => Does::Oblige,
             },
             object: u32::try_from(object).unwrap_or(u32::MAX),
             operations: scope.operations,

@@ -124,7 +124,7 @@ impl Policy {
             .collect();
         let change = match decision.verdict {
             Verdict::Deny => question.least_change(),
-            Verdict::Allow | Verdict::Hold => None,
+            Verdict::Allow | Verdict::BreakGlass | Verdict::Hold => None,
         };
         Explanation {
             decision,
@@ -141,6 +141,7 @@ impl Effect {
         match self {
             Self::Allow(_) => "allow",
             Self::Deny(_) => "deny",
+            Self::BreakGlass(_) => "break-glass",
             Self::Hold(..) => "hold",
             Self::Mask(_) => "mask",
             Self::Limit(..) => "limit",
@@ -163,6 +164,7 @@ impl Asked<'_> {
         match &rule.effect {
             Effect::Allow(scope)
             | Effect::Deny(scope)
+            | Effect::BreakGlass(scope)
             | Effect::Hold(scope, _)
             | Effect::Limit(scope, _)
             | Effect::Record(scope, _) => self.fate_of_scope(scope),
@@ -402,7 +404,7 @@ impl Asked<'_> {
             .decide(&view, &facts, self.context.circumstances);
         match decision.verdict {
             Verdict::Deny => None,
-            Verdict::Allow | Verdict::Hold => Some(decision.verdict),
+            Verdict::Allow | Verdict::BreakGlass | Verdict::Hold => Some(decision.verdict),
         }
     }
 }
@@ -483,7 +485,10 @@ fn not_about(rule: &Rule, session: &Session) -> Option<String> {
     let actor = &principal.groups;
     let person = principal.on_behalf_of.as_ref().map(|person| &person.groups);
     let is_in = |groups: &[Arc<str>], group: &Group| group.iter().any(|name| groups.contains(name));
-    let grants = matches!(rule.effect, Effect::Allow(_) | Effect::Hold(..));
+    let grants = matches!(
+        rule.effect,
+        Effect::Allow(_) | Effect::BreakGlass(_) | Effect::Hold(..)
+    );
     let Subjects { audience, except } = &rule.subjects;
     let meant = match audience {
         Audience::Anyone => true,

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{condition::DearFact, module, rule::Hold};
 use crate::facts::Operation;
 use crate::verdict::{
-    Approval, Decision, HeldTransaction, Limits, Needs, OutputMask, Probe, Reason, Recording,
-    RuleId, RuleIds, Verdict, join_approvals,
+    Approval, Decision, Glass, HeldTransaction, Limits, Needs, OutputMask, Probe, Reason,
+    Recording, RuleId, RuleIds, Verdict, join_approvals,
 };
 
 /// How many reasons a decision carries; further ones are counted in one last reason.
@@ -26,6 +26,12 @@ pub(super) struct Findings {
     applied: RuleIds,
     masks: Vec<OutputMask>,
     held: bool,
+    /// Whether something is held that no stated reason would let through.
+    held_for_good: bool,
+    /// Rules by which the stated reason let something through.
+    broken: RuleIds,
+    /// Why.
+    stated: Vec<Reason>,
     approvals: Vec<Approval>,
     held_transaction: Option<HeldTransaction>,
     limits: Limits,
@@ -147,6 +153,28 @@ impl Findings {
         self.held_transaction = self.held_transaction.max(Some(hold.transaction));
     }
 
+    /// Nothing but approval lets through what is held.
+    pub(super) const fn hold_for_good(&mut self) {
+        self.held_for_good = true;
+    }
+
+    /// The stated reason lets something through, by this rule.
+    pub(super) fn break_glass(&mut self, rule: usize, name: &Arc<str>, why: &str) {
+        self.apply(rule);
+        let Ok(id) = u32::try_from(rule).map(RuleId) else {
+            return;
+        };
+        if let Err(place) = self.broken.binary_search(&id) {
+            self.broken.insert(place, id);
+            let reason = Reason {
+                rule: Some(Arc::clone(name)),
+                message: Arc::from(why),
+                hint: None,
+            };
+            self.stated.push(reason);
+        }
+    }
+
     /// A rule limits the statement.
     pub(super) fn limit(&mut self, rule: usize, limits: &Limits) {
         self.apply(rule);
@@ -226,8 +254,10 @@ impl Findings {
         Decision {
             verdict: if self.held {
                 Verdict::Hold
-            } else {
+            } else if self.broken.is_empty() {
                 Verdict::Allow
+            } else {
+                Verdict::BreakGlass
             },
             rules: self.applied,
             masks: self.masks,
@@ -236,9 +266,13 @@ impl Findings {
             recording: self.recording,
             approvals: self.approvals,
             held_transaction: self.held_transaction.unwrap_or_default(),
+            glass: Glass {
+                broken: self.broken,
+                offered: self.held && !self.held_for_good,
+            },
             probes: self.probes.into_iter().collect(),
             rests_on_views: self.rests_on_views,
-            reasons: Vec::new(),
+            reasons: self.stated,
             needs: self.needs,
             observed: None,
         }

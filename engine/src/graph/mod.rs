@@ -63,6 +63,12 @@ use std::{
 use jiff::Timestamp;
 use thiserror::Error;
 
+pub use self::{
+    access::STATE_A_REASON,
+    built_in::{CATALOG_VALUES, catalog_values},
+    compile::{ENTRIES_MAX, compile},
+    space::Extent,
+};
 use self::{
     axes::Axes,
     classes::Classes,
@@ -73,11 +79,6 @@ use self::{
     residual::{Questions, Residual},
     rule::{Mask, Mode, Rule, RuleSet},
     space::Space,
-};
-pub use self::{
-    built_in::{CATALOG_VALUES, catalog_values},
-    compile::{ENTRIES_MAX, compile},
-    space::Extent,
 };
 use crate::{
     facts::{Column, Facts},

@@ -79,6 +79,7 @@ impl Rule {
         match &self.effect {
             Effect::Allow(scope)
             | Effect::Deny(scope)
+            | Effect::BreakGlass(scope)
             | Effect::Hold(scope, _)
             | Effect::Limit(scope, _)
             | Effect::Record(scope, _) => &scope.condition,
@@ -96,6 +97,8 @@ pub enum Effect {
     Deny(Scope),
     /// Covers accesses once people have approved.
     Hold(Scope, Hold),
+    /// Covers accesses that nothing else allows, once the session states why; those that are held wait no more.
+    BreakGlass(Scope),
     /// Masks columns.
     Mask(Mask),
     /// Limits statements with such an access.
@@ -110,6 +113,7 @@ impl Effect {
         match self {
             Self::Allow(scope)
             | Self::Deny(scope)
+            | Self::BreakGlass(scope)
             | Self::Hold(scope, _)
             | Self::Limit(scope, _)
             | Self::Record(scope, _) => Some(scope),

@@ -74,6 +74,7 @@ use crate::{
     catalog::Catalog,
     copy::CopyOut,
     facts::{Access, Facts, Kind, Object, Operation, SessionEffect},
+    reason::Stating,
 };
 
 /// Most statements that one text may have; more are refused.
@@ -138,6 +139,8 @@ pub struct Statement {
     pub literals: Vec<Range<usize>>,
     /// What it does to the names of its session, once the server has completed it.
     pub binding: Option<Binding>,
+    /// What it does to the reason that its session states.
+    pub states: Option<Stating>,
     /// Names of the session's own that the facts rest on: for no other session, and not for this one later.
     pub rests_on: BTreeSet<Arc<str>>,
     /// The form of its data, where it is a `COPY ... TO STDOUT`.
@@ -342,6 +345,7 @@ fn read(
             literals,
             span: start..end,
             binding: read.binding,
+            states: read.states,
             rests_on: read.rests_on,
             copy: read.copy,
         });
@@ -369,6 +373,7 @@ fn read(
             span: 0..text.len(),
             literals: literals(&(0..text.len())),
             binding: None,
+            states: None,
             rests_on: BTreeSet::new(),
             copy: None,
         });
@@ -383,6 +388,7 @@ struct Read {
     /// Names of relations that it writes itself.
     named: BTreeSet<String>,
     binding: Option<Binding>,
+    states: Option<Stating>,
     rests_on: BTreeSet<Arc<str>>,
     copy: Option<CopyOut>,
 }
@@ -438,6 +444,7 @@ fn read_with(
     let named = std::mem::take(&mut resolver.named);
     let lookups = resolver.book.lookups();
     let binding = resolver.binding.take();
+    let states = resolver.states.take();
     let rests_on = std::mem::take(&mut resolver.rests_on);
     let copy = resolver.copy_out.take();
     let uncounted = resolver.book.uncounted;
@@ -487,6 +494,7 @@ fn read_with(
         facts,
         named,
         binding,
+        states,
         rests_on,
         copy,
     })

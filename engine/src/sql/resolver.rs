@@ -28,6 +28,7 @@ use crate::{
     catalog::{Catalog, LOCKED_TEXT, Relation, RelationKind, TEMP_SCHEMA},
     copy::CopyOut,
     facts::{How, Operation, SessionEffect},
+    reason::Stating,
 };
 
 /// Deepest nesting of nodes that is followed; deeper is refused.
@@ -72,6 +73,8 @@ pub(super) struct Resolver<'a> {
     pub(super) names: &'a SessionNames,
     /// What the statement does to them.
     pub(super) binding: Option<Binding>,
+    /// What it does to the reason that the session states.
+    pub(super) states: Option<Stating>,
     /// The form of its data, where it is a `COPY ... TO STDOUT`.
     pub(super) copy_out: Option<CopyOut>,
     /// Names of the session's that were looked up.
@@ -117,6 +120,7 @@ impl<'a> Resolver<'a> {
             text,
             names: context.names,
             binding: None,
+            states: None,
             copy_out: None,
             rests_on: BTreeSet::new(),
             executed: None,

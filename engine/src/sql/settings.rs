@@ -7,6 +7,8 @@ use pg_query::{
     protobuf::{Node, VariableSetStmt},
 };
 
+use crate::reason;
+
 /// What begins the names of the settings that say to the server who the principal is.
 pub(super) const OWN: &str = "provost.";
 
@@ -22,7 +24,7 @@ pub(super) fn in_options(options: &[Node]) -> impl Iterator<Item = &VariableSetS
 }
 
 /// Whether a definition's text reads settings that a client may set. Those that begin with [`OWN`] are none, where their names are
-/// written out.
+/// written out; the reason that a session states is.
 pub(super) fn reads_settings_of_clients(text: &str) -> bool {
     const READER: &str = "current_setting";
     let text = text.to_lowercase();
@@ -32,7 +34,7 @@ pub(super) fn reads_settings_of_clients(text: &str) -> bool {
             .trim_start()
             .strip_prefix('(')
             .and_then(|inside| inside.trim_start().strip_prefix('\''))
-            .is_some_and(|name| name.starts_with(OWN))
+            .is_some_and(|name| name.starts_with(OWN) && !name.starts_with(reason::SETTING))
     };
     // An escaped name may be any.
     text.contains("u&") || !text.match_indices(READER).all(is_own)
@@ -58,6 +60,7 @@ mod tests {
             ),
             ("a = current_setting(name)", true),
             ("a = current_setting('provost')", true),
+            ("a = current_setting('Provost.Reason', true)", true),
             ("a = \"current_setting\"('provost.kind')", true),
             (r"a = current_setting(U&'\0061pp.b')", true),
         ] {

@@ -11,7 +11,10 @@ use super::{
     Binding, Statement, authority, caps, parameters, settings, shape, sweep,
     utility::transaction_kind,
 };
-use crate::facts::{Access, CatalogVersion, Facts, Kind, Object, Opaque, Operation, SessionEffect};
+use crate::{
+    facts::{Access, CatalogVersion, Facts, Kind, Object, Opaque, Operation, SessionEffect},
+    reason::Stating,
+};
 
 /// The subject of the one opaque entry of such a statement, and the sort of the object that it touches.
 const ANYTHING: &str = "anything";
@@ -53,6 +56,7 @@ pub fn unbounded(text: &[u8], reason: &str, version: CatalogVersion) -> Option<V
             facts: facts(text, own, outline.kind, opaque.clone(), version),
             literals: own.map_or_else(|| vec![whole], literals),
             span: outline.span,
+            states: (outline.binding == Some(Binding::Everything)).then_some(Stating::Back),
             binding: outline.binding,
             rests_on: BTreeSet::new(),
             copy: None,

@@ -9,6 +9,7 @@
 //! | `agreement` | many cases; a failing one made small and printed |
 //! | `laziness` | which dear facts are asked for, and how often |
 //! | `properties` | what holds of every policy, whatever it says |
+//! | `glass` | what of it holds where glass may be broken |
 
 // Helpers are tests too: what clippy leaves to tests (clippy.toml) holds for all of this.
 #![cfg(test)]
@@ -17,6 +18,7 @@ mod agreement;
 mod choices;
 mod compare;
 mod generate;
+mod glass;
 mod interpreter;
 mod laziness;
 mod properties;

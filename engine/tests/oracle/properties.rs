@@ -17,10 +17,11 @@ use crate::{
     choices::Choices,
     compare::{Ask, compiled},
     generate::{self, Shape, rule_set},
+    glass,
 };
 
 /// Cases of each property.
-const CASES: u64 = 600;
+pub(crate) const CASES: u64 = 600;
 
 /// Commutative, associative, idempotent; `plain` is what joining with nothing makes of one.
 fn assert_semilattice<T: PartialEq + std::fmt::Debug>(
@@ -61,11 +62,12 @@ fn joins_are_semilattices() {
     let recordings = [Recording::Statement, Recording::Digest, Recording::Results];
     assert!(recordings.is_sorted(), "fuller is greater");
     assert!(HeldTransaction::Keep < HeldTransaction::Fail);
-    assert!([Verdict::Allow, Verdict::Hold, Verdict::Deny].is_sorted());
+    use Verdict::{Allow, BreakGlass, Deny, Hold};
+    assert!([Allow, BreakGlass, Hold, Deny].is_sorted());
 }
 
 /// Calls `check` with random sets and statements whose dear facts are known.
-fn for_cases(check: impl Fn(&mut Choices, RuleSet, &Ask)) {
+pub(crate) fn for_cases(check: impl Fn(&mut Choices, RuleSet, &Ask)) {
     for seed in 0..CASES {
         let choices = &mut Choices::seeded(seed | 1 << 40);
         let set = rule_set(choices, Shape::Mixed);
@@ -96,7 +98,7 @@ fn shuffle<T>(choices: &mut Choices, all: &mut [T]) {
 
 /// Whether `after` lets nothing through that `before` did not, and hides, limits and records no less. A hold counts as
 /// not let through.
-fn is_stricter(after: &Decision, before: &Decision) -> bool {
+pub(crate) fn is_stricter(after: &Decision, before: &Decision) -> bool {
     if after.verdict == Verdict::Deny {
         return true;
     }
@@ -106,6 +108,8 @@ fn is_stricter(after: &Decision, before: &Decision) -> bool {
             join_approvals(&after.approvals, &before.approvals) == after.approvals
                 && after.held_transaction >= before.held_transaction
         }
+        (Verdict::BreakGlass, after) => after > Verdict::Allow,
+        (Verdict::Hold | Verdict::Deny, Verdict::BreakGlass) => false,
         (Verdict::Hold | Verdict::Deny, Verdict::Allow | Verdict::Hold | Verdict::Deny) => false,
     };
     let as_masked = before.masks.iter().all(|mask| {
@@ -125,7 +129,7 @@ fn is_stricter(after: &Decision, before: &Decision) -> bool {
         && after.mask_bound >= before.mask_bound
 }
 
-fn enforced(set: RuleSet) -> RuleSet {
+pub(crate) fn enforced(set: RuleSet) -> RuleSet {
     let mut set = set;
     set.mode = Mode::Enforce;
     set.rules
@@ -157,6 +161,8 @@ fn a_rule_moves_decisions_one_way() {
             Effect::Hold(..) => is_stricter(&after, &before),
             // Evaluating it may fail, and then it denies: that is not its allowing.
             Effect::Allow(scope) if scope.condition.tests().any(may_fail) => true,
+            Effect::BreakGlass(scope) if scope.condition.tests().any(may_fail) => true,
+            Effect::BreakGlass(_) => glass::moves(&before, &after, ask),
             Effect::Allow(_) => is_stricter(&before, &after) || before.verdict == Verdict::Deny,
         };
         assert!(
@@ -166,7 +172,7 @@ fn a_rule_moves_decisions_one_way() {
     });
 }
 
-fn may_fail(test: &Test) -> bool {
+pub(crate) fn may_fail(test: &Test) -> bool {
     let is_claim = |attribute: &TextAttribute| matches!(attribute, TextAttribute::Claim(_));
     match test {
         Test::Flag(flag) => matches!(flag, Flag::Claim(_) | Flag::Novel),
@@ -188,27 +194,9 @@ fn may_fail(test: &Test) -> bool {
 fn merging_two_sets_is_joining_what_both_say() {
     let joined = Cell::new(0);
     for_cases(|choices, set, ask| {
-        let both = enforced(set);
-        let (mut left, mut right) = (both.clone(), both.clone());
-        let is_left: BTreeSet<_> = both
-            .rules
-            .iter()
-            .filter(|_| choices.once_in(2))
-            .map(|rule| rule.name.clone())
-            .collect();
-        // What allows everything is in both, or one of them would always deny.
-        let is_general = |rule: &Rule| match &rule.effect {
-            Effect::Allow(scope) => {
-                scope.objects.is_none() && scope.operations.contains(Operation::Opaque)
-            }
-            _ => false,
-        };
-        left.rules
-            .retain(|rule| is_left.contains(&rule.name) || is_general(rule));
-        right
-            .rules
-            .retain(|rule| !is_left.contains(&rule.name) || is_general(rule));
-        let [left, right, both] = [left, right, both].map(|set| ask.decide(&compiled(&set)));
+        let mut both = enforced(set);
+        glass::remove(&mut both);
+        let [left, right, both] = parted(choices, both).map(|set| ask.decide(&compiled(&set)));
         let refuses =
             |decision: &Decision| decision.verdict == Verdict::Deny && !decision.rules.is_empty();
         if refuses(&left) || refuses(&right) {
@@ -218,33 +206,64 @@ fn merging_two_sets_is_joining_what_both_say() {
             return;
         }
         joined.set(joined.get() + 1);
-        assert_eq!(both.verdict, left.verdict.max(right.verdict));
-        assert_eq!(both.limits, left.limits.join(&right.limits));
-        assert_eq!(both.recording, left.recording.max(right.recording));
-        assert_eq!(
-            both.approvals,
-            join_approvals(&left.approvals, &right.approvals)
-        );
-        let held = [&left, &right]
-            .into_iter()
-            .filter(|one| one.verdict == Verdict::Hold);
-        let fate = held.map(|one| one.held_transaction).max();
-        assert_eq!(both.held_transaction, fate.unwrap_or_default());
-        let rules = |of: &[&Decision], number: fn(&Decision) -> usize| -> usize {
-            of.iter().map(|decision| number(decision)).sum()
-        };
-        assert!(both.rules.len() <= rules(&[&left, &right], |decision| decision.rules.len()));
-        for mask in &both.masks {
-            let parts = left.masks.iter().chain(&right.masks);
-            let parts = parts.filter(|part| part.output == mask.output);
-            let transform = parts
-                .map(|part| part.transform.clone())
-                .reduce(|one, other: Transform| one.join(&other));
-            assert_eq!(Some(&mask.transform), transform.as_ref());
-        }
-        assert_eq!(both.mask_bound, left.mask_bound || right.mask_bound);
+        assert_verdict_joins(&left, &right, &both);
+        assert_obligations_join(&left, &right, &both);
     });
     assert!(joined.get() > CASES / 12, "{} only", joined.get());
+}
+
+/// A set as two that share its rules by chance.
+pub(crate) fn parted(choices: &mut Choices, both: RuleSet) -> [RuleSet; 3] {
+    let (mut left, mut right) = (both.clone(), both.clone());
+    let is_left: BTreeSet<_> = both
+        .rules
+        .iter()
+        .filter(|_| choices.once_in(2))
+        .map(|rule| rule.name.clone())
+        .collect();
+    // What allows everything is in both, or one of them would always deny.
+    let is_general = |rule: &Rule| match &rule.effect {
+        Effect::Allow(scope) => {
+            scope.objects.is_none() && scope.operations.contains(Operation::Opaque)
+        }
+        _ => false,
+    };
+    left.rules
+        .retain(|rule| is_left.contains(&rule.name) || is_general(rule));
+    right
+        .rules
+        .retain(|rule| !is_left.contains(&rule.name) || is_general(rule));
+    [left, right, both]
+}
+
+/// What is held, and by whom it is approved.
+pub(crate) fn assert_verdict_joins(left: &Decision, right: &Decision, both: &Decision) {
+    assert_eq!(both.verdict, left.verdict.max(right.verdict));
+    assert_eq!(
+        both.approvals,
+        join_approvals(&left.approvals, &right.approvals)
+    );
+    let held = [left, right]
+        .into_iter()
+        .filter(|one| one.verdict == Verdict::Hold);
+    let fate = held.map(|one| one.held_transaction).max();
+    assert_eq!(both.held_transaction, fate.unwrap_or_default());
+}
+
+/// Masks, limits and recordings.
+pub(crate) fn assert_obligations_join(left: &Decision, right: &Decision, both: &Decision) {
+    assert_eq!(both.limits, left.limits.join(&right.limits));
+    assert_eq!(both.recording, left.recording.max(right.recording));
+    assert!(both.rules.len() <= left.rules.len() + right.rules.len());
+    for mask in &both.masks {
+        let parts = left.masks.iter().chain(&right.masks);
+        let parts = parts.filter(|part| part.output == mask.output);
+        let transform = parts
+            .map(|part| part.transform.clone())
+            .reduce(|one, other: Transform| one.join(&other));
+        assert_eq!(Some(&mask.transform), transform.as_ref());
+    }
+    assert_eq!(both.mask_bound, left.mask_bound || right.mask_bound);
 }
 
 /// A hold that nobody can approve is a deny, also beside one that somebody can.

@@ -39,6 +39,9 @@ pub struct Input {
     pub in_transaction: bool,
     /// The version of the catalog that it was analysed by, 16 hex digits.
     pub catalog_version: String,
+    /// Why its statements must run, as the session states it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_reason: Option<String>,
 }
 
 impl Input {
@@ -145,6 +148,7 @@ mod tests {
             search_path: vec!["public".to_owned()],
             in_transaction: true,
             catalog_version: "00".to_owned(),
+            stated_reason: Some("INC-1: the shop is down".to_owned()),
         }
     }
 

@@ -154,8 +154,8 @@ fn action(row: &Map<String, Value>) -> (u64, u64) {
     let outcome = row.get("outcome").and_then(Value::as_str);
     let ran = matches!(outcome, Some("completed" | "failed" | "cut"));
     match row.get("verdict").and_then(Value::as_str) {
-        Some("allow") if is_masked => (4, 1),
-        Some("allow") => (1, 1),
+        Some("allow" | "break-glass") if is_masked => (4, 1),
+        Some("allow" | "break-glass") => (1, 1),
         // It ran by an approval (approved 8), or did not.
         Some("hold") if ran => (if is_masked { 4 } else { 1 }, 8),
         Some("hold") => (2, 14),

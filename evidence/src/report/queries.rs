@@ -87,7 +87,7 @@ macro_rules! files {
 
 /// Measures: one row with `evidence` and `exceptions`, two integers.
 pub const MEASURES: &[Query] = files!("measures":
-    "agent-activity", "approvals", "decision-basis", "decisions", "encrypted-sessions", "ended-sessions", "holds", "identities", "ledger", "limits",
+    "agent-activity", "approvals", "decision-basis", "decisions", "encrypted-sessions", "ended-sessions", "glass", "holds", "identities", "ledger", "limits",
     "logins", "maskings", "observed-rules", "outages", "parameters", "policy-changes", "privileged-refusals", "privileged-use", "probes",
     "record-content", "record-detail", "recorded-results", "refused-logins", "refusals", "schema-changes", "security-events", "starts",
     "times",

@@ -7,6 +7,7 @@
 pub(crate) mod buttons;
 mod case;
 mod dry_run;
+mod glass;
 mod history;
 pub(crate) mod mail;
 mod mail_server;
@@ -38,12 +39,13 @@ pub(crate) use self::buttons::{Press, unhex};
 pub use self::{
     case::{Case, Objection, Standing, Tally},
     dry_run::DryRunRefused,
+    glass::BrokenGlass,
     history::{Before, HISTORY},
     mail::MailAddress,
     mail_server::MailError,
     template::{TEMPLATE_BYTES_MAX, Template, TemplateError},
 };
-use self::{dry_run::Wish, history::History};
+use self::{dry_run::Wish, glass::News, history::History};
 use crate::record::{micros, texts};
 
 /// How often the store is looked at.
@@ -116,6 +118,7 @@ pub struct Approvals {
     log: Arc<Log>,
     cases: Mutex<BTreeMap<ApprovalId, Kept>>,
     history: Mutex<History>,
+    news: News,
 }
 
 /// A case, and who waits for what becomes of it.
@@ -139,7 +142,13 @@ impl Approvals {
             log,
             cases: Mutex::default(),
             history: Mutex::default(),
+            news: News::default(),
         }
+    }
+
+    /// Whoever is told by webhooks is told of this, too.
+    pub(crate) fn tell_of_glass(&self, broken: BrokenGlass) {
+        self.news.add(broken);
     }
 
     /// The name of the gateway, which documents carry.

@@ -512,3 +512,64 @@ async fn messages_are_signed_sent_until_they_arrive_and_named() {
     assert!(text.ends_with(&link), "{text}");
     telling.abort();
 }
+
+/// What a receiver of this form gets of two sessions' broken glass, if it first takes neither of them.
+async fn told_of_glass(form: crate::settings::WebhookForm) -> [(String, serde_json::Value); 4] {
+    use crate::settings::{Secret, Webhook};
+    let gateways = Gateways::new(1);
+    let desk = gateways.start(0, "one");
+    let (url, requests) = receiver(vec!["503 Down", "400 Bad Request"]);
+    let webhook = Webhook {
+        url,
+        secret: Secret::new(*b"hook secret"),
+        form,
+        link: None,
+        template: None,
+    };
+    for session in ["session-1", "session-2"] {
+        desk.approvals.tell_of_glass(super::BrokenGlass {
+            at: provost_evidence::record::Micros(1),
+            gateway: "one".to_owned(),
+            session: session.to_owned(),
+            principal: "olga".to_owned(),
+            on_behalf_of: None,
+            target: "shop".to_owned(),
+            rule: "incident".to_owned(),
+            reason: "INC-1: <!here> `down` (on call)".to_owned(),
+        });
+    }
+    let client = super::webhook::client().unwrap();
+    let run = super::webhook::run(Arc::clone(&desk.approvals), webhook, client);
+    let telling = tokio::spawn(run);
+    let got = [(); 4].map(|()| {
+        let next = || requests.recv_timeout(Duration::from_secs(60)).unwrap();
+        let (head, body) = tokio::task::block_in_place(next);
+        let body = serde_json::from_str(&body).unwrap();
+        (header(&head, "provost-delivery"), body)
+    });
+    telling.abort();
+    got
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn broken_glass_is_told_until_it_arrives() {
+    let got = told_of_glass(crate::settings::WebhookForm::Json).await;
+    let [first, second, first_again, second_again] = &got;
+    // One that is not taken keeps none of the others, and is told again under its name.
+    assert_ne!(first.0, second.0);
+    assert_eq!((first, second), (first_again, second_again));
+    let (_, body) = first;
+    assert_eq!(body["event"], "break-glass");
+    let glass = &body["glass"];
+    assert_eq!(glass["session"], "session-1");
+    assert_eq!(glass["principal"], "olga");
+    assert_eq!(glass["reason"], "INC-1: <!here> `down` (on call)");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_takes_no_reason_for_its_own_marks() {
+    let [(_, body), ..] = told_of_glass(crate::settings::WebhookForm::Slack).await;
+    assert_eq!(body["text"], "Glass is broken by olga");
+    let words = "*Glass is broken by olga*\non `shop`, by rule incident\nINC-1: &lt;!here&gt; 'down' (on call)";
+    assert_eq!(body["blocks"][0]["text"]["text"], words);
+}

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 use url::Url;
 
-use super::{Approvals, Case, Standing, Template, template::News};
+use super::{Approvals, BrokenGlass, Case, Standing, Template, glass::Untold, template::News};
 use crate::{
     record::hex,
     settings::{Secret, Webhook, WebhookForm},
@@ -29,6 +29,8 @@ pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(500);
 const RETRY_PAUSES: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
 /// How long one message may take.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// After so many failures to tell of broken glass what waits besides is told, before it is tried again.
+const FAILURES_MAX: usize = 3;
 /// How much of the SQL a chat is shown, in characters: Slack's blocks take 3,000.
 const CHAT_SQL_CHARS_MAX: usize = 500;
 /// The longest text of a template's in a chat, in characters: what Slack's blocks take.
@@ -65,10 +67,13 @@ pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
 /// Tells one receiver, for ever.
 pub(crate) async fn run(approvals: Arc<Approvals>, webhook: Webhook, client: reqwest::Client) {
     let mut told = Told::new();
+    let mut untold = Untold::default();
     let mut failures = 0;
     loop {
         let mut pause = LOOK_PAUSE;
-        match tell_all(&approvals, &webhook, &client, &mut told).await {
+        let of_glass = tell_of_glass(&approvals, &webhook, &client, &mut untold).await;
+        let of_cases = tell_all(&approvals, &webhook, &client, &mut told).await;
+        match of_glass.and(of_cases) {
             Ok(()) => failures = 0,
             Err(problem) => {
                 if failures == 0 {
@@ -111,6 +116,28 @@ pub(super) fn news(approvals: &Approvals, told: &mut Told) -> Vec<(Arc<Case>, St
     };
     let cases = cases.into_iter().filter(is_news);
     cases.map(as_told).collect()
+}
+
+/// Tells of broken glass; the first failure, where there is one, after which the same is told again.
+async fn tell_of_glass(
+    approvals: &Approvals,
+    webhook: &Webhook,
+    client: &reqwest::Client,
+    untold: &mut Untold,
+) -> Result<(), String> {
+    untold.take(&approvals.news);
+    let mut failures = Vec::new();
+    for _ in 0..untold.len() {
+        let Some(broken) = untold.first() else { break };
+        if let Err(problem) = send(client, webhook, &glass_message(webhook.form, &broken)).await {
+            untold.again(broken);
+            failures.push(problem);
+        }
+        if failures.len() == FAILURES_MAX {
+            break;
+        }
+    }
+    failures.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Tells what was not told yet; the first failure, where there is one.
@@ -188,6 +215,40 @@ fn message(webhook: &Webhook, request: &Request, standing: &Standing) -> Message
     };
     Message {
         delivery: hex(&delivery),
+        body: body.to_string(),
+    }
+}
+
+fn glass_message(form: WebhookForm, broken: &BrokenGlass) -> Message {
+    let BrokenGlass {
+        at, session, rule, ..
+    } = broken;
+    let body = match form {
+        WebhookForm::Json => json!({ "event": "break-glass", "glass": broken }),
+        WebhookForm::Slack => {
+            let who = match &broken.on_behalf_of {
+                Some(person) => format!("{} (for {person})", broken.principal),
+                None => broken.principal.clone(),
+            };
+            let head = format!("Glass is broken by {who}");
+            let words = format!(
+                "*{}*\non `{}`, by rule {}\n{}",
+                escaped(&head),
+                escaped(&broken.target),
+                escaped(rule),
+                escaped(&broken.reason.replace('`', "'")),
+            );
+            // Else the chat refuses all of it, again and again.
+            let words: String = words.chars().take(CHAT_TEXT_CHARS_MAX).collect();
+            let block = json!({ "type": "section", "text": { "type": "mrkdwn", "text": words } });
+            json!({ "text": escaped(&head), "blocks": [block] })
+        }
+    };
+    Message {
+        delivery: hex(&Sha256::digest(format!(
+            "break-glass {session} {rule} {}",
+            at.0
+        ))),
         body: body.to_string(),
     }
 }

@@ -1,5 +1,7 @@
 //! What others wrote, fit to be shown.
 
+use provost_engine::reason;
+
 /// Text in which nothing hides: control characters, and those that turn the direction of what follows, stand as escapes such as
 /// `\u{1b}`; line ends and tabs stay.
 ///
@@ -17,21 +19,9 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-/// Whether it moves the cursor, colours, turns, joins or vanishes.
+/// Whether a reader would not see it, or not where it stands.
 fn is_hidden(character: char) -> bool {
-    match character {
-        '\n' | '\t' => false,
-        '\u{ad}'
-        | '\u{61c}'
-        | '\u{180e}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => true,
-        other => other.is_control(),
-    }
+    !matches!(character, '\n' | '\t') && reason::is_hidden(character)
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ impl SessionJudge {
                 return (held_when_run(decision), Basis::More);
             }
             Verdict::Hold if decision.approvals.is_empty() => Some(unapprovable()),
-            Verdict::Hold | Verdict::Allow => {
+            Verdict::Hold | Verdict::BreakGlass | Verdict::Allow => {
                 unenforced(&decision, facts, company).or_else(|| self.keyless(&decision))
             }
         };
@@ -154,6 +154,7 @@ impl SessionJudge {
         let mut circumstances = Circumstances {
             in_transaction: self.status != b'I',
             values_follow: true,
+            stated_reason: self.stated.reason(),
             ..Circumstances::default()
         };
         let decision = self.policy.decide(&self.view, facts, &circumstances);
@@ -250,7 +251,7 @@ fn decided_at_bind() -> Reason {
 /// Whether the statement may run.
 pub(super) fn is_allowed(decision: &Decision) -> bool {
     match decision.verdict {
-        Verdict::Allow => true,
+        Verdict::Allow | Verdict::BreakGlass => true,
         Verdict::Hold | Verdict::Deny => false,
     }
 }

@@ -6,6 +6,7 @@ mod analysis;
 mod answer;
 mod budget;
 mod decide;
+mod glass;
 mod held;
 mod logging;
 mod memory;
@@ -54,6 +55,7 @@ pub(crate) use self::held::{Aside, Awaited, Manners, Wait};
 use self::{
     analysis::Workers,
     decide::{Basis, is_allowed, refuse_at},
+    glass::{Stated, is_broken},
     held::People,
     memory::Memory,
     names::NamesGiven,
@@ -244,6 +246,8 @@ pub(crate) struct SessionJudge {
     pinning: Pinning,
     /// The transaction's status as the server last told it: `I`, `T` or `E`.
     status: u8,
+    /// Why its statements must run, as it says.
+    stated: Stated,
     /// Whom it waits for.
     people: People,
 }
@@ -386,6 +390,7 @@ impl SessionJudge {
             given: None,
             pinning: Pinning::default(),
             status: b'I',
+            stated: Stated::new(manners.reason.clone()),
             people: People::new(manners),
         }
     }
@@ -466,6 +471,9 @@ impl SessionJudge {
         }
         self.pinning.over();
         if decisions.iter().all(passes) {
+            self.await_silence(step, &decisions)?;
+        }
+        if decisions.iter().all(passes) {
             for (place, statement) in statements.iter().enumerate() {
                 let Some(decision) = decisions.get(place) else {
                     continue;
@@ -487,18 +495,29 @@ impl SessionJudge {
             self.spend(step, statements, &mut decisions, request)
                 .await?;
         }
+        let mut notice = self.tell_of_glass(step, statements, &decisions).await?;
         let mut permitted = Vec::with_capacity(statements.len());
         for (place, decision) in decisions.into_iter().enumerate() {
-            let footing = footing.filter(|_| basis == Basis::Facts && approval.is_none());
+            let footing = footing
+                .filter(|_| basis == Basis::Facts && approval.is_none() && !is_broken(&decision));
             match self
                 .permit(step, statements, (place, decision), footing)
                 .await
             {
-                Ok(one) => permitted.push(one),
+                Ok(one) => permitted.push(Permitted {
+                    notice: notice.take(),
+                    ..one
+                }),
                 Err(stop) => {
                     self.skip(permitted).await?;
                     return Err(stop);
                 }
+            }
+        }
+        if step.phase != Phase::Prepare {
+            // Whatever becomes of the statement, and of its transaction: this is what the session said last.
+            for stating in statements.iter().filter_map(|one| one.states.as_ref()) {
+                self.stated.change(stating);
             }
         }
         Ok(permitted)
@@ -548,8 +567,9 @@ impl SessionJudge {
     ) -> Result<Permitted, Stop> {
         let seq = self.next();
         let durability = match step.approval {
-            // Ruling 21: what was held.
+            // Ruling 21: what was held, and what runs by a stated reason.
             Some(_) => Durability::Power,
+            None if is_broken(&note.decision) => Durability::Power,
             None => answer::durability(&statement.facts, self.bench.durable),
         };
         let Some(receipt) = self
@@ -590,6 +610,7 @@ impl SessionJudge {
             statement: seq,
             spool: self.spool(step, seq, &note.enforcement),
             enforcement: Arc::clone(&note.enforcement),
+            notice: None,
         })
     }
 

@@ -255,6 +255,7 @@ impl SessionJudge {
                 .unwrap_or_else(|| vec![whole.clone()]),
             span: whole,
             binding: None,
+            states: None,
             rests_on: BTreeSet::new(),
             copy: None,
         }

@@ -160,6 +160,7 @@ impl SessionJudge {
             search_path: path.iter().map(ToString::to_string).collect(),
             in_transaction: self.is_in_transaction(),
             catalog_version: format!("{:016x}", statement.facts.catalog_version.0),
+            stated_reason: self.stated.reason().map(str::to_owned),
         }
     }
 }

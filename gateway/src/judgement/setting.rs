@@ -52,6 +52,8 @@ pub(crate) fn judge(
     .map_err(|_| "internal error in evaluation".to_owned())?;
     match decision.verdict {
         Verdict::Allow => Ok(()),
+        // Never: none is stated yet.
+        Verdict::BreakGlass => Err("it needs a stated reason".to_owned()),
         Verdict::Hold => Err("it needs an approval, which a start-up can't wait for".to_owned()),
         Verdict::Deny => Err(decision.reasons.first().map_or_else(
             || "no rule allows it".to_owned(),

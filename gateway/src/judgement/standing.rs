@@ -75,6 +75,7 @@ impl SessionJudge {
         answer::is_plain(facts)
             && statement.rests_on.is_empty()
             && statement.binding.is_none()
+            && statement.states.is_none()
             // Its relations are held when its data is masked, and its names may be looked up when it runs.
             && statement.copy.is_none()
             && !matches!(facts.kind, Kind::CopyTo | Kind::CopyFrom)

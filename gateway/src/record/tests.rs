@@ -136,6 +136,7 @@ fn statement(text: &str, facts: Facts) -> Statement {
         span: 0..text.len(),
         literals: provost_engine::sql::literal_spans(text).unwrap(),
         binding: None,
+        states: None,
         rests_on: std::collections::BTreeSet::new(),
         copy: None,
     }

@@ -223,6 +223,7 @@ impl Attempt<'_> {
             learned,
             Manners {
                 wait: settings.wait,
+                reason: settings.reason,
                 awaited,
                 settings: began_with,
                 aside: Aside {

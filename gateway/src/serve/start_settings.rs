@@ -9,7 +9,10 @@ use crate::{
     judge::Fatal,
     judgement::{Bench, Wait, setting},
 };
-use provost_engine::principal::Session;
+use provost_engine::{
+    principal::Session,
+    reason::{self, StatedReason},
+};
 
 /// The setting that says whether held statements wait.
 const WAIT: &str = "provost.wait";
@@ -20,6 +23,8 @@ pub(super) struct Decided {
     pub(super) sent: Vec<(String, String)>,
     /// Whether its held statements wait within the open connection.
     pub(super) wait: Wait,
+    /// Why its statements must run, where it says so.
+    pub(super) reason: Option<StatedReason>,
 }
 
 /// Decides.
@@ -31,6 +36,7 @@ pub(super) fn decide(
 ) -> Result<Decided, Fatal> {
     let mut sent = Vec::with_capacity(settings.len());
     let mut wait = Wait::default();
+    let mut stated_reason = None;
     for Setting { name, value } in settings {
         match name.as_str() {
             "client_encoding" => check_encoding(value)?,
@@ -40,6 +46,12 @@ pub(super) fn decide(
                 return Err(refused(name, "set it in the session instead"));
             }
             WAIT => wait = read_wait(value)?,
+            reason::SETTING => {
+                let stated = StatedReason::new(value);
+                stated_reason = Some(stated.map_err(|error| refused(name, &error.to_string()))?);
+                setting::judge(bench, keeper, session, &text(name, value))
+                    .map_err(|reason| refused(name, &reason))?;
+            }
             _ if name.starts_with("provost.") => {
                 return Err(refused(
                     name,
@@ -53,7 +65,11 @@ pub(super) fn decide(
             }
         }
     }
-    Ok(Decided { sent, wait })
+    Ok(Decided {
+        sent,
+        wait,
+        reason: stated_reason,
+    })
 }
 
 /// In PostgreSQL's words for booleans.

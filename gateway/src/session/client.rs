@@ -205,6 +205,7 @@ impl<J: Judge> Core<J> {
                     .iter()
                     .any(|permitted| permitted.enforcement.mask_bound);
                 for permitted in &permitted {
+                    tell(permitted, out);
                     self.judge.touched(permitted.enforcement.touch);
                     self.sets_role |= permitted.enforcement.sets_role;
                 }
@@ -233,6 +234,7 @@ impl<J: Judge> Core<J> {
         }
         match self.judge.call(function).await {
             Ok(permitted) => {
+                tell(&permitted, out);
                 out.to_server.statement(frame, &permitted.permit);
                 self.judge.touched(permitted.enforcement.touch);
                 self.sets_role |= permitted.enforcement.sets_role;
@@ -325,6 +327,7 @@ impl<J: Judge> Core<J> {
         };
         match self.judge.bind(&prepared, parameters).await {
             Ok(permitted) => {
+                tell(&permitted, out);
                 self.bound |= permitted.enforcement.mask_bound;
                 out.to_server.statement(frame, &permitted.permit);
                 let name = shared(bind.portal);
@@ -435,7 +438,10 @@ impl<J: Judge> Core<J> {
                     .execute_again(&portal.prepared, &portal.bound)
                     .await
                 {
-                    Ok(permitted) => (Run::after(permitted, &held), Some(held)),
+                    Ok(permitted) => {
+                        tell(&permitted, out);
+                        (Run::after(permitted, &held), Some(held))
+                    }
                     Err(stop) => {
                         portal.hold = held;
                         return match stop {
@@ -504,6 +510,13 @@ impl<J: Judge> Core<J> {
         if waits {
             self.flush(out);
         }
+    }
+}
+
+/// Tells the client what it is to know before its answer.
+fn tell(permitted: &Permitted, out: &mut Out) {
+    if let Some(notice) = &permitted.notice {
+        refuse::write_notice(&mut out.to_client, notice);
     }
 }
 

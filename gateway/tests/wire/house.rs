@@ -282,6 +282,45 @@ pub(crate) fn hold_changes(
     policy(digest, all)
 }
 
+/// A policy that holds changes and deletions of rows, allows no insertion, denies TRUNCATE, and lets all but the last through by a stated
+/// reason; it allows everything else.
+pub(crate) fn break_glass(digest: &str) -> Arc<Policy> {
+    use Operation::{CopyFrom, Delete, Insert, Truncate, Update};
+    let changes = [Update, Delete, Insert, CopyFrom];
+    let allowed = Operation::ALL.into_iter();
+    let allowed: Vec<Operation> = allowed
+        .filter(|operation| !changes.contains(operation))
+        .collect();
+    let approval = Approval {
+        group: "dbas".into(),
+        members: vec!["dbas".into()],
+        count: 1,
+        within_ms: 60_000,
+    };
+    let hold = Hold {
+        approvals: vec![approval],
+        transaction: HeldTransaction::Fail,
+    };
+    let effects = [
+        ("held", Effect::Hold(everything(&[Update, Delete]), hold)),
+        ("incident", Effect::BreakGlass(everything(&changes))),
+        ("never", Effect::Deny(everything(&[Truncate]))),
+    ];
+    let mut all = rules(&allowed, Effect::Allow);
+    all.extend(effects.map(|(name, effect)| Rule {
+        mode: Mode::Enforce,
+        name: name.into(),
+        effect,
+        subjects: Subjects {
+            audience: Audience::Anyone,
+            except: Vec::new(),
+        },
+        because: Some("on call".into()),
+        controls: Vec::new(),
+    }));
+    policy(digest, all)
+}
+
 /// A policy that allows everything and masks `ssn`.
 pub(crate) fn mask_ssn(digest: &str) -> Arc<Policy> {
     masks(digest, &[("ssn", Transform::Redact)], None)

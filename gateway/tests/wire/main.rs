@@ -10,6 +10,7 @@ mod copies;
 mod direct_tls;
 mod faults;
 mod floods;
+mod glass;
 mod held;
 mod house;
 mod kinds;

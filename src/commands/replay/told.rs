@@ -89,7 +89,7 @@ fn statement_words(statement: &StatementMoment) -> Vec<String> {
     let verdict = statement.verdict.as_deref().unwrap_or("undecided");
     let tone = match verdict {
         "allow" => Tone::Good,
-        "hold" => Tone::Notable,
+        "break-glass" | "hold" => Tone::Notable,
         _ => Tone::Bad,
     };
     let number = statement

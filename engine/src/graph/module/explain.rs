@@ -65,7 +65,7 @@ fn words(verdict: &ModuleVerdict, accesses: &[&Access]) -> Vec<String> {
     };
     let mut said = Vec::new();
     match verdict.verdict {
-        None => {}
+        None | Some(Verdict::BreakGlass) => {}
         Some(Verdict::Deny) => {
             let because = verdict.because.as_deref().unwrap_or("the module denies it");
             said.push(format!("{rule}denies: {because}"));

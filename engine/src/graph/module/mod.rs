@@ -512,6 +512,8 @@ impl Judge<'_> {
         }
         match verdict.verdict {
             None => {}
+            // Checked before.
+            Some(Verdict::BreakGlass) => return Err(VerdictError::Glass),
             Some(Verdict::Deny) => {
                 let named: Arc<str> = match &verdict.rule {
                     Some(rule) => Arc::from(format!("{name}/{rule}")),
@@ -529,6 +531,7 @@ impl Judge<'_> {
             Some(Verdict::Hold) => {
                 findings.cover(places);
                 findings.hold(speaker, &verdict.hold());
+                findings.hold_for_good();
             }
         }
         if verdict.limits != ModuleLimits::default() {

@@ -203,6 +203,9 @@ pub enum VerdictError {
         /// The key.
         key: &'static str,
     },
+    /// Only a rule may let through what the session states a reason for.
+    #[error("a module can't break glass: write a `break-glass` rule")]
+    Glass,
     /// A place beyond the list.
     #[error("`{key}` names place {place}, and there are {count}")]
     Place {
@@ -223,6 +226,7 @@ impl ModuleVerdict {
                 return Err(VerdictError::NobodyApproves);
             }
             Some(Verdict::Hold) => {}
+            Some(Verdict::BreakGlass) => return Err(VerdictError::Glass),
             Some(Verdict::Allow | Verdict::Deny) | None => {
                 if !self.approvals.is_empty() {
                     return Err(VerdictError::NotHeld { key: "approvals" });

@@ -84,10 +84,14 @@ fn opaque_way(enforced: &[&Rule], invariant: &Invariant) -> Option<String> {
         return None;
     }
     enforced.iter().find_map(|rule| match &rule.effect {
-        Effect::Allow(scope) if scope.operations.contains(Operation::Opaque) => Some(format!(
-            "rule `{}` allows `opaque`, and what such a statement does is not known",
-            rule.name
-        )),
+        Effect::Allow(scope) | Effect::BreakGlass(scope)
+            if scope.operations.contains(Operation::Opaque) =>
+        {
+            Some(format!(
+                "rule `{}` allows `opaque`, and what such a statement does is not known",
+                rule.name
+            ))
+        }
         _ => None,
     })
 }
@@ -184,6 +188,7 @@ fn scope_of(rule: &Rule) -> Option<&Scope> {
     match &rule.effect {
         Effect::Allow(scope)
         | Effect::Deny(scope)
+        | Effect::BreakGlass(scope)
         | Effect::Hold(scope, _)
         | Effect::Limit(scope, _)
         | Effect::Record(scope, _) => Some(scope),
@@ -202,7 +207,7 @@ impl Names {
         let deciding = |rule: &&&Rule| {
             matches!(
                 rule.effect,
-                Effect::Allow(_) | Effect::Deny(_) | Effect::Hold(..)
+                Effect::Allow(_) | Effect::BreakGlass(_) | Effect::Deny(_) | Effect::Hold(..)
             )
         };
         let scopes: Vec<&Scope> = rules
@@ -410,10 +415,12 @@ impl<'a> Prover<'a> {
         }))
     }
 
-    /// That an access in the region is allowed, not held and not denied; with the rules that may allow it.
+    /// That an access in the region is allowed and not held, or let through by a stated reason, and not denied; with the rules that may
+    /// let it through. A stated reason is nobody's approval.
     fn unapproved(&mut self, region: &Scope, at: &At<'_>) -> (Formula, Vec<Arc<str>>) {
         let inside = self.covers(region, at);
-        let (mut allowed, mut stopped, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut allowed, mut stated, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut held, mut denied) = (Vec::new(), Vec::new());
         for rule in self.rules {
             let Some(scope) = scope_of(rule) else {
                 continue;
@@ -428,11 +435,18 @@ impl<'a> Prover<'a> {
                     allowed.push(applies);
                     rules.push(Arc::clone(&rule.name));
                 }
-                Effect::Deny(_) | Effect::Hold(..) => stopped.push(applies),
+                Effect::BreakGlass(_) => {
+                    stated.push(applies);
+                    rules.push(Arc::clone(&rule.name));
+                }
+                Effect::Deny(_) => denied.push(applies),
+                Effect::Hold(..) => held.push(applies),
                 Effect::Mask(_) | Effect::Limit(..) | Effect::Record(..) => {}
             }
         }
-        let formula = Formula::all([inside, Formula::any(allowed), Formula::any(stopped).not()]);
+        let unheld = Formula::all([Formula::any(allowed), Formula::any(held).not()]);
+        stated.push(unheld);
+        let formula = Formula::all([inside, Formula::any(stated), Formula::any(denied).not()]);
         (formula, rules)
     }
 

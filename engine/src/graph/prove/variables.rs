@@ -133,7 +133,10 @@ impl Variables {
 
     /// That the rule is about the principal.
     pub(super) fn about(&mut self, rule: &Rule) -> Formula {
-        let grants = matches!(rule.effect, Effect::Allow(_) | Effect::Hold(..));
+        let grants = matches!(
+            rule.effect,
+            Effect::Allow(_) | Effect::BreakGlass(_) | Effect::Hold(..)
+        );
         let Subjects { audience, except } = &rule.subjects;
         let meant = match audience {
             Audience::Anyone => Formula::Known(true),

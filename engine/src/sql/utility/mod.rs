@@ -5,6 +5,7 @@ mod copy;
 mod explain;
 mod maintain;
 mod prepared;
+mod stating;
 
 use std::sync::Arc;
 
@@ -22,7 +23,10 @@ use super::{
     scope::Scope,
     settings,
 };
-use crate::facts::{Kind, Object, Operation, OutputColumn, SessionEffect};
+use crate::{
+    facts::{Kind, Object, Operation, OutputColumn, SessionEffect},
+    reason::{self, Stating},
+};
 
 /// What a statement is, once read.
 pub(super) struct Reading {
@@ -232,6 +236,9 @@ impl Resolver<'_> {
             set.kind(),
             VariableSetKind::VarSetValue | VariableSetKind::VarSetCurrent
         );
+        if name == reason::SETTING {
+            return self.state_reason(set);
+        }
         // A reset gives back what the connection started with, which the gateway chose.
         if sets {
             refuse_setting(&name, value.as_deref())?;
@@ -240,6 +247,7 @@ impl Resolver<'_> {
         }
         // RESET ALL and DISCARD ALL give back what the connection started with, which the gateway chose.
         let name: Arc<str> = if set.kind() == VariableSetKind::VarResetAll {
+            self.states = Some(Stating::Back);
             "all".into()
         } else {
             name.into()
@@ -312,6 +320,17 @@ pub(super) fn refuse_own(name: &str) -> Result<(), Refusal> {
         .hint("read them with current_setting, and name a setting of your own otherwise"));
     }
     Ok(())
+}
+
+/// A text constant.
+fn constant_text(node: &Node) -> Option<&str> {
+    match &node.node {
+        Some(NodeEnum::AConst(constant)) => match &constant.val {
+            Some(Val::Sval(text)) => Some(&text.sval),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn setting_text(node: &Node) -> Option<String> {

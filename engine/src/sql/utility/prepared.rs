@@ -20,7 +20,10 @@ use super::{
     },
     Reading,
 };
-use crate::facts::{Kind, SessionEffect};
+use crate::{
+    facts::{Kind, SessionEffect},
+    reason::Stating,
+};
 
 /// `CURSOR_OPT_HOLD`.
 ///
@@ -187,6 +190,7 @@ impl Resolver<'_> {
         match target {
             DiscardMode::DiscardAll => {
                 self.binding = Some(Binding::Everything);
+                self.states = Some(Stating::Back);
                 SessionEffect::Statements
             }
             // Temporary tables are gone.

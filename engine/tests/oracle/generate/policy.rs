@@ -170,12 +170,13 @@ fn subjects(choices: &mut Choices) -> Subjects {
 }
 
 pub(crate) fn effect(choices: &mut Choices) -> Effect {
-    match choices.below(13) {
+    match choices.below(14) {
         0..=2 => Effect::Allow(scope(choices)),
         3 => Effect::Deny(narrow(choices)),
         4 | 5 => Effect::Hold(scope(choices), hold(choices)),
         6 | 7 => Effect::Mask(mask(choices)),
         8..=10 => Effect::Limit(scope(choices), limits(choices)),
+        11 => Effect::BreakGlass(scope(choices)),
         _ => Effect::Record(
             scope(choices),
             choices.pick(&[Recording::Statement, Recording::Digest, Recording::Results]),
@@ -389,12 +390,13 @@ fn box_effect(choices: &mut Choices) -> Effect {
         objects: Some(vec![object]),
         condition,
     };
-    match choices.below(16) {
+    match choices.below(17) {
         0..=5 => Effect::Allow(scope),
         6 => Effect::Deny(scope),
         7 | 8 => Effect::Hold(scope, hold(choices)),
         9 => Effect::Mask(mask(choices)),
         10..=12 => Effect::Limit(scope, limits(choices)),
+        13 => Effect::BreakGlass(scope),
         _ => Effect::Record(
             scope,
             choices.pick(&[Recording::Statement, Recording::Digest, Recording::Results]),

@@ -45,6 +45,7 @@ pub(crate) struct Surroundings {
     pub(crate) novel: Dear<bool>,
     pub(crate) parameters: Option<Vec<Option<String>>>,
     pub(crate) values_follow: bool,
+    pub(crate) stated_reason: Option<&'static str>,
 }
 
 impl Surroundings {
@@ -80,6 +81,7 @@ impl Surroundings {
             novel: self.novel.clone(),
             parameters: parameters.as_deref(),
             values_follow: self.values_follow,
+            stated_reason: self.stated_reason,
         })
     }
 }
@@ -99,6 +101,7 @@ pub(crate) fn surroundings(choices: &mut Choices) -> Surroundings {
             })
         }),
         values_follow: choices.once_in(2),
+        stated_reason: choices.once_in(2).then_some("INC-1: the database is down"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every use of every column of every access must be covered, and no rule may refuse it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use provost_engine::{
     facts::{Access, Facts, Kind, Object, Operation},
@@ -82,6 +82,7 @@ fn read_one(case: Case<'_>, rules: &[&Rule], about: About<'_>, findings: &mut Fi
         about.access.object == Object::Nothing && about.access.operation == Operation::Read;
     let mut refused = false;
     let (mut may_hold, mut may_allow) = (false, BTreeSet::new());
+    let (mut held, mut glass, mut may_glass) = (Vec::new(), Vec::new(), BTreeSet::new());
     for rule in rules {
         let Some(scope) = scope(&rule.effect) else {
             continue;
@@ -98,6 +99,9 @@ fn read_one(case: Case<'_>, rules: &[&Rule], about: About<'_>, findings: &mut Fi
             Answer::Ask(fact) => match rule.effect {
                 Effect::Allow(_) => {
                     may_allow.insert(fact);
+                }
+                Effect::BreakGlass(_) => {
+                    may_glass.insert(fact);
                 }
                 Effect::Hold(..) => {
                     may_hold = true;
@@ -121,11 +125,8 @@ fn read_one(case: Case<'_>, rules: &[&Rule], about: About<'_>, findings: &mut Fi
                     refused = true;
                     findings.refuse(Some(rule));
                 }
-                Effect::Hold(_, hold) => {
-                    covered = true;
-                    findings.apply(rule);
-                    findings.hold(&hold.approvals, hold.transaction);
-                }
+                Effect::Hold(_, hold) => held.push((rule, hold)),
+                Effect::BreakGlass(_) => glass.push(rule),
                 Effect::Limit(_, limits) => {
                     findings.apply(rule);
                     findings.limits.push(*limits);
@@ -138,6 +139,36 @@ fn read_one(case: Case<'_>, rules: &[&Rule], about: About<'_>, findings: &mut Fi
             },
         }
     }
+    let is_allowed = covered;
+    let is_stopped = !is_allowed || !held.is_empty();
+    if is_stopped && !refused && !glass.is_empty() && case.circumstances.stated_reason.is_some() {
+        for rule in &glass {
+            findings.apply(rule);
+            findings.broken.insert(Arc::clone(&rule.name));
+        }
+        // Whether a rule allows it is still asked: then no glass need be broken.
+        covered = !held.is_empty() || is_allowed;
+        if !covered && !may_hold {
+            findings.needs.extend(may_allow.first());
+        }
+        return;
+    }
+    for (rule, hold) in &held {
+        covered = true;
+        findings.apply(rule);
+        findings.hold(&hold.approvals, hold.transaction);
+    }
+    let is_stated = case.circumstances.stated_reason.is_some();
+    if is_stated
+        && glass.is_empty()
+        && (!held.is_empty() || (!covered && !may_hold && may_allow.is_empty()))
+    {
+        // Only where nothing cheaper lets it through.
+        findings.needs.extend(may_glass.first());
+        if let (Some(_), false) = (may_glass.first(), covered) {
+            return;
+        }
+    }
     if !covered && !may_hold {
         // Only here does it matter whether a further rule allows it; the cheapest fact is asked for first.
         findings.needs.extend(may_allow.first());
@@ -145,8 +176,12 @@ fn read_one(case: Case<'_>, rules: &[&Rule], about: About<'_>, findings: &mut Fi
     if !covered && !may_hold && may_allow.is_empty() {
         if refused {
             findings.refused = true;
-        } else {
+        } else if glass.is_empty() {
             findings.refuse(None);
+        } else {
+            for rule in &glass {
+                findings.refuse(Some(rule));
+            }
         }
     }
 }
@@ -155,6 +190,7 @@ fn scope(effect: &Effect) -> Option<&Scope> {
     match effect {
         Effect::Allow(scope)
         | Effect::Deny(scope)
+        | Effect::BreakGlass(scope)
         | Effect::Hold(scope, _)
         | Effect::Limit(scope, _)
         | Effect::Record(scope, _) => Some(scope),

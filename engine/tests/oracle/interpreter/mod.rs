@@ -135,7 +135,7 @@ fn is_about(rule: &Rule, session: &Session) -> bool {
     let person = session.principal.on_behalf_of.as_ref();
     let behind = |group: &Group| person.map(|person| shares(group, &person.groups));
     let grants = match rule.effect {
-        Effect::Allow(_) | Effect::Hold(..) => true,
+        Effect::Allow(_) | Effect::BreakGlass(_) | Effect::Hold(..) => true,
         Effect::Deny(_) | Effect::Mask(_) | Effect::Limit(..) | Effect::Record(..) => false,
     };
     let meant = |group: &Group| actor(group) || (!grants && behind(group) == Some(true));
@@ -168,6 +168,8 @@ struct Findings {
     reasons: BTreeSet<Option<Arc<str>>>,
     applied: BTreeSet<Arc<str>>,
     held: bool,
+    /// Rules by which a stated reason let something through.
+    broken: BTreeSet<Arc<str>>,
     /// How many, and within how long.
     approvals: BTreeMap<Approvers, (u16, u64)>,
     fails_transaction: bool,
@@ -246,9 +248,12 @@ impl Findings {
         Reading {
             verdict: if self.held {
                 Verdict::Hold
-            } else {
+            } else if self.broken.is_empty() {
                 Verdict::Allow
+            } else {
+                Verdict::BreakGlass
             },
+            reasons: self.broken.into_iter().map(Some).collect(),
             rules: self.applied,
             masks: self.masks,
             limits: Limits {

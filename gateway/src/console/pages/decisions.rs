@@ -37,7 +37,7 @@ const WHOLE: &str = "*, array_to_string(relations, ', ') AS tables, array_to_str
 /// The columns of its masked columns.
 const MASKED: &str = "output_column, array_to_string(source_columns, ', ') AS sources, class, transform, rule, values_masked";
 /// What a verdict is.
-const VERDICTS: [&str; 3] = ["allow", "hold", "deny"];
+const VERDICTS: [&str; 4] = ["allow", "break-glass", "hold", "deny"];
 
 /// Searches.
 pub(super) async fn search(

@@ -107,7 +107,7 @@ pub(super) fn badge(word: &str) -> Markup {
     let class = match word {
         "allow" | "completed" | "applied" => "approved",
         "deny" | "denied" | "refused" | "failed" | "cut" => "refused",
-        "hold" | "open" | "unknown" => "waiting",
+        "hold" | "break-glass" | "open" | "unknown" => "waiting",
         _ => "",
     };
     html! { span class={ "badge " (class) } { (shown(word)) } }

@@ -46,7 +46,7 @@ pub(super) async fn show(
     };
     let from = vec![evidence::from(span)];
     let hits = format!(
-        "SELECT rule, sum(CASE WHEN verdict = 'allow' THEN 1 ELSE 0 END) AS allowed, sum(CASE WHEN verdict = 'hold' THEN 1 ELSE 0 END) AS held, \
+        "SELECT rule, sum(CASE WHEN verdict IN ('allow', 'break-glass') THEN 1 ELSE 0 END) AS allowed, sum(CASE WHEN verdict = 'hold' THEN 1 ELSE 0 END) AS held, \
          sum(CASE WHEN verdict = 'deny' THEN 1 ELSE 0 END) AS refused FROM (SELECT unnest(rules) AS rule, verdict FROM {COUNTED} \
          WHERE decided_at >= $from) AS named WHERE rule IS NOT NULL GROUP BY rule ORDER BY rule"
     );
@@ -148,6 +148,7 @@ fn described(rule: &Rule) -> (&'static str, bool, String, String) {
     let effect = match rule.effect {
         Effect::Allow(_) => "allow",
         Effect::Deny(_) => "deny",
+        Effect::BreakGlass(_) => "break-glass",
         Effect::Hold(..) => "hold",
         Effect::Mask(_) => "mask",
         Effect::Limit(..) => "limit",

@@ -18,6 +18,7 @@ use std::{
 };
 
 use provost_engine::{
+    graph::STATE_A_REASON,
     sql::Statement,
     verdict::{Decision, HeldTransaction, Reason, Verdict},
 };
@@ -31,7 +32,7 @@ pub(crate) use self::people::{Aside, Awaited, Manners, Wait};
 use self::{
     people::Waiting,
     request::{needs, unseen},
-    words::{detail, notice, refused},
+    words::{Offer, detail, notice, refused},
 };
 use super::{SessionJudge, Step, answer, notes::Noted};
 use crate::{
@@ -143,8 +144,12 @@ impl SessionJudge {
             return Ok(request);
         }
         if let Some(instead) = self.may_not_wait(decisions) {
+            let instead = match is_glass_offered(decisions) {
+                Offer::Glass => format!("{instead}; or {STATE_A_REASON}"),
+                Offer::Nothing => instead.to_owned(),
+            };
             let stop = self
-                .stop_waiting(step, statements, decisions, (&request, instead))
+                .stop_waiting(step, statements, decisions, (&request, &instead))
                 .await;
             return Err(stop);
         }
@@ -156,7 +161,7 @@ impl SessionJudge {
             // What people said meanwhile was told to the one that waited before.
             self.await_answer(&request, binding);
         }
-        let notice = (!is_told).then(|| notice(&request));
+        let notice = (!is_told).then(|| notice(&request, is_glass_offered(decisions)));
         Err(Stop::Held(Held::Asked(notice)))
     }
 
@@ -373,6 +378,19 @@ pub(super) fn held_when_run(decision: Decision) -> Decision {
             hint: None,
         }],
         ..decision
+    }
+}
+
+/// Whether all that is held would run by a stated reason.
+fn is_glass_offered(decisions: &[Decision]) -> Offer {
+    let is_offered = decisions
+        .iter()
+        .filter(|decision| decision.verdict == Verdict::Hold)
+        .all(|decision| decision.glass.offered);
+    if is_offered {
+        Offer::Glass
+    } else {
+        Offer::Nothing
     }
 }
 

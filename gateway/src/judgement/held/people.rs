@@ -5,6 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use provost_engine::reason::StatedReason;
 use provost_evidence::approvals::ApprovalId;
 use tokio::sync::oneshot;
 
@@ -41,6 +42,8 @@ pub(super) struct Waiting {
 pub(crate) struct Manners {
     /// Whether its statements wait.
     pub(crate) wait: Wait,
+    /// Why they must run, where it says so.
+    pub(crate) reason: Option<StatedReason>,
     /// What it waits for.
     pub(crate) awaited: Awaited,
     /// The settings that it began with, `name = value`, in order: what texts mean hangs on some of them.
@@ -68,7 +71,7 @@ pub(in crate::judgement) struct People {
     pub(super) settings: Vec<String>,
     /// How many statements were let through that may have changed settings.
     pub(super) settings_changed: u64,
-    pub(super) alone: Alone,
+    pub(in crate::judgement) alone: Alone,
     pub(super) waiting: Option<Waiting>,
     awaited: Awaited,
     pub(super) aside: Aside,
@@ -78,6 +81,8 @@ impl People {
     pub(in crate::judgement) fn new(manners: Manners) -> Self {
         let Manners {
             wait,
+            // The judge's own.
+            reason: _,
             awaited,
             settings,
             aside,

@@ -1,5 +1,6 @@
 //! What the client of a held statement reads.
 
+use provost_engine::graph::STATE_A_REASON;
 use provost_evidence::{approvals::Request, record::Micros};
 
 use super::super::answer;
@@ -19,8 +20,21 @@ pub(super) fn detail(request: &Request) -> String {
     format!("approval {id}, until {}{by}{why}", time(request.expires_at))
 }
 
+/// What else than people would let a held statement run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// A stated reason, by a `break-glass` rule.
+    Glass,
+    /// Nothing.
+    Nothing,
+}
+
 /// What a client reads whose statement waits.
-pub(super) fn notice(request: &Request) -> Notice {
+pub(super) fn notice(request: &Request, offer: Offer) -> Notice {
+    let or_else = match offer {
+        Offer::Glass => format!("; or {STATE_A_REASON}"),
+        Offer::Nothing => String::new(),
+    };
     Notice {
         message: format!(
             "held by policy until it is approved: it needs {}",
@@ -28,7 +42,7 @@ pub(super) fn notice(request: &Request) -> Notice {
         ),
         detail: Some(detail(request)),
         hint: Some(format!(
-            "someone else may run `provost approvals approve {}`; cancel the statement to take it back",
+            "someone else may run `provost approvals approve {}`; cancel the statement to take it back{or_else}",
             request.id
         )),
     }

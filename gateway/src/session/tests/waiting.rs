@@ -446,3 +446,39 @@ fn portals_executed_again() {
         "#]],
     );
 }
+
+#[test]
+fn broken_glass_is_told_before_the_answer() {
+    case(
+        "a query and a bind",
+        &[
+            Client(vec![query("select glass")]),
+            Server(vec![complete("SELECT 1"), ready('I')]),
+            Client(vec![
+                parse("", "select glass"),
+                bind("", ""),
+                execute("", 0),
+                sync(),
+            ]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query select glass
+              > Query(select glass)
+              < N S=NOTICE C=00000 M=glass is broken
+            server
+                end 1 Completed rows=1 bytes=0
+                status I
+              < C SELECT 1
+              < Z I
+            client
+                permit 2 prepare select glass
+                permit 3 bind select glass
+              > Parse(: select glass)
+              > Bind( = )
+              > Execute()
+              > Sync
+              < N S=NOTICE C=00000 M=glass is broken
+        "#]],
+    );
+}

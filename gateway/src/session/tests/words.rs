@@ -131,6 +131,11 @@ impl Words {
             statement: StatementSeq(self.next),
             enforcement: Arc::new(enforcement(text)),
             spool: None,
+            notice: text.contains("glass").then(|| Notice {
+                message: "glass is broken".to_owned(),
+                detail: None,
+                hint: None,
+            }),
         })
     }
 }

@@ -1,4 +1,4 @@
--- Evidence: statements that changed schema, grants or roles, truncated or maintained tables, and were allowed.
+-- Evidence: statements that changed schema, grants or roles, truncated or maintained tables, and were allowed; and those that broke glass.
 -- Exceptions: those that an agent ran.
 WITH counted AS (
   SELECT * FROM statements WHERE outcome <> 'open'
@@ -15,4 +15,4 @@ WITH counted AS (
 SELECT count(*) AS evidence, count(agents.session_id) AS exceptions
 FROM counted
 LEFT JOIN agents ON agents.gateway = counted.gateway AND agents.session_id = counted.session_id
-WHERE kind IN ('ddl', 'grant', 'truncate', 'maintain') AND verdict = 'allow' AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00';
+WHERE (verdict = 'break-glass' OR (kind IN ('ddl', 'grant', 'truncate', 'maintain') AND verdict = 'allow')) AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00';

@@ -14,7 +14,7 @@ WITH counted AS (
 )
 SELECT
   count(*) AS evidence,
-  count(*) FILTER (WHERE verdict = 'allow' AND agents.session_id IS NOT NULL) AS exceptions
+  count(*) FILTER (WHERE verdict IN ('allow', 'break-glass') AND agents.session_id IS NOT NULL) AS exceptions
 FROM counted
 LEFT JOIN agents ON agents.gateway = counted.gateway AND agents.session_id = counted.session_id
 WHERE kind = 'ddl' AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00';

@@ -1,4 +1,4 @@
--- Evidence: statements refused, cut by a limit or looking up a masked value, and logins refused.
+-- Evidence: statements refused, cut by a limit, looking up a masked value or breaking glass, and logins refused.
 -- Exceptions: statements whose outcome is not known.
 WITH counted AS (
   SELECT * FROM statements WHERE outcome <> 'open'
@@ -11,7 +11,7 @@ WITH counted AS (
     )
 ), events AS (
   SELECT
-    verdict = 'deny' OR outcome = 'cut' OR probes IS NOT NULL AS is_event,
+    verdict IN ('deny', 'break-glass') OR outcome = 'cut' OR probes IS NOT NULL AS is_event,
     outcome = 'unknown' AS is_unknown
   FROM counted
   WHERE decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00'

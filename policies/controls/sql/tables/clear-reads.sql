@@ -14,7 +14,7 @@ WITH counted AS (
 ), touching AS (
   SELECT gateway, log_index, principal, kind, unnest(columns) AS source_column
   FROM counted
-  WHERE verdict = 'allow' AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00'
+  WHERE verdict IN ('allow', 'break-glass') AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00'
 ), masked AS (
   SELECT DISTINCT gateway, statement_log_index, source_column
   FROM (SELECT gateway, statement_log_index, unnest(source_columns) AS source_column FROM maskings) AS sources

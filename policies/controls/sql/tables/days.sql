@@ -12,6 +12,7 @@ WITH counted AS (
 SELECT
   CAST(decided_at AS DATE) AS day,
   count(*) FILTER (WHERE verdict = 'allow') AS allowed,
+  count(*) FILTER (WHERE verdict = 'break-glass') AS glass_broken,
   count(*) FILTER (WHERE verdict = 'hold') AS held,
   count(*) FILTER (WHERE verdict = 'deny') AS refused
 FROM counted

@@ -14,6 +14,7 @@ SELECT
   on_behalf_of,
   count(*) AS statement_count,
   count(*) FILTER (WHERE verdict = 'allow') AS allowed,
+  count(*) FILTER (WHERE verdict = 'break-glass') AS glass_broken,
   count(*) FILTER (WHERE verdict = 'hold') AS held,
   count(*) FILTER (WHERE verdict = 'deny') AS refused,
   count(*) FILTER (WHERE probes IS NOT NULL) AS probing

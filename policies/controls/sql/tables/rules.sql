@@ -20,6 +20,7 @@ SELECT
   rule,
   CAST(sum(decision_count) AS BIGINT) AS decisions,
   CAST(sum(CASE WHEN verdict = 'allow' THEN decision_count ELSE 0 END) AS BIGINT) AS allowed,
+  CAST(sum(CASE WHEN verdict = 'break-glass' THEN decision_count ELSE 0 END) AS BIGINT) AS glass_broken,
   CAST(sum(CASE WHEN verdict = 'hold' THEN decision_count ELSE 0 END) AS BIGINT) AS held,
   CAST(sum(CASE WHEN verdict = 'deny' THEN decision_count ELSE 0 END) AS BIGINT) AS refused
 FROM named
