@@ -100,4 +100,26 @@ fn glass_is_broken_by_a_stated_reason_and_recorded() {
     assert_eq!(house.count(&changes), 1);
     let verified = succeeded(house.verify());
     assert!(verified.contains("intact"), "{verified}");
+    // Whoever reads a report of the controls sees it.
+    let (store, out) = (house.evidence_path(), house.path("report"));
+    let arguments = ["evidence", "report", "--framework", "nist-800-53"];
+    let places = [
+        "--store",
+        store.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let period = ["--period", "2026-01-01..2099-12-31"];
+    let arguments = [&arguments[..], &places, &period].concat();
+    succeeded(house.provost(&arguments));
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    let matrix = read("matrix.csv");
+    let control = matrix.lines().find(|line| line.contains(",AC-3(10),"));
+    assert!(
+        control.is_some_and(|line| line.contains(",glass,4,0,")),
+        "{matrix}"
+    );
+    let page = read("report.html");
+    assert!(page.contains("ran by a stated reason"), "{page}");
+    assert!(page.contains("incident: INC-8: more of them (an order that blocks the shop)"));
 }

@@ -20,8 +20,9 @@ const BAR_WIDTH: f64 = 340.0;
 const BAR_STEP: f64 = 22.0;
 
 /// What a day is split into: the column, its words, its class in the style sheet.
-const PARTS: [(&str, &str, &str); 3] = [
+const PARTS: [(&str, &str, &str); 4] = [
     ("allowed", "allowed", "allowed"),
+    ("glass_broken", "glass broken", "glass"),
     ("held", "held", "held"),
     ("refused", "refused", "refused"),
 ];
@@ -137,6 +138,7 @@ pub(super) fn thousands(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::table::Heading;
 
     #[test]
     fn numbers_have_commas() {
@@ -147,6 +149,37 @@ mod tests {
             (12_345_678, "12,345,678"),
         ] {
             assert_eq!(thousands(number), expected);
+        }
+    }
+
+    #[test]
+    fn a_day_is_split_into_every_verdict() {
+        let names = ["day", "allowed", "glass_broken", "held", "refused"];
+        let cells = ["2026-11-22", "4", "3", "2", "1"];
+        let table = Table {
+            columns: names
+                .map(|name| Heading {
+                    name: name.to_owned(),
+                    is_number: name != "day",
+                })
+                .to_vec(),
+            rows: vec![cells.map(|cell| Some(cell.to_owned())).to_vec()],
+        };
+        let drawn = days(&table).into_string();
+        assert!(
+            drawn.contains("2026-11-22: 4 allowed 3 glass broken 2 held 1 refused"),
+            "{drawn}"
+        );
+        for (class, height) in [
+            ("allowed", 64),
+            ("glass", 48),
+            ("held", 32),
+            ("refused", 16),
+        ] {
+            let class = format!("class=\"{class}\"");
+            let column = drawn.split("<rect ").find(|rect| rect.starts_with(&class));
+            let height = format!("height=\"{height}.00\"");
+            assert!(column.is_some_and(|rect| rect.contains(&height)), "{drawn}");
         }
     }
 

@@ -79,6 +79,7 @@ fn figures(content: &Content<'_>) -> Markup {
     let figures = [
         ("statements", content.population.statements()),
         ("allowed", sum("allowed")),
+        ("glass broken", sum("glass_broken")),
         ("held", sum("held")),
         ("refused", sum("refused")),
         ("values masked", values),

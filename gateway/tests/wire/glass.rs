@@ -1,8 +1,11 @@
 //! Broken glass: a session states why its statements must run, in every way that the protocol has, and takes it back; nothing else breaks it.
 
+use provost_engine::verdict::HeldTransaction;
+use provost_gateway::settings::ClientTls;
+
 use crate::{
     held::{ONE_DBA, World},
-    house::break_glass,
+    house::{House, break_glass, cluster, settings_for, target},
     raw::{Raw, ask, bind, execute, message, parse, query, run},
 };
 
@@ -269,4 +272,38 @@ fn what_is_held_says_that_a_reason_would_do_and_evidence_has_every_step() {
         (&stated["verdict"], &stated["kind"]),
         (&"allow".into(), &"set".into())
     );
+}
+
+/// An emergency is no way round evidence.
+#[test]
+fn nothing_runs_by_glass_where_the_log_is_full() {
+    let settings = settings_for(ClientTls::Off, target(cluster()));
+    let house = House::start_small(settings, 1 << 20);
+    let world = World::in_house(house, "glass_full", &ONE_DBA, HeldTransaction::Fail);
+    world.house.policy.swap(break_glass("glass"));
+    let mut raw = world.session_with("ann", &[OFF]);
+    check(&mut raw, STATE, "SET", None);
+    let mut filler = world.session("bob");
+    let long = format!("SELECT '{}'", "x".repeat(60_000));
+    let refused = (0..100).find(|_| {
+        filler.send(&query(&long));
+        let (kind, body) = loop {
+            match filler.message() {
+                (b'Z', body) => break (b'Z', body),
+                (b'E', body) => break (b'E', body),
+                _ => {}
+            }
+        };
+        kind == b'E' && String::from_utf8_lossy(&body).contains("evidence log is full")
+    });
+    assert!(refused.is_some(), "the log has room");
+    raw.send(&query(&world.delete(1)));
+    let (kind, body) = raw.message();
+    let said = String::from_utf8_lossy(&body).into_owned();
+    assert_eq!(char::from(kind), 'E', "{said}");
+    assert!(said.contains("53100"), "{said}");
+    assert_eq!(world.rows(), "9");
+    drop((raw, filler));
+    let records = world.house.stop();
+    assert!(!records.contains(r#""verdict":"break-glass""#));
 }

@@ -46,6 +46,16 @@ impl World {
     ) -> Self {
         let server: Target = target(cluster());
         let house = House::start(settings_for(ClientTls::Off, server));
+        Self::in_house(house, table, needs, transaction)
+    }
+
+    /// With a table of its own, in a house that nobody else uses.
+    pub(crate) fn in_house(
+        house: House,
+        table: &'static str,
+        needs: &[(&str, u16, u64)],
+        transaction: HeldTransaction,
+    ) -> Self {
         let sql = format!(
             "CREATE TABLE public.{table} (id int PRIMARY KEY, note text);
              INSERT INTO public.{table} SELECT n, 'note ' || n FROM generate_series(1, 9) n;"

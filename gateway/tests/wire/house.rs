@@ -421,6 +421,13 @@ fn rules(operations: &[Operation], effect: fn(Scope) -> Effect) -> Vec<Rule> {
 impl House {
     /// Starts a gateway, or says why it does not start.
     pub(crate) fn try_start(settings: Settings) -> Result<Self, Error> {
+        Self::try_start_logging(settings, |options| options)
+    }
+
+    fn try_start_logging(
+        settings: Settings,
+        log: impl FnOnce(LogOptions) -> LogOptions,
+    ) -> Result<Self, Error> {
         let folder = tempfile::tempdir().unwrap();
         let log_folder = folder.path().join("log");
         let store = DurableFolder::open(&folder.path().join("store")).unwrap();
@@ -432,7 +439,7 @@ impl House {
             ApprovalId::first_of(Micros(0)),
         );
         let leases = Leases::new(store, "test");
-        let (log, _) = Log::open(LogOptions::new(&log_folder, "test")).unwrap();
+        let (log, _) = Log::open(log(LogOptions::new(&log_folder, "test"))).unwrap();
         let policy = Arc::new(PolicyHandle::new(allow_everything("one")));
         let runtime = Runtime::new().unwrap();
         let gateway = runtime.block_on(async {
@@ -474,6 +481,17 @@ impl House {
 
     pub(crate) fn start(settings: Settings) -> Self {
         Self::try_start(settings).unwrap()
+    }
+
+    /// One whose log takes so many bytes, which nothing seals.
+    pub(crate) fn start_small(settings: Settings, log_bytes_max: u64) -> Self {
+        let options = |options| LogOptions {
+            segment_bytes_max: log_bytes_max / 4,
+            bytes_warn: log_bytes_max / 2,
+            bytes_max: log_bytes_max,
+            ..options
+        };
+        Self::try_start_logging(settings, options).unwrap()
     }
 
     /// Stops it, and gives every record in its log, as JSON text, a line each.
