@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::error::Error;
 use crate::log::Log;
-use crate::query::{Share, Tables};
+use crate::query::{Known, Share, Tables};
 use crate::recent;
 
 /// What the queries of one person's look may hold in memory; what needs more is refused.
@@ -68,9 +68,17 @@ pub struct Archive {
 struct Shared {
     store: Arc<dyn ObjectStore>,
     log: (PathBuf, String),
-    /// The tables last opened, and when that was begun.
-    opened: tokio::sync::Mutex<Option<(Instant, Sight)>>,
+    opened: tokio::sync::Mutex<Opened>,
     age_max: Duration,
+}
+
+/// What was opened.
+#[derive(Default)]
+struct Opened {
+    /// The tables last opened, and when that was begun.
+    last: Option<(Instant, Sight)>,
+    /// What need not be read for the next ones.
+    known: Known,
 }
 
 impl std::fmt::Debug for Archive {
@@ -179,18 +187,18 @@ impl Shared {
     /// Tables that are young enough for a look that was asked for then.
     async fn sight(&self, asked: Instant) -> Result<Sight, Error> {
         let mut opened = self.opened.lock().await;
-        if let Some((begun, sight)) = &*opened
+        if let Some((begun, sight)) = &opened.last
             && asked.saturating_duration_since(*begun) <= self.age_max
         {
             return Ok(sight.clone());
         }
         let begun = Instant::now();
-        let sight = self.open().await?;
-        *opened = Some((begun, sight.clone()));
+        let sight = self.open(&mut opened.known).await?;
+        opened.last = Some((begun, sight.clone()));
         Ok(sight)
     }
 
-    async fn open(&self) -> Result<Sight, Error> {
+    async fn open(&self, known: &mut Known) -> Result<Sight, Error> {
         let share = Share {
             memory_bytes_max: MEMORY_BYTES_MAX,
             partitions: Some(1),
@@ -208,7 +216,7 @@ impl Shared {
                 sleep(TRY_PAUSE).await;
                 continue;
             };
-            let tables = Tables::open_with(Arc::clone(&self.store), rows, share).await?;
+            let tables = Tables::open_with(Arc::clone(&self.store), rows, share, known).await?;
             if recent::mark(folder)? == Some(before) {
                 return Ok(Sight {
                     tables: Arc::new(tables),
@@ -217,7 +225,8 @@ impl Shared {
             }
         }
         tracing::warn!("the log could not be read between two seals: people see what is sealed");
-        let tables = Tables::open_with(Arc::clone(&self.store), recent::Rows::new(), share);
+        let none = recent::Rows::new();
+        let tables = Tables::open_with(Arc::clone(&self.store), none, share, known);
         Ok(Sight {
             tables: Arc::new(tables.await?),
             has_recent: false,
@@ -265,7 +274,7 @@ mod tests {
             // One that has no end yet.
             append(&log, [decision(1_000 + round, MIDNIGHT)]).await;
             for _ in 0..2 {
-                *archive.shared.opened.lock().await = None;
+                archive.shared.opened.lock().await.last = None;
                 let table = ask(&archive, count, Vec::new()).await;
                 assert_eq!(table.number(0, "ended"), ended, "round {round}");
                 assert_eq!(table.number(0, "count"), ended + round + 1, "round {round}");
@@ -317,6 +326,38 @@ mod tests {
         let (first, ()) = tokio::join!(first, others);
         first.unwrap();
         archive.look("ana", |_| async { Ok(()) }).await.unwrap();
+    }
+
+    /// What seals name is read once: a ledger of which nothing else can be read is opened again, with what was sealed since.
+    #[tokio::test]
+    async fn what_seals_name_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, store) = (open_log(folder.path()), store(folder.path()));
+        let archive = Archive::aged(Arc::clone(&store), &log, Duration::ZERO).unwrap();
+        let sealer = sealer(&log, Arc::clone(&store)).await.unwrap();
+        let count = async |expected: u64| {
+            let sql = "SELECT count(*) AS count FROM statements";
+            let table = ask(&archive, sql, Vec::new()).await;
+            assert_eq!(table.number(0, "count"), expected);
+        };
+        let ledger = folder.path().join("store/ledger");
+        for number in 0..3 {
+            append(&log, [decision(number, MIDNIGHT), end(number, MIDNIGHT)]).await;
+            sealer.seal_now(Micros(MIDNIGHT)).await.unwrap();
+            count(number + 1).await;
+            for document in files(&ledger) {
+                let is_read = ["/seals/", "/manifests/"];
+                if is_read
+                    .iter()
+                    .any(|part| document.to_str().unwrap().contains(part))
+                {
+                    std::fs::write(document, "{").unwrap();
+                }
+            }
+        }
+        let another = Archive::new(store, &log).unwrap();
+        let looked = another.look("ana", |_| async { Ok(()) }).await;
+        assert!(matches!(looked, Err(Unseen::Failed(_))), "{looked:?}");
     }
 
     /// Fifty people who wait while the tables are opened see those, however long that takes; whoever asks later sees younger ones.

@@ -1,7 +1,7 @@
 //! SQL over the evidence: DataFusion over the objects that seals name. Read-only; must never see an object that no seal
 //! names, write anything, or reach a file outside the store. It checks no signature: that is `verify`'s work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow;
@@ -40,6 +40,8 @@ const STORE_URL: &str = "evidence://store/";
 const MEMORY_BYTES_MAX: usize = 2 << 30;
 /// Seals and manifests that are read at the same time when a store is opened.
 const DOCUMENTS_AT_ONCE: usize = 32;
+/// Manifests that are remembered, of some hundred bytes each; where there are more, all of them are read again.
+const KNOWN_MAX: usize = 200_000;
 
 /// The answer to a query: at least the schema, even when no row matches.
 #[derive(Debug, Clone)]
@@ -120,11 +122,11 @@ impl Tables {
             memory_bytes_max: MEMORY_BYTES_MAX,
             partitions: None,
         };
-        let context = open(store, share).await?;
+        let context = open(store, share, &mut Known::default()).await?;
         Ok(Self { context })
     }
 
-    /// Opens a store's evidence with these rows beside what is sealed, by dataset.
+    /// Opens a store's evidence with these rows beside what is sealed, by dataset. What is `known` of the store's ledgers is not read again.
     ///
     /// # Errors
     /// As [`Self::open`]; [`Error::Query`] when the rows are not the dataset's.
@@ -132,8 +134,9 @@ impl Tables {
         store: Arc<dyn ObjectStore>,
         more: BTreeMap<Dataset, Vec<RecordBatch>>,
         share: Share,
+        known: &mut Known,
     ) -> Result<Self, Error> {
-        let context = open(store, share).await?;
+        let context = open(store, share, known).await?;
         for (dataset, batches) in more {
             add(&context, dataset, batches).await.map_err(failed)?;
         }
@@ -313,7 +316,11 @@ fn cast(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, arrow::e
     RecordBatch::try_new(Arc::clone(schema), columns?)
 }
 
-async fn open(store: Arc<dyn ObjectStore>, share: Share) -> Result<SessionContext, Error> {
+async fn open(
+    store: Arc<dyn ObjectStore>,
+    share: Share,
+    known: &mut Known,
+) -> Result<SessionContext, Error> {
     // Times in SQL text are read in UTC, as the evidence has them.
     let mut config = SessionConfig::new()
         .with_information_schema(true)
@@ -326,7 +333,7 @@ async fn open(store: Arc<dyn ObjectStore>, share: Share) -> Result<SessionContex
         .build_arc()
         .map_err(failed)?;
     let context = SessionContext::new_with_config_rt(config, runtime);
-    let objects = objects(&store).await?;
+    let objects = objects(&store, known).await?;
     let url = Url::parse(STORE_URL)
         .map_err(|error| failed(DataFusionError::External(Box::new(error))))?;
     context.register_object_store(&url, store);
@@ -371,18 +378,48 @@ fn as_views(schema: &SchemaRef) -> SchemaRef {
 }
 
 /// The objects to read, by dataset: those that seals name, without what retention deleted, and what was compacted in place of its sources.
-async fn objects(store: &Arc<dyn ObjectStore>) -> Result<BTreeMap<Dataset, Vec<String>>, Error> {
-    let manifests = retention::present(store.as_ref(), manifests(store).await?).await?;
+async fn objects(
+    store: &Arc<dyn ObjectStore>,
+    known: &mut Known,
+) -> Result<BTreeMap<Dataset, Vec<String>>, Error> {
+    let manifests = known.manifests(store).await?;
+    let manifests = retention::present(store.as_ref(), manifests).await?;
     compaction::in_place(store.as_ref(), &manifests).await
 }
 
 /// What seals name, in the ledgers' order; nothing of it is verified.
 pub(crate) async fn manifests(store: &Arc<dyn ObjectStore>) -> Result<Vec<Manifest>, Error> {
-    let mut keys = store::list(store.as_ref(), "ledger").await?;
-    keys.retain(|key| key.split('/').nth(2) == Some("seals"));
-    let seals: Vec<Seal> = documents(store, keys).await?;
-    let pinned = seals.into_iter().flat_map(|seal| seal.manifests);
-    documents(store, pinned.map(|pinned| pinned.key).collect()).await
+    Known::default().manifests(store).await
+}
+
+/// What was read of a store's ledgers: manifests, by the key of the seal that names them. Neither is ever put again.
+#[derive(Debug, Default)]
+pub(crate) struct Known(BTreeMap<String, Vec<Manifest>>);
+
+impl Known {
+    /// What seals name now, in the ledgers' order; what is known of it is not read.
+    async fn manifests(&mut self, store: &Arc<dyn ObjectStore>) -> Result<Vec<Manifest>, Error> {
+        let mut keys = store::list(store.as_ref(), "ledger").await?;
+        keys.retain(|key| key.split('/').nth(2) == Some("seals"));
+        let there: BTreeSet<&String> = keys.iter().collect();
+        self.0.retain(|key, _| there.contains(key));
+        let fresh = keys.iter().filter(|key| !self.0.contains_key(*key));
+        let fresh: Vec<String> = fresh.cloned().collect();
+        let seals: Vec<Seal> = documents(store, fresh.clone()).await?;
+        let pinned = seals.iter().flat_map(|seal| &seal.manifests);
+        let pinned = pinned.map(|pinned| pinned.key.clone()).collect();
+        let mut read = documents(store, pinned).await?.into_iter();
+        for (key, seal) in fresh.into_iter().zip(&seals) {
+            let named = read.by_ref().take(seal.manifests.len()).collect();
+            self.0.insert(key, named);
+        }
+        let named = keys.iter().filter_map(|key| self.0.get(key));
+        let manifests: Vec<Manifest> = named.flatten().cloned().collect();
+        if manifests.len() > KNOWN_MAX {
+            self.0.clear();
+        }
+        Ok(manifests)
+    }
 }
 
 /// Some at a time, in order.

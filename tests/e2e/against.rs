@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::support::{
     House, Person,
     raw::{Message, Raw, bind_texts, execute, message, parse, sync},
+    s3::S3,
     text,
 };
 
@@ -21,6 +22,12 @@ fn house() -> House {
 
 /// The same with more in both databases, for this group's sessions, over a PostgreSQL with these settings.
 fn house_with(more: &str, group: &str, settings: &[(&str, &str)]) -> House {
+    let mut house = unstarted(more, group, settings);
+    start(&mut house);
+    house
+}
+
+fn unstarted(more: &str, group: &str, settings: &[(&str, &str)]) -> House {
     let mut house = House::over(settings);
     house.cluster.execute("shop", more).unwrap();
     house
@@ -32,16 +39,19 @@ fn house_with(more: &str, group: &str, settings: &[(&str, &str)]) -> House {
     );
     fs::write(house.path("policies/more.pol"), keep).unwrap();
     fs::write(house.path("replay-key"), KEY).unwrap();
+    let password = house.cluster.password().to_owned();
+    house.environment.push(("PGPASSWORD".to_owned(), password));
+    house
+}
+
+fn start(house: &mut House) {
     house.write_config(|config| {
         format!(
             "{config}\n[replay]\nkey = \"file:{}\"\nkey_id = \"replay-1\"\n",
             house.path("replay-key").display()
         )
     });
-    let password = house.cluster.password().to_owned();
-    house.environment.push(("PGPASSWORD".to_owned(), password));
     house.start_gateway();
-    house
 }
 
 /// What the session asks, by simple and extended protocol; gives the answers to all.
@@ -198,6 +208,40 @@ fn recorded_statements_run_again_in_a_sandbox_and_differences_are_told() {
         "{output:?}"
     );
     assert!(scratch(&house).ends_with('1'), "committed");
+}
+
+#[test]
+fn results_in_a_bucket_are_compared_with() {
+    let mut house = unstarted("", "agents", &[]);
+    let s3 = S3::start(&house);
+    house.environment.extend(s3.environment());
+    house.store = S3::location("evidence");
+    start(&mut house);
+    ask(&house);
+    house.stop_gateway();
+    assert!(!house.evidence_path().exists());
+    let (told, output) = again(&house, &["--json"]);
+    assert_eq!(output.status.code(), Some(0), "{told:#?} {output:?}");
+    assert_eq!(told.len(), 11, "{told:#?}");
+
+    // One that somebody changed is compared with nothing.
+    let results = house.query(
+        "SELECT r.result FROM recordings r JOIN statements s USING (statement_id) WHERE r.event = 'answered' AND s.sql LIKE 'SELECT id, note%'",
+    );
+    let object = format!("evidence/{}", results[0]["result"].as_str().unwrap());
+    s3.put(&object, b"another");
+    let (told, output) = again(&house, &["--json"]);
+    assert_eq!(output.status.code(), Some(1), "{told:#?}");
+    let changed = of(&told, "SELECT id, note");
+    assert_eq!(changed["result"], "not-replayable", "{changed:#}");
+    assert!(
+        changed["why"]
+            .as_str()
+            .unwrap()
+            .contains("missing or changed"),
+        "{changed:#}"
+    );
+    assert_eq!(of(&told, "SELECT id, ssn")["result"], "same");
 }
 
 #[test]
