@@ -132,10 +132,10 @@ impl Matrix {
     ) -> Result<Self, Error> {
         let controls = catalogues.iter().flat_map(|catalogue| &catalogue.controls);
         let bearings = controls.filter_map(|control| control.bearing.as_ref());
-        let measures: BTreeSet<_> = bearings.map(|bearing| bearing.measure.as_str()).collect();
-        let counting = measures.into_iter().map(async |measure| {
-            let counted = count(tables, measure, period).await?;
-            Ok((measure.to_owned(), counted))
+        let measures: BTreeSet<_> = bearings.map(|bearing| bearing.measure.clone()).collect();
+        let counting = measures.into_iter().map(|measure| async move {
+            let counted = count(tables, &measure, period).await?;
+            Ok((measure, counted))
         });
         let counting = stream::iter(counting).buffered(QUERIES_AT_ONCE);
         let (measured, named): (BTreeMap<_, _>, _) =

@@ -525,6 +525,7 @@ async fn told_of_glass(form: crate::settings::WebhookForm) -> [(String, serde_js
         form,
         link: None,
         template: None,
+        buttons: None,
     };
     for session in ["session-1", "session-2"] {
         desk.approvals.tell_of_glass(super::BrokenGlass {
