@@ -1,5 +1,5 @@
 -- For DuckDB's own shell: run it in the store's folder (`cd evidence; duckdb -init .../duckdb.sql`), then ask, or `.read` a SQL file of a
--- report. A dataset that has no object yet, as `approvals` before anything was held, has no view: with_duckdb.py makes an empty one.
+-- report. A dataset that has no object yet, as `approvals` before anything was held or `recordings` where no results are, has no view: with_duckdb.py makes an empty one.
 SET TimeZone = 'UTC';
 CREATE VIEW statements AS SELECT * FROM read_parquet('statements/date=*/*.parquet', union_by_name = true, hive_partitioning = false);
 CREATE VIEW maskings AS SELECT * FROM read_parquet('maskings/date=*/*.parquet', union_by_name = true, hive_partitioning = false);

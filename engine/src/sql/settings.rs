@@ -34,7 +34,12 @@ pub(super) fn reads_settings_of_clients(text: &str) -> bool {
             .trim_start()
             .strip_prefix('(')
             .and_then(|inside| inside.trim_start().strip_prefix('\''))
-            .is_some_and(|name| name.starts_with(OWN) && !name.starts_with(reason::SETTING))
+            .and_then(|inside| inside.split_once('\''))
+            .is_some_and(|(name, rest)| {
+                let rest = rest.strip_prefix("::text").unwrap_or(rest).trim_start();
+                let is_all = rest.starts_with([',', ')']);
+                is_all && name.starts_with(OWN) && !name.starts_with(reason::SETTING)
+            })
     };
     // An escaped name may be any.
     text.contains("u&") || !text.match_indices(READER).all(is_own)
@@ -60,6 +65,9 @@ mod tests {
             ),
             ("a = current_setting(name)", true),
             ("a = current_setting('provost')", true),
+            ("a = current_setting('provost.' || 'reason')", true),
+            ("a = current_setting('provost.kind'' || b)", true),
+            ("a = current_setting('provost.kind", true),
             ("a = current_setting('Provost.Reason', true)", true),
             ("a = \"current_setting\"('provost.kind')", true),
             (r"a = current_setting(U&'\0061pp.b')", true),

@@ -159,6 +159,9 @@ pub struct Request {
     pub search_path: Vec<String>,
     /// The text, as evidence has it: what is compared with or assigned to a classed column is a keyed digest.
     pub sql: Option<String>,
+    /// Whether that is the exact text: nothing of it was replaced, or cut.
+    #[serde(default)]
+    pub sql_is_exact: bool,
     /// Keyed digest of the exact text.
     pub sql_digest: String,
     /// The bound values as text, `null` for NULL; `None` where there are none, or they must not be shown.
@@ -211,6 +214,7 @@ impl Request {
             role: String::new(),
             search_path: Vec::new(),
             sql: None,
+            sql_is_exact: false,
             sql_digest: String::new(),
             parameters: None,
             parameters_digest: None,
@@ -227,11 +231,26 @@ impl Request {
         }
     }
 
+    /// Whose statement it is, in words: `bot (for ann)`.
+    #[must_use]
+    pub fn who(&self) -> String {
+        acting_for(&self.requester, self.on_behalf_of.as_deref())
+    }
+
     /// Who must approve, in words: `1 of dbas within 15 min and 1 of owners within 1 h`.
     #[must_use]
     pub fn needs_told(&self) -> String {
         let needs: Vec<String> = self.needs.iter().map(ToString::to_string).collect();
         needs.join(" and ")
+    }
+}
+
+/// A principal with the person behind it, in words: `bot (for ann)`.
+#[must_use]
+pub fn acting_for(principal: &str, person: Option<&str>) -> String {
+    match person {
+        Some(person) => format!("{principal} (for {person})"),
+        None => principal.to_owned(),
     }
 }
 

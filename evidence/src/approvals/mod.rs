@@ -20,6 +20,7 @@ mod tests;
 pub use docket::{Docket, Ended, News, Voted};
 pub use documents::{
     ApprovalId, Document, DryRun, End, EndKind, HeldStatement, Need, Request, Rows, Vote, VoteKind,
+    acting_for,
 };
 
 /// What every key begins with.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt as _, TryStreamExt as _, future, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::error::Error;
 use crate::query::Tables;
@@ -138,8 +138,8 @@ impl Matrix {
             Ok((measure, counted))
         });
         let counting = stream::iter(counting).buffered(QUERIES_AT_ONCE);
-        let (measured, named): (BTreeMap<_, _>, _) =
-            future::try_join(counting.try_collect(), named(tables, period)).await?;
+        let measured: BTreeMap<_, _> = counting.try_collect().await?;
+        let named = named(tables, period).await?;
         let mut rows = Vec::new();
         for (place, catalogue) in catalogues.iter().enumerate() {
             for control in &catalogue.controls {

@@ -87,16 +87,12 @@ pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
 /// What a person must see who approves it, as texts of blocks. `None` where it can't be shown whole: it is too long, has backticks, which
 /// would end what is shown as it is, or evidence keeps its text or values from people.
 pub(crate) fn whole(request: &Request) -> Option<Vec<String>> {
-    let sql = request.sql.as_deref()?;
+    let sql = request.sql.as_deref().filter(|_| request.sql_is_exact)?;
     if request.parameters.is_none() && request.parameters_digest.is_some() {
         return None;
     }
-    let who = match &request.on_behalf_of {
-        Some(person) => format!("{} (for {person})", request.requester),
-        None => request.requester.clone(),
-    };
     let mut facts = vec![
-        ("Asked by", who),
+        ("Asked by", request.who()),
         ("Target", request.target.clone()),
         ("Role", request.role.clone()),
         ("Search path", request.search_path.join(", ")),
@@ -222,6 +218,7 @@ mod tests {
             role: "app".to_owned(),
             search_path: vec!["app".to_owned(), "public".to_owned()],
             sql: Some(sql.to_owned()),
+            sql_is_exact: true,
             parameters: Some(vec![Some("7\n$2 = \"no\"".to_owned()), None]),
             parameters_digest: Some("digest".to_owned()),
             estimate: Some(Rows::Count(7)),
@@ -274,6 +271,10 @@ mod tests {
         let wide = "𝄞".repeat(1_448);
         let cases = [
             hidden(None),
+            Request {
+                sql_is_exact: false,
+                ..request("DELETE FROM a WHERE b = 'hmac:0f'")
+            },
             hidden(Some("SELECT '`'")),
             hidden(Some(&long)),
             hidden(Some(&lesser)),

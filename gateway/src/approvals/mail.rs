@@ -64,6 +64,8 @@ enum Sent {
     GivenUp(String),
     /// It may have it later.
     Later(String),
+    /// It broke off: whether that is for the message, nobody can say.
+    Broken(String),
     /// There is no server to be talked with.
     Down(String),
 }
@@ -112,12 +114,10 @@ async fn tell_all(
     told: &mut Told,
 ) -> Result<(), String> {
     let mut failed = Ok(());
+    let mut broken = 0;
     for (case, standing) in webhook::news(approvals, told) {
         let id = &case.request.id;
-        let link = recipient
-            .link
-            .as_ref()
-            .map(|link| format!("{}/approvals/{id}", link.trim_end_matches('/')));
+        let link = webhook::link_to(recipient.link.as_deref(), id);
         let news = News {
             request: &case.request,
             standing: &standing,
@@ -135,6 +135,14 @@ async fn tell_all(
             }
             // What follows would meet the same.
             Sent::Down(problem) => return Err(problem),
+            Sent::Broken(problem) => {
+                failed = failed.and(Err(problem));
+                broken += 1;
+                if broken == webhook::FAILURES_MAX {
+                    break;
+                }
+                false
+            }
         };
         if over {
             told.insert((id.clone(), standing.name()));
@@ -151,7 +159,7 @@ async fn send(recipient: &Recipient, news: &News<'_>) -> Sent {
     match timeout(SEND_TIMEOUT, recipient.server.take(&message)).await {
         Ok(Ok(_)) => Sent::Taken,
         Ok(Err(error)) => outcome(&error),
-        Err(_) => Sent::Down(format!("no answer in {} s", SEND_TIMEOUT.as_secs())),
+        Err(_) => Sent::Broken(format!("no answer in {} s", SEND_TIMEOUT.as_secs())),
     }
 }
 
@@ -164,7 +172,7 @@ fn outcome(error: &SendError) -> Sent {
         SendError::Smtp(error) => error,
     };
     match error.status().map(|code| code.to_string()) {
-        None => Sent::Down(problem),
+        None => Sent::Broken(problem),
         Some(code) if LOGIN_CODES.contains(&code.as_str()) => Sent::Down(problem),
         Some(_) if error.is_permanent() => Sent::GivenUp(problem),
         Some(_) => Sent::Later(problem),
@@ -215,10 +223,7 @@ fn plain(value: &str) -> String {
 /// What is told unless the operator says otherwise.
 fn built_in(news: &News<'_>) -> String {
     let request = news.request;
-    let who = match &request.on_behalf_of {
-        Some(person) => format!("{} (for {person})", request.requester),
-        None => request.requester.clone(),
-    };
+    let who = request.who();
     let mut lines = Vec::new();
     let (by, reason) = webhook::words(news.standing);
     match (news.standing, by) {

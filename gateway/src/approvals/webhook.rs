@@ -11,7 +11,7 @@ use std::{
 
 use hmac::{Hmac, Mac as _};
 use openidconnect::reqwest;
-use provost_evidence::approvals::{ApprovalId, Request};
+use provost_evidence::approvals::{ApprovalId, Request, acting_for};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
@@ -29,8 +29,10 @@ pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(500);
 const RETRY_PAUSES: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
 /// How long one message may take.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// So much broken glass is told of before what waits besides is.
+const GLASS_AT_ONCE: usize = 16;
 /// After so many failures to tell of broken glass what waits besides is told, before it is tried again.
-const FAILURES_MAX: usize = 3;
+pub(super) const FAILURES_MAX: usize = 3;
 /// How much of the SQL a chat is shown, in characters: Slack's blocks take 3,000.
 const CHAT_SQL_CHARS_MAX: usize = 500;
 /// The longest text of a template's in a chat, in characters: what Slack's blocks take.
@@ -127,7 +129,7 @@ async fn tell_of_glass(
 ) -> Result<(), String> {
     untold.take(&approvals.news);
     let mut failures = Vec::new();
-    for _ in 0..untold.len() {
+    for _ in 0..untold.len().min(GLASS_AT_ONCE) {
         let Some(broken) = untold.first() else { break };
         if let Err(problem) = send(client, webhook, &glass_message(webhook.form, &broken)).await {
             untold.again(broken);
@@ -198,12 +200,14 @@ pub fn sign(secret: &Secret, timestamp: &str, body: &str) -> String {
     hex(&mac.finalize().into_bytes())
 }
 
+/// Where an approval is looked at, where the configuration says at which console.
+pub(super) fn link_to(console: Option<&str>, id: &ApprovalId) -> Option<String> {
+    console.map(|console| format!("{}/approvals/{id}", console.trim_end_matches('/')))
+}
+
 fn message(webhook: &Webhook, request: &Request, standing: &Standing) -> Message {
     let delivery = Sha256::digest(format!("{} {}", request.id, standing.name()));
-    let link = webhook
-        .link
-        .as_ref()
-        .map(|link| format!("{}/approvals/{}", link.trim_end_matches('/'), request.id));
+    let link = link_to(webhook.link.as_deref(), &request.id);
     let body = match webhook.form {
         WebhookForm::Json => as_json(request, standing, link.as_deref()),
         WebhookForm::Slack => as_slack(
@@ -226,10 +230,7 @@ fn glass_message(form: WebhookForm, broken: &BrokenGlass) -> Message {
     let body = match form {
         WebhookForm::Json => json!({ "event": "break-glass", "glass": broken }),
         WebhookForm::Slack => {
-            let who = match &broken.on_behalf_of {
-                Some(person) => format!("{} (for {person})", broken.principal),
-                None => broken.principal.clone(),
-            };
+            let who = acting_for(&broken.principal, broken.on_behalf_of.as_deref());
             let head = format!("Glass is broken by {who}");
             let words = format!(
                 "*{}*\non `{}`, by rule {}\n{}",
@@ -279,10 +280,7 @@ fn as_slack(
 ) -> Value {
     // Only what waits is voted on.
     let buttons = buttons.filter(|_| *standing == Standing::Waiting);
-    let who = match &request.on_behalf_of {
-        Some(person) => format!("{} (for {person})", request.requester),
-        None => request.requester.clone(),
-    };
+    let who = request.who();
     let is_shown_whole = buttons.is_some() && super::buttons::whole(request).is_some();
     let head = match (standing, words(standing)) {
         (Standing::Waiting, _) => format!("Approval wanted: {}", request.needs_told()),

@@ -32,7 +32,7 @@ pub(super) const PATH: &str = "/slack/actions";
 /// The longest body, in bytes; a longer one is refused with 413. Slack sends the message along: some 13,000 UTF-16 units, each at
 /// most 8 bytes as JSON in a form.
 pub(super) const BODY_BYTES_MAX: usize = 256 * 1024;
-/// Requests at once; one more is refused with 503.
+/// Signed presses at once; one more is refused with 503.
 const PRESSES_MAX: usize = 16;
 /// How long an answer may take: after 3 s Slack tells its user that there was none.
 const ANSWER_TIME: Duration = Duration::from_millis(2_500);
@@ -94,12 +94,6 @@ pub(super) async fn press(
     let Some(slack) = &room.slack else {
         return Err(Problem::unknown());
     };
-    let Ok(_place) = slack.presses.try_acquire() else {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "there are too many presses at once: press again",
-        ));
-    };
     match timeout(ANSWER_TIME, taken(&room, slack, request)).await {
         Ok(answer) => answer,
         Err(_) => Err(Problem::new(
@@ -128,6 +122,13 @@ async fn taken(room: &Arc<Room>, slack: &Slack, request: Request) -> Result<Stat
     if !signature.is_over(&settings.signing_secret, &body) {
         return Err(refused(room, peer, "its signature is not Slack's").await);
     }
+    // What is not signed takes nobody's place.
+    let Ok(_place) = slack.presses.try_acquire() else {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "there are too many presses at once: press again",
+        ));
+    };
     let payload = payload(&parts.headers, &body)?;
     if let Err(why) = is_ours(settings, &payload) {
         return Err(refused(room, peer, why).await);

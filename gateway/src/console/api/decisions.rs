@@ -51,7 +51,7 @@ pub(super) struct DecidedStatement {
     kind: Option<String>,
     /// `schema.relation`.
     relations: Vec<String>,
-    /// `allow`, `hold` or `deny`.
+    /// `allow`, `break-glass`, `hold` or `deny`.
     verdict: Option<String>,
     /// `completed`, `failed`, `denied`, `open` and the like.
     outcome: String,
@@ -82,7 +82,7 @@ pub(super) struct Decisions {
         ("principal" = Option<String>, Query, description = "Whose, or for whom.", min_length = 1, max_length = 1000),
         ("table" = Option<String>, Query, description = "`schema.table`.", min_length = 1, max_length = 1000),
         ("class" = Option<String>, Query, description = "A class that was masked in it.", min_length = 1, max_length = 1000),
-        ("verdict" = Option<String>, Query, description = "`allow`, `hold` or `deny`.", min_length = 1, max_length = 1000),
+        ("verdict" = Option<String>, Query, description = "`allow`, `break-glass`, `hold` or `deny`.", min_length = 1, max_length = 1000),
         ("rule" = Option<String>, Query, description = "A rule that decided.", min_length = 1, max_length = 1000),
         ("control" = Option<String>, Query, description = "`framework:control`, of a rule that decided.", min_length = 1, max_length = 1000),
         ("text" = Option<String>, Query, description = "A part of its text, in any case.", min_length = 1, max_length = 1000),

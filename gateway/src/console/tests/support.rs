@@ -101,6 +101,7 @@ pub(in crate::console) fn request(number: u64) -> Request {
         sql: Some(format!(
             "DELETE FROM orders WHERE id = {number} -- </pre><script>"
         )),
+        sql_is_exact: true,
         sql_digest: "sql".to_owned(),
         parameters: Some(vec![None, Some("7".to_owned())]),
         parameters_digest: Some("parameters".to_owned()),

@@ -54,6 +54,11 @@ impl SessionJudge {
             .collect();
         let principal = &self.session.principal;
         let holding = self.holding(decisions);
+        let is_exact = |(statement, record): (&Statement, &DecisionRecord)| {
+            let exact = step.text.get(statement.span.clone());
+            exact.is_some() && record.sql.as_deref().map(str::as_bytes) == exact
+        };
+        let sql_is_exact = statements.iter().zip(&records).all(is_exact);
         let sql: Option<Vec<&str>> = records.iter().map(|one| one.sql.as_deref()).collect();
         Ok(Request {
             requester: principal.id.to_string(),
@@ -73,6 +78,7 @@ impl SessionJudge {
                 .map(ToString::to_string)
                 .collect(),
             sql: sql.map(|texts| texts.join(";\n")),
+            sql_is_exact,
             sql_digest: record::hex(&self.bench.key.sql(step.text)),
             parameters: self.shown_values(step, statements),
             parameters_digest: self

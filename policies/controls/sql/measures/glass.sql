@@ -1,4 +1,4 @@
--- Evidence: statements that ran by a reason that their session stated, past what policy allows or holds.
+-- Evidence: statements that were let run by a reason that their session stated, past what policy allows or holds; each once, a Parse apart.
 -- Exceptions: those without a reason on record.
 WITH counted AS (
   SELECT * FROM statements WHERE outcome <> 'open'
@@ -12,4 +12,4 @@ WITH counted AS (
 )
 SELECT count(*) AS evidence, count(*) FILTER (WHERE reason IS NULL OR reason = '') AS exceptions
 FROM counted
-WHERE verdict = 'break-glass' AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00';
+WHERE verdict = 'break-glass' AND phase <> 'prepare' AND outcome <> 'skipped' AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00';

@@ -43,9 +43,9 @@ WITH counted AS (
   JOIN agents ON agents.gateway = counted.gateway AND agents.session_id = counted.session_id
   WHERE kind IN ('ddl', 'grant', 'truncate', 'maintain') AND verdict IN ('allow', 'break-glass')
   UNION ALL
-  SELECT gateway, log_index, decided_at AS "at", principal, 'ran by a stated reason' AS exception, reason AS detail
+  SELECT gateway, log_index, decided_at AS "at", principal, 'let run by a stated reason' AS exception, reason AS detail
   FROM counted
-  WHERE verdict = 'break-glass'
+  WHERE verdict = 'break-glass' AND phase <> 'prepare' AND outcome <> 'skipped'
   UNION ALL
   SELECT gateway, log_index, "at", principal, 'session without TLS' AS exception, client_addr AS detail
   FROM sessions
