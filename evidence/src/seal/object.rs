@@ -86,7 +86,8 @@ impl ObjectWriter {
     /// for a small row group takes longer than to write it: the file that it is shown has no others.
     fn writers(&self, chunks: &[Option<Chunk>]) -> Result<Vec<ArrowColumnWriter>> {
         let fields = self.schema.fields().iter().zip(chunks);
-        let plain = fields.filter_map(|(field, chunk)| chunk.is_none().then(|| Arc::clone(field)));
+        let plain = fields.filter(|(_, chunk)| chunk.is_none());
+        let plain = plain.map(|(field, _)| Arc::clone(field));
         let schema = Arc::new(Schema::new(plain.collect::<Vec<_>>()));
         let root = ArrowSchemaConverter::new()
             .convert(&schema)?

@@ -141,7 +141,7 @@ async fn a_press_is_a_vote_of_one_person() {
     let at = now();
     assert_eq!(status(signed(&house, &body, at)).await, 200);
     let dora = ("dora@corp".to_owned(), VoteKind::Approve);
-    assert_eq!(votes(&house, &id), [dora.clone()]);
+    assert_eq!(votes(&house, &id), std::slice::from_ref(&dora));
     let (case, standing) = house.approvals.show(&id).unwrap();
     let vote = &case.votes[0];
     let reason = "by a button in Slack (user U1 of workspace T1)";
@@ -153,7 +153,7 @@ async fn a_press_is_a_vote_of_one_person() {
     // Sent again, pressed again: once.
     assert_eq!(status(signed(&house, &body, at)).await, 200);
     assert_eq!(send(&house, &press).await, 200);
-    assert_eq!(votes(&house, &id), [dora.clone()]);
+    assert_eq!(votes(&house, &id), std::slice::from_ref(&dora));
     // Nor twice by two ways, nor otherwise.
     let (code, _) = house.vote(Who::Dora, id.as_str(), "approve", "again").await;
     assert_eq!(code, 409);
