@@ -52,6 +52,15 @@ impl Desk {
         self.house.start_gateway();
     }
 
+    /// Sends SQL as the agent, with these options of the session.
+    fn send(&self, options: &str, sql: &str) -> Output {
+        let mut command = Command::new(self.house.cluster.program("psql"));
+        command.args(["--no-psqlrc", "--command", sql]);
+        let token = self.house.token(Person::Agent);
+        (self.house).client_environment(&mut command, Person::Agent.id(), &token, "shop");
+        command.env("PGOPTIONS", options).output().unwrap()
+    }
+
     /// `provost approvals`, as the DBA.
     fn approvals(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_provost"))
@@ -287,16 +296,8 @@ fn mail_is_not_sent_where_somebody_could_read_it() {
         ),
     ]);
     let house = &desk.house;
-    let mut command = Command::new(house.cluster.program("psql"));
-    command.args([
-        "--no-psqlrc",
-        "--command",
-        "DELETE FROM orders WHERE id = 1",
-    ]);
-    let token = house.token(Person::Agent);
-    house.client_environment(&mut command, Person::Agent.id(), &token, "shop");
-    command.env("PGOPTIONS", "-c provost.wait=off");
-    let held = text(&command.output().unwrap().stderr);
+    let held = desk.send("-c provost.wait=off", "DELETE FROM orders WHERE id = 1");
+    let held = text(&held.stderr);
     assert!(held.contains("approval "), "{held}");
     house.wait_until("the one mail that may go", |_| {
         by_command.mails("good@example.com").len() == 1
@@ -325,6 +326,60 @@ fn mail_is_not_sent_where_somebody_could_read_it() {
         .filter(|line| !line.starts_with("EHLO") && !line.starts_with("QUIT"))
         .collect();
     assert!(others.is_empty(), "{others:?}");
+}
+
+/// Whoever breaks glass, as the agent may.
+const GLASS: &str = r#"
+rule incident
+  break-glass delete on public.orders for agents
+  because "an order that blocks the shop"
+"#;
+
+/// Mails that break every connection they are sent over keep the rest waiting for one round; and broken glass is told by mail, too.
+#[test]
+fn a_mail_that_breaks_keeps_no_other_and_glass_is_told() {
+    let mut desk = Desk::new();
+    std::fs::write(desk.house.path("policies/glass.pol"), GLASS).unwrap();
+    let server = Smtp::start(&desk.house, Way::Wrapped);
+    desk.start(&[section(
+        &format!("smtps://127.0.0.1:{}", server.port()),
+        &["dba@example.com"],
+        "ca = \"certificate.pem\"",
+    )]);
+    let house = &desk.house;
+    for id in 1..4 {
+        let sql = format!("DELETE FROM orders WHERE id = {id} /* break the connection */");
+        let held = text(&desk.send("-c provost.wait=off", &sql).stderr);
+        assert!(held.contains("approval "), "{held}");
+    }
+    house.wait_until("three broken connections", |_| server.broken() >= 3);
+    let held = desk.send("-c provost.wait=off", "DELETE FROM orders WHERE id = 4");
+    assert!(text(&held.stderr).contains("approval "), "{held:?}");
+    let glass = desk.send(
+        r"-c provost.wait=off -c provost.reason=INC-7:\ blocked\ orders",
+        "DELETE FROM orders WHERE id = 5",
+    );
+    assert!(text(&glass.stderr).contains("glass is broken"), "{glass:?}");
+    house.wait_until("the mails that break nothing", |_| {
+        server.mails("dba@example.com").len() >= 2
+    });
+    let mails = server.mails("dba@example.com");
+    let with = |subject: &str| {
+        let of = |mail: &&serde_json::Value| mail["subject"].as_str().unwrap().starts_with(subject);
+        let mail = mails.iter().find(of).unwrap_or_else(|| panic!("{mails:?}"));
+        mail["text"].as_str().unwrap().to_owned()
+    };
+    let wanted = with("Approval wanted: ");
+    assert!(wanted.contains("WHERE id = 4"), "{wanted}");
+    let broken = with("Glass is broken");
+    for words in [
+        "Glass is broken by devin@corp\non shop, by rule incident\n",
+        "INC-7: blocked orders (an order that blocks the shop)\n",
+        "\nSession: ",
+    ] {
+        assert!(broken.contains(words), "{words}: {broken}");
+    }
+    desk.house.stop_gateway();
 }
 
 /// A mail server that takes connections and never says a word, for longer than all of this takes, and one that is not there.

@@ -1,12 +1,15 @@
-//! Broken glass, on its way to whoever is told by webhooks. Evidence has it before: what could not be told before a restart is told there.
+//! Broken glass, on its way to whoever is told. Evidence has it before: what could not be told before a restart is told there.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use provost_evidence::record::Micros;
+use provost_evidence::{approvals::acting_for, record::Micros};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::record::hex;
 
 /// How many are kept for receivers that take none; at the limit the oldest is told no more, and the log of the gateway says so.
 const KEPT_MAX: usize = 1_000;
@@ -30,6 +33,23 @@ pub struct BrokenGlass {
     pub rule: String,
     /// The stated reason, with the rule's own.
     pub reason: String,
+}
+
+impl BrokenGlass {
+    /// What a message of it is named by: the same whenever the same is told.
+    pub(super) fn delivery(&self) -> String {
+        let Self {
+            at, session, rule, ..
+        } = self;
+        let name = format!("break-glass {session} {rule} {}", at.0);
+        hex(&Sha256::digest(name))
+    }
+
+    /// What a message of it begins with.
+    pub(super) fn head(&self) -> String {
+        let who = acting_for(&self.principal, self.on_behalf_of.as_deref());
+        format!("Glass is broken by {who}")
+    }
 }
 
 /// What is to be told, numbered from 0 as it comes.
@@ -63,12 +83,12 @@ impl News {
     }
 }
 
-/// What one receiver is still to be told.
+/// What one receiver is still to be told, by number.
 #[derive(Debug, Default)]
 pub(super) struct Untold {
     /// The number of what comes next.
     next: u64,
-    waiting: VecDeque<Arc<BrokenGlass>>,
+    waiting: BTreeMap<u64, Arc<BrokenGlass>>,
 }
 
 impl Untold {
@@ -77,9 +97,11 @@ impl Untold {
         let (new, first, next) = news.since(self.next);
         let missed = first - self.next;
         self.next = next;
-        self.waiting.extend(new);
+        self.waiting.extend((first..).zip(new));
         let over = self.waiting.len().saturating_sub(KEPT_MAX);
-        self.waiting.drain(..over);
+        for _ in 0..over {
+            self.waiting.pop_first();
+        }
         if missed > 0 || over > 0 {
             tracing::warn!(
                 missed,
@@ -89,61 +111,49 @@ impl Untold {
         }
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+    /// All of it, the oldest first.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (u64, &Arc<BrokenGlass>)> {
+        self.waiting
+            .iter()
+            .map(|(number, broken)| (*number, broken))
     }
 
-    /// The one that waits longest.
-    pub(super) fn first(&mut self) -> Option<Arc<BrokenGlass>> {
-        self.waiting.pop_front()
-    }
-
-    /// It could not be told: it is told again behind the others, so that one which is never taken keeps none of them.
-    pub(super) fn again(&mut self, broken: Arc<BrokenGlass>) {
-        self.waiting.push_back(broken);
+    /// The one of this number was told.
+    pub(super) fn told(&mut self, number: u64) {
+        self.waiting.remove(&number);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BrokenGlass, KEPT_MAX, Micros, News, Untold};
-
-    fn broken(at: i64) -> BrokenGlass {
-        BrokenGlass {
-            at: Micros(at),
-            gateway: "g".to_owned(),
-            session: "s".to_owned(),
-            principal: "olga".to_owned(),
-            on_behalf_of: None,
-            target: "shop".to_owned(),
-            rule: "incident".to_owned(),
-            reason: "INC-1: down".to_owned(),
-        }
-    }
+    use super::{KEPT_MAX, News, Untold};
+    use crate::approvals::tests::broken_glass;
 
     #[test]
     fn each_is_told_in_order_and_the_oldest_goes_at_the_limit() {
         let news = News::default();
         let mut untold = Untold::default();
+        let oldest = |untold: &Untold| {
+            let (number, broken) = untold.waiting().next().unwrap();
+            (number, broken.session.clone())
+        };
         untold.take(&news);
-        assert_eq!(untold.len(), 0);
-        for at in (0..).take(KEPT_MAX + 1) {
-            news.add(broken(at));
+        assert_eq!(untold.waiting().count(), 0);
+        for number in 0..=KEPT_MAX {
+            news.add(broken_glass(&number.to_string()));
         }
         untold.take(&news);
-        assert_eq!(untold.len(), KEPT_MAX);
-        let first = untold.first().unwrap();
-        assert_eq!(first.at, Micros(1));
-        untold.again(first);
-        assert_eq!(untold.first().unwrap().at, Micros(2));
+        assert_eq!(untold.waiting().count(), KEPT_MAX);
+        assert_eq!(oldest(&untold), (1, "1".to_owned()));
+        untold.told(1);
+        assert_eq!(oldest(&untold), (2, "2".to_owned()));
         untold.take(&news);
-        assert_eq!(untold.len(), KEPT_MAX - 1);
+        assert_eq!(untold.waiting().count(), KEPT_MAX - 1);
         // What waits and what comes have one limit.
-        news.add(broken(-1));
-        news.add(broken(-2));
+        news.add(broken_glass("new"));
+        news.add(broken_glass("newer"));
         untold.take(&news);
-        assert_eq!(untold.len(), KEPT_MAX);
-        assert_eq!(untold.first().unwrap().at, Micros(4));
+        assert_eq!(untold.waiting().count(), KEPT_MAX);
+        assert_eq!(oldest(&untold), (3, "3".to_owned()));
     }
 }

@@ -1,25 +1,25 @@
-//! Tells whoever is asked by mail: what waits for them, and what became of it.
+//! Tells whoever is asked by mail: what waits for them, what became of it, and broken glass.
 //!
-//! As webhooks do, at least once each, and away from the threads that serve sessions. Must never let a value become a header or a line of
-//! SMTP.
+//! As webhooks do, away from the threads that serve sessions. Must never let a value become a header or a line of SMTP.
 
 use std::{str::FromStr as _, sync::Arc, time::Duration};
 
 use lettre::{
     Message,
     message::{
-        Mailbox,
+        Mailbox, MessageBuilder,
         header::{ContentType, HeaderName, HeaderValue},
     },
 };
 use provost_evidence::approvals::ApprovalId;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::{
-    Approvals, Standing, Template,
+    Approvals, BrokenGlass, Standing, Template,
     mail_server::{MailError, MailServer, SendError},
-    template::News,
-    webhook::{self, LOOK_PAUSE, Told, retry_pause},
+    telling::{Receiver, Sent, Tidings, tell_for_ever},
+    template::{News, moment},
+    webhook,
 };
 use crate::{console::visible, settings::Mail};
 
@@ -56,20 +56,6 @@ pub(crate) struct Recipient {
     template: Option<Template>,
 }
 
-/// What became of a message.
-enum Sent {
-    /// The server has it.
-    Taken,
-    /// The server will never have it.
-    GivenUp(String),
-    /// It may have it later.
-    Later(String),
-    /// It broke off: whether that is for the message, nobody can say.
-    Broken(String),
-    /// There is no server to be talked with.
-    Down(String),
-}
-
 /// All who are told by this server. Nothing is sent yet.
 ///
 /// # Errors
@@ -88,76 +74,37 @@ pub(crate) fn recipients(mail: &Mail) -> Result<Vec<Recipient>, MailError> {
 
 /// Tells one of them, for ever.
 pub(crate) async fn run(approvals: Arc<Approvals>, recipient: Recipient) {
-    let mut told = Told::new();
-    let mut failures = 0;
-    loop {
-        let mut pause = LOOK_PAUSE;
-        match tell_all(&approvals, &recipient, &mut told).await {
-            Ok(()) => failures = 0,
-            Err(problem) => {
-                if failures == 0 {
-                    tracing::warn!(to = %recipient.to, %problem, "a mail could not be delivered; it is sent again");
-                }
-                pause = retry_pause(failures);
-                failures = failures.saturating_add(1);
+    tell_for_ever(approvals, recipient).await;
+}
+
+impl Receiver for Recipient {
+    fn name(&self) -> String {
+        self.to.to_string()
+    }
+
+    async fn tell(&self, tidings: &Tidings) -> Sent {
+        let message = match tidings {
+            Tidings::Glass(broken) => glass_message(self, broken),
+            Tidings::Case(case, standing) => {
+                let link = webhook::link_to(self.link.as_deref(), &case.request.id);
+                let news = News {
+                    request: &case.request,
+                    standing,
+                    link: link.as_deref(),
+                };
+                message(self, &news)
             }
+        };
+        match message {
+            Ok(message) => send(&self.server, &message).await,
+            Err(error) => Sent::GivenUp(error.to_string()),
         }
-        sleep(pause).await;
     }
 }
 
-/// Tells what was not told yet; the first failure, where there is one. What is to be told is no queue of its own: it is what is held,
-/// which has a limit.
-async fn tell_all(
-    approvals: &Approvals,
-    recipient: &Recipient,
-    told: &mut Told,
-) -> Result<(), String> {
-    let mut failed = Ok(());
-    let mut broken = 0;
-    for (case, standing) in webhook::news(approvals, told) {
-        let id = &case.request.id;
-        let link = webhook::link_to(recipient.link.as_deref(), id);
-        let news = News {
-            request: &case.request,
-            standing: &standing,
-            link: link.as_deref(),
-        };
-        let over = match send(recipient, &news).await {
-            Sent::Taken => true,
-            Sent::GivenUp(problem) => {
-                tracing::error!(to = %recipient.to, %id, %problem, "a mail was refused for good; it is not sent again");
-                true
-            }
-            Sent::Later(problem) => {
-                failed = failed.and(Err(problem));
-                false
-            }
-            // What follows would meet the same.
-            Sent::Down(problem) => return Err(problem),
-            Sent::Broken(problem) => {
-                failed = failed.and(Err(problem));
-                broken += 1;
-                if broken == webhook::FAILURES_MAX {
-                    break;
-                }
-                false
-            }
-        };
-        if over {
-            told.insert((id.clone(), standing.name()));
-        }
-    }
-    failed
-}
-
-async fn send(recipient: &Recipient, news: &News<'_>) -> Sent {
-    let message = match message(recipient, news) {
-        Ok(message) => message,
-        Err(error) => return Sent::GivenUp(error.to_string()),
-    };
-    match timeout(SEND_TIMEOUT, recipient.server.take(&message)).await {
-        Ok(Ok(_)) => Sent::Taken,
+async fn send(server: &MailServer, message: &Message) -> Sent {
+    match timeout(SEND_TIMEOUT, server.take(message)).await {
+        Ok(Ok(())) => Sent::Taken,
         Ok(Err(error)) => outcome(&error),
         Err(_) => Sent::Broken(format!("no answer in {} s", SEND_TIMEOUT.as_secs())),
     }
@@ -191,28 +138,56 @@ fn message(recipient: &Recipient, news: &News<'_>) -> Result<Message, lettre::er
         None => built_in(news),
     };
     let begun = name(recipient, id, &Standing::Waiting);
-    let mut builder = Message::builder()
-        .from(recipient.from.clone())
-        .to(recipient.to.clone())
-        .subject(subject)
-        // The same whenever the same is told: mail programs show it once.
-        .message_id(Some(name(recipient, id, news.standing)))
-        .date_now()
-        .raw_header(HeaderValue::new(
-            AUTO_SUBMITTED,
-            "auto-generated".to_owned(),
-        ))
-        .header(ContentType::TEXT_PLAIN);
+    let mut builder = begin(recipient, subject, name(recipient, id, news.standing));
     if *news.standing != Standing::Waiting {
         builder = builder.in_reply_to(begun.clone()).references(begun);
     }
     builder.body(text)
 }
 
+/// The message that somebody broke glass: headers of fixed words, and a digest.
+fn glass_message(
+    recipient: &Recipient,
+    broken: &BrokenGlass,
+) -> Result<Message, lettre::error::Error> {
+    let name = format!("<glass.{}@{}>", broken.delivery(), domain(recipient));
+    let lines = [
+        plain(&broken.head()),
+        format!(
+            "on {}, by rule {}",
+            plain(&broken.target),
+            plain(&broken.rule)
+        ),
+        plain(&broken.reason),
+        format!("\nSince: {}", moment(broken.at)),
+        format!("Session: {}", plain(&broken.session)),
+        format!("Gateway: {}", plain(&broken.gateway)),
+    ];
+    begin(recipient, "Glass is broken".to_owned(), name).body(lines.join("\n") + "\n")
+}
+
+fn begin(recipient: &Recipient, subject: String, name: String) -> MessageBuilder {
+    Message::builder()
+        .from(recipient.from.clone())
+        .to(recipient.to.clone())
+        .subject(subject)
+        // The same whenever the same is told: mail programs show it once.
+        .message_id(Some(name))
+        .date_now()
+        .raw_header(HeaderValue::new(
+            AUTO_SUBMITTED,
+            "auto-generated".to_owned(),
+        ))
+        .header(ContentType::TEXT_PLAIN)
+}
+
 /// A message's name.
 fn name(recipient: &Recipient, id: &ApprovalId, standing: &Standing) -> String {
-    let domain = recipient.from.email.domain();
-    format!("<{id}.{}@{domain}>", standing.name())
+    format!("<{id}.{}@{}>", standing.name(), domain(recipient))
+}
+
+fn domain(recipient: &Recipient) -> &str {
+    recipient.from.email.domain()
 }
 
 /// A value as text: nothing hidden, and its further lines are not taken for lines of the message.
@@ -265,7 +240,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::settings::MailTls;
+    use crate::{approvals::tests::broken_glass, settings::MailTls};
 
     fn recipient(template: Option<&str>) -> Recipient {
         let mail = Mail {
@@ -369,6 +344,35 @@ mod tests {
             text.starts_with("Now expired: devin@corp\\u{d}\r\n    Bcc"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn broken_glass_is_told_in_the_text_alone() {
+        let broken = BrokenGlass {
+            principal: "devin@corp\r\nBcc: all@example.com".to_owned(),
+            on_behalf_of: Some("ana@corp".to_owned()),
+            reason: "INC-7: down\n.\nSubject: no (on call)".to_owned(),
+            ..broken_glass("0123")
+        };
+        let written = glass_message(&recipient(Some("Now {standing}")), &broken).unwrap();
+        let told = String::from_utf8(written.formatted()).unwrap();
+        let (head, text) = told.split_once("\r\n\r\n").unwrap();
+        let name = format!("Message-ID: <glass.{}@example.com>", broken.delivery());
+        for line in ["Subject: Glass is broken", "To: dba@example.com", &name] {
+            assert!(head.lines().any(|one| one == line), "{line}: {head}");
+        }
+        assert!(!head.contains("Bcc") && !head.contains("INC"), "{head}");
+        for line in [".", "Subject", "Bcc"] {
+            assert!(!text.lines().any(|one| one.starts_with(line)), "{text}");
+        }
+        for words in [
+            "Glass is broken by devin@corp",
+            "(for ana@corp)\r\non shop, by rule incident\r\nINC-7: down\r\n    .",
+            "Session: 0123",
+            "Since: 1970-01-01T00:00:00",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod glass;
 mod history;
 pub(crate) mod mail;
 mod mail_server;
+mod telling;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -146,7 +147,7 @@ impl Approvals {
         }
     }
 
-    /// Whoever is told by webhooks is told of this, too.
+    /// Whoever is told is told of this, too.
     pub(crate) fn tell_of_glass(&self, broken: BrokenGlass) {
         self.news.add(broken);
     }

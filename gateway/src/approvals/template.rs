@@ -5,7 +5,10 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use provost_evidence::approvals::{Request, Rows};
+use provost_evidence::{
+    approvals::{Request, Rows},
+    record::Micros,
+};
 
 use super::Standing;
 
@@ -208,8 +211,7 @@ impl News<'_> {
 
     /// When it expires.
     pub(super) fn expires(&self) -> String {
-        Timestamp::from_microsecond(self.request.expires_at.0)
-            .map_or_else(|_| String::new(), |at| format!("{at:.0}"))
+        moment(self.request.expires_at)
     }
 
     /// The estimate.
@@ -217,6 +219,11 @@ impl News<'_> {
         let count = self.request.estimate.as_ref().and_then(Rows::count);
         count.map_or_else(|| "unknown".to_owned(), |count| count.to_string())
     }
+}
+
+/// A time, to the second.
+pub(super) fn moment(at: Micros) -> String {
+    Timestamp::from_microsecond(at.0).map_or_else(|_| String::new(), |at| format!("{at:.0}"))
 }
 
 /// The text, or as much of it as is told, saying so.
@@ -230,10 +237,7 @@ fn shortened(whole: &str, characters_max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use provost_evidence::{
-        approvals::{ApprovalId, Need},
-        record::Micros,
-    };
+    use provost_evidence::approvals::{ApprovalId, Need};
 
     use super::*;
 

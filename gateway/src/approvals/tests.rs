@@ -9,16 +9,16 @@ use provost_evidence::{
     record::{ApprovalEvent, Micros, Record},
 };
 
-use super::{Approvals, Before, DryRunRefused, Standing, VoteRefused, now};
+use super::{Approvals, Before, BrokenGlass, DryRunRefused, Standing, VoteRefused, now};
 
 /// Gateways that share a store and trust each other.
-struct Gateways {
+pub(super) struct Gateways {
     folder: tempfile::TempDir,
     keys: Vec<SigningKey>,
 }
 
 impl Gateways {
-    fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
             keys: (0..count)
@@ -32,7 +32,7 @@ impl Gateways {
     }
 
     /// The desk of one of them, as it starts.
-    fn start(&self, of: usize, log: &str) -> Desk {
+    pub(super) fn start(&self, of: usize, log: &str) -> Desk {
         let store = DurableFolder::open(&self.folder.path().join("store")).unwrap();
         let others: Vec<PublicKey> = self
             .keys
@@ -55,13 +55,13 @@ impl Gateways {
     }
 }
 
-struct Desk {
-    approvals: Arc<Approvals>,
+pub(super) struct Desk {
+    pub(super) approvals: Arc<Approvals>,
     folder: std::path::PathBuf,
 }
 
 impl Desk {
-    async fn ask(&self, binding: &str, within: Duration) -> ApprovalId {
+    pub(super) async fn ask(&self, binding: &str, within: Duration) -> ApprovalId {
         let at = now();
         let needs = vec![Need {
             group: "dbas".to_owned(),
@@ -119,6 +119,20 @@ fn principal(id: &str) -> Principal {
         on_behalf_of: None,
         issuer: "test".into(),
         claims: Default::default(),
+    }
+}
+
+/// Glass that this session broke.
+pub(super) fn broken_glass(session: &str) -> BrokenGlass {
+    BrokenGlass {
+        at: Micros(1),
+        gateway: "one".to_owned(),
+        session: session.to_owned(),
+        principal: "olga".to_owned(),
+        on_behalf_of: None,
+        target: "shop".to_owned(),
+        rule: "incident".to_owned(),
+        reason: "INC-1: <!here> `down` (on call)".to_owned(),
     }
 }
 
@@ -528,16 +542,7 @@ async fn told_of_glass(form: crate::settings::WebhookForm) -> [(String, serde_js
         buttons: None,
     };
     for session in ["session-1", "session-2"] {
-        desk.approvals.tell_of_glass(super::BrokenGlass {
-            at: provost_evidence::record::Micros(1),
-            gateway: "one".to_owned(),
-            session: session.to_owned(),
-            principal: "olga".to_owned(),
-            on_behalf_of: None,
-            target: "shop".to_owned(),
-            rule: "incident".to_owned(),
-            reason: "INC-1: <!here> `down` (on call)".to_owned(),
-        });
+        desk.approvals.tell_of_glass(broken_glass(session));
     }
     let client = super::webhook::client().unwrap();
     let run = super::webhook::run(Arc::clone(&desk.approvals), webhook, client);

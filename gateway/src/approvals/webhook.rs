@@ -1,38 +1,31 @@
 //! Tells whoever is asked: signed messages over HTTP, for programs as JSON, for chats as Slack takes them.
 //!
-//! Each thing that this gateway asks for, and what becomes of it, is told at least once: again after a failure, and what is still open
-//! again after a restart, under the same name. Must never follow a redirect, nor send a value that evidence would not hold.
+//! What is told again has the same name. Must never follow a redirect, nor send a value that evidence would not hold.
 
 use std::{
-    collections::HashSet,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use hmac::{Hmac, Mac as _};
 use openidconnect::reqwest;
-use provost_evidence::approvals::{ApprovalId, Request, acting_for};
+use provost_evidence::approvals::{ApprovalId, Request};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::time::sleep;
 use url::Url;
 
-use super::{Approvals, BrokenGlass, Case, Standing, Template, glass::Untold, template::News};
+use super::{
+    Approvals, BrokenGlass, Standing, Template,
+    telling::{Receiver, Sent, Tidings, tell_for_ever},
+    template::News,
+};
 use crate::{
     record::hex,
     settings::{Secret, Webhook, WebhookForm},
 };
 
-/// How often is looked whether there is something to tell.
-pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(500);
-/// Pauses after failures, one after the other; the last one stays.
-const RETRY_PAUSES: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
 /// How long one message may take.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// So much broken glass is told of before what waits besides is.
-const GLASS_AT_ONCE: usize = 16;
-/// After so many failures to tell of broken glass what waits besides is told, before it is tried again.
-pub(super) const FAILURES_MAX: usize = 3;
 /// How much of the SQL a chat is shown, in characters: Slack's blocks take 3,000.
 const CHAT_SQL_CHARS_MAX: usize = 500;
 /// The longest text of a template's in a chat, in characters: what Slack's blocks take.
@@ -52,9 +45,6 @@ struct Message {
     body: String,
 }
 
-/// What was told: of which approval, that it stands so.
-pub(super) type Told = HashSet<(ApprovalId, &'static str)>;
-
 /// A client for messages.
 ///
 /// # Errors
@@ -66,107 +56,32 @@ pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
+/// One that is told over HTTP.
+struct Hook {
+    webhook: Webhook,
+    client: reqwest::Client,
+}
+
+impl Receiver for Hook {
+    fn name(&self) -> String {
+        shown(&self.webhook.url)
+    }
+
+    async fn tell(&self, tidings: &Tidings) -> Sent {
+        let message = match tidings {
+            Tidings::Glass(broken) => glass_message(self.webhook.form, broken),
+            Tidings::Case(case, standing) => message(&self.webhook, &case.request, standing),
+        };
+        send(&self.client, &self.webhook, &message).await
+    }
+}
+
 /// Tells one receiver, for ever.
 pub(crate) async fn run(approvals: Arc<Approvals>, webhook: Webhook, client: reqwest::Client) {
-    let mut told = Told::new();
-    let mut untold = Untold::default();
-    let mut failures = 0;
-    loop {
-        let mut pause = LOOK_PAUSE;
-        let of_glass = tell_of_glass(&approvals, &webhook, &client, &mut untold).await;
-        let of_cases = tell_all(&approvals, &webhook, &client, &mut told).await;
-        match of_glass.and(of_cases) {
-            Ok(()) => failures = 0,
-            Err(problem) => {
-                if failures == 0 {
-                    tracing::warn!(webhook = shown(&webhook.url), %problem, "a message could not be delivered; it is sent again");
-                }
-                pause = retry_pause(failures);
-                failures = failures.saturating_add(1);
-            }
-        }
-        sleep(pause).await;
-    }
+    tell_for_ever(approvals, Hook { webhook, client }).await;
 }
 
-/// How long to wait after so many failures, and one more.
-pub(super) fn retry_pause(failures: usize) -> Duration {
-    let seconds = RETRY_PAUSES.get(failures).or(RETRY_PAUSES.last());
-    Duration::from_secs(seconds.copied().unwrap_or(1))
-}
-
-/// What was not told yet, the oldest first: that it waits, or how it ended. What is known no more is forgotten.
-pub(super) fn news(approvals: &Approvals, told: &mut Told) -> Vec<(Arc<Case>, Standing)> {
-    let mut cases = approvals.list();
-    let known: HashSet<&ApprovalId> = cases.iter().map(|(case, _)| &case.request.id).collect();
-    told.retain(|(id, _)| known.contains(id));
-    cases.reverse();
-    let is_news = |(case, standing): &(Arc<Case>, Standing)| {
-        let request = &case.request;
-        let begun = (request.id.clone(), Standing::Waiting.name());
-        let now = (request.id.clone(), standing.name());
-        // Others tell what others ask; and of what was over before we came, there is nothing to tell.
-        request.gateway == approvals.gateway()
-            && match standing.is_over() {
-                true => told.contains(&begun) && !told.contains(&now),
-                false => !told.contains(&begun),
-            }
-    };
-    let as_told = |(case, standing): (Arc<Case>, Standing)| match standing.is_over() {
-        true => (case, standing),
-        false => (case, Standing::Waiting),
-    };
-    let cases = cases.into_iter().filter(is_news);
-    cases.map(as_told).collect()
-}
-
-/// Tells of broken glass; the first failure, where there is one, after which the same is told again.
-async fn tell_of_glass(
-    approvals: &Approvals,
-    webhook: &Webhook,
-    client: &reqwest::Client,
-    untold: &mut Untold,
-) -> Result<(), String> {
-    untold.take(&approvals.news);
-    let mut failures = Vec::new();
-    for _ in 0..untold.len().min(GLASS_AT_ONCE) {
-        let Some(broken) = untold.first() else { break };
-        if let Err(problem) = send(client, webhook, &glass_message(webhook.form, &broken)).await {
-            untold.again(broken);
-            failures.push(problem);
-        }
-        if failures.len() == FAILURES_MAX {
-            break;
-        }
-    }
-    failures.into_iter().next().map_or(Ok(()), Err)
-}
-
-/// Tells what was not told yet; the first failure, where there is one.
-async fn tell_all(
-    approvals: &Approvals,
-    webhook: &Webhook,
-    client: &reqwest::Client,
-    told: &mut Told,
-) -> Result<(), String> {
-    let mut failed = Ok(());
-    for (case, standing) in news(approvals, told) {
-        let request = &case.request;
-        let sent = send(client, webhook, &message(webhook, request, &standing)).await;
-        if sent.is_ok() {
-            told.insert((request.id.clone(), standing.name()));
-        }
-        // One that is never taken keeps none of the others.
-        failed = failed.and(sent);
-    }
-    failed
-}
-
-async fn send(
-    client: &reqwest::Client,
-    webhook: &Webhook,
-    message: &Message,
-) -> Result<(), String> {
+async fn send(client: &reqwest::Client, webhook: &Webhook, message: &Message) -> Sent {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let timestamp = now.map_or(0, |since| since.as_secs()).to_string();
     let signature = sign(&webhook.secret, &timestamp, &message.body);
@@ -180,10 +95,11 @@ async fn send(
         .send()
         .await;
     match sent {
-        Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(format!("it answered {}", answer.status())),
+        Ok(answer) if answer.status().is_success() => Sent::Taken,
+        Ok(answer) => Sent::Later(format!("it answered {}", answer.status())),
         // The URL may hold a secret: it is not said.
-        Err(error) => Err(error.without_url().to_string()),
+        Err(error) if error.is_connect() => Sent::Down(error.without_url().to_string()),
+        Err(error) => Sent::Broken(error.without_url().to_string()),
     }
 }
 
@@ -224,19 +140,15 @@ fn message(webhook: &Webhook, request: &Request, standing: &Standing) -> Message
 }
 
 fn glass_message(form: WebhookForm, broken: &BrokenGlass) -> Message {
-    let BrokenGlass {
-        at, session, rule, ..
-    } = broken;
     let body = match form {
         WebhookForm::Json => json!({ "event": "break-glass", "glass": broken }),
         WebhookForm::Slack => {
-            let who = acting_for(&broken.principal, broken.on_behalf_of.as_deref());
-            let head = format!("Glass is broken by {who}");
+            let head = broken.head();
             let words = format!(
                 "*{}*\non `{}`, by rule {}\n{}",
                 escaped(&head),
                 escaped(&broken.target),
-                escaped(rule),
+                escaped(&broken.rule),
                 escaped(&broken.reason.replace('`', "'")),
             );
             // Else the chat refuses all of it, again and again.
@@ -246,10 +158,7 @@ fn glass_message(form: WebhookForm, broken: &BrokenGlass) -> Message {
         }
     };
     Message {
-        delivery: hex(&Sha256::digest(format!(
-            "break-glass {session} {rule} {}",
-            at.0
-        ))),
+        delivery: broken.delivery(),
         body: body.to_string(),
     }
 }

@@ -17,7 +17,7 @@ use super::{House, free_port, python};
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The password of the user `provost`.
 pub(crate) const PASSWORD: &str = "mail secret";
-/// Mail for `busy@` is put off twice, mail for `nobody@` refused. Each recipient that is named to it, and each mail, is a line of JSON.
+/// Mail for `busy@` is put off twice, mail for `nobody@` refused; where a mail has the words `break the connection`, it does. Each recipient that is named to it, and each mail, is a line of JSON.
 const PROGRAM: &str = r#"
 import asyncio, email, email.policy, json, ssl, sys
 from aiosmtpd.smtp import SMTP, AuthResult
@@ -38,6 +38,10 @@ class Handler:
         return "250 OK"
     async def handle_DATA(self, server, session, envelope):
         mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        if "break the connection" in mail.get_content():
+            tell({"broken": mail["subject"]})
+            server.transport.abort()
+            return "451 gone"
         tell({"to": envelope.rcpt_tos, "from": envelope.mail_from, "subject": mail["subject"], "id": mail["message-id"],
               "answers": mail["in-reply-to"], "headers": mail.keys(), "text": mail.get_content().replace("\r\n", "\n"), "user": session.auth_data,
               "encrypted": session.ssl is not None or way == "wrapped"})
@@ -136,6 +140,15 @@ impl Smtp {
     pub(crate) fn asked(&self, address: &str) -> usize {
         let lines = self.lines();
         lines.iter().filter(|line| line["asked"] == address).count()
+    }
+
+    /// How often it broke a connection in the midst of a mail.
+    pub(crate) fn broken(&self) -> usize {
+        let lines = self.lines();
+        lines
+            .iter()
+            .filter(|line| line["broken"].is_string())
+            .count()
     }
 
     /// The mails that it took for them.
