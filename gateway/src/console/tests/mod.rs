@@ -3,6 +3,7 @@
 mod api;
 mod connections;
 mod contract;
+mod document;
 mod door;
 mod pages;
 mod roles;
