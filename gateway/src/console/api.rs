@@ -6,10 +6,12 @@
 //! |---|---|
 //! | here | held statements |
 //! | `sessions`, `decisions`, `controls`, `health` | what the pages of these names show |
+//! | `refusals` | what all of these answer else |
 
 mod controls;
 mod decisions;
 mod health;
+mod refusals;
 mod sessions;
 
 use std::sync::Arc;

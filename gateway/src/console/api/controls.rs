@@ -10,7 +10,7 @@ use provost_evidence::report::matrix::Row;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::span_of;
+use super::{refusals::QueryRefusals, span_of};
 use crate::console::{
     Problem, Room,
     caller::Ranked,
@@ -80,11 +80,8 @@ pub(super) struct Controls {
     ),
     responses(
         (status = 200, description = "Every control.", body = Controls),
-        (status = 400, description = "The query can't be read.", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or one that is not accepted.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "For auditors only.", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "You look at the evidence already.", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It takes too long, or the evidence can't be read.", body = Problem, content_type = "application/problem+json"),
+        QueryRefusals,
     ),
     security(("token" = []))
 )]
@@ -129,12 +126,9 @@ pub(super) struct ControlDetail {
     ),
     responses(
         (status = 200, description = "It.", body = ControlDetail),
-        (status = 400, description = "The query can't be read.", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or one that is not accepted.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "For auditors only.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such control, or not for you.", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "You look at the evidence already.", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It takes too long, or the evidence can't be read.", body = Problem, content_type = "application/problem+json"),
+        QueryRefusals,
     ),
     security(("token" = []))
 )]

@@ -9,7 +9,10 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Id, none_empty};
+use super::{
+    Id, none_empty,
+    refusals::{QueryRefusals, Refusals},
+};
 use crate::console::{
     Problem, Room,
     caller::Ranked,
@@ -93,10 +96,7 @@ pub(super) struct Decisions {
     ),
     responses(
         (status = 200, description = "A page of them.", body = Decisions),
-        (status = 400, description = "The query can't be read.", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or one that is not accepted.", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "You look at the evidence already.", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It takes too long, or the evidence can't be read.", body = Problem, content_type = "application/problem+json"),
+        QueryRefusals,
     ),
     security(("token" = []))
 )]
@@ -186,10 +186,8 @@ pub(super) struct WholeDecision {
     params(("id" = String, Path, description = "Its id.", example = "0123456789abcdef0123456789abcdef-1")),
     responses(
         (status = 200, description = "It.", body = WholeDecision),
-        (status = 401, description = "No token, or one that is not accepted.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such statement, or not for you.", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "You look at the evidence already.", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It takes too long, or the evidence can't be read.", body = Problem, content_type = "application/problem+json"),
+        Refusals,
     ),
     security(("token" = []))
 )]

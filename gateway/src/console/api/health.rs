@@ -7,6 +7,7 @@ use provost_evidence::Format;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::refusals::Refusals;
 use crate::console::{
     Problem, Room, Target,
     caller::Ranked,
@@ -124,10 +125,8 @@ pub(super) struct GatewayState {
     path = "/api/v1/health",
     responses(
         (status = 200, description = "So it is.", body = GatewayState),
-        (status = 401, description = "No token, or one that is not accepted.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "For viewers only.", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "You look at the evidence already.", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It takes too long, or the evidence can't be read.", body = Problem, content_type = "application/problem+json"),
+        Refusals,
     ),
     security(("token" = []))
 )]

@@ -12,7 +12,11 @@ use provost_engine::principal::Principal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Id, sent, span_of};
+use super::{
+    Id,
+    refusals::{QueryRefusals, Refusals},
+    sent, span_of,
+};
 use crate::{
     console::{
         Problem, Room,
@@ -113,10 +117,7 @@ pub(super) struct Sessions {
     ),
     responses(
         (status = 200, description = "Them.", body = Sessions),
-        (status = 400, description = "The query can't be read.", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or one that is not accepted.", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "You look at the evidence already.", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It takes too long, or the evidence can't be read.", body = Problem, content_type = "application/problem+json"),
+        QueryRefusals,
     ),
     security(("token" = []))
 )]
@@ -160,10 +161,8 @@ pub(super) struct SessionStory {
     params(("id" = String, Path, description = "Its id.", pattern = "^[0-9a-f]{32}$", example = "0123456789abcdef0123456789abcdef")),
     responses(
         (status = 200, description = "It.", body = SessionStory),
-        (status = 401, description = "No token, or one that is not accepted.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such session, or not for you.", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "You look at the evidence already.", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It takes too long, or the evidence can't be read.", body = Problem, content_type = "application/problem+json"),
+        Refusals,
     ),
     security(("token" = []))
 )]
