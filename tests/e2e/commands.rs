@@ -67,6 +67,41 @@ fn explain_says_which_rules_and_why_not_the_others() {
     }
 }
 
+/// What waits for people, or is refused, and would run by a stated reason, says so; what no reason opens does not.
+#[test]
+fn explain_says_where_a_stated_reason_would_pass() {
+    let folder = "examples/break-glass";
+    let schema = format!("{folder}/shop.sql");
+    let to_pass = "to pass (break-glass): state why it must run";
+    let explained = |who: &[&str], sql: &str| {
+        let place = ["explain", folder, "--schema", &schema];
+        text(&provost(&[&place[..], who, &[sql]].concat()).stdout)
+    };
+    let olga = ["--as", "olga@corp", "--group", "on-call"];
+    let stated = [&olga[..], &["--reason", "INC-123: orders are stuck"]].concat();
+    let support = ["--as", "sam@corp", "--group", "support"];
+    let held = "DELETE FROM orders WHERE id = 7";
+    for (who, sql, verdict, is_told) in [
+        (&olga[..], held, "hold by deletes-need-people", true),
+        (&olga, "SELECT id FROM customers", "deny by incident", true),
+        (&stated, held, "break-glass by", false),
+        (&support, held, "hold by deletes-need-people", false),
+        (
+            &olga,
+            "DELETE FROM audit_trail",
+            "deny by the-trail-stays",
+            false,
+        ),
+    ] {
+        let said = explained(who, sql);
+        assert!(said.contains(verdict), "{sql}: {said}");
+        assert_eq!(said.contains(to_pass), is_told, "{sql}: {said}");
+    }
+    let said = explained(&[&olga[..], &["--json"]].concat(), held);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["change"]["verdict"], "break-glass", "{said}");
+}
+
 #[test]
 fn explain_speaks_json_a_line_for_each_statement() {
     let (said, status) = explained(&["--json"], "SELECT id FROM orders; DELETE FROM orders");

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     Policy,
+    access::STATE_A_REASON,
     condition::{Ask, Condition, Context, Truth},
     module,
     rule::{Audience, Effect, Group, ObjectPattern, Rule, Scope, Subjects},
@@ -26,7 +27,7 @@ pub struct Explanation {
     /// Every rule of the set, sorted by name; behind them every module.
     pub rules: Vec<RuleExplanation>,
     /// For a deny: what to change so that the statement is let through, held or masked as it may be; the least that was
-    /// found. `None` where nothing that was tried helps.
+    /// found. For a hold: what would let it run at once. `None` where nothing that was tried helps.
     pub change: Option<Change>,
 }
 
@@ -76,12 +77,12 @@ impl Fate {
     }
 }
 
-/// A change that turns a deny.
+/// A change that turns a deny, or a hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// What to do, in words, each by itself necessary.
     pub steps: Vec<String>,
-    /// What the verdict is then: allow or hold.
+    /// What the verdict is then: no deny.
     pub verdict: Verdict,
 }
 
@@ -123,8 +124,9 @@ impl Policy {
             .chain(module::explain(self, &view, question.context))
             .collect();
         let change = match decision.verdict {
-            Verdict::Deny => question.least_change(),
-            Verdict::Allow | Verdict::BreakGlass | Verdict::Hold => None,
+            Verdict::Deny => question.stated_reason().or_else(|| question.least_change()),
+            Verdict::Hold => question.stated_reason(),
+            Verdict::Allow | Verdict::BreakGlass => None,
         };
         Explanation {
             decision,
@@ -328,6 +330,29 @@ impl Asked<'_> {
                 .flat_map(|part| self.failed(part, ask))
                 .collect(),
         }
+    }
+
+    /// Tries whether a stated reason breaks glass, where none is stated.
+    fn stated_reason(&self) -> Option<Change> {
+        let Context {
+            session,
+            now,
+            facts,
+            circumstances,
+        } = self.context;
+        if circumstances.stated_reason.is_some() {
+            return None;
+        }
+        let stated = Circumstances {
+            stated_reason: Some("explained"),
+            ..circumstances.clone()
+        };
+        let view = self.policy.view(&Arc::new(session.clone()), now);
+        let decision = self.policy.decide(&view, facts, &stated);
+        (decision.verdict == Verdict::BreakGlass).then(|| Change {
+            steps: vec![STATE_A_REASON.to_owned()],
+            verdict: decision.verdict,
+        })
     }
 
     /// Tries single changes, then two at once, in order of how little they ask.
