@@ -464,7 +464,7 @@ pub(crate) struct Explain {
     /// The session states this reason, by which `break-glass` rules let statements through
     #[arg(long, value_name = "TEXT", value_parser = StatedReason::new)]
     pub(crate) reason: Option<StatedReason>,
-    /// How many rows the server's planner expects
+    /// How many rows the server's planner expects, which a gateway would ask it
     #[arg(long, value_name = "ROWS")]
     pub(crate) estimated_rows: Option<u64>,
     /// The principal has not run a statement of this shape before

@@ -96,6 +96,10 @@ pub struct SessionRecord {
     pub role: Option<String>,
 }
 
+/// The `reason` of a statement of the gateway's own, by which it asks the planner for a rule. No client's statement that is allowed has it.
+pub const ASKS_FOR_RULE: &str =
+    "the planner is asked how many rows it expects, for a rule that asks";
+
 /// Which step of the protocol a decision is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

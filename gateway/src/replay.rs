@@ -14,7 +14,10 @@ use provost_engine::{
 };
 use provost_evidence::replay::Input;
 
-use crate::judgement::values::{self, Values};
+use crate::judgement::{
+    estimate_as_fact,
+    values::{self, Values},
+};
 
 /// Why a statement can't be decided again.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,9 @@ pub enum NotReplayable {
     /// A rule asks for what is not recorded.
     #[error("a rule asks whether its shape is new, which is not recorded")]
     Novel,
+    /// A rule asks how many rows the planner expects, and none did when it was decided.
+    #[error("a rule asks how many rows the planner expects, and when it was decided none did")]
+    Estimate,
 }
 
 /// Decides a statement by `policy` as a gateway with `catalog` would have. What gateways refuse before and behind policy is left out.
@@ -79,7 +85,7 @@ pub fn decide_again(
         .map(|known| known.iter().map(Option::as_deref).collect());
     let circumstances = Circumstances {
         in_transaction: input.in_transaction,
-        estimated_rows: Dear::Failed("this gateway does not ask the planner yet".into()),
+        estimated_rows: estimate_as_fact(input.estimated_rows.as_ref()),
         novel: Dear::NotAsked,
         parameters: texts.as_deref(),
         values_follow: false,
@@ -89,6 +95,9 @@ pub fn decide_again(
     let decision = policy.decide(&view, &statement.facts, &circumstances);
     if decision.needs.novel {
         return Err(NotReplayable::Novel);
+    }
+    if decision.needs.estimated_rows {
+        return Err(NotReplayable::Estimate);
     }
     Ok(decision)
 }

@@ -23,6 +23,7 @@ mod corpus;
 mod crash;
 mod demo;
 mod denials;
+mod estimates;
 mod evidence;
 mod functions;
 mod glass;

@@ -10,6 +10,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::approvals::Rows;
 use crate::error::Error;
 use crate::record::Micros;
 
@@ -42,6 +43,9 @@ pub struct Input {
     /// Why its statements must run, as the session states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stated_reason: Option<String>,
+    /// How many rows the server's planner expected, where a rule asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_rows: Option<Rows>,
 }
 
 impl Input {
@@ -149,6 +153,7 @@ mod tests {
             in_transaction: true,
             catalog_version: "00".to_owned(),
             stated_reason: Some("INC-1: the shop is down".to_owned()),
+            estimated_rows: Some(Rows::Count(7)),
         }
     }
 

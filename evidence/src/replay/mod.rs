@@ -18,7 +18,7 @@ pub use input::{Input, ReplayKey, UnfitSecret};
 use crate::error::Error;
 use crate::ledger;
 use crate::query::{Format, Tables};
-use crate::record::Micros;
+use crate::record::{ASKS_FOR_RULE, Micros};
 use crate::results::catalogs;
 use crate::store;
 
@@ -154,6 +154,17 @@ pub struct StatementMoment {
     pub result_digest: Option<String>,
     /// Its masked output columns, in their order.
     pub masked: Vec<MaskedColumn>,
+}
+
+impl StatementMoment {
+    /// Whether it is the gateway's own, about another one: an estimate, or a dry run of what is held.
+    #[must_use]
+    pub fn is_gateways_own(&self) -> bool {
+        let verdict = self.verdict.as_deref();
+        let is_of_held = self.approval_id.is_some() && verdict != Some("hold");
+        let is_for_rule = verdict == Some("allow") && self.reason.as_deref() == Some(ASKS_FOR_RULE);
+        is_of_held || is_for_rule
+    }
 }
 
 /// What was recorded of statements to decide or run them again: rows of `recordings` with event `asked`; names as there.

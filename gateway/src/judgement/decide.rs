@@ -1,6 +1,6 @@
 //! Decides: obstacles first, then the policy, then what this gateway can't carry out.
 //!
-//! Must never allow what the policy did not, but for a Parse whose verdict hangs on values: its Bind is decided with them.
+//! Must never allow what the policy did not, but for a Parse whose verdict hangs on values or on the planner: its Bind is decided with them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,12 +9,12 @@ use provost_engine::{
     facts::{Facts, Kind},
     principal::{Circumstances, Dear},
     sql::{self, Statement},
-    verdict::{Decision, Needs, Reason, Verdict},
+    verdict::{Decision, Reason, Verdict},
 };
 use provost_evidence::record::Phase;
 
 use super::{
-    CATALOG_OLD, SessionJudge, Step,
+    CATALOG_OLD, SessionJudge, Step, estimate,
     held::{held_when_run, is_before_run},
     obligations::{Company, unapprovable, unenforced, unmaskable},
     obstacle::{self, Ground},
@@ -121,10 +121,10 @@ impl SessionJudge {
         };
         let reason = match decision.verdict {
             // A Parse runs nothing and shows nothing.
-            Verdict::Deny if decision.needs.values && step.phase == Phase::Prepare => {
+            Verdict::Deny if step.phase == Phase::Prepare && waits_for_bind(&decision) => {
                 let decision = Decision {
                     verdict: Verdict::Allow,
-                    reasons: vec![decided_at_bind()],
+                    reasons: vec![decided_at_bind(&decision)],
                     ..decision
                 };
                 return (decision, Basis::More);
@@ -149,7 +149,7 @@ impl SessionJudge {
         (decision, basis)
     }
 
-    /// Asks the policy, and once more with the values and the dear facts that it then wants.
+    /// Asks the policy, and again with the values and the dear facts that it then wants, as far as they are known.
     fn ask(&self, step: &Step<'_>, facts: &Facts) -> (Decision, Basis) {
         let mut circumstances = Circumstances {
             in_transaction: self.status != b'I',
@@ -167,31 +167,18 @@ impl SessionJudge {
             .map(|known| known.iter().map(Option::as_deref).collect());
         circumstances.parameters = texts.as_deref();
         circumstances.values_follow = matches!(step.values, Values::NotBound);
-        let mut asked = Needs::default();
-        loop {
-            let decision = self.policy.decide(&self.view, facts, &circumstances);
-            // With them, the dear facts may not be needed.
-            if decision.needs.values {
-                return (decision, Basis::More);
-            }
-            let wants_novel = decision.needs.novel && !asked.novel;
-            let wants_estimate = decision.needs.estimated_rows && !asked.estimated_rows;
-            if wants_novel {
-                let principal = &self.session.principal.id;
-                let is_new = self.bench.memory.is_new(principal, &facts.fingerprint);
-                circumstances.novel = Dear::Known(is_new);
-            }
-            if wants_estimate {
-                // Ruling 7: an estimate is a statement of its own, with a record and a permit of its own.
-                circumstances.estimated_rows =
-                    Dear::Failed("this gateway does not ask the planner yet".into());
-            }
-            if !wants_novel && !wants_estimate {
-                return (decision, Basis::More);
-            }
-            asked.novel |= wants_novel;
-            asked.estimated_rows |= wants_estimate;
+        // Ruling 7: an estimate is a statement of its own, with a record and a permit of its own. Whoever decides asks for it.
+        circumstances.estimated_rows = estimate::as_fact(step.estimate);
+        let decision = self.policy.decide(&self.view, facts, &circumstances);
+        // With them, the dear facts may not be needed.
+        if decision.needs.values || !decision.needs.novel {
+            return (decision, Basis::More);
         }
+        let principal = &self.session.principal.id;
+        let is_new = self.bench.memory.is_new(principal, &facts.fingerprint);
+        circumstances.novel = Dear::Known(is_new);
+        let decision = self.policy.decide(&self.view, facts, &circumstances);
+        (decision, Basis::More)
     }
 
     /// A mask that needs a key on a gateway without one: every statement that it masks is refused, rather than redacted where a rule says otherwise.
@@ -239,11 +226,21 @@ fn masking(decision: Decision, copy: Option<&CopyOut>) -> Decision {
     }
 }
 
+/// Whether a Parse is decided when it is bound: by its values, or by the plan that they make.
+fn waits_for_bind(decision: &Decision) -> bool {
+    decision.needs.values || decision.needs.estimated_rows
+}
+
 /// Why a Parse is allowed of which it is not known yet whether it may run.
-fn decided_at_bind() -> Reason {
+fn decided_at_bind(decision: &Decision) -> Reason {
+    let message = if decision.needs.values {
+        "the verdict hangs on values, and is made when they are bound"
+    } else {
+        "the verdict hangs on how many rows the planner expects, which is asked when it is bound"
+    };
     Reason {
         rule: None,
-        message: "the verdict hangs on values, and is made when they are bound".into(),
+        message: message.into(),
         hint: None,
     }
 }

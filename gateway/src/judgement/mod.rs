@@ -6,6 +6,7 @@ mod analysis;
 mod answer;
 mod budget;
 mod decide;
+mod estimate;
 mod glass;
 mod held;
 mod logging;
@@ -45,6 +46,7 @@ use provost_engine::{
 };
 use provost_evidence::{
     Durability, Leases, Log, Receipt,
+    approvals::Rows,
     draft::SessionDraft,
     record::{Outcome, Phase, Record},
     replay::ReplayKey,
@@ -55,6 +57,7 @@ pub(crate) use self::held::{Aside, Awaited, Manners, Wait};
 use self::{
     analysis::Workers,
     decide::{Basis, is_allowed, refuse_at},
+    estimate::Decided,
     glass::{Stated, is_broken},
     held::People,
     memory::Memory,
@@ -70,6 +73,7 @@ use self::{
 };
 pub(crate) use self::{
     analysis::{Cache, STACK_BYTES},
+    estimate::as_fact as estimate_as_fact,
     refusal::expired,
 };
 use crate::{
@@ -317,10 +321,12 @@ struct Step<'a> {
     named_by: NamedBy,
     /// Where a prepared statement's text is not read for the first time.
     memory: Option<&'a Recollection>,
+    /// How many rows the planner expects, where a rule asked for it.
+    estimate: Option<&'a Rows>,
     /// The approval that its record names.
     approval: Option<&'a str>,
-    /// Until when that may be used.
-    approved_until: Option<Timestamp>,
+    /// Until when that may be used, or the estimate.
+    holds_until: Option<Timestamp>,
 }
 
 impl<'a> Step<'a> {
@@ -336,8 +342,9 @@ impl<'a> Step<'a> {
             made_at: None,
             named_by: NamedBy::Protocol,
             memory: None,
+            estimate: None,
             approval: None,
-            approved_until: None,
+            holds_until: None,
         }
     }
 }
@@ -451,12 +458,22 @@ impl SessionJudge {
         {
             return Err(self.refuse_text(step, obstacle::moved()).await);
         }
-        let (mut decisions, basis) = self.decide_all(step, statements);
+        let Decided {
+            mut decisions,
+            basis,
+            estimate,
+            until,
+        } = self.decide_with_estimate(step, statements).await?;
+        let step = &Step {
+            estimate: estimate.as_ref(),
+            ..*step
+        };
         let approval = self.approval(step, statements, &mut decisions).await?;
         let step = &Step {
             approval: approval.as_ref().map(|request| request.id.as_str()),
-            approved_until: approval.as_ref().map(|request| {
-                Timestamp::from_microsecond(request.expires_at.0).unwrap_or(Timestamp::MAX)
+            holds_until: approval.as_deref().map_or(until, |request| {
+                let expires = Timestamp::from_microsecond(request.expires_at.0);
+                Some(expires.unwrap_or(Timestamp::MAX))
             }),
             ..*step
         };
@@ -597,7 +614,9 @@ impl SessionJudge {
             since: Instant::now(),
             policy: self.policy_changes,
             version: statement.facts.catalog_version,
-            until: approved_until(step, self.view.until()),
+            until: step
+                .holds_until
+                .map_or(self.view.until(), |until| until.min(self.view.until())),
             path: view::is_named_when_run(&statement.facts).then(|| Arc::clone(self.sight.path())),
         });
         let recorded = self.record_asked(step, seq, statement, &note.decision);
@@ -666,12 +685,6 @@ impl SessionJudge {
             _ => Err(Stop::Refused(answer::denied(&[]))),
         }
     }
-}
-
-/// Until when the decision holds: an approval, until it expires.
-fn approved_until(step: &Step<'_>, until: Timestamp) -> Timestamp {
-    step.approved_until
-        .map_or(until, |expires| until.min(expires))
 }
 
 /// Now, on the gateway's clock; before the year -9999 and after 9999 it is the end of time, when no view holds.

@@ -161,6 +161,7 @@ impl SessionJudge {
             in_transaction: self.is_in_transaction(),
             catalog_version: format!("{:016x}", statement.facts.catalog_version.0),
             stated_reason: self.stated.reason().map(str::to_owned),
+            estimated_rows: step.estimate.cloned(),
         }
     }
 }

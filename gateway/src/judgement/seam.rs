@@ -64,8 +64,9 @@ impl Judge for SessionJudge {
             made_at: None,
             named_by: NamedBy::Protocol,
             memory: Some(&prepared.memory),
+            estimate: None,
             approval: None,
-            approved_until: None,
+            holds_until: None,
         };
         let permitted = self.judge_one(&step).await?;
         prepared.made_at = self.loaded().catalog.version();
@@ -90,8 +91,9 @@ impl Judge for SessionJudge {
             made_at: Some(prepared.made_at),
             named_by: prepared.named_by(),
             memory: Some(&prepared.memory),
+            estimate: None,
             approval: None,
-            approved_until: None,
+            holds_until: None,
         };
         self.judge_one(&step).await
     }
@@ -115,8 +117,9 @@ impl Judge for SessionJudge {
             made_at: Some(bound.made_at),
             named_by: prepared.named_by(),
             memory: Some(&prepared.memory),
+            estimate: None,
             approval: None,
-            approved_until: None,
+            holds_until: None,
         };
         self.judge_one(&step).await
     }

@@ -70,7 +70,8 @@ pub(super) fn run(
     let shape = Shape::of(command.json);
     let mut differences = 0_u64;
     let mut count = 0_u64;
-    for statement in statements(story) {
+    let own = |statement: &&StatementMoment| !statement.is_gateways_own();
+    for statement in statements(story).filter(own) {
         let old = Decided::recorded(statement);
         let asked = asked.get(statement.statement_id.as_str()).copied();
         let new = input(asked, statement, &keys)

@@ -162,9 +162,8 @@ impl Again {
         statement: &StatementMoment,
         keys: &[ReplayKey],
     ) -> Result<Told, Error> {
-        let is_held = statement.verdict.as_deref() == Some("hold");
-        if statement.approval_id.is_some() && !is_held {
-            let why = "the gateway's own, about a held statement";
+        if statement.is_gateways_own() {
+            let why = "the gateway's own, about another statement";
             return Ok(Told::Skipped(why.to_owned()));
         }
         match statement.outcome.as_str() {

@@ -1,5 +1,5 @@
-//! What a held statement could do that no rollback takes back, or that nobody counts: then it is neither planned nor tried for whoever is
-//! asked, and they read why.
+//! What a statement could do that no rollback takes back, or that nobody counts: then it is neither planned nor tried, and whoever asked
+//! reads why.
 
 use std::sync::Arc;
 
@@ -26,6 +26,9 @@ impl SessionJudge {
         }
         if self.sight.is_special() {
             return Err("its session sees objects of its own".to_owned());
+        }
+        if !statement.rests_on.is_empty() || statement.binding.is_some() {
+            return Err("what runs stands behind a name of its session's".to_owned());
         }
         match beyond(&statement.facts).or_else(|| self.foreign(&statement.facts)) {
             Some(why) => Err(why),

@@ -1,5 +1,5 @@
-//! What can be said of a held statement before it runs: the rows that the planner expects, and, where somebody asks for it, those that
-//! it changes in a transaction that is rolled back (rulings 7 and 17).
+//! What can be said of a statement before it runs: the rows that the planner expects, for rules and for whoever is asked to approve it,
+//! and, where one of them asks, those that it changes in a transaction that is rolled back (rulings 7 and 17).
 //!
 //! Must never run what could have an effect outside of that transaction, nor anything without a record and a permit of its own; never over
 //! the session's own connection; and never show anything but a number.
@@ -17,7 +17,7 @@ use provost_engine::{
 use provost_evidence::{
     Durability,
     approvals::{Request, Rows},
-    record::Outcome,
+    record::{ASKS_FOR_RULE, Outcome},
 };
 use tokio::time::timeout;
 
@@ -54,8 +54,10 @@ const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(20);
 /// What is done to learn of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trial {
-    /// The planner is asked.
+    /// The planner is asked, for whoever is asked to approve.
     Estimate,
+    /// The planner is asked, for a rule.
+    Condition,
     /// It is run and rolled back.
     DryRun,
 }
@@ -63,14 +65,14 @@ enum Trial {
 impl Trial {
     const fn begin(self) -> &'static str {
         match self {
-            Self::Estimate => ESTIMATE_BEGIN,
+            Self::Estimate | Self::Condition => ESTIMATE_BEGIN,
             Self::DryRun => DRY_RUN_BEGIN,
         }
     }
 
     const fn timeout(self) -> Duration {
         match self {
-            Self::Estimate => ESTIMATE_TIMEOUT,
+            Self::Estimate | Self::Condition => ESTIMATE_TIMEOUT,
             Self::DryRun => DRY_RUN_TIMEOUT,
         }
     }
@@ -81,6 +83,7 @@ impl Trial {
             Self::Estimate => {
                 "the planner is asked how many rows it expects, for whoever is asked to approve"
             }
+            Self::Condition => ASKS_FOR_RULE,
             Self::DryRun => {
                 "a dry run that somebody who is asked to approve asked for: it is rolled back"
             }
@@ -89,14 +92,28 @@ impl Trial {
 }
 
 impl SessionJudge {
-    /// How many rows the planner expects the held text to change or to give.
+    /// How many rows the planner expects the held text to change or to give; what it said for a rule, where one asked.
     pub(super) async fn estimate(
         &mut self,
         step: &Step<'_>,
         (statements, decisions): (&[Statement], &[Decision]),
         request: &Request,
     ) -> Result<Rows, Fatal> {
-        let asked = self.expected_rows(step, (statements, decisions), request);
+        if let Some(estimate) = step.estimate {
+            return Ok(estimate.clone());
+        }
+        let trial = (Trial::Estimate, Some(request.id.as_str()));
+        let asked = self.expected_rows(step, (statements, decisions), trial);
+        Ok(rows(asked.await?))
+    }
+
+    /// The same for a rule, before anything is decided.
+    pub(in crate::judgement) async fn estimate_for_rules(
+        &mut self,
+        step: &Step<'_>,
+        told: (&[Statement], &[Decision]),
+    ) -> Result<Rows, Fatal> {
+        let asked = self.expected_rows(step, told, (Trial::Condition, None));
         Ok(rows(asked.await?))
     }
 
@@ -104,7 +121,7 @@ impl SessionJudge {
         &mut self,
         step: &Step<'_>,
         (statements, decisions): (&[Statement], &[Decision]),
-        request: &Request,
+        trial: (Trial, Option<&str>),
     ) -> Result<Result<u64, Why>, Fatal> {
         let facts = match self.triable(statements) {
             Ok(statement) => &statement.facts,
@@ -130,7 +147,7 @@ impl SessionJudge {
             Err(why) => return Ok(Err(why)),
         };
         let told = (statement, decisions.first());
-        let answer = self.try_out(Trial::Estimate, &step, told, request).await?;
+        let answer = self.try_out(trial, &step, told).await?;
         Ok(answer.and_then(|(answer, _)| {
             let plan = answer.value.unwrap_or_default();
             planned_rows(&plan, is_change)
@@ -149,7 +166,8 @@ impl SessionJudge {
             Err(why) => Err(why),
             Ok(statement) => {
                 let told = (statement, decisions.first());
-                let answer = self.try_out(Trial::DryRun, step, told, request).await?;
+                let trial = (Trial::DryRun, Some(request.id.as_str()));
+                let answer = self.try_out(trial, step, told).await?;
                 answer.and_then(|(answer, id)| {
                     let count = changed_rows(&answer.tag);
                     let count = count.ok_or_else(|| "the server told no number".to_owned())?;
@@ -187,13 +205,13 @@ impl SessionJudge {
         unenforced(decision, &statement.facts, Company::Alone)
     }
 
-    /// Sends it as a statement of its own: recorded, permitted, rolled back, ended. Gives the answer and the statement's id.
+    /// Sends it as a statement of its own: recorded, with the approval that it is for, permitted, rolled back, ended. Gives the answer and
+    /// the statement's id.
     async fn try_out(
         &mut self,
-        trial: Trial,
+        (trial, approval): (Trial, Option<&str>),
         step: &Step<'_>,
         (statement, held): (&Statement, Option<&Decision>),
-        request: &Request,
     ) -> Result<Result<(upstream::Answer, String), Why>, Fatal> {
         let Ok(text) = std::str::from_utf8(step.text) else {
             return Ok(Err("its text is no UTF-8".to_owned()));
@@ -229,10 +247,7 @@ impl SessionJudge {
                 hint: None,
             }])
         };
-        let step = Step {
-            approval: Some(request.id.as_str()),
-            ..*step
-        };
+        let step = Step { approval, ..*step };
         let record = self.record(&step, seq, statement, &decision);
         let Some(receipt) = self.log_decision(record, Durability::Power).await? else {
             return Ok(Err("its record is too large for the log".to_owned()));
