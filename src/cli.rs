@@ -1,6 +1,7 @@
 //! The command line's shape: commands, options, help. Nothing is done here.
 
 mod approvals;
+mod bundle;
 
 use std::path::PathBuf;
 
@@ -10,9 +11,9 @@ use clap::{
 };
 use clap_complete::Shell;
 use jiff::Timestamp;
-use provost_engine::reason::StatedReason;
 
 mod evidence;
+mod explain;
 mod keeping;
 mod replay;
 
@@ -22,6 +23,8 @@ pub(crate) use evidence::{Evidence, Format, Framework, Report, ReportPart, Whole
 
 pub(crate) use self::{
     approvals::{Approvals, ConsoleAt, StandingOption, Vote},
+    bundle::{Bundle, BundleBuild},
+    explain::{Explain, Kind},
     replay::Replay,
 };
 
@@ -289,203 +292,6 @@ pub(crate) struct CatalogPull {
     pub(crate) json: bool,
 }
 
-/// `provost bundle`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Bundle {
-    /// Make a key pair: one half signs bundles, the other half is what gateways trust
-    #[command(after_help = "\
-Example:
-  provost bundle keygen --out keys
-      writes keys/bundle-signing.pem (keep it secret) and keys/bundle-signing.pub (for `trusted_keys`)
-
-Nothing that is there already is overwritten.")]
-    Keygen {
-        /// The folder
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-    },
-    /// Build a bundle of every policy file below a folder; it is not signed yet
-    #[command(after_help = "\
-Examples:
-  provost bundle build policies --out bundle.tar.gz --sequence 42 --revision $(git rev-parse HEAD) --expires 2027-01-01
-  provost bundle sign bundle.tar.gz --key keys/bundle-signing.pem
-
-Equal folders and options give equal bytes. SOURCE_DATE_EPOCH, where it is set, is recorded as the time of the build.")]
-    Build(BundleBuild),
-    /// Sign a bundle, in place of the signature it may have
-    #[command(after_help = "\
-Examples:
-  provost bundle sign bundle.tar.gz --key keys/bundle-signing.pem
-  provost bundle sign bundle.tar.gz --key keys/bundle-signing.pem --out signed.tar.gz")]
-    Sign {
-        /// The bundle
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// The private key: Ed25519, PKCS#8 PEM
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-        /// Where the signed bundle goes; default: it replaces the bundle
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-    /// Check a bundle as a gateway does: signature, files, expiry, policy
-    #[command(after_help = "\
-Examples:
-  provost bundle verify bundle.tar.gz --trust keys/bundle-signing.pub
-  provost bundle verify bundle.tar.gz --trust old.pub --trust new.pub --minimum-sequence 42")]
-    Verify {
-        /// The bundle
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// A public key that is trusted; give it once for each
-        #[arg(long, value_name = "PUB", required = true)]
-        trust: Vec<PathBuf>,
-        /// The least sequence accepted
-        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-        minimum_sequence: u64,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show what a bundle says of itself; nothing is verified
-    #[command(after_help = "\
-Examples:
-  provost bundle inspect bundle.tar.gz
-  provost bundle inspect bundle.tar.gz --json | jq .files")]
-    Inspect {
-        /// The bundle
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// `provost bundle build`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct BundleBuild {
-    /// The policy folder
-    #[arg(value_name = "DIR")]
-    pub(crate) folder: PathBuf,
-    /// Where the bundle goes
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
-    /// Its number: higher than that of any bundle before
-    #[arg(long, value_name = "N")]
-    pub(crate) sequence: u64,
-    /// From when on gateways refuse it and deny everything: 2027-01-01 or 2027-01-01T12:00:00Z (UTC)
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub(crate) expires: Option<Timestamp>,
-    /// What you call this state of the policy: a commit, a release
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) revision: String,
-    /// Mark it to decide and record without enforcing
-    #[arg(long)]
-    pub(crate) observe: bool,
-    /// When it is built, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", value_parser = seconds)]
-    pub(crate) built_at: Option<Timestamp>,
-}
-
-/// A time in UTC: RFC 3339, or a date for its first instant.
-fn time(text: &str) -> Result<Timestamp, String> {
-    let expected = || "give a date like 2027-01-01 or a time like 2027-01-01T12:00:00Z".to_owned();
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time);
-    }
-    let date = jiff::civil::Date::strptime("%Y-%m-%d", text).map_err(|_| expected())?;
-    let zoned = date
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .map_err(|_| expected())?;
-    Ok(zoned.timestamp())
-}
-
-fn seconds(text: &str) -> Result<Timestamp, String> {
-    let seconds: i64 = text
-        .parse()
-        .map_err(|_| "give seconds since 1970".to_owned())?;
-    Timestamp::from_second(seconds).map_err(|error| error.to_string())
-}
-
-/// `provost explain`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Explain {
-    /// The policy folder
-    #[arg(value_name = "DIR")]
-    pub(crate) folder: PathBuf,
-    /// The statement, as a client would send it
-    #[arg(value_name = "SQL")]
-    pub(crate) sql: String,
-    /// The database's schema: DDL such as `pg_dump --schema-only` writes, or a pulled catalog
-    #[arg(long, value_name = "FILE")]
-    pub(crate) schema: Option<PathBuf>,
-    /// Who asks
-    #[arg(long = "as", value_name = "ID", default_value = "somebody")]
-    pub(crate) principal: String,
-    /// A group, as the issuer names it; may be given often
-    #[arg(long, value_name = "NAME")]
-    pub(crate) group: Vec<String>,
-    /// What sort of principal
-    #[arg(long, value_enum, default_value_t = Kind::Human)]
-    pub(crate) kind: Kind,
-    /// The person that an agent works for
-    #[arg(long, value_name = "ID")]
-    pub(crate) on_behalf_of: Option<String>,
-    /// A group of that person; may be given often
-    #[arg(long, value_name = "NAME", requires = "on_behalf_of")]
-    pub(crate) behalf_group: Vec<String>,
-    /// A claim of the token; may be given often
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub(crate) claim: Vec<String>,
-    /// The target's configured name
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) target: String,
-    /// The database's name
-    #[arg(long, value_name = "NAME", default_value = "postgres")]
-    pub(crate) database: String,
-    /// The client's address
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) client_address: Option<std::net::IpAddr>,
-    /// The client's connection is not encrypted
-    #[arg(long)]
-    pub(crate) no_tls: bool,
-    /// When; now if it is left out
-    #[arg(long, value_name = "TIME")]
-    pub(crate) at: Option<String>,
-    /// The session is in a transaction block
-    #[arg(long)]
-    pub(crate) in_transaction: bool,
-    /// The session states this reason, by which `break-glass` rules let statements through
-    #[arg(long, value_name = "TEXT", value_parser = StatedReason::new)]
-    pub(crate) reason: Option<StatedReason>,
-    /// How many rows the server's planner expects, which a gateway would ask it
-    #[arg(long, value_name = "ROWS")]
-    pub(crate) estimated_rows: Option<u64>,
-    /// The principal has not run a statement of this shape before
-    #[arg(long)]
-    pub(crate) novel: bool,
-    /// Print JSON, a line for each statement
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// What sort of principal asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
-    /// A person
-    Human,
-    /// An AI agent
-    Agent,
-    /// Any other program
-    Service,
-}
-
 /// `provost graph`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Graph {
@@ -601,6 +407,19 @@ Examples:
 Example:
   provost config example > provost.toml")]
     Example,
+}
+
+/// A time in UTC: RFC 3339, or a date for its first instant.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let expected = || "give a date like 2027-01-01 or a time like 2027-01-01T12:00:00Z".to_owned();
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    let date = jiff::civil::Date::strptime("%Y-%m-%d", text).map_err(|_| expected())?;
+    let zoned = date
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .map_err(|_| expected())?;
+    Ok(zoned.timestamp())
 }
 
 #[cfg(test)]

@@ -9,32 +9,29 @@ mod case;
 mod dry_run;
 mod glass;
 mod history;
+mod looking;
 pub(crate) mod mail;
 mod mail_server;
 mod telling;
 mod template;
 #[cfg(test)]
 mod tests;
+mod vote;
 pub mod webhook;
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
-use provost_engine::principal::{Principal, PrincipalKind};
+use provost_engine::principal::Principal;
 use provost_evidence::{
     Durability, Log,
-    approvals::{
-        ApprovalId, Docket, Document, End, EndKind, Ended, Request, Vote, VoteKind, Voted,
-    },
+    approvals::{ApprovalId, Docket, Document, End, EndKind, Ended, Request},
     record::{ApprovalEvent, ApprovalRecord, Micros, Record},
 };
-use tokio::{
-    sync::oneshot,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::sync::oneshot;
 
 pub(crate) use self::buttons::{Press, unhex};
 pub use self::{
@@ -45,20 +42,15 @@ pub use self::{
     mail::MailAddress,
     mail_server::MailError,
     template::{TEMPLATE_BYTES_MAX, Template, TemplateError},
+    vote::{REASON_BYTES_MAX, VoteRefused},
 };
 use self::{dry_run::Wish, glass::News, history::History};
 use crate::record::{micros, texts};
 
-/// How often the store is looked at.
-const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// Requests that are open at once, of all gateways. At the limit a statement that needs one more is refused.
 const OPEN_MAX: usize = 10_000;
 /// Requests of one principal that are open at once: nobody else is to wait for them.
 const OPEN_OF_ONE_MAX: usize = 100;
-/// Ends that one look writes down; the others wait for the next.
-const ENDS_OF_A_LOOK_MAX: usize = 50;
-/// The longest reason, in bytes.
-pub const REASON_BYTES_MAX: usize = 2_000;
 
 /// Why nobody can be asked, or a statement not go on.
 #[derive(Debug, thiserror::Error)]
@@ -74,32 +66,6 @@ pub enum Error {
         "too many approvals are being waited for: {OPEN_OF_ONE_MAX} of one principal, {OPEN_MAX} of all"
     )]
     TooMany,
-}
-
-/// Why a vote was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum VoteRefused {
-    /// There is no such request.
-    #[error("there is no such approval, or it ended more than an hour ago")]
-    Unknown,
-    /// It is over.
-    #[error("it is {} already", .0.name())]
-    Over(Standing),
-    /// They may not vote.
-    #[error("{0}")]
-    Objection(Objection),
-    /// Agents and services are no people.
-    #[error("only people vote: this token is an agent's or a service's, or an agent acts by it")]
-    NoPerson,
-    /// They voted before.
-    #[error("you have voted on it already")]
-    Before(Box<Vote>),
-    /// There is no reason, or too long a one.
-    #[error("give a reason, of at most {REASON_BYTES_MAX} bytes")]
-    Reason,
-    /// It could not be kept.
-    #[error(transparent)]
-    Failed(#[from] Error),
 }
 
 /// What is said of an approval in evidence, beside what its request says.
@@ -339,104 +305,6 @@ impl Approvals {
         kept.is_some_and(|kept| kept.waiting.iter().any(|waiting| !waiting.is_closed()))
     }
 
-    /// The case, if this person is asked about it and it is not over. Who it is was verified by whoever calls.
-    fn asked_of(
-        &self,
-        id: &ApprovalId,
-        person: &Principal,
-    ) -> Result<(Arc<Case>, Standing), VoteRefused> {
-        // RFC 8693: whoever has an actor does not act themselves.
-        let is_acted_for = person.on_behalf_of.is_some() || person.claims.contains_key("act");
-        if person.kind != PrincipalKind::Human || is_acted_for {
-            return Err(VoteRefused::NoPerson);
-        }
-        let (case, standing) = self.show(id).ok_or(VoteRefused::Unknown)?;
-        if standing.is_over() {
-            return Err(VoteRefused::Over(standing));
-        }
-        match case.objection(&person.id, &texts(&person.groups)) {
-            Some(objection) => Err(VoteRefused::Objection(objection)),
-            None => Ok((case, standing)),
-        }
-    }
-
-    /// Takes what a person says. Who it is was verified by whoever calls.
-    ///
-    /// # Errors
-    /// [`VoteRefused`]: then it counts for nothing.
-    pub async fn vote(
-        &self,
-        id: &ApprovalId,
-        voter: &Principal,
-        said: (VoteKind, &str),
-    ) -> Result<(Arc<Case>, Standing), VoteRefused> {
-        self.vote_of(id, voter, said, Case::rows_shown).await
-    }
-
-    /// Takes what a person says who was shown the message by which people were asked. Who it is was verified by whoever calls.
-    ///
-    /// # Errors
-    /// [`VoteRefused`]: then it counts for nothing.
-    pub(crate) async fn vote_by_message(
-        &self,
-        id: &ApprovalId,
-        voter: &Principal,
-        said: (VoteKind, &str),
-    ) -> Result<(Arc<Case>, Standing), VoteRefused> {
-        self.vote_of(id, voter, said, Case::rows_asked).await
-    }
-
-    async fn vote_of(
-        &self,
-        id: &ApprovalId,
-        voter: &Principal,
-        (vote, reason): (VoteKind, &str),
-        rows_shown: fn(&Case) -> Option<u64>,
-    ) -> Result<(Arc<Case>, Standing), VoteRefused> {
-        let reason = reason.trim();
-        if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
-            return Err(VoteRefused::Reason);
-        }
-        let (case, _) = self.asked_of(id, voter)?;
-        let groups = texts(&voter.groups);
-        let document = Vote {
-            id: id.clone(),
-            binding_digest: case.request.binding_digest.clone(),
-            gateway: self.gateway().to_owned(),
-            at: now(),
-            person: voter.id.to_string(),
-            groups: groups.clone(),
-            vote,
-            reason: reason.to_owned(),
-            rows_shown: rows_shown(&case),
-        };
-        let said = Said {
-            at: document.at,
-            event: match vote {
-                VoteKind::Approve => ApprovalEvent::Approved,
-                VoteKind::Deny => ApprovalEvent::Refused,
-            },
-            actor: &voter.id,
-            groups,
-            reason: Some(reason),
-            statement_id: None,
-        };
-        if let Some(before) = case.votes.iter().find(|one| one.person == document.person) {
-            return Err(VoteRefused::Before(Box::new(before.clone())));
-        }
-        self.tell(&case.request, said).await?;
-        match self.docket.vote(document.clone()).await {
-            Ok(Voted::Taken) => {}
-            Ok(Voted::Before(before)) => return Err(VoteRefused::Before(before)),
-            Err(error) => return Err(Error::Store(error).into()),
-        }
-        self.take(Document::Vote(document));
-        if vote == VoteKind::Deny {
-            self.end(&case.request, EndKind::Refused, &voter.id).await?;
-        }
-        self.show(id).ok_or(VoteRefused::Unknown)
-    }
-
     /// Ends a case; says whether it was us.
     async fn end(&self, request: &Request, end: EndKind, writer: &str) -> Result<bool, Error> {
         let document = End {
@@ -520,90 +388,6 @@ impl Approvals {
         if let Some(kept) = cases.get_mut(&id) {
             kept.wake(now);
         }
-    }
-
-    /// Looks at the store and at the clock, for ever.
-    pub(crate) async fn run(self: Arc<Self>) {
-        let mut ticks = interval(LOOK_PAUSE);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut is_down = false;
-        loop {
-            ticks.tick().await;
-            match self.look().await {
-                Ok(()) => is_down = false,
-                Err(error) if is_down => {
-                    tracing::debug!(%error, "the store of approvals still can't be read");
-                }
-                Err(error) => {
-                    is_down = true;
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "the store of approvals can't be read; what is held waits"
-                    );
-                }
-            }
-        }
-    }
-
-    /// One look.
-    async fn look(&self) -> Result<(), Error> {
-        let news = self.docket.news().await.map_err(Error::Store)?;
-        for key in news.strange {
-            tracing::error!(
-                key,
-                "what is no document of a trusted gateway stands among the approvals: it counts for nothing"
-            );
-        }
-        // A request's key sorts before its votes'; its end's before both.
-        let mut later = Vec::new();
-        for document in news.documents {
-            match document {
-                Document::Request(_) => self.take(document),
-                Document::DryRun(_) | Document::Vote(_) | Document::End(_) => later.push(document),
-            }
-        }
-        later.into_iter().for_each(|document| self.take(document));
-        let expired = {
-            let now = now();
-            let mut cases = self.cases();
-            let mut expired = Vec::new();
-            for kept in cases.values_mut() {
-                kept.wake(now);
-                let is_due = kept.case.end.is_none() && now >= kept.case.request.expires_at;
-                if is_due && kept.is_ours {
-                    expired.push(Arc::clone(&kept.case.request));
-                }
-            }
-            expired
-        };
-        for request in expired.into_iter().take(ENDS_OF_A_LOOK_MAX) {
-            let ended = self.end(&request, EndKind::Expired, "gateway").await;
-            let is_ours = ended.unwrap_or_else(|error| {
-                // It is over all the same: nobody counts what comes now.
-                tracing::error!(id = %request.id, error = &error as &dyn std::error::Error, "an approval's end could not be written");
-                self.take(Document::End(End {
-                    id: request.id.clone(),
-                    gateway: self.gateway().to_owned(),
-                    at: now(),
-                    end: EndKind::Expired,
-                    writer: String::new(),
-                }));
-                false
-            });
-            if is_ours {
-                let said = Said {
-                    at: now(),
-                    event: ApprovalEvent::Expired,
-                    actor: "gateway",
-                    groups: Vec::new(),
-                    reason: None,
-                    statement_id: None,
-                };
-                self.tell(&request, said).await?;
-            }
-        }
-        self.forget().await;
-        Ok(())
     }
 }
 
