@@ -41,7 +41,7 @@ use provost_engine::{
     facts::CatalogVersion,
     graph::{Policy, SessionView},
     principal::Session,
-    sql::{Statement, Witness},
+    sql::{Refusal, Statement, Witness},
     verdict::{Decision, Verdict},
 };
 use provost_evidence::{
@@ -438,25 +438,8 @@ impl SessionJudge {
         let pinned = self.pinning.take();
         let unbounded = self.despite_ground(step, statements);
         let statements = unbounded.as_deref().unwrap_or(statements);
-        if statements.len() > STATEMENTS_MAX {
-            return Err(self.refuse_text(step, too_many()).await);
-        }
-        if statements.iter().any(is_too_wide) {
-            return Err(self.refuse_text(step, too_wide()).await);
-        }
-        if statements
-            .iter()
-            .any(|statement| self.may_be_outdated(step, statement))
-        {
-            return Err(self.refuse_text(step, obstacle::outdated()).await);
-        }
-        let was_bound_elsewhere = step.path.is_some_and(|path| !self.sight.is_by(path));
-        if was_bound_elsewhere
-            && statements
-                .iter()
-                .any(|statement| view::is_named_when_run(&statement.facts))
-        {
-            return Err(self.refuse_text(step, obstacle::moved()).await);
+        if let Some(refusal) = self.undecidable(step, statements) {
+            return Err(self.refuse_text(step, refusal).await);
         }
         let Decided {
             mut decisions,
@@ -491,15 +474,8 @@ impl SessionJudge {
             self.await_silence(step, &decisions)?;
         }
         if decisions.iter().all(passes) {
-            for (place, statement) in statements.iter().enumerate() {
-                let Some(decision) = decisions.get(place) else {
-                    continue;
-                };
-                let over = self.over_budget(step, &statement.facts, decision).await;
-                if let Some(reason) = over {
-                    refuse_at(&mut decisions, place, reason);
-                }
-            }
+            self.refuse_over_budget(step, statements, &mut decisions)
+                .await;
         }
         if !decisions.iter().all(passes) {
             return Err(self.refuse_all(step, statements, &decisions).await);
@@ -538,6 +514,41 @@ impl SessionJudge {
             }
         }
         Ok(permitted)
+    }
+
+    /// Why a text is not decided at all, where that is so.
+    fn undecidable(&self, step: &Step<'_>, statements: &[Statement]) -> Option<Refusal> {
+        if statements.len() > STATEMENTS_MAX {
+            return Some(too_many());
+        }
+        if statements.iter().any(is_too_wide) {
+            return Some(too_wide());
+        }
+        let is_outdated = |statement: &Statement| self.may_be_outdated(step, statement);
+        if statements.iter().any(is_outdated) {
+            return Some(obstacle::outdated());
+        }
+        let was_bound_elsewhere = step.path.is_some_and(|path| !self.sight.is_by(path));
+        let is_moved = |statement: &Statement| view::is_named_when_run(&statement.facts);
+        (was_bound_elsewhere && statements.iter().any(is_moved)).then(obstacle::moved)
+    }
+
+    /// Refuses each statement that its principal's budgets have no room for.
+    async fn refuse_over_budget(
+        &self,
+        step: &Step<'_>,
+        statements: &[Statement],
+        decisions: &mut [Decision],
+    ) {
+        for (place, statement) in statements.iter().enumerate() {
+            let Some(decision) = decisions.get(place) else {
+                continue;
+            };
+            let over = self.over_budget(step, &statement.facts, decision).await;
+            if let Some(reason) = over {
+                refuse_at(decisions, place, reason);
+            }
+        }
     }
 
     async fn permit(
