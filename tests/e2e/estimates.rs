@@ -230,6 +230,31 @@ fn what_the_planner_cannot_be_asked_about_is_refused_and_says_why() {
     assert_eq!(values(&raw.query(RARE)).len(), 10);
 }
 
+/// A refusal is in no budget: by the planner's numbers, masked values could be looked for without end.
+#[test]
+fn a_masked_value_is_not_looked_for_by_estimates() {
+    let few = FEW
+        .replace("orders for", "customers for")
+        .replace("50", "1");
+    let mut house = prepared(&few);
+    let shop = fs::read_to_string(house.path("policies/shop.pol")).unwrap();
+    let by_budget = shop.replace("probing deny", "probing lookup 20 per hour");
+    fs::write(house.path("policies/shop.pol"), by_budget).unwrap();
+    house.start_gateway();
+    let (mut raw, _) = Raw::logged_in(&house, Person::Agent);
+    let looked_for = raw.query("SELECT id FROM customers WHERE ssn = '901-77-0001'");
+    let errors = errors(&looked_for);
+    assert!(errors[0].contains("looks for a masked value"), "{errors:?}");
+    assert_eq!(asked(&house), 0);
+    let by_key = raw.query("SELECT ssn FROM customers WHERE id = 1");
+    assert_eq!(values(&by_key), ["*******0001"]);
+    // Whoever no mask binds may.
+    let (mut raw, _) = Raw::logged_in(&house, Person::Dba);
+    let found = raw.query("SELECT id FROM customers WHERE email = 'canaryada@example.org'");
+    assert_eq!(values(&found), ["1"]);
+    assert_eq!(asked(&house), 2);
+}
+
 /// Sends SQL as the agent, which waits for nobody.
 fn send(house: &House, sql: &str) -> (String, String) {
     let mut command = Command::new(house.cluster.program("psql"));

@@ -58,6 +58,15 @@ impl SessionJudge {
         }
     }
 
+    /// Why the sender of the one statement may not learn on which side of a rule's number its estimate is: a value of a masked column decides
+    /// it, and whatever is refused is in no budget.
+    pub(super) fn tells_of_masked(&self, statements: &[Statement]) -> Option<Why> {
+        let mut looked_up = statements.iter().flat_map(|one| &one.facts.lookups);
+        let is_told = self.policy.is_mask_bound(&self.view)
+            && looked_up.any(|column| self.policy.is_classed(column));
+        is_told.then(|| "it looks for a masked value, of which the number would tell".to_owned())
+    }
+
     /// A foreign table that it reaches, whose server does what it does.
     fn foreign(&self, facts: &Facts) -> Option<Why> {
         let catalog = &self.loaded().catalog;

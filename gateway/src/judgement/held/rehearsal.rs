@@ -113,6 +113,9 @@ impl SessionJudge {
         step: &Step<'_>,
         told: (&[Statement], &[Decision]),
     ) -> Result<Rows, Fatal> {
+        if let Some(why) = self.tells_of_masked(told.0) {
+            return Ok(Rows::Unknown { why });
+        }
         let asked = self.expected_rows(step, told, (Trial::Condition, None));
         Ok(rows(asked.await?))
     }
