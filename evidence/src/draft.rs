@@ -63,7 +63,15 @@ impl Draft {
     /// # Errors
     /// As `serde_json`, which knows none for these types.
     pub fn new(record: &DecisionRecord) -> serde_json::Result<Self> {
-        let json = serde_json::to_vec(&blank(record.clone()))?;
+        Self::of(record.clone())
+    }
+
+    /// The same of a record that is needed no more.
+    ///
+    /// # Errors
+    /// As [`Draft::new`].
+    pub fn of(record: DecisionRecord) -> serde_json::Result<Self> {
+        let json = serde_json::to_vec(&blank(record))?;
         Ok(Self(Definition::new(json)))
     }
 

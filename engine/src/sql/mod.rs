@@ -26,6 +26,7 @@ mod partition;
 mod patience;
 mod predicate;
 mod query;
+mod readings;
 mod refusal;
 mod resolver;
 mod routine;
@@ -54,7 +55,7 @@ use std::{
 
 use pg_query::{
     NodeEnum,
-    protobuf::{LimitOption, Node, RawStmt, SetOperation, Token, a_const::Val},
+    protobuf::{LimitOption, Node, ParseResult, RawStmt, SetOperation, Token, a_const::Val},
 };
 
 pub(crate) use self::{
@@ -62,9 +63,13 @@ pub(crate) use self::{
     names::column_name,
     resolver::strings,
 };
-use self::{equality::Parameters, patience::Patience, resolver::Resolver};
+use self::{
+    equality::Parameters, patience::Patience, readings::Tokens, resolver::Resolver,
+    witness::Testimony,
+};
 pub use self::{
     patience::analyse_within,
+    readings::Readings,
     refusal::Refusal,
     session_names::{Binding, Hold, NO_NAMES, Named, SessionNames, Temporary},
     transaction::{Chain, TransactionEffect, transaction_effect},
@@ -156,43 +161,59 @@ pub struct Statement {
 /// A [`Refusal`] for text that does not parse, is over a limit, names what the catalog does not know, or that
 /// analysis does not understand yet.
 pub fn analyse(text: &[u8], context: &Context<'_>) -> Result<Vec<Statement>, Refusal> {
-    analyse_for(text, context, &mut Patience::Endless)
+    let text = caps::check(text)?;
+    analyse_new(text, context, &mut Patience::Endless).map(|(statements, ..)| statements)
 }
 
-fn analyse_for(
-    text: &[u8],
+/// Analyses a text that nobody read before; with what it was read as.
+fn analyse_new(
+    text: &str,
+    context: &Context<'_>,
+    patience: &mut Patience,
+) -> Result<(Vec<Statement>, ParseResult, Tokens), Refusal> {
+    let tree = authority::parse(text).map_err(|refusal| in_characters(text, refusal))?;
+    let Some(tokens) = authority::tokens(text) else {
+        return Err(Refusal::not_understood("this text"));
+    };
+    let testimony = || Cow::Owned(witness::testimony(text));
+    let statements = analyse_read(text, (&tree, &tokens), testimony, context, patience)?;
+    Ok((statements, tree, tokens))
+}
+
+/// Analyses a text that both readers have read; the witness is heard where it has a say.
+fn analyse_read<'t>(
+    text: &str,
+    (tree, tokens): (&ParseResult, &Tokens),
+    testimony: impl FnOnce() -> Cow<'t, Testimony>,
     context: &Context<'_>,
     patience: &mut Patience,
 ) -> Result<Vec<Statement>, Refusal> {
-    let text = caps::check(text)?;
-    let (mut statements, named) =
-        read(text, context, patience).map_err(|refusal| in_characters(text, refusal))?;
-    if context.witness != Witness::Off {
-        let facts: Vec<&Facts> = statements
-            .iter()
-            .map(|statement| &statement.facts)
-            .collect();
-        if let Some(difference) = witness::disagreement(text, &facts, &named) {
-            match context.witness {
-                Witness::Deny => {
-                    return Err(Refusal::new(
-                        "0A000",
-                        "statement is ambiguous: two readers disagree about it",
-                    )
-                    .detail(format!("they see {difference}"))
-                    .hint("write it more plainly: one statement, no unusual comments or quoting"));
-                }
-                Witness::Record | Witness::Off => {
-                    for statement in &mut statements {
-                        let reason = format!("two readers disagree: {difference}").into();
-                        statement.facts.opaque.insert(crate::facts::Opaque {
-                            subject: "witness".into(),
-                            reason,
-                        });
-                    }
-                }
-            }
-        }
+    let (mut statements, named) = read(text, (tree, tokens), context, patience)
+        .map_err(|refusal| in_characters(text, refusal))?;
+    if context.witness == Witness::Off {
+        return Ok(statements);
+    }
+    let facts: Vec<&Facts> = statements
+        .iter()
+        .map(|statement| &statement.facts)
+        .collect();
+    let Some(difference) = witness::disagreement(&testimony(), &facts, &named) else {
+        return Ok(statements);
+    };
+    if context.witness == Witness::Deny {
+        return Err(Refusal::new(
+            "0A000",
+            "statement is ambiguous: two readers disagree about it",
+        )
+        .detail(format!("they see {difference}"))
+        .hint("write it more plainly: one statement, no unusual comments or quoting"));
+    }
+    for statement in &mut statements {
+        let reason = format!("two readers disagree: {difference}").into();
+        statement.facts.opaque.insert(crate::facts::Opaque {
+            subject: "witness".into(),
+            reason,
+        });
     }
     Ok(statements)
 }
@@ -281,15 +302,12 @@ pub fn may_change_search_path(facts: &Facts) -> bool {
 /// The statements, and for each the names of relations that it writes itself.
 fn read(
     text: &str,
+    (tree, tokens): (&ParseResult, &Tokens),
     context: &Context<'_>,
     patience: &mut Patience,
 ) -> Result<(Vec<Statement>, Vec<BTreeSet<String>>), Refusal> {
-    let tree = authority::parse(text)?;
-    let Some(tokens) = authority::tokens(text) else {
-        return Err(Refusal::not_understood("this text"));
-    };
     if context.catalog.server_version_num() < 160_000 {
-        refuse_new_numbers(text, &tokens)?;
+        refuse_new_numbers(text, tokens)?;
     }
     if tree.stmts.len() > STATEMENTS_MAX {
         return Err(Refusal::new(
@@ -299,7 +317,7 @@ fn read(
     }
     let literals = |span: &Range<usize>| -> Vec<Range<usize>> {
         let literal = |(_, token): &&(Range<usize>, Token)| authority::is_literal(*token);
-        let found = authority::within(&tokens, span).iter().filter(literal);
+        let found = authority::within(tokens, span).iter().filter(literal);
         found.map(|(range, _)| range.clone()).collect()
     };
     let mut statements = Vec::with_capacity(tree.stmts.len().max(1));
@@ -320,7 +338,7 @@ fn read(
         } else {
             end
         };
-        let own = authority::within(&tokens, &(start..end));
+        let own = authority::within(tokens, &(start..end));
         let uses = parameters(text, own);
         let parameters = Parameters {
             types: context.parameter_types,

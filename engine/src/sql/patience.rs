@@ -2,7 +2,13 @@
 //!
 //! Must never let what was read in part be taken for what was read in full.
 
-use super::{Context, Refusal, Statement, analyse_for, resolver::WORK_MAX};
+use std::borrow::Cow;
+
+use super::{
+    Context, Refusal, Statement, analyse_new, analyse_read, caps,
+    readings::{Likeness, Readings},
+    resolver::WORK_MAX,
+};
 
 /// The work that a caller still waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,15 +50,26 @@ impl Patience {
 
 /// Reads as [`super::analyse`] does, for a caller who lets others wait meanwhile. `None`: the text asks for more than `work_max`,
 /// and nothing is known of it. A unit of work is a node that is read, or a column that is looked through; the statements of a
-/// text share what is allowed.
+/// text share what is allowed. What texts like it were read as is taken from `readings`, and left there.
 #[must_use]
 pub fn analyse_within(
     text: &[u8],
     context: &Context<'_>,
     work_max: usize,
+    readings: &mut Readings,
 ) -> Option<Result<Vec<Statement>, Refusal>> {
     let mut patience = Patience::Left(work_max);
-    let outcome = analyse_for(text, context, &mut patience);
+    let outcome = caps::check(text).and_then(|text| {
+        let likeness = Likeness::of(text);
+        if let Some(reading) = readings.find(text, &likeness) {
+            let read = (&reading.tree, &reading.tokens);
+            let testimony = || Cow::Borrowed(&reading.testimony);
+            return analyse_read(text, read, testimony, context, &mut patience);
+        }
+        let (statements, tree, tokens) = analyse_new(text, context, &mut patience)?;
+        readings.keep(text, likeness, tree, tokens);
+        Ok(statements)
+    });
     (patience != Patience::Over).then_some(outcome)
 }
 
@@ -61,7 +78,7 @@ mod tests {
     use super::analyse_within;
     use crate::{
         catalog::Catalog,
-        sql::{Context, NO_NAMES, Witness, analyse},
+        sql::{Context, NO_NAMES, Readings, Witness, analyse},
     };
 
     /// Whether the text is read within this much work; where it is, as it is read without a limit.
@@ -74,7 +91,12 @@ mod tests {
             witness: Witness::Deny,
             names: &NO_NAMES,
         };
-        let found = analyse_within(text.as_bytes(), &context, work_max);
+        let found = analyse_within(
+            text.as_bytes(),
+            &context,
+            work_max,
+            &mut Readings::default(),
+        );
         assert_eq!(found.is_some(), is_read, "{text}");
         if let Some(found) = found {
             assert_eq!(found, analyse(text.as_bytes(), &context), "{text}");

@@ -12,18 +12,46 @@ use sqlparser::{
 use super::caps::WITNESS_BYTES_MAX;
 use crate::facts::{Kind, Object, Operation};
 
-/// What the witness saw that the authority did not; `None`: it agrees, or it can't read the text.
-///
-/// `named` are the relations that each statement names itself, as the authority read them.
-pub(super) fn disagreement(
-    text: &str,
-    read: &[&crate::facts::Facts],
-    named: &[BTreeSet<String>],
-) -> Option<String> {
+/// What the witness says of a text; `None`: it can't read it.
+pub(super) type Testimony = Option<Vec<Seen>>;
+
+/// What it saw of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The kinds that it may be; `None`: no opinion of the statement.
+    kinds: Option<&'static [Kind]>,
+    names: Names,
+}
+
+/// Lets the witness read a text.
+pub(super) fn testimony(text: &str) -> Testimony {
     if text.len() > WITNESS_BYTES_MAX {
         return None;
     }
     let statements = Parser::parse_sql(&PostgreSqlDialect {}, text).ok()?;
+    Some(statements.iter().map(Seen::of).collect())
+}
+
+impl Seen {
+    fn of(statement: &Statement) -> Self {
+        let kinds = kinds(statement);
+        let mut names = Names::default();
+        if kinds.is_some() {
+            let _: ControlFlow<()> = statement.visit(&mut names);
+        }
+        Self { kinds, names }
+    }
+}
+
+/// What the witness saw that the authority did not; `None`: it agrees, or it can't read the text.
+///
+/// `named` are the relations that each statement names itself, as the authority read them.
+pub(super) fn disagreement(
+    testimony: &Testimony,
+    read: &[&crate::facts::Facts],
+    named: &[BTreeSet<String>],
+) -> Option<String> {
+    let statements = testimony.as_ref()?;
     let ours: Vec<_> = read
         .iter()
         .filter(|facts| facts.kind != Kind::Empty)
@@ -38,17 +66,11 @@ pub(super) fn disagreement(
         .find_map(|(theirs, (ours, named))| differs(theirs, ours, named))
 }
 
-fn differs(
-    theirs: &Statement,
-    ours: &crate::facts::Facts,
-    named: &BTreeSet<String>,
-) -> Option<String> {
-    let kinds = kinds(theirs)?;
-    if !kinds.contains(&ours.kind) {
+fn differs(theirs: &Seen, ours: &crate::facts::Facts, named: &BTreeSet<String>) -> Option<String> {
+    if !theirs.kinds?.contains(&ours.kind) {
         return Some(format!("a {} statement or another kind", ours.kind.name()));
     }
-    let mut names = Names::default();
-    let _: ControlFlow<()> = theirs.visit(&mut names);
+    let names = &theirs.names;
     let seen: BTreeSet<&str> = ours
         .accesses
         .iter()
@@ -98,7 +120,7 @@ fn kinds(statement: &Statement) -> Option<&'static [Kind]> {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Names {
     relations: BTreeSet<String>,
     hidden: BTreeSet<String>,

@@ -18,7 +18,7 @@ use foldhash::quality::RandomState;
 use provost_engine::{
     catalog::Catalog,
     facts::CatalogVersion,
-    sql::{self, Context, Refusal, SessionNames, Statement, Witness},
+    sql::{self, Context, Readings, Refusal, SessionNames, Statement, Witness},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -102,14 +102,18 @@ impl Question {
     }
 
     /// Asks it, unless that takes more than other sessions should wait for.
-    fn ask_briefly(&self) -> Option<Result<Statements, Refusal>> {
+    fn ask_briefly(&self, readings: &mut Readings) -> Option<Result<Statements, Refusal>> {
         if self.text.len() > INLINE_BYTES_MAX {
             return None;
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            sql::analyse_within(&self.text, &self.context(), INLINE_WORK_MAX)
+            sql::analyse_within(&self.text, &self.context(), INLINE_WORK_MAX, readings)
         }));
-        let outcome = outcome.unwrap_or_else(|_| Some(Err(internal_error())))?;
+        let outcome = outcome.unwrap_or_else(|_| {
+            // One of them may have been left half set.
+            *readings = Readings::default();
+            Some(Err(internal_error()))
+        })?;
         Some(outcome.map(Arc::from))
     }
 
@@ -142,6 +146,8 @@ fn internal_error() -> Refusal {
 pub(crate) struct Cache {
     entries: HashMap<Key, Analysed, RandomState>,
     clock: u64,
+    /// For texts that differ from others in constants alone.
+    readings: Readings,
 }
 
 #[derive(Debug)]
@@ -333,7 +339,8 @@ pub(crate) async fn analyse(
         target: Arc::clone(&question.target),
         version: question.catalog.version(),
     };
-    let statements = match question.ask_briefly() {
+    let briefly = question.ask_briefly(&mut cache.borrow_mut().readings);
+    let statements = match briefly {
         Some(outcome) => outcome?,
         None => workers.ask(question).await?,
     };

@@ -91,22 +91,21 @@ impl SessionJudge {
         note: &Note,
         durability: Durability,
     ) -> Result<Option<Receipt>, Fatal> {
+        let record = || self.record(step, seq, statement, &note.decision);
         let entry = || {
-            if let Some(draft) = note.draft.get() {
-                return Entry::Decision(draft, self.occasion(step, seq));
-            }
-            let record = self.record(step, seq, statement, &note.decision);
-            if let Ok(draft) = Draft::new(&record) {
+            if note.draft.get().is_none()
+                && let Ok(draft) = Draft::of(record())
+            {
                 // Nobody else set it meanwhile.
                 let _ = note.draft.set(draft);
             }
-            Record::Decision(record).into()
+            match note.draft.get() {
+                Some(draft) => Entry::Decision(draft, self.occasion(step, seq)),
+                None => Record::Decision(record()).into(),
+            }
         };
         match self.bench.log.append_entry(durability, entry).await {
-            Err(Error::RecordTooLarge { .. }) => {
-                let record = self.record(step, seq, statement, &note.decision);
-                self.log_decision(record, durability).await
-            }
+            Err(Error::RecordTooLarge { .. }) => self.log_decision(record(), durability).await,
             outcome => outcome.map(Some).map_err(|error| self.bench.fail(&error)),
         }
     }

@@ -22,7 +22,7 @@ use provost_engine::{
     principal::{
         Authentication, Circumstances, Dear, Delegator, Principal, PrincipalKind, Session as Asker,
     },
-    sql::{Context, Refusal, Witness, analyse_within},
+    sql::{Context, Readings, Refusal, Witness, analyse_within},
 };
 use tokio::sync::{Semaphore, oneshot};
 
@@ -207,7 +207,12 @@ fn tell(
         novel: Dear::Known(false),
         ..Circumstances::default()
     };
-    let statements = match analyse_within(text.as_bytes(), &context, WORK_MAX)? {
+    let statements = match analyse_within(
+        text.as_bytes(),
+        &context,
+        WORK_MAX,
+        &mut Readings::default(),
+    )? {
         Ok(statements) => statements,
         Err(refusal) => return Some(Err(refusal)),
     };

@@ -1,0 +1,202 @@
+//! Every text that the tests have is analysed with other constants, by what was read before and anew: both say the same.
+
+use std::{fs, hash::BuildHasher as _, path::Path};
+
+use foldhash::fast::FixedState;
+
+use super::*;
+use crate::{
+    catalog::Catalog,
+    sql::{Context, NO_NAMES, Witness, analyse, analyse_within},
+};
+
+/// Words that matter to analysis, by length: what a constant may say.
+const WORDS: [&str; 16] = [
+    "id",
+    "off",
+    "name",
+    "text",
+    "ssn",
+    "search_path",
+    "public",
+    "customers",
+    "orders",
+    "pg_temp",
+    "pg_class",
+    "staff",
+    "now()",
+    "2024-01-01",
+    "customers.ssn",
+    "1 day",
+];
+
+/// The text with other constants, a different one for each number.
+fn varied(text: &str, skeleton: &Skeleton, number: u64) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for (place, constant) in skeleton.constants.iter().enumerate() {
+        let seed = FixedState::with_seed(number).hash_one((text, place));
+        let length = constant.span.len();
+        let written: Vec<u8> = match constant.kind {
+            Kind::Number => format!("{:0length$}", seed % 10_u64.pow(length as u32)).into(),
+            Kind::String => {
+                let mut fitting = WORDS.iter().filter(|word| word.len() == length);
+                let word = fitting.nth(number as usize % 4);
+                let letters =
+                    (0..length).map(|at| b'a' + (seed.rotate_left(at as u32 * 5) % 26) as u8);
+                word.map_or_else(|| letters.collect(), |word| word.as_bytes().to_vec())
+            }
+        };
+        bytes[constant.span.clone()].copy_from_slice(&written);
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Analyses variants of a text by one memory, and reads them by another, whatever analysis says of them; whether the text was kept.
+fn check(catalog: &Catalog, text: &str, variants: u64) -> bool {
+    let context = Context::public(catalog, Witness::Deny);
+    let (mut analysed, mut read) = (Readings::default(), Readings::default());
+    let Some(skeleton) = Skeleton::of(text) else {
+        return false;
+    };
+    for number in 0..variants {
+        let text = varied(text, &skeleton, number);
+        let anew = analyse(text.as_bytes(), &context);
+        let found = analyse_within(text.as_bytes(), &context, usize::MAX, &mut analysed);
+        assert_eq!(found, Some(anew), "{text}");
+        let (tree, tokens) = (authority::parse(&text), authority::tokens(&text));
+        if let Some(reading) = read.find(&text, &Likeness::of(&text)) {
+            assert_eq!(Ok(&reading.tree), tree.as_ref(), "{text}");
+            assert_eq!(Some(&reading.tokens), tokens.as_ref(), "{text}");
+            assert_eq!(reading.testimony, witness::testimony(&text), "{text}");
+        } else if let (Ok(tree), Some(tokens)) = (tree, tokens) {
+            read.keep(&text, Likeness::of(&text), tree, tokens);
+        }
+    }
+    !read.kept.is_empty()
+}
+
+/// On a thread with the stack that the gateway gives.
+fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(64 << 20);
+        thread.spawn_scoped(scope, work).unwrap().join().unwrap()
+    })
+}
+
+fn shop() -> Catalog {
+    Catalog::from_answer(include_bytes!("../testdata/shop.answer")).unwrap()
+}
+
+#[test]
+fn texts_of_the_tests_are_read_alike() {
+    let catalog = shop();
+    let files = [
+        include_str!("../testdata/statements.sql"),
+        include_str!("../testdata/bypasses.sql"),
+        include_str!("../testdata/equalities.sql"),
+        include_str!("../testdata/definitions.sql"),
+        include_str!("../testdata/calls.sql"),
+        include_str!("../testdata/rows.sql"),
+        include_str!("../testdata/psql.sql"),
+    ];
+    let texts = files.iter().flat_map(|file| file.split("\n;;\n"));
+    let kept = deep(|| texts.filter(|text| check(&catalog, text.trim(), 5)).count());
+    assert!(kept > 100, "only {kept} were kept");
+}
+
+/// Every statement of the SQL files in the folder `PROVOST_SQL_FOLDER`: PostgreSQL's own regression suite is a good one.
+#[test]
+#[ignore = "needs a folder of SQL files"]
+fn texts_of_a_folder_are_read_alike() {
+    let folder = std::env::var("PROVOST_SQL_FOLDER").unwrap();
+    let catalog = shop();
+    let (mut all, mut kept) = (0, 0);
+    for file in fs::read_dir(Path::new(&folder)).unwrap() {
+        let text = fs::read(file.unwrap().path()).unwrap();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let texts: Vec<&str> = text.split(";\n").map(str::trim).collect();
+        all += texts.len();
+        kept += deep(|| texts.iter().filter(|text| check(&catalog, text, 6)).count());
+    }
+    println!("{kept} of {all} were kept");
+    assert!(kept > 0);
+}
+
+/// Whether texts of this likeness are kept; kept or not, they are read alike.
+#[track_caller]
+fn check_kept(text: &str, expected: bool) {
+    let catalog = shop();
+    assert_eq!(deep(|| check(&catalog, text, 20)), expected, "{text}");
+}
+
+#[test]
+fn constants_of_queries_are_set() {
+    for text in [
+        "SELECT id FROM customers WHERE id = 7",
+        "SELECT id FROM customers WHERE name = 'Ann' AND id IN (1, 22, 333) LIMIT 5 OFFSET 10",
+        "SELECT - 5 , -6, 4 -3 FROM orders WHERE total BETWEEN -1 AND +2",
+        "SELECT id FROM customers WHERE (id, name) = (1, 'Ann')",
+        "INSERT INTO orders (customer_id, note) VALUES (1, 'abc'), (2, 'def') RETURNING 3",
+        "UPDATE orders SET (total, note) = (100, 'abc') WHERE id = 1",
+        "UPDATE customers SET name = CASE WHEN id > 3 THEN 'more' ELSE 'less' END WHERE id = 7",
+        "DELETE FROM orders WHERE customer_id = 12 AND note = 'gone'",
+        "WITH c AS (SELECT id FROM customers WHERE id = 1) SELECT 2 FROM c UNION SELECT 3",
+        "SELECT date '2024-01-01', interval '1 day', interval '1' second(3), '1'::int, 'customers'::regclass",
+        "SELECT set_config('search_path', 'public', false)",
+        "SELECT name::varchar(10), sum(total + 3) FROM orders JOIN customers ON customer_id = 1 GROUP BY name",
+        "SELECT name LIKE 'a' ESCAPE 'b', substring(name FROM 1 FOR 2), extract('year' FROM now()) FROM customers",
+        "SELECT row_number() OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND 2 FOLLOWING) FROM customers",
+        "SELECT ARRAY[1, 2], (ARRAY[3, 4])[1:2]",
+        "SELECT id FROM customers FETCH FIRST 5 ROWS ONLY",
+    ] {
+        check_kept(text, true);
+    }
+}
+
+#[test]
+fn what_a_value_decides_is_read_anew() {
+    for text in [
+        // A number that is no constant of the tree, or another one than is written.
+        "SELECT name::float(24), 1 FROM customers",
+        "SELECT - -5",
+        "SELECT 'a'\n'b'",
+        "SELECT id FROM customers TABLESAMPLE system (10)",
+        "SET statement_timeout = 100",
+        "EXPLAIN SELECT 1",
+        // Nothing to set.
+        "SELECT id FROM customers",
+        "SELECT $1, 2",
+    ] {
+        check_kept(text, false);
+    }
+}
+
+#[test]
+fn the_second_of_a_likeness_is_kept_and_the_least_used_make_room() {
+    deep(|| {
+        let catalog = shop();
+        let context = Context {
+            names: &NO_NAMES,
+            ..Context::public(&catalog, Witness::Deny)
+        };
+        let mut readings = Readings::default();
+        let mut read = |text: &str| {
+            let found = analyse_within(text.as_bytes(), &context, usize::MAX, &mut readings);
+            assert!(found.unwrap().is_ok(), "{text}");
+            readings.kept.len()
+        };
+        assert_eq!(read("SELECT 1"), 0);
+        assert_eq!(read("SELECT 2"), 1);
+        assert_eq!(read("SELECT 3"), 1);
+        let mut most = 0;
+        for number in 0..READINGS_MAX + 50 {
+            read(&format!("SELECT 1 AS c{number}"));
+            most = most.max(read(&format!("SELECT 2 AS c{number}")));
+            // Used between every two others.
+            read("SELECT 4");
+        }
+        assert!(most <= READINGS_MAX && most > READINGS_MAX / 2);
+        let text = "SELECT 5";
+        assert!(readings.find(text, &Likeness::of(text)).is_some());
+    });
+}
