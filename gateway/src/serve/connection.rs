@@ -62,8 +62,10 @@ impl Desk {
     }
 
     async fn open(&self, stream: TcpStream, address: SocketAddr) -> Opening {
+        let certificate = self.house.certificate.as_ref();
+        let acceptor = certificate.map(|shown| shown.acceptor());
         let first = tokio::select! {
-            first = first::read(stream, self.house.acceptor.as_ref()) => first,
+            first = first::read(stream, acceptor.as_ref()) => first,
             () = self.house.stopped() => First::Gone,
         };
         let (mut stream, startup) = match first {
