@@ -21,7 +21,7 @@ use crate::{
     judgement::Cache,
     record,
     stream::{Stream, set_up},
-    upstream::Occasion,
+    upstream::{Occasion, Server},
 };
 
 /// What a serving thread has for all its connections.
@@ -48,8 +48,15 @@ impl Desk {
     pub(super) async fn serve(self, stream: TcpStream, address: SocketAddr, _counted: Connection) {
         // Without it everything still works.
         let _ = set_up(&stream, self.house.tcp);
-        match timeout(self.house.startup_timeout(), self.open(stream, address)).await {
-            Ok(Opening::Session(stream, logged_in)) => self.carry(stream, *logged_in).await,
+        // In places of their own: what a log-in needs is large and given back before the session begins.
+        let opening = Box::pin(timeout(
+            self.house.startup_timeout(),
+            self.open(stream, address),
+        ));
+        match opening.await {
+            Ok(Opening::Session(stream, logged_in)) => {
+                Box::pin(self.carry(stream, logged_in)).await;
+            }
             Ok(Opening::Refused(stream, fatal)) => {
                 tracing::info!(%address, sqlstate = fatal.sqlstate, message = %fatal.message, "log-in refused");
                 let mut out = BytesMut::new();
@@ -120,9 +127,14 @@ impl Desk {
         }
     }
 
-    async fn carry(&self, stream: Stream, logged_in: LoggedIn) {
+    async fn carry(&self, stream: Stream, logged_in: Box<LoggedIn>) {
         let LoggedIn {
-            server,
+            server:
+                Server {
+                    stream: server,
+                    read,
+                    ..
+                },
             core,
             greeting,
             id,
@@ -130,7 +142,7 @@ impl Desk {
             issued,
             again: (upstream, parameters),
             _seat,
-        } = logged_in;
+        } = *logged_in;
         let canceller = self
             .house
             .cancel_keys
@@ -139,7 +151,7 @@ impl Desk {
         let (_place, dismissal) = self.house.roster.enter(id.as_str(), &session);
         let relay = Relay::new(
             stream,
-            (server.stream, server.read),
+            (server, read),
             core,
             greeting,
             Rc::clone(&self.scratch),
