@@ -3,12 +3,13 @@
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
 
 use bytes::BytesMut;
+use provost_engine::principal::Session;
 use provost_evidence::Durability;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     ahead,
-    count::Connection,
+    count::{Connection, Seat},
     farewell,
     first::{self, First},
     house::House,
@@ -16,12 +17,13 @@ use super::{
     relay::{Canceller, Relay, Scratch},
 };
 use crate::{
-    cancel::Found,
+    cancel::{Found, Issued},
     judge::Fatal,
     judgement::Cache,
-    record,
+    record::{self, SessionId},
+    roster::Place,
     stream::{Stream, set_up},
-    upstream::{Occasion, Server},
+    upstream::{Occasion, Parameters, Upstream},
 };
 
 /// What a serving thread has for all its connections.
@@ -41,6 +43,16 @@ enum Opening {
     Refused(Stream, Fatal),
     /// Nothing is owed to the client.
     Done,
+}
+
+/// What is held while a session lives, and what its end is recorded by.
+struct Kept {
+    id: SessionId,
+    session: Arc<Session>,
+    again: (Arc<Upstream>, Parameters),
+    _issued: Issued,
+    _seat: Seat,
+    _place: Place,
 }
 
 impl Desk {
@@ -128,30 +140,38 @@ impl Desk {
     }
 
     async fn carry(&self, stream: Stream, logged_in: Box<LoggedIn>) {
+        let (relay, kept) = self.begin(stream, logged_in);
+        let ending = relay.run(self.house.stopping.clone()).await;
+        let (id, session) = (&kept.id, &kept.session);
+        let closed = record::session_closed(SystemTime::now(), id, session, ending.as_deref());
+        // A log that failed is told to the next statement of every session, and was told to this one's.
+        let _ = self.house.bench.append(&closed, Durability::Process).await;
+        let (upstream, parameters) = &kept.again;
+        ahead::make(&self.house, upstream, parameters, Occasion::Ended);
+    }
+
+    /// The session's carrier, and what is kept beside it; what only the log-in needed is given back when this returns.
+    fn begin(&self, stream: Stream, logged_in: Box<LoggedIn>) -> (Box<Relay>, Kept) {
         let LoggedIn {
-            server:
-                Server {
-                    stream: server,
-                    read,
-                    ..
-                },
+            server,
             core,
             greeting,
             id,
             session,
             issued,
-            again: (upstream, parameters),
-            _seat,
+            again,
+            seat,
         } = *logged_in;
         let canceller = self
             .house
             .cancel_keys
             .find(issued.process_id, &issued.secret)
             .map(|Found { upstream, key, .. }| Canceller { upstream, key });
-        let (_place, dismissal) = self.house.roster.enter(id.as_str(), &session);
+        let (place, dismissal) = self.house.roster.enter(id.as_str(), &session);
         let relay = Relay::new(
             stream,
-            (server, read),
+            // The log-in's buffer has room for much more than is in it.
+            (server.stream, BytesMut::from(&*server.read)),
             core,
             greeting,
             Rc::clone(&self.scratch),
@@ -159,10 +179,14 @@ impl Desk {
         )
         .with_canceller(canceller)
         .with_dismissal(dismissal);
-        let ending = relay.run(self.house.stopping.clone()).await;
-        let closed = record::session_closed(SystemTime::now(), &id, &session, ending.as_deref());
-        // A log that failed is told to the next statement of every session, and was told to this one's.
-        let _ = self.house.bench.append(&closed, Durability::Process).await;
-        ahead::make(&self.house, &upstream, &parameters, Occasion::Ended);
+        let kept = Kept {
+            id,
+            session,
+            again,
+            _issued: issued,
+            _seat: seat,
+            _place: place,
+        };
+        (Box::new(relay), kept)
     }
 }

@@ -187,7 +187,7 @@ impl Relay {
     }
 
     /// Runs until the session ends, with every statement's end in the log and both sides closed.
-    pub(super) async fn run(mut self, stopping: watch::Receiver<Stopping>) -> Ending {
+    pub(super) async fn run(mut self: Box<Self>, stopping: watch::Receiver<Stopping>) -> Ending {
         let ending = self.carry(&stopping).await;
         if self.client_gone && !self.core.is_idle() {
             self.abandon(stopping);
