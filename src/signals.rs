@@ -10,6 +10,12 @@ pub(crate) struct Signals {
     interrupt: Signal,
 }
 
+/// SIGHUP, for each who reads something anew.
+pub(crate) struct Hangups {
+    pub(crate) policy: Signal,
+    pub(crate) certificates: Signal,
+}
+
 impl Signals {
     /// Starts to listen.
     ///
@@ -22,12 +28,15 @@ impl Signals {
         })
     }
 
-    /// Listens for the wish to look for a later policy: SIGHUP, which ends the process where nobody listens.
+    /// Listens for the wish to look for a later policy and other certificates: SIGHUP, which ends the process where nobody listens.
     ///
     /// # Errors
     /// The operating system's.
-    pub(crate) fn reload() -> io::Result<Signal> {
-        signal(SignalKind::hangup())
+    pub(crate) fn reload() -> io::Result<Hangups> {
+        Ok(Hangups {
+            policy: signal(SignalKind::hangup())?,
+            certificates: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Resolves at the next of them.
@@ -36,5 +45,17 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Resolves at a SIGHUP; never where nobody listens for it.
+pub(crate) async fn hangup(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            if signal.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+        }
+        None => std::future::pending().await,
     }
 }

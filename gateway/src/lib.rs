@@ -36,14 +36,14 @@
 //! | `cancel` | cancel keys |
 //! | [`policy`] | the policy in force |
 //! | [`roster`] | the sessions that are open, and the word that ends one |
-//! | `certificate` | the gateway's own certificate |
+//! | [`certificate`] | the gateway's own certificate, replaced while it serves |
 //! | [`error`] | why a gateway doesn't start, or stopped |
 
 pub mod approvals;
 mod badge;
 mod cancel;
 pub mod catalog;
-mod certificate;
+pub mod certificate;
 pub mod console;
 pub mod error;
 mod former;

@@ -12,6 +12,7 @@ mod keeping;
 pub(crate) mod policy;
 mod prove;
 pub(crate) mod reference;
+mod renewal;
 pub(crate) mod replay;
 mod report;
 mod schema;

@@ -26,18 +26,15 @@ use provost_gateway::{
     serve::{Gateway, Parts},
     settings::Secret,
 };
-use tokio::{
-    signal::unix::Signal,
-    sync::{oneshot, watch},
-};
+use tokio::sync::{oneshot, watch};
 
-use super::{block_on, report::catalogues, stamping::Stamping};
+use super::{block_on, renewal::Renewal, report::catalogues, stamping::Stamping};
 use crate::{
     cli,
     config::{self, Config},
     error::Error,
     policy::Keeper,
-    signals::Signals,
+    signals::{Hangups, Signals},
 };
 
 /// Room kept on the log's disk for the last record of a gateway whose disk is full, and for the seal that makes room: one takes 16 MiB of log, and
@@ -52,6 +49,7 @@ pub(crate) struct Started {
     gateway: Gateway,
     console: Option<Console>,
     keeper: Keeper,
+    renewal: Renewal,
     sealer: Arc<Sealer>,
     seal_interval: Duration,
     keeping: Keeping,
@@ -142,6 +140,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
         },
     )
     .await?;
+    let renewal = Renewal::new(&config, (&gateway, console.as_ref()), &read);
     let mut sources = None;
     if let Some(console) = &console {
         let archive = Archive::new(Arc::clone(&shown), &read).map_err(Error::Runtime)?;
@@ -159,6 +158,7 @@ pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
         gateway,
         console,
         keeper,
+        renewal,
         sealer,
         seal_interval: Duration::from_millis(config.seal_interval_ms),
         keeping,
@@ -178,21 +178,23 @@ impl Started {
         self.console.as_ref().map(Console::origin)
     }
 
-    /// Serves until `shutdown` resolves; later policies come into force by themselves and on `reload`, the log is sealed on a
-    /// timer and once more at the end.
+    /// Serves until `shutdown` resolves; later policies come into force by themselves and on `reload`, later certificates on
+    /// `reload`, the log is sealed on a timer and once more at the end.
     ///
     /// # Errors
     /// [`Error::Gateway`], [`Error::Evidence`].
     pub(crate) async fn run(
         self,
         shutdown: impl Future<Output = ()>,
-        reload: Option<Signal>,
+        reload: Option<Hangups>,
     ) -> Result<(), Error> {
         let (stop, stopped) = watch::channel(());
         let (fail, failed) = oneshot::channel();
-        let keeping = self.keeper.run(reload, stopped.clone());
+        let (policy, certificates) = reload.map(|each| (each.policy, each.certificates)).unzip();
+        let keeping = self.keeper.run(policy, stopped.clone());
+        let renewing = self.renewal.run(certificates, stopped.clone());
         let keeping = tokio::spawn(async move {
-            let kept = keeping.await;
+            let kept = tokio::try_join!(keeping, renewing).map(|_| ());
             if kept.is_err() {
                 // A gateway that is gone already needs no telling.
                 let _ = fail.send(());

@@ -30,7 +30,7 @@ use super::{
     candidate::{self, Candidate, Refusal},
     source::{Fetched, Source},
 };
-use crate::{config, error::Error};
+use crate::{config, error::Error, signals::hangup};
 
 /// How often the clock is looked at at least, for it may be set while we sleep.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
@@ -368,18 +368,6 @@ async fn blocking(
         Ok(found) => found,
         // A bug in the compiler must not take the gateway down: the policy in force stays.
         Err(error) => Err(Error::Compiler(error).into()),
-    }
-}
-
-/// Resolves at a SIGHUP; never where nobody listens for it.
-async fn hangup(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => {
-            if signal.recv().await.is_none() {
-                std::future::pending::<()>().await;
-            }
-        }
-        None => std::future::pending().await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The gateway over a log that keeps nothing: what everything but evidence costs. For `tests/bench/run.sh`.
 //!
-//! `bench-gateway LISTEN SOCKET-FOLDER PORT DATABASE PASSWORD-FILE POLICIES ISSUER AUDIENCE THREADS`. It must never serve anything
-//! but a benchmark: what it decides is enforced, and recorded nowhere.
+//! `bench-gateway LISTEN SOCKET-FOLDER PORT DATABASE PASSWORD-FILE POLICIES ISSUER AUDIENCE THREADS [CERTIFICATE KEY]`. It must never
+//! serve anything but a benchmark: what it decides is enforced, and recorded nowhere.
 
 use std::{env, error::Error, fs, path::Path, sync::Arc};
 
@@ -19,6 +19,9 @@ use provost_gateway::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
+/// More than any benchmark opens.
+const CONNECTIONS_MAX: usize = 100_000;
+
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -34,9 +37,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         issuer,
         audience,
         threads,
+        encrypted @ ..,
     ] = arguments.as_slice()
     else {
-        return Err("nine arguments: see tests/bench/run.py".into());
+        return Err("nine arguments or eleven: see tests/bench/run.py".into());
+    };
+    let tls = match encrypted {
+        [certificate, key] => ClientTls::Required {
+            certificate_chain: fs::read(certificate)?,
+            key: Secret::new(fs::read(key)?),
+        },
+        _ => ClientTls::Off,
     };
     let target = Target {
         name: database.as_str().into(),
@@ -49,7 +60,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         password: Some(Secret::new(fs::read(password)?).into()),
         tls: ServerTls::Off,
     };
-    let mut settings = Settings::new(listen.parse()?, ClientTls::Off, vec![target]);
+    let mut settings = Settings::new(listen.parse()?, tls, vec![target]);
+    settings.limits.connections_max = CONNECTIONS_MAX;
+    settings.limits.connections_per_principal_max = CONNECTIONS_MAX;
     settings.threads = Some(threads.parse()?);
     let policy = provost_dsl::load(Path::new(policies)).map_err(|error| format!("{error:?}"))?;
     let store = tempfile::tempdir()?;

@@ -276,11 +276,15 @@ tls = "off"
 
     def start_contenders(self):
         socket_path = self.sockets / f".s.PGSQL.{self.port}"
-        self.add("relay", "plain", "", [self.programs / "examples/bench-relay", "127.0.0.1:{port}", socket_path, str(self.threads)])
+        relay = [self.programs / "examples/bench-relay", "127.0.0.1:{port}", socket_path, str(self.threads)]
+        encrypted = [self.folder / "certificate.pem", self.folder / "key.pem"]
+        self.add("relay", "plain", "", relay)
+        self.add("relay-tls", "plain", "", relay + encrypted, tls=True)
         self.start_pgbouncer()
         token = self.tokens["app"]
         null = [self.programs / "examples/bench-gateway", "127.0.0.1:{port}", self.sockets, str(self.port), DATABASE, self.folder / "secret", self.folder / "policies", self.issuer.url, AUDIENCE, str(self.threads)]
         self.add("null", "app", token, null)
+        self.add("null-tls", "app", token, null + encrypted, tls=True)
         for name, tls in (("gateway", False), ("gateway-tls", True)):
             port = free_port()
             self.add(name, "app", token, [self.programs / "provost", "serve", "--config", self.gateway_config(name, port, tls)], port, tls)

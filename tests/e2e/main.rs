@@ -15,6 +15,7 @@ mod budgets;
 mod bundles;
 mod catalog;
 mod catalog_stamp;
+mod certificates;
 mod changed_rows;
 mod clients;
 mod commands;

@@ -22,7 +22,6 @@ use tokio::{
     task::{JoinError, JoinSet},
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 
 use super::{
     LoginSettings, Roles, Room, Settings, SlackSettings, Sources, Times, api,
@@ -31,8 +30,8 @@ use super::{
     slack::Slack,
 };
 use crate::{
-    approvals::Approvals, certificate, error::TlsError, identity::Issuer, record::console::Peer,
-    settings::ClientTls,
+    approvals::Approvals, certificate::CertificateHandle, error::TlsError, identity::Issuer,
+    record::console::Peer,
 };
 
 /// Connections at once; the next one waits in the system's queue until one ends.
@@ -81,7 +80,7 @@ pub enum Error {
 pub struct Console {
     listener: TcpListener,
     address: SocketAddr,
-    acceptor: Option<TlsAcceptor>,
+    certificate: Option<Arc<CertificateHandle>>,
     origin: String,
     roles: Roles,
     times: Times,
@@ -96,17 +95,7 @@ impl Console {
     /// # Errors
     /// [`Error`]; nothing is left running.
     pub async fn bind(settings: Settings) -> Result<Self, Error> {
-        let acceptor = match &settings.tls {
-            ClientTls::Off => None,
-            ClientTls::Required {
-                certificate_chain,
-                key,
-            } => {
-                let config =
-                    certificate::server_config((certificate_chain, key), APPLICATION_PROTOCOL)?;
-                Some(TlsAcceptor::from(Arc::new(config)))
-            }
-        };
+        let certificate = CertificateHandle::start(&settings.tls, APPLICATION_PROTOCOL)?;
         let document = api::document()
             .to_json()
             .map_err(|source| Error::Document { source })?;
@@ -116,14 +105,18 @@ impl Console {
         };
         let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        let scheme = if certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let origin = settings
             .origin
             .unwrap_or_else(|| format!("{scheme}://{address}"));
         Ok(Self {
             listener,
             address,
-            acceptor,
+            certificate,
             origin,
             roles: settings.roles,
             times: settings.times,
@@ -143,6 +136,12 @@ impl Console {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// The certificate that its callers are shown; `None` where it does not encrypt by itself.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Arc<CertificateHandle>> {
+        self.certificate.clone()
     }
 
     /// Serves until `shutdown` resolves; answers under way then have some seconds.
@@ -186,7 +185,8 @@ impl Console {
                 }
                 accepted = accept(&self.listener, &permits) => accepted,
             };
-            let (acceptor, router) = (self.acceptor.clone(), router.clone());
+            let acceptor = self.certificate.as_ref().map(|shown| shown.acceptor());
+            let router = router.clone();
             let peer = Peer {
                 address: address.ip().to_canonical(),
                 tls: acceptor.is_some(),

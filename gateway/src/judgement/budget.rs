@@ -194,7 +194,7 @@ impl SessionJudge {
             amount: 1,
             per_hour: u64::from(per_hour),
         };
-        let spent = self.bench.spend(principal, &[lookup]).await;
+        let spent = Box::pin(self.bench.spend(principal, &[lookup])).await;
         spent.err().map(|uncounted| uncounted.reason())
     }
 }

@@ -105,7 +105,9 @@ impl SessionJudge {
             }
         };
         match self.bench.log.append_entry(durability, entry).await {
-            Err(Error::RecordTooLarge { .. }) => self.log_decision(record(), durability).await,
+            Err(Error::RecordTooLarge { .. }) => {
+                Box::pin(self.log_decision(record(), durability)).await
+            }
             outcome => outcome.map(Some).map_err(|error| self.bench.fail(&error)),
         }
     }
@@ -167,8 +169,7 @@ impl SessionJudge {
             let seq = self.next();
             let record = self.record(step, seq, statement, decision);
             self.record_asked(step, seq, statement, decision).await?;
-            self.log_refused(step, seq, record, (outcome, sqlstate))
-                .await?;
+            Box::pin(self.log_refused(step, seq, record, (outcome, sqlstate))).await?;
         }
         Ok(())
     }
@@ -177,10 +178,8 @@ impl SessionJudge {
     pub(super) async fn refuse_text(&mut self, step: &Step<'_>, refusal: Refusal) -> Stop {
         let seq = self.next();
         let record = record::refusal(&self.bench.key, &self.asked(step, seq), &refusal);
-        match self
-            .log_refused(step, seq, record, (Outcome::Denied, refusal.sqlstate))
-            .await
-        {
+        let outcome = (Outcome::Denied, refusal.sqlstate);
+        match Box::pin(self.log_refused(step, seq, record, outcome)).await {
             Ok(()) => Stop::Refused(answer::refused(refusal)),
             Err(fatal) => Stop::Fatal(fatal),
         }
@@ -195,8 +194,7 @@ impl SessionJudge {
     ) -> Result<(), Fatal> {
         let seq = self.next();
         let record = record::refusal_unread(&self.bench.key, &self.asked(step, seq), reason);
-        self.log_refused(step, seq, record, (Outcome::Denied, sqlstate))
-            .await
+        Box::pin(self.log_refused(step, seq, record, (Outcome::Denied, sqlstate))).await
     }
 
     /// Logs a refused statement's decision and its end. The end is what waits for the disk: the log is written in order.

@@ -485,8 +485,7 @@ impl SessionJudge {
                 refuse_at(&mut decisions, 0, reason);
                 return Err(self.refuse_all(step, statements, &decisions).await);
             }
-            self.spend(step, statements, &mut decisions, request)
-                .await?;
+            Box::pin(self.spend(step, statements, &mut decisions, request)).await?;
         }
         let mut notice = self.tell_of_glass(step, statements, &decisions).await?;
         let mut permitted = Vec::with_capacity(statements.len());

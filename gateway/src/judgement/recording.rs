@@ -102,6 +102,15 @@ impl SessionJudge {
         if step.phase == Phase::Prepare || decision.recording != Recording::Results {
             return Ok(());
         }
+        Box::pin(self.log_asked(step, seq, statement)).await
+    }
+
+    async fn log_asked(
+        &self,
+        step: &Step<'_>,
+        seq: StatementSeq,
+        statement: &Statement,
+    ) -> Result<(), Fatal> {
         let id = self.id.statement(seq);
         let at = record::micros(SystemTime::now());
         let bare = RecordingRecord::new(at, RecordingEvent::Asked, &id, self.id.as_str());

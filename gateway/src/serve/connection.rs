@@ -3,12 +3,13 @@
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
 
 use bytes::BytesMut;
+use provost_engine::principal::Session;
 use provost_evidence::Durability;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     ahead,
-    count::Connection,
+    count::{Connection, Seat},
     farewell,
     first::{self, First},
     house::House,
@@ -16,12 +17,13 @@ use super::{
     relay::{Canceller, Relay, Scratch},
 };
 use crate::{
-    cancel::Found,
+    cancel::{Found, Issued},
     judge::Fatal,
     judgement::Cache,
-    record,
+    record::{self, SessionId},
+    roster::Place,
     stream::{Stream, set_up},
-    upstream::Occasion,
+    upstream::{Occasion, Parameters, Upstream},
 };
 
 /// What a serving thread has for all its connections.
@@ -43,13 +45,30 @@ enum Opening {
     Done,
 }
 
+/// What is held while a session lives, and what its end is recorded by.
+struct Kept {
+    id: SessionId,
+    session: Arc<Session>,
+    again: (Arc<Upstream>, Parameters),
+    _issued: Issued,
+    _seat: Seat,
+    _place: Place,
+}
+
 impl Desk {
     /// Serves one connection until it ends. `_counted` is held as long.
     pub(super) async fn serve(self, stream: TcpStream, address: SocketAddr, _counted: Connection) {
         // Without it everything still works.
         let _ = set_up(&stream, self.house.tcp);
-        match timeout(self.house.startup_timeout(), self.open(stream, address)).await {
-            Ok(Opening::Session(stream, logged_in)) => self.carry(stream, *logged_in).await,
+        // In places of their own: what a log-in needs is large and given back before the session begins.
+        let opening = Box::pin(timeout(
+            self.house.startup_timeout(),
+            self.open(stream, address),
+        ));
+        match opening.await {
+            Ok(Opening::Session(stream, logged_in)) => {
+                Box::pin(self.carry(stream, logged_in)).await;
+            }
             Ok(Opening::Refused(stream, fatal)) => {
                 tracing::info!(%address, sqlstate = fatal.sqlstate, message = %fatal.message, "log-in refused");
                 let mut out = BytesMut::new();
@@ -62,8 +81,10 @@ impl Desk {
     }
 
     async fn open(&self, stream: TcpStream, address: SocketAddr) -> Opening {
+        let certificate = self.house.certificate.as_ref();
+        let acceptor = certificate.map(|shown| shown.acceptor());
         let first = tokio::select! {
-            first = first::read(stream, self.house.acceptor.as_ref()) => first,
+            first = first::read(stream, acceptor.as_ref()) => first,
             () = self.house.stopped() => First::Gone,
         };
         let (mut stream, startup) = match first {
@@ -118,7 +139,19 @@ impl Desk {
         }
     }
 
-    async fn carry(&self, stream: Stream, logged_in: LoggedIn) {
+    async fn carry(&self, stream: Stream, logged_in: Box<LoggedIn>) {
+        let (relay, kept) = self.begin(stream, logged_in);
+        let ending = relay.run(self.house.stopping.clone()).await;
+        let (id, session) = (&kept.id, &kept.session);
+        let closed = record::session_closed(SystemTime::now(), id, session, ending.as_deref());
+        // A log that failed is told to the next statement of every session, and was told to this one's.
+        let _ = self.house.bench.append(&closed, Durability::Process).await;
+        let (upstream, parameters) = &kept.again;
+        ahead::make(&self.house, upstream, parameters, Occasion::Ended);
+    }
+
+    /// The session's carrier, and what is kept beside it; what only the log-in needed is given back when this returns.
+    fn begin(&self, stream: Stream, logged_in: Box<LoggedIn>) -> (Box<Relay>, Kept) {
         let LoggedIn {
             server,
             core,
@@ -126,18 +159,19 @@ impl Desk {
             id,
             session,
             issued,
-            again: (upstream, parameters),
-            _seat,
-        } = logged_in;
+            again,
+            seat,
+        } = *logged_in;
         let canceller = self
             .house
             .cancel_keys
             .find(issued.process_id, &issued.secret)
             .map(|Found { upstream, key, .. }| Canceller { upstream, key });
-        let (_place, dismissal) = self.house.roster.enter(id.as_str(), &session);
+        let (place, dismissal) = self.house.roster.enter(id.as_str(), &session);
         let relay = Relay::new(
             stream,
-            (server.stream, server.read),
+            // The log-in's buffer has room for much more than is in it.
+            (server.stream, BytesMut::from(&*server.read)),
             core,
             greeting,
             Rc::clone(&self.scratch),
@@ -145,10 +179,14 @@ impl Desk {
         )
         .with_canceller(canceller)
         .with_dismissal(dismissal);
-        let ending = relay.run(self.house.stopping.clone()).await;
-        let closed = record::session_closed(SystemTime::now(), &id, &session, ending.as_deref());
-        // A log that failed is told to the next statement of every session, and was told to this one's.
-        let _ = self.house.bench.append(&closed, Durability::Process).await;
-        ahead::make(&self.house, &upstream, &parameters, Occasion::Ended);
+        let kept = Kept {
+            id,
+            session,
+            again,
+            _issued: issued,
+            _seat: seat,
+            _place: place,
+        };
+        (Box::new(relay), kept)
     }
 }

@@ -44,7 +44,8 @@ pub(crate) async fn close(mut stream: Stream, out: &[u8]) {
         if stream.write_all(out).await.is_err() || stream.shutdown().await.is_err() {
             return;
         }
-        let mut bytes = [0_u8; 4096];
+        // Not a part of the future: every session's holds this one.
+        let mut bytes = vec![0_u8; 4096];
         let mut thrown = 0;
         while thrown < LINGER_BYTES_MAX {
             match stream.read(&mut bytes).await {

@@ -4,12 +4,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use provost_engine::mask::MaskKeys;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 use super::{count::Counts, relay::IdleTimeouts};
 use crate::{
     cancel::CancelKeys,
     catalog::Keeper,
+    certificate::CertificateHandle,
     identity::Issuer,
     judgement::Bench,
     roster::Roster,
@@ -44,8 +44,8 @@ pub(super) struct House {
     pub(super) issuer: Arc<Issuer>,
     /// Targets by name.
     pub(super) rooms: HashMap<Arc<str>, Room>,
-    /// TLS towards clients; `None` where it is off.
-    pub(super) acceptor: Option<TlsAcceptor>,
+    /// What clients are shown by TLS; `None` where it is off.
+    pub(super) certificate: Option<Arc<CertificateHandle>>,
     /// See there.
     pub(super) limits: Limits,
     /// See there.

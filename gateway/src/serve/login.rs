@@ -69,7 +69,7 @@ pub(super) struct LoggedIn {
     /// What the next session of its kind starts with, and where.
     pub(super) again: (Arc<Upstream>, Parameters),
     /// Held while it lives.
-    pub(super) _seat: Seat,
+    pub(super) seat: Seat,
 }
 
 /// Why there is no session.
@@ -246,7 +246,7 @@ impl Attempt<'_> {
             id: id.clone(),
             session,
             issued,
-            _seat: seat,
+            seat,
         })
     }
 

@@ -49,7 +49,6 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
     time::{Instant, sleep, sleep_until},
 };
-use tokio_rustls::TlsAcceptor;
 
 use self::{
     count::{Connection, Counts},
@@ -61,15 +60,15 @@ use crate::{
     approvals::{Approvals, mail, webhook},
     cancel::CancelKeys,
     catalog::{self, Keeper, Reader},
-    certificate,
+    certificate::CertificateHandle,
     console::{Furnishing, Sources, Target},
-    error::{Error, TlsError},
+    error::Error,
     identity::Issuer,
     judgement::Bench,
     policy::PolicyHandle,
     record::{self, EvidenceKey},
-    settings::{ClientTls, Settings},
-    upstream::Upstream,
+    settings::Settings,
+    upstream::{RootsHandle, Upstream},
 };
 
 /// Pause after an accept that failed (too many open files): the listener must not spin.
@@ -113,7 +112,7 @@ impl Gateway {
     /// [`Error`]; nothing is left running.
     pub async fn bind(settings: Settings, parts: Parts) -> Result<Self, Error> {
         check_targets(&settings)?;
-        let acceptor = acceptor(&settings.tls)?;
+        let certificate = CertificateHandle::start(&settings.tls, first::APPLICATION_PROTOCOL)?;
         let listener =
             TcpListener::bind(settings.listen)
                 .await
@@ -146,7 +145,7 @@ impl Gateway {
             bench: Arc::clone(&bench),
             issuer: Arc::new(issuer),
             rooms,
-            acceptor,
+            certificate,
             limits: settings.limits,
             tcp: settings.tcp,
             mask_keys: settings.mask_keys.clone(),
@@ -210,6 +209,18 @@ impl Gateway {
     #[must_use]
     pub fn issuer(&self) -> Arc<Issuer> {
         Arc::clone(&self.house.issuer)
+    }
+
+    /// The certificate that clients are shown; `None` where TLS is off.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Arc<CertificateHandle>> {
+        self.house.certificate.clone()
+    }
+
+    /// The roots that a target's server must lead to; `None` where its certificate is not verified, or there is no such target.
+    #[must_use]
+    pub fn roots(&self, target: &str) -> Option<RootsHandle> {
+        RootsHandle::of(&self.house.rooms.get(target)?.upstream)
     }
 
     /// Serves until `shutdown` resolves or the log fails, then drains, cuts and logs the stop.
@@ -304,18 +315,6 @@ fn check_targets(settings: &Settings) -> Result<(), Error> {
         }),
         None => Ok(()),
     }
-}
-
-fn acceptor(tls: &ClientTls) -> Result<Option<TlsAcceptor>, TlsError> {
-    let ClientTls::Required {
-        certificate_chain,
-        key,
-    } = tls
-    else {
-        return Ok(None);
-    };
-    let config = certificate::server_config((certificate_chain, key), first::APPLICATION_PROTOCOL)?;
-    Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
 /// Connects to every target and reads its catalog.

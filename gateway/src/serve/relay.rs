@@ -29,7 +29,7 @@ use crate::{
     judge::Fatal,
     judgement::SessionJudge,
     roster::Dismissal,
-    session::{Core, Flow, Out},
+    session::{Core, Flow, Out, give_back_beyond},
     stream::Stream,
     upstream::{CancelKey, Upstream},
 };
@@ -40,6 +40,8 @@ const READ_BYTES: usize = 16 * 1024;
 const BACKLOG_BYTES_MAX: usize = 256 * 1024;
 /// An empty buffer that once grew beyond this is given back.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// The same while nothing is unanswered: a session that waits for its client holds no more of each.
+const KEPT_AT_REST_BYTES_MAX: usize = 4 * 1024;
 /// How long the server may take to end a statement that it was asked to cancel; then the session ends.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// How long the server may go on with what a client asked for that closed its end without a goodbye; then it is asked to cancel that.
@@ -187,7 +189,7 @@ impl Relay {
     }
 
     /// Runs until the session ends, with every statement's end in the log and both sides closed.
-    pub(super) async fn run(mut self, stopping: watch::Receiver<Stopping>) -> Ending {
+    pub(super) async fn run(mut self: Box<Self>, stopping: watch::Receiver<Stopping>) -> Ending {
         let ending = self.carry(&stopping).await;
         if self.client_gone && !self.core.is_idle() {
             self.abandon(stopping);
@@ -478,9 +480,20 @@ impl Relay {
             if gone.as_mut().is_some_and(|timer| timer.is_over(context)) {
                 return Poll::Ready(Event::ClientGone);
             }
+            self.rest();
             Poll::Pending
         })
         .await
+    }
+
+    /// Nothing comes and nothing goes: large buffers wait for work, not for the next statement.
+    fn rest(&mut self) {
+        if self.core.is_idle() {
+            give_back_beyond(&mut self.client.input, KEPT_AT_REST_BYTES_MAX);
+            give_back_beyond(&mut self.server.input, KEPT_AT_REST_BYTES_MAX);
+            give_back_beyond(&mut self.out.to_client, KEPT_AT_REST_BYTES_MAX);
+            self.out.to_server.give_back(KEPT_AT_REST_BYTES_MAX);
+        }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
@@ -618,7 +631,5 @@ impl Side {
 
 /// Gives an empty buffer's memory back where it grew.
 fn give_back(buffer: &mut BytesMut) {
-    if buffer.is_empty() && buffer.capacity() > KEPT_BYTES_MAX {
-        *buffer = BytesMut::new();
-    }
+    give_back_beyond(buffer, KEPT_BYTES_MAX);
 }

@@ -47,6 +47,7 @@ mod sql_names;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::out::give_back_beyond;
 pub use self::{
     core::{Core, Flow, Limits},
     out::{Out, ToServer},

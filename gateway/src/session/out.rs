@@ -14,6 +14,14 @@ use crate::{
     },
 };
 
+/// Gives an empty buffer's memory back where it has room for more than `bytes_max`.
+pub(crate) fn give_back_beyond(buffer: &mut BytesMut, bytes_max: usize) {
+    // What was used up in front is not in `capacity`, and is held all the same.
+    if buffer.is_empty() && buffer.try_reclaim(bytes_max.saturating_add(1)) {
+        *buffer = BytesMut::new();
+    }
+}
+
 /// Both directions' unsent bytes. The I/O loop writes them and calls nothing else before the client's backlog is small again.
 #[derive(Debug, Default)]
 pub struct Out {
@@ -77,6 +85,11 @@ impl ToServer {
     /// Forgets the first `count` bytes: they were sent.
     pub fn sent(&mut self, count: usize) {
         self.bytes.advance(count.min(self.bytes.len()));
+    }
+
+    /// Gives its memory back where nothing is unsent and there is room for more than `bytes_max`.
+    pub(crate) fn give_back(&mut self, bytes_max: usize) {
+        give_back_beyond(&mut self.bytes, bytes_max);
     }
 
     /// Lets a decided statement's frame through.
@@ -266,6 +279,22 @@ mod tests {
             };
             assert_eq!(named, name);
         }
+    }
+
+    #[test]
+    fn only_empty_buffers_with_much_room_are_given_back() {
+        let kept = |bytes: usize, used: usize| {
+            let mut buffer = BytesMut::with_capacity(bytes);
+            buffer.extend_from_slice(&vec![1; bytes]);
+            buffer.advance(used);
+            give_back_beyond(&mut buffer, 1_000);
+            let rest = buffer.len();
+            buffer.clear();
+            (rest, buffer.try_reclaim(bytes))
+        };
+        assert_eq!(kept(1_000, 1_000), (0, true));
+        assert_eq!(kept(4_000, 3_999), (1, true));
+        assert_eq!(kept(4_000, 4_000), (0, false));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod aside;
 mod credential;
 mod login;
 mod query;
+mod roots;
 pub mod sandbox;
 mod tls;
 mod warm;
@@ -23,6 +24,7 @@ use tokio::{
 
 use crate::{
     error::TlsError,
+    glance::Shared,
     settings::{Host, Secret, Target, Tcp},
     stream::{Stream, set_up},
 };
@@ -31,6 +33,7 @@ pub(crate) use aside::{Answer, Tried};
 pub use credential::{Asked, Credential, Source, Unavailable};
 pub use login::Unfit;
 pub(crate) use query::{one_text, one_text_about};
+pub use roots::{Roots, RootsHandle};
 pub(crate) use tls::Connector;
 pub(crate) use warm::{Occasion, Parameters, Warm};
 
@@ -211,7 +214,7 @@ impl Server {
 pub(crate) struct Upstream {
     /// The target.
     pub(crate) target: Target,
-    connector: Option<Connector>,
+    connector: Option<Arc<Shared<Connector>>>,
     timeout_ms: u64,
     tcp: Tcp,
     warm: Arc<Warm>,
@@ -227,7 +230,7 @@ impl Upstream {
         Ok(Self {
             warm: Arc::new(Warm::new(target.warm)),
             target,
-            connector,
+            connector: connector.map(|connector| Arc::new(Shared::new(connector))),
             timeout_ms,
             tcp: Tcp::default(),
         })
@@ -236,6 +239,14 @@ impl Upstream {
     /// With connections over TCP set up like this.
     pub(crate) fn with_tcp(self, tcp: Tcp) -> Self {
         Self { tcp, ..self }
+    }
+
+    /// Encrypts like this from here on; those that were made ahead end. A target without TLS stays without.
+    fn connect_by(&self, connector: Connector) {
+        if let Some(shared) = &self.connector {
+            shared.replace(connector);
+            self.warm.drop_all();
+        }
     }
 
     /// Connections made ahead.
@@ -346,7 +357,7 @@ impl Upstream {
                 set_up(&stream, self.tcp).map_err(unreachable)?;
                 match &self.connector {
                     None => Ok(Stream::Tcp(stream)),
-                    Some(connector) => connector.connect(stream).await,
+                    Some(connector) => connector.current().connect(stream).await,
                 }
             }
         }

@@ -7,8 +7,12 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    WantsVerifier,
+    client::{
+        Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
@@ -48,26 +52,38 @@ impl Connector {
         let Host::Tcp(host) = &target.host else {
             return Ok(None);
         };
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?;
-        let config = match &target.tls {
-            ServerTls::Off => return Ok(None),
-            ServerTls::Require => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyCertificate { provider }))
-                .with_no_client_auth(),
-            ServerTls::VerifyFull { roots } => builder
-                .with_root_certificates(root_store(roots)?)
-                .with_no_client_auth(),
-        };
+        match &target.tls {
+            ServerTls::Off => Ok(None),
+            ServerTls::Require => {
+                let provider = Arc::new(ring::default_provider());
+                let config = builder(&provider)?
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(AnyCertificate { provider }))
+                    .with_no_client_auth();
+                Self::with(config, host).map(Some)
+            }
+            ServerTls::VerifyFull { roots } => Self::verifying(host, roots).map(Some),
+        }
+    }
+
+    /// The connector to a server whose certificate must lead to these roots and name the host.
+    pub(super) fn verifying(host: &Arc<str>, roots: &[u8]) -> Result<Self, TlsError> {
+        let config = builder(&Arc::new(ring::default_provider()))?
+            .with_root_certificates(root_store(roots)?)
+            .with_no_client_auth();
+        Self::with(config, host)
+    }
+
+    fn with(mut config: ClientConfig, host: &Arc<str>) -> Result<Self, TlsError> {
+        // A session that is taken up again shows no certificate: it would be bound to the one of the first.
+        config.resumption = Resumption::disabled();
         let name = ServerName::try_from(host.to_string()).map_err(|_| TlsError::ServerName {
             host: Arc::clone(host),
         })?;
-        Ok(Some(Self {
+        Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
             name,
-        }))
+        })
     }
 
     /// Asks for TLS and shakes hands.
@@ -89,6 +105,12 @@ impl Connector {
             .map_err(|source| Error::TlsHandshake { source })?;
         Ok(Stream::Tls(Box::new(TlsStream::Client(stream))))
     }
+}
+
+fn builder(
+    provider: &Arc<CryptoProvider>,
+) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
+    ClientConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()
 }
 
 fn root_store(pem: &[u8]) -> Result<RootCertStore, TlsError> {

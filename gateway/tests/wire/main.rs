@@ -14,6 +14,7 @@ mod glass;
 mod held;
 mod house;
 mod kinds;
+mod limits;
 mod locks;
 mod own_view;
 #[path = "../../../src/demo/postgres/mod.rs"]

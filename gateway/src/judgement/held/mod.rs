@@ -55,7 +55,7 @@ impl SessionJudge {
         let id = self.people.waiting.take().map(|waiting| waiting.id);
         if let Some(id) = id {
             self.people.await_for(None);
-            self.withdraw(&id, why).await;
+            Box::pin(self.withdraw(&id, why)).await;
         }
     }
 
@@ -85,10 +85,10 @@ impl SessionJudge {
         }
         if let Some(refused) = self.unaskable(step, statements) {
             let ended = (Outcome::Denied, refused);
-            return Err(self.stop(step, statements, decisions, ended).await);
+            return Err(Box::pin(self.stop(step, statements, decisions, ended)).await);
         }
-        let approved = self.ask_people(step, statements, decisions).await;
-        approved.map(Some)
+        let approved = Box::pin(self.ask_people(step, statements, decisions));
+        approved.await.map(Some)
     }
 
     async fn ask_people(
