@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::holds::{Day, HoldKey, Problem};
 use crate::ledger;
 use crate::ledger::documents::{Manifest, Pinned};
-use crate::query;
+use crate::query::{self, Object};
 use crate::retention;
 use crate::seal::columns::BATCH_ROWS_MAX;
 use crate::seal::object::ObjectWriter;
@@ -113,7 +113,7 @@ async fn read(store: &dyn ObjectStore) -> Result<Vec<Contents>, Error> {
 pub(crate) async fn in_place(
     store: &dyn ObjectStore,
     manifests: &[Manifest],
-) -> Result<BTreeMap<Dataset, Vec<String>>, Error> {
+) -> Result<BTreeMap<Dataset, Vec<Object>>, Error> {
     let there: BTreeSet<String> = store::list(store, PREFIX.trim_end_matches('/'))
         .await?
         .into_iter()
@@ -122,7 +122,7 @@ pub(crate) async fn in_place(
         .iter()
         .map(|manifest| (manifest.key.as_str(), manifest))
         .collect();
-    let mut objects: BTreeMap<Dataset, Vec<String>> = BTreeMap::new();
+    let mut objects: BTreeMap<Dataset, Vec<Object>> = BTreeMap::new();
     let compacted = match there.is_empty() {
         true => Vec::new(),
         false => read(store).await?,
@@ -137,16 +137,21 @@ pub(crate) async fn in_place(
             for pinned in &contents.sources {
                 left.remove(pinned.key.as_str());
             }
-            objects
-                .entry(contents.dataset)
-                .or_default()
-                .push(contents.key);
+            objects.entry(contents.dataset).or_default().push(Object {
+                key: contents.key,
+                bytes: contents.bytes,
+                schema_version: contents.schema_version,
+            });
         }
     }
     for manifest in manifests {
         if left.contains_key(manifest.key.as_str()) {
             let found = objects.entry(manifest.dataset).or_default();
-            found.push(manifest.key.clone());
+            found.push(Object {
+                key: manifest.key.clone(),
+                bytes: manifest.bytes,
+                schema_version: manifest.schema_version,
+            });
         }
     }
     Ok(objects)

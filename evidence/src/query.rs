@@ -1,25 +1,25 @@
 //! SQL over the evidence: DataFusion over the objects that seals name. Read-only; must never see an object that no seal
 //! names, write anything, or reach a file outside the store. It checks no signature: that is `verify`'s work.
 
+mod objects;
+mod proof;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow;
-use datafusion::datasource::MemTable;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{
-    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
-};
+use datafusion::datasource::{MemTable, TableProvider};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStore;
-use url::Url;
 
+use datafusion::common::config::Dialect;
 use datafusion::common::{ParamValues, ScalarValue};
 
 use arrow::array::RecordBatch;
@@ -33,6 +33,8 @@ use crate::record::Micros;
 use crate::retention;
 use crate::store;
 use crate::verify::Fault;
+pub(crate) use objects::Object;
+use objects::{Objects, as_views};
 
 /// The URL under which DataFusion knows the store; nothing else is registered, so nothing else can be read.
 const STORE_URL: &str = "evidence://store/";
@@ -97,6 +99,8 @@ pub struct Share {
 /// opening. A table without rows is empty, not missing.
 pub struct Tables {
     context: SessionContext,
+    /// What is sealed, by table.
+    sealed: BTreeMap<&'static str, Arc<Objects>>,
 }
 
 /// The rows of an answer, a batch at a time: for answers that may be larger than memory.
@@ -122,8 +126,7 @@ impl Tables {
             memory_bytes_max: MEMORY_BYTES_MAX,
             partitions: None,
         };
-        let context = open(store, share, &mut Known::default()).await?;
-        Ok(Self { context })
+        open(store, share, &mut Known::default()).await
     }
 
     /// Opens a store's evidence with these rows beside what is sealed, by dataset. What is `known` of the store's ledgers is not read again.
@@ -136,11 +139,12 @@ impl Tables {
         share: Share,
         known: &mut Known,
     ) -> Result<Self, Error> {
-        let context = open(store, share, known).await?;
+        let tables = open(store, share, known).await?;
         for (dataset, batches) in more {
-            add(&context, dataset, batches).await.map_err(failed)?;
+            let added = add(&tables.context, dataset, batches);
+            added.await.map_err(failed)?;
         }
-        Ok(Self { context })
+        Ok(tables)
     }
 
     /// Runs one read-only query, each `$name` of whose text stands for the value of that name.
@@ -176,12 +180,27 @@ impl Tables {
     }
 
     async fn plan(&self, sql: &str) -> Result<DataFrame, Error> {
+        self.prepare(sql).await.map_err(failed)?;
         let read_only = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
         let planned = self.context.sql_with_options(sql, read_only).await;
         planned.map_err(failed)
+    }
+
+    /// Reads what is to be known of the objects of the tables that a query names. What is wrong with a query, planning tells.
+    async fn prepare(&self, sql: &str) -> Result<(), DataFusionError> {
+        let state = self.context.state();
+        let Ok(statement) = state.sql_to_statement(sql, &Dialect::Generic) else {
+            return Ok(());
+        };
+        for table in state.resolve_table_references(&statement)? {
+            if let Some(objects) = self.sealed.get(table.table()) {
+                objects.prepare(&state).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -320,7 +339,7 @@ async fn open(
     store: Arc<dyn ObjectStore>,
     share: Share,
     known: &mut Known,
-) -> Result<SessionContext, Error> {
+) -> Result<Tables, Error> {
     // Times in SQL text are read in UTC, as the evidence has them.
     let mut config = SessionConfig::new()
         .with_information_schema(true)
@@ -334,54 +353,34 @@ async fn open(
         .map_err(failed)?;
     let context = SessionContext::new_with_config_rt(config, runtime);
     let objects = objects(&store, known).await?;
-    let url = Url::parse(STORE_URL)
-        .map_err(|error| failed(DataFusionError::External(Box::new(error))))?;
-    context.register_object_store(&url, store);
+    let url = ObjectStoreUrl::parse(STORE_URL).map_err(failed)?;
+    context.register_object_store(url.as_ref(), store);
+    let mut sealed = BTreeMap::new();
     for dataset in Dataset::ALL {
-        let keys = objects.get(&dataset).map(Vec::as_slice).unwrap_or_default();
-        let table: Arc<dyn datafusion::catalog::TableProvider> = match keys {
+        let objects = objects.get(&dataset).map(Vec::as_slice).unwrap_or_default();
+        let table: Arc<dyn TableProvider> = match objects {
             [] => {
                 let schema = as_views(&dataset.schema());
                 Arc::new(MemTable::try_new(schema, vec![vec![]]).map_err(failed)?)
             }
-            keys => Arc::new(listing(dataset, keys).map_err(failed)?),
+            objects => {
+                let objects = Arc::new(Objects::new(url.clone(), dataset, objects));
+                sealed.insert(dataset.name(), Arc::clone(&objects));
+                objects
+            }
         };
         context
             .register_table(dataset.name(), table)
             .map_err(failed)?;
     }
-    Ok(context)
-}
-
-fn listing(dataset: Dataset, keys: &[String]) -> Result<ListingTable, DataFusionError> {
-    let paths: Result<Vec<_>, _> = keys
-        .iter()
-        .map(|key| ListingTableUrl::parse(format!("{STORE_URL}{key}")))
-        .collect();
-    let options =
-        ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
-    let config = ListingTableConfig::new_with_multi_paths(paths?)
-        .with_listing_options(options)
-        .with_schema(as_views(&dataset.schema()));
-    ListingTable::try_new(config)
-}
-
-/// Texts as views: rows then share the texts of an object's dictionaries, and none is copied for a row.
-fn as_views(schema: &SchemaRef) -> SchemaRef {
-    let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
-        _ => Arc::clone(field),
-    };
-    Arc::new(Schema::new(
-        schema.fields().iter().map(field).collect::<Vec<_>>(),
-    ))
+    Ok(Tables { context, sealed })
 }
 
 /// The objects to read, by dataset: those that seals name, without what retention deleted, and what was compacted in place of its sources.
 async fn objects(
     store: &Arc<dyn ObjectStore>,
     known: &mut Known,
-) -> Result<BTreeMap<Dataset, Vec<String>>, Error> {
+) -> Result<BTreeMap<Dataset, Vec<Object>>, Error> {
     let manifests = known.manifests(store).await?;
     let manifests = retention::present(store.as_ref(), manifests).await?;
     compaction::in_place(store.as_ref(), &manifests).await

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, future::try_join, stream};
 
 use crate::error::Error;
 use crate::query::Tables;
 use crate::report::queries::{self, Period, Query, TABLES};
 use crate::report::table::Table;
 
-/// Measures that are counted at the same time: while one is planned, which one processor does, another is run.
+/// Measures that are counted at the same time, beside the rules' controls: while one is planned, which one processor does, another is run.
 const QUERIES_AT_ONCE: usize = 2;
 
 /// A version of a framework, and what bears on its controls.
@@ -138,8 +138,8 @@ impl Matrix {
             Ok((measure, counted))
         });
         let counting = stream::iter(counting).buffered(QUERIES_AT_ONCE);
-        let measured: BTreeMap<_, _> = counting.try_collect().await?;
-        let named = named(tables, period).await?;
+        let counting = counting.try_collect::<BTreeMap<_, _>>();
+        let (measured, named) = try_join(counting, named(tables, period)).await?;
         let mut rows = Vec::new();
         for (place, catalogue) in catalogues.iter().enumerate() {
             for control in &catalogue.controls {

@@ -35,13 +35,18 @@ pub(super) fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
             width,
             out,
         );
-        write_number((run - lacking) << 1, out);
-        let bytes = usize::from(width).div_ceil(8);
-        out.extend_from_slice(first.to_le_bytes().get(..bytes).unwrap_or_default());
+        self::run(*first, run - lacking, width, out);
         at += run;
         packed = at;
     }
     pack(values.get(packed..).unwrap_or_default(), width, out);
+}
+
+/// Appends one value so many times.
+pub(super) fn run(value: u32, count: usize, width: u8, out: &mut Vec<u8>) {
+    write_number((count as u64) << 1, out);
+    let bytes = usize::from(width).div_ceil(8);
+    out.extend_from_slice(value.to_le_bytes().get(..bytes).unwrap_or_default());
 }
 
 /// Appends values bit by bit, the last group filled up with zeros.
@@ -49,7 +54,7 @@ fn pack(values: &[u32], width: u8, out: &mut Vec<u8>) {
     if values.is_empty() {
         return;
     }
-    write_number(values.len().div_ceil(GROUP) << 1 | 1, out);
+    write_number((values.len().div_ceil(GROUP) as u64) << 1 | 1, out);
     for group in values.chunks(GROUP) {
         let mut bits = 0_u128;
         for (value, place) in group.iter().zip(0_u32..) {
@@ -60,7 +65,8 @@ fn pack(values: &[u32], width: u8, out: &mut Vec<u8>) {
     }
 }
 
-fn write_number(mut number: usize, out: &mut Vec<u8>) {
+/// Appends a number as LEB128.
+pub(super) fn write_number(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;

@@ -17,6 +17,9 @@ use crate::seal::state::{State, Waiting};
 /// How long a decision waits for its end before it is sealed as a row with outcome `open` (ruling: 60 s).
 const CARRY_MICROS_MAX: i64 = 60_000_000;
 
+/// Rows that room is made for before they come: a seal of more of them makes more room as it goes.
+const ROWS_EXPECTED_MAX: usize = 16_384;
+
 /// The rows of one object, in order; the first has `first_log_index`, the others follow densely.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Group {
@@ -160,6 +163,12 @@ impl Joiner {
             approvals: Vec::new(),
             recordings: Vec::new(),
         }
+    }
+
+    /// Makes room for so many entries, of which two are a row.
+    pub(crate) fn expect(&mut self, entries: u64) {
+        let rows = usize::try_from(entries / 2).unwrap_or(usize::MAX);
+        self.statements.reserve(rows.min(ROWS_EXPECTED_MAX));
     }
 
     /// Takes an entry of the start `epoch`.

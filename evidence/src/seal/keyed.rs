@@ -1,31 +1,24 @@
 //! A column of few values as a Parquet column chunk: a dictionary page, and data pages that say which value each row has. The Parquet
-//! library looks every row's value up again, which for a row of evidence costs more than all else; here a row costs what its key does.
-//! Must never write what readers of Parquet don't read: nothing but what the format's first releases had is used, and pages of version 2.
+//! library looks every row's value up again, which for a row of evidence costs more than all else; here a row costs what its key does, and
+//! columns that have their keys in common share their pages where these come to the same.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::ops::Range;
 
-use arrow::array::{Array, AsArray as _, DictionaryArray, ListArray, StringArray};
+use arrow::array::{Array, AsArray as _, DictionaryArray, Int32Array, ListArray, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::Int32Type;
-use bytes::Bytes;
 use foldhash::fast::RandomState;
-use parquet::basic::{Compression, Encoding, PageType, ZstdLevel};
-use parquet::column::page::{CompressedPage, Page, PageWriter as _};
-use parquet::column::writer::ColumnCloseResult;
+use parquet::basic::Encoding;
 use parquet::data_type::ByteArray;
-use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
+use parquet::errors::Result;
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
+use crate::ledger::canonical::are_same;
+use crate::seal::chunk::{Body, Chunk, DataPage, Dictionary, PAGE_ROWS_MAX, Zstd};
 use crate::seal::hybrid;
-use crate::seal::object::ZSTD_LEVEL;
 
-/// Rows in a data page, at most.
-const PAGE_ROWS_MAX: usize = 20_000;
 /// With more values than this for each row of a chunk, a dictionary is no gain.
 const VALUES_PER_ROW_MAX: f64 = 0.25;
 /// Values of a chunk, and their bytes: what a reader has to keep.
@@ -34,26 +27,23 @@ const DICTIONARY_BYTES_MAX: usize = 1024 * 1024;
 /// Least and greatest values longer than this are not named: they would be longer than all else of the chunk.
 const STATISTIC_BYTES_MAX: usize = 64;
 
-/// Compresses pages: one for all columns of an object, for it takes longer to make than to use.
-pub(super) type Zstd = zstd::bulk::Compressor<'static>;
+/// Data pages of the columns of a row group: one for all of them that say the same of its rows.
+#[derive(Default)]
+pub(super) struct Pages(Vec<Said>);
 
-/// A column chunk, ready to be appended.
-pub(super) struct Chunk {
-    bytes: Bytes,
-    close: ColumnCloseResult,
-}
-
-impl Chunk {
-    pub(super) fn append_to<W: Write + Send>(
-        self,
-        row_group: &mut SerializedRowGroupWriter<'_, W>,
-    ) -> Result<()> {
-        row_group.append_column(&self.bytes, self.close)
-    }
+/// What a column's pages say, and the pages.
+struct Said {
+    keys: Int32Array,
+    deepest: u32,
+    is_list: bool,
+    cells: Vec<Cell>,
+    items: Vec<u32>,
+    values: usize,
+    pages: Vec<DataPage>,
 }
 
 /// What the rows with one key add to the chunk.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cell {
     Null,
     /// Places in `Values::items` of the first text and behind the last.
@@ -75,76 +65,70 @@ struct Values<'a> {
 pub(super) fn chunk(
     column: &DictionaryArray<Int32Type>,
     leaf: &ColumnDescPtr,
+    pages: &mut Pages,
     zstd: &mut Zstd,
 ) -> Result<Option<Chunk>> {
     let Some(values) = Values::of(column) else {
         return Ok(None);
     };
-    let mut sink = TrackedWrite::new(Vec::new());
-    let mut writer = SerializedPageWriter::new(&mut sink);
-    let dictionary = writer.write_page(values.dictionary_page(zstd)?)?;
-    let (mut compressed, mut uncompressed) =
-        (dictionary.compressed_size, dictionary.uncompressed_size);
-    let (mut data_offset, mut pages, mut levels, mut nulls) = (None, 0, 0_i64, 0_u64);
-    let keys: Vec<Option<usize>> = column
-        .keys()
-        .iter()
-        .map(|key| key.and_then(|key| usize::try_from(key).ok()))
-        .collect();
-    for keys in keys.chunks(PAGE_ROWS_MAX) {
-        let page = values.data_page(keys, leaf, zstd)?;
-        nulls += u64::from(page.nulls);
-        let written = writer.write_page(page.page)?;
-        data_offset.get_or_insert(written.offset);
-        compressed += written.compressed_size;
-        uncompressed += written.uncompressed_size;
-        levels += i64::from(written.num_values);
-        pages += 1;
-    }
-    let stats = |page_type, encoding, count| PageEncodingStats {
-        page_type,
-        encoding,
-        count,
-    };
-    let metadata = ColumnChunkMetaData::builder(leaf.clone())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_encodings(vec![
-            Encoding::PLAIN,
-            Encoding::RLE,
-            Encoding::RLE_DICTIONARY,
-        ])
-        .set_page_encoding_stats(vec![
-            stats(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1),
-            stats(PageType::DATA_PAGE_V2, Encoding::RLE_DICTIONARY, pages),
-        ])
-        .set_total_compressed_size(size(compressed)?)
-        .set_total_uncompressed_size(size(uncompressed)?)
-        .set_num_values(levels)
-        .set_dictionary_page_offset(Some(0))
-        .set_data_page_offset(size(data_offset.unwrap_or_default())?)
-        .set_statistics(values.statistics(nulls))
-        .build()?;
-    Ok(Some(Chunk {
-        bytes: sink.into_inner()?.into(),
-        close: ColumnCloseResult {
-            bytes_written: compressed as u64,
-            rows_written: column.len() as u64,
-            metadata,
-            bloom_filter: None,
-            column_index: None,
-            offset_index: None,
-        },
-    }))
+    let dictionary = values.dictionary_page();
+    let statistics = values.statistics();
+    let pages = pages.of(column.keys(), leaf, values, zstd)?;
+    Chunk::new(
+        leaf,
+        column.len(),
+        Some(dictionary),
+        pages,
+        zstd,
+        statistics,
+    )
+    .map(Some)
 }
 
-fn size(bytes: impl TryInto<i64>) -> Result<i64> {
-    bytes
-        .try_into()
-        .map_err(|_| ParquetError::General("a column chunk is too large".to_owned()))
+impl Pages {
+    /// The data pages of a column.
+    fn of(
+        &mut self,
+        keys: &Int32Array,
+        leaf: &ColumnDescPtr,
+        values: Values<'_>,
+        zstd: &mut Zstd,
+    ) -> Result<Vec<DataPage>> {
+        let deepest = u32::try_from(leaf.max_def_level()).unwrap_or_default();
+        let is_the_same = |said: &&Said| {
+            are_same(&said.keys, keys)
+                && said.deepest == deepest
+                && said.is_list == values.is_list
+                && said.values == values.dictionary.len()
+                && said.cells == values.cells
+                && said.items == values.items
+        };
+        if let Some(said) = self.0.iter().find(is_the_same) {
+            return Ok(said.pages.clone());
+        }
+        let pages: Result<Vec<_>> = (0..keys.len())
+            .step_by(PAGE_ROWS_MAX)
+            .map(|start| {
+                let rows = keys.slice(start, PAGE_ROWS_MAX.min(keys.len() - start));
+                values.body(&rows, deepest).compressed(zstd)
+            })
+            .collect();
+        let pages = pages?;
+        self.0.push(Said {
+            keys: keys.clone(),
+            deepest,
+            is_list: values.is_list,
+            values: values.dictionary.len(),
+            cells: values.cells,
+            items: values.items,
+            pages: pages.clone(),
+        });
+        Ok(pages)
+    }
 }
 
 impl<'a> Values<'a> {
-    /// `None` where a dictionary is no gain, or there is no value at all.
+    /// `None` where a dictionary is no gain.
     fn of(column: &'a DictionaryArray<Int32Type>) -> Option<Self> {
         let source = Source::of(column)?;
         let mut is_used = vec![false; column.values().len()];
@@ -182,98 +166,114 @@ impl<'a> Values<'a> {
                 return None;
             }
         }
-        (!values.dictionary.is_empty()).then_some(values)
+        Some(values)
     }
 
-    fn dictionary_page(&self, zstd: &mut Zstd) -> Result<CompressedPage> {
-        let mut plain = Vec::with_capacity(self.dictionary_bytes);
+    /// Without a value in it, where no row has one: that is what a reader of dictionaries is quickest with.
+    fn dictionary_page(&self) -> Dictionary {
+        let mut bytes = Vec::with_capacity(self.dictionary_bytes);
         for text in &self.dictionary {
             // Bounded by what a dictionary may hold.
-            plain.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            plain.extend_from_slice(text.as_bytes());
+            bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(text.as_bytes());
         }
-        let page = Page::DictionaryPage {
-            buf: zstd.compress(&plain)?.into(),
-            num_values: self.dictionary.len() as u32,
-            encoding: Encoding::PLAIN,
-            is_sorted: false,
-        };
-        Ok(CompressedPage::new(page, plain.len()))
+        Dictionary {
+            bytes,
+            values: self.dictionary.len(),
+        }
     }
 
     /// The page of these rows.
-    fn data_page(
-        &self,
-        keys: &[Option<usize>],
-        leaf: &ColumnDescPtr,
-        zstd: &mut Zstd,
-    ) -> Result<DataPage> {
-        let deepest = u32::try_from(leaf.max_def_level()).unwrap_or_default();
-        let levels = self.levels(keys, deepest);
-        let mut bytes = Vec::new();
+    fn body(&self, keys: &Int32Array, deepest: u32) -> Body {
+        let is_single = |cell: &Cell| match cell {
+            Cell::Null => true,
+            Cell::Texts(start, end) => start + 1 == *end,
+        };
+        let levels = match self.cells.iter().all(is_single) {
+            true => self.levels_of_single(keys, deepest),
+            false => self.levels_of_lists(keys, deepest),
+        };
+        let (mut repetition, mut definition) = (Vec::new(), Vec::new());
         if self.is_list {
-            hybrid::encode(&levels.repetition, 1, &mut bytes);
+            levels.repetition.encode(1, &mut repetition);
         }
-        let repetition_bytes = bytes.len();
         if deepest > 0 {
             let width = hybrid::width(deepest);
-            hybrid::encode(&levels.definition, width, &mut bytes);
+            levels.definition.encode(width, &mut definition);
         }
-        let levels_bytes = bytes.len();
-        let width = hybrid::width(self.dictionary.len() as u32 - 1);
+        let width = hybrid::width((self.dictionary.len() as u32).saturating_sub(1));
         let mut places = vec![width];
         hybrid::encode(&levels.places, width, &mut places);
-        let uncompressed = levels_bytes + places.len();
-        let compressed = zstd.compress(&places)?;
-        let is_compressed = compressed.len() < places.len();
-        bytes.extend_from_slice(if is_compressed { &compressed } else { &places });
-        let nulls = (levels.definition.len() - levels.places.len()) as u32;
-        let page = Page::DataPageV2 {
-            buf: bytes.into(),
-            num_values: levels.definition.len() as u32,
+        Body {
+            repetition,
+            definition,
+            values: places,
             encoding: Encoding::RLE_DICTIONARY,
-            num_nulls: nulls,
-            num_rows: keys.len() as u32,
-            def_levels_byte_len: (levels_bytes - repetition_bytes) as u32,
-            rep_levels_byte_len: repetition_bytes as u32,
-            is_compressed,
-            statistics: None,
+            entries: levels.entries,
+            nulls: levels.entries - levels.places.len(),
+            rows: keys.len(),
+        }
+    }
+
+    /// Levels and values of rows of which none has more than one value, nor an empty list.
+    fn levels_of_single(&self, keys: &Int32Array, deepest: u32) -> Levels {
+        let place = |cell: &Cell| match cell {
+            Cell::Null => None,
+            Cell::Texts(start, _) => self.items.get(*start).copied(),
         };
-        Ok(DataPage {
-            page: CompressedPage::new(page, uncompressed),
-            nulls,
-        })
+        let by_key: Vec<Option<u32>> = self.cells.iter().map(place).collect();
+        let of = |key: Option<i32>| *by_key.get(usize::try_from(key?).ok()?)?;
+        let mut places = Vec::with_capacity(keys.len());
+        places.extend(keys.iter().filter_map(of));
+        let definition = match places.len() == keys.len() {
+            true => Numbers::Run(deepest, keys.len()),
+            false => {
+                let level = |key| of(key).map_or(0, |_| deepest);
+                Numbers::Each(keys.iter().map(level).collect())
+            }
+        };
+        Levels {
+            repetition: Numbers::Run(0, keys.len()),
+            definition,
+            places,
+            entries: keys.len(),
+        }
     }
 
     /// Levels and values of rows, as Parquet nests them: `deepest` is the level of a value that is there; of an empty list one less, of
     /// nothing 0.
-    fn levels(&self, keys: &[Option<usize>], deepest: u32) -> Levels {
-        let mut levels = Levels::default();
+    fn levels_of_lists(&self, keys: &Int32Array, deepest: u32) -> Levels {
+        let (mut repetition, mut definition) = (Vec::new(), Vec::new());
+        let mut places = Vec::new();
         for key in keys {
+            let key = key.and_then(|key| usize::try_from(key).ok());
             let cell = key.and_then(|key| self.cells.get(key));
+            repetition.push(0);
             let Some(Cell::Texts(start, end)) = cell.copied() else {
-                levels.repetition.push(0);
-                levels.definition.push(0);
+                definition.push(0);
                 continue;
             };
             let items = self.items.get(start..end).unwrap_or_default();
-            levels.repetition.push(0);
-            match items {
-                [] => levels.definition.push(deepest.saturating_sub(1)),
-                [_, more @ ..] => {
-                    levels.definition.push(deepest);
-                    for _ in more {
-                        levels.repetition.push(1);
-                        levels.definition.push(deepest);
-                    }
-                    levels.places.extend_from_slice(items);
-                }
+            definition.push(match items {
+                [] => deepest.saturating_sub(1),
+                _ => deepest,
+            });
+            for _ in items.iter().skip(1) {
+                repetition.push(1);
+                definition.push(deepest);
             }
+            places.extend_from_slice(items);
         }
-        levels
+        Levels {
+            entries: definition.len(),
+            repetition: Numbers::Each(repetition),
+            definition: Numbers::Each(definition),
+            places,
+        }
     }
 
-    fn statistics(&self, nulls: u64) -> Statistics {
+    /// Of how many nulls there are.
+    fn statistics(&self) -> impl FnOnce(u64) -> Statistics + use<> {
         let bounds = (self.dictionary.iter().min(), self.dictionary.iter().max());
         let short = |text: &&&str| text.len() <= STATISTIC_BYTES_MAX;
         let (least, greatest) = match bounds {
@@ -283,7 +283,7 @@ impl<'a> Values<'a> {
             ),
             _ => (None, None),
         };
-        Statistics::byte_array(least, greatest, None, Some(nulls), false)
+        move |nulls| Statistics::byte_array(least, greatest, None, Some(nulls), false)
     }
 }
 
@@ -320,17 +320,27 @@ impl<'a> Source<'a> {
     }
 }
 
-#[derive(Default)]
 struct Levels {
-    repetition: Vec<u32>,
-    definition: Vec<u32>,
+    repetition: Numbers,
+    definition: Numbers,
     places: Vec<u32>,
+    /// Values and what has none.
+    entries: usize,
 }
 
-struct DataPage {
-    page: CompressedPage,
-    /// Entries without a value.
-    nulls: u32,
+enum Numbers {
+    Each(Vec<u32>),
+    /// One, so many times.
+    Run(u32, usize),
+}
+
+impl Numbers {
+    fn encode(&self, width: u8, out: &mut Vec<u8>) {
+        match self {
+            Self::Each(numbers) => hybrid::encode(numbers, width, out),
+            Self::Run(number, count) => hybrid::run(*number, *count, width, out),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -340,6 +350,7 @@ mod tests {
     use arrow::array::{ArrayRef, Int32Array, ListBuilder, RecordBatch, StringBuilder};
     use arrow::compute::{concat_batches, take};
     use arrow::datatypes::{Field, Schema};
+    use bytes::Bytes;
     use parquet::arrow::ArrowSchemaConverter;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use parquet::file::writer::SerializedFileWriter;
@@ -347,16 +358,27 @@ mod tests {
 
     use super::*;
     use crate::dataset::item_field;
+    use crate::seal::object::ZSTD_LEVEL;
 
     /// What is read back is what each row had. `None` where the column isn't written by this module.
     fn check(values: ArrayRef, keys: Int32Array, nullable: bool) -> Option<()> {
+        check_beside(&mut Pages::default(), values, keys, nullable)
+    }
+
+    /// The same beside columns that were written before.
+    fn check_beside(
+        pages: &mut Pages,
+        values: ArrayRef,
+        keys: Int32Array,
+        nullable: bool,
+    ) -> Option<()> {
         let column = DictionaryArray::<Int32Type>::new(keys, values);
         let kind = column.values().data_type().clone();
         let schema = Arc::new(Schema::new(vec![Field::new("c", kind, nullable)]));
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema).unwrap();
         let leaf = parquet_schema.column(0);
         let mut zstd = Zstd::new(ZSTD_LEVEL).unwrap();
-        let chunk = chunk(&column, &leaf, &mut zstd).unwrap()?;
+        let chunk = chunk(&column, &leaf, pages, &mut zstd).unwrap()?;
         let root = parquet_schema.root_schema_ptr();
         let mut file = SerializedFileWriter::new(Vec::new(), root, Arc::default()).unwrap();
         let mut row_group = file.next_row_group().unwrap();
@@ -445,7 +467,40 @@ mod tests {
         check(values, keys().collect(), true).unwrap();
     }
 
-    /// Where nearly each row has a value of its own, or none has any, or they are too many bytes, the library writes the column.
+    /// Columns with the same keys share pages only where these say the same: each is read back as it is, whichever were written before.
+    #[test]
+    fn columns_of_the_same_keys_are_read_back() {
+        let keys: Int32Array = (0..50).map(|row| Some(row % 4)).collect();
+        let texts = |of: [Option<&str>; 4]| Arc::new(StringArray::from(of.to_vec())) as ArrayRef;
+        let columns = [
+            texts([Some("a"), Some("b"), Some("c"), Some("d")]),
+            texts([Some("e"), Some("f"), Some("g"), Some("h")]),
+            texts([Some("a"), Some("a"), Some("a"), Some("a")]),
+            texts([Some("b"), Some("b"), Some("b"), Some("b")]),
+            texts([Some("b"), None, Some("b"), Some("b")]),
+            texts([Some("a"), Some("b"), Some("a"), Some("b")]),
+            texts([None, None, None, None]),
+            lists(&[
+                Some(vec!["a"]),
+                Some(vec!["b"]),
+                Some(vec!["c"]),
+                Some(vec!["d"]),
+            ]),
+            lists(&[Some(vec!["a", "b"]), Some(vec![]), None, Some(vec!["b"])]),
+            lists(&[Some(vec![]), Some(vec![]), Some(vec![]), Some(vec![])]),
+            lists(&[None, None, None, None]),
+        ];
+        let mut pages = Pages::default();
+        for column in columns.iter().chain(&columns) {
+            check_beside(&mut pages, Arc::clone(column), keys.clone(), true).unwrap();
+        }
+        assert_eq!(pages.0.len(), columns.len() - 2, "two pairs say the same");
+        // Equal keys that are other keys.
+        let others: Int32Array = (0..50).map(|row| Some(row % 4)).collect();
+        check_beside(&mut pages, Arc::clone(&columns[0]), others, true).unwrap();
+    }
+
+    /// Where nearly each row has a value of its own, or they are too many bytes, the library writes the column.
     #[test]
     fn what_is_no_dictionary_is_left_to_the_library() {
         let many: StringArray = (0..1000).map(|n| Some(format!("text {n}"))).collect();
@@ -454,7 +509,11 @@ mod tests {
         let few = |keys: i32| (0..4000).map(|n| Some(n % keys)).collect();
         assert_eq!(column(many, few(100)), Some(()));
         let nothing = StringArray::from(vec![None::<&str>]);
-        assert_eq!(column(nothing, few(1)), None);
+        assert_eq!(
+            column(nothing, few(1)),
+            Some(()),
+            "no dictionary, but no value either"
+        );
         let large = StringArray::from(vec!["x".repeat(DICTIONARY_BYTES_MAX)]);
         assert_eq!(column(large, few(1)), None);
     }

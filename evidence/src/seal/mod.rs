@@ -8,13 +8,16 @@
 //! 4. replace the state file; 5. delete the segments; 6. delete `seal.pending`.
 
 pub(crate) mod build;
+mod chunk;
 pub(crate) mod columns;
 pub(crate) mod date;
+mod delta;
 mod hybrid;
 pub(crate) mod join;
 mod keyed;
 pub(crate) mod object;
 pub(crate) mod pending;
+mod plain;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
@@ -368,6 +371,7 @@ impl Shared {
     fn build(&self, tip: &Tip, closed_before: u64, now: Micros) -> Result<Option<Built>, Error> {
         let mut vocabulary = Vocabulary::default();
         let mut joiner = Joiner::new(&tip.state, &mut vocabulary);
+        joiner.expect(closed_before.saturating_sub(tip.state.next_sequence));
         let batch = self.next_batch(&tip.state, closed_before, &mut vocabulary, &mut joiner)?;
         if joiner.is_empty() {
             return Ok(None);

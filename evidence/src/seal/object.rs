@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{Int32Type, Schema, SchemaRef};
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::ColumnPath;
 
 use crate::dataset::{Dataset, SCHEMA_VERSION};
-use crate::seal::keyed::{self, Chunk, Zstd};
+use crate::seal::chunk::{Chunk, Zstd};
+use crate::seal::keyed::{self, Pages};
+use crate::seal::plain;
 
 /// Bytes in a data page, about: below 1 MB.
-const PAGE_BYTES_MAX: usize = 512 * 1024;
+pub(super) const PAGE_BYTES_MAX: usize = 512 * 1024;
 /// How hard zstd tries: what higher levels save of rows of this kind is little, and costs as much again.
 pub(super) const ZSTD_LEVEL: i32 = 1;
 
@@ -38,7 +39,7 @@ impl ObjectWriter {
     pub(crate) fn new(dataset: Dataset) -> Result<Self> {
         let schema = dataset.schema();
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
-        let mut properties = properties(dataset, &schema)?.build();
+        let mut properties = properties(dataset)?.build();
         add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
         let file = SerializedFileWriter::new(
             Vec::new(),
@@ -55,11 +56,14 @@ impl ObjectWriter {
     /// Writes a row group.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let leaves = self.file.schema_descr().columns().iter();
-        let chunks = leaves.zip(batch.columns()).map(|(leaf, column)| {
-            let dictionary = column.as_dictionary_opt::<Int32Type>();
-            dictionary.map_or(Ok(None), |dictionary| {
-                keyed::chunk(dictionary, leaf, &mut self.zstd)
-            })
+        let columns = self.schema.fields().iter().zip(batch.columns());
+        let mut pages = Pages::default();
+        let chunks = leaves.zip(columns).map(|(leaf, (field, column))| {
+            let is_unique = UNIQUE_TEXTS.contains(&field.name().as_str());
+            match column.as_dictionary_opt::<Int32Type>() {
+                Some(dictionary) => keyed::chunk(dictionary, leaf, &mut pages, &mut self.zstd),
+                None => plain::chunk(column, leaf, is_unique, &mut self.zstd),
+            }
         });
         let chunks = chunks.collect::<Result<Vec<_>>>()?;
         let mut writers = self.writers(&chunks)?.into_iter();
@@ -85,6 +89,9 @@ impl ObjectWriter {
     /// Writers of the columns that are no chunk yet. The library makes those of all columns of a file, each with its own compressor, which
     /// for a small row group takes longer than to write it: the file that it is shown has no others.
     fn writers(&self, chunks: &[Option<Chunk>]) -> Result<Vec<ArrowColumnWriter>> {
+        if chunks.iter().all(Option::is_some) {
+            return Ok(Vec::new());
+        }
         let fields = self.schema.fields().iter().zip(chunks);
         let plain = fields.filter(|(_, chunk)| chunk.is_none());
         let plain = plain.map(|(field, _)| Arc::clone(field));
@@ -113,7 +120,7 @@ fn whole(column: &ArrayRef) -> Result<ArrayRef> {
         .map_err(|error| ParquetError::External(Box::new(error)))
 }
 
-fn properties(dataset: Dataset, schema: &SchemaRef) -> Result<WriterPropertiesBuilder> {
+fn properties(dataset: Dataset) -> Result<WriterPropertiesBuilder> {
     let metadata = vec![
         KeyValue::new("provost.dataset".to_owned(), dataset.name().to_owned()),
         KeyValue::new(
@@ -121,26 +128,12 @@ fn properties(dataset: Dataset, schema: &SchemaRef) -> Result<WriterPropertiesBu
             SCHEMA_VERSION.to_string(),
         ),
     ];
-    let mut builder = WriterProperties::builder()
+    Ok(WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_created_by("provost".to_owned())
         .set_data_page_size_limit(PAGE_BYTES_MAX)
         .set_key_value_metadata(Some(metadata))
         .set_max_row_group_row_count(None)
         .set_offset_index_disabled(true)
-        .set_statistics_enabled(EnabledStatistics::Chunk);
-    for field in schema.fields() {
-        let path = ColumnPath::from(field.name().as_str());
-        if matches!(field.data_type(), DataType::Int64 | DataType::Timestamp(..)) {
-            builder = builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
-        }
-        if UNIQUE_TEXTS.contains(&field.name().as_str()) {
-            builder = builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path, EnabledStatistics::None);
-        }
-    }
-    Ok(builder)
+        .set_statistics_enabled(EnabledStatistics::Chunk))
 }

@@ -57,7 +57,9 @@ impl Pending {
             puts,
         };
         let header = serde_json::to_vec(&header).map_err(|source| Error::Encode { source })?;
-        let mut bytes = vec![0; 32];
+        let objects: usize = self.puts.iter().map(|put| put.bytes.len()).sum();
+        let mut bytes = Vec::with_capacity(40 + header.len() + objects + self.state.len());
+        bytes.extend_from_slice(&[0; 32]);
         bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&header);
         self.puts

@@ -25,7 +25,8 @@ use tlog_tiles::tlog::Hash;
 
 use crate::dataset::Dataset;
 use decision::Decision;
-use values::{Plain, are_same, place, write_text};
+pub(crate) use values::are_same;
+use values::{Plain, place, write_text};
 
 /// Bytes of nonce in each record.
 pub(crate) const NONCE_BYTES: usize = 16;
@@ -104,9 +105,10 @@ fn nonce(keyed: &Hmac<Sha256>, log_index: u64) -> Option<[u8; NONCE_BYTES]> {
 
 /// A batch, ready to be rendered row by row.
 struct Rows<'a> {
-    /// `{"dataset":"..."`
-    beginning: Vec<u8>,
-    pieces: Vec<Piece<'a>>,
+    /// What differs from row to row, each with what stands before it in all rows.
+    pieces: Vec<(Vec<u8>, Piece<'a>)>,
+    /// What stands behind the last piece in all rows.
+    ending: Vec<u8>,
     /// What all of the row's decision is: nothing in datasets and versions without its digest.
     decision: Decision<'a>,
 }
@@ -114,11 +116,7 @@ struct Rows<'a> {
 /// One column, or neighbouring ones that have their keys in common.
 enum Piece<'a> {
     Keyed(Keyed<'a>),
-    Plain {
-        /// `,"name":`
-        name: Vec<u8>,
-        column: Plain<'a>,
-    },
+    Plain(Plain<'a>),
 }
 
 /// Dictionaries that share their keys.
@@ -134,9 +132,9 @@ struct Keyed<'a> {
 
 impl<'a> Rows<'a> {
     fn new(dataset: Dataset, version: i64, batch: &'a RecordBatch) -> Option<Self> {
-        let mut beginning = b"{\"dataset\":".to_vec();
-        write_text(dataset.name(), &mut beginning);
-        let mut pieces: Vec<Piece<'a>> = Vec::new();
+        let mut fixed = b"{\"dataset\":".to_vec();
+        write_text(dataset.name(), &mut fixed);
+        let mut pieces: Vec<(Vec<u8>, Piece<'a>)> = Vec::new();
         let mut decision = Decision::default();
         for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             let mut name = vec![b','];
@@ -146,43 +144,67 @@ impl<'a> Rows<'a> {
                 decision.take(name.split_off(1), column)?;
                 continue;
             }
-            let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() else {
-                let column = Plain::new(column)?;
-                pieces.push(Piece::Plain { name, column });
-                continue;
-            };
-            let values = Plain::new(dictionary.values())?;
-            match pieces.last_mut() {
-                Some(Piece::Keyed(keyed)) if keyed.has_keys_of(dictionary) => {
+            let dictionary = column.as_dictionary_opt::<Int32Type>();
+            let values = Plain::new(dictionary.map_or(column, DictionaryArray::values))?;
+            match (dictionary, pieces.last_mut()) {
+                (Some(dictionary), Some((_, Piece::Keyed(keyed))))
+                    if fixed.is_empty() && keyed.has_keys_of(dictionary) =>
+                {
                     keyed.columns.push((name, values));
                 }
-                _ => pieces.push(Piece::Keyed(Keyed::new(dictionary, name, values))),
+                (Some(dictionary), _) => match the_only_key(dictionary) {
+                    Some(key) => {
+                        fixed.append(&mut name);
+                        values.write_or_null(key, &mut fixed);
+                    }
+                    None => {
+                        let keyed = Keyed::new(dictionary, name, values);
+                        pieces.push((std::mem::take(&mut fixed), Piece::Keyed(keyed)));
+                    }
+                },
+                (None, _) => {
+                    fixed.append(&mut name);
+                    match column.null_count() == column.len() {
+                        true => values.write_or_null(None, &mut fixed),
+                        false => pieces.push((std::mem::take(&mut fixed), Piece::Plain(values))),
+                    }
+                }
             }
         }
+        if !decision.is_empty() {
+            fixed.extend_from_slice(b",\"decision\":\"");
+        }
         Some(Self {
-            beginning,
             pieces,
+            ending: fixed,
             decision,
         })
     }
 
     fn write_json(&mut self, row: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.beginning);
-        for piece in &mut self.pieces {
+        for (before, piece) in &mut self.pieces {
+            out.extend_from_slice(before);
             match piece {
                 Piece::Keyed(keyed) => keyed.write(row, out),
-                Piece::Plain { name, column } => {
-                    out.extend_from_slice(name);
-                    column.write(row, out);
-                }
+                Piece::Plain(column) => column.write(row, out),
             }
         }
+        out.extend_from_slice(&self.ending);
         if !self.decision.is_empty() {
-            out.extend_from_slice(b",\"decision\":\"");
             self.decision.write_digest(row, out);
             out.push(b'"');
         }
         out.push(b'}');
+    }
+}
+
+/// The key that every row has, where it is seen at once that they have the same: the only one that there is, or none.
+fn the_only_key(dictionary: &DictionaryArray<Int32Type>) -> Option<Option<usize>> {
+    let keys = dictionary.keys();
+    match keys.null_count() {
+        0 if dictionary.values().len() == 1 => Some(Some(0)),
+        nulls if nulls == keys.len() => Some(None),
+        _ => None,
     }
 }
 
@@ -218,10 +240,7 @@ impl<'a> Keyed<'a> {
         let start = self.bytes.len();
         for (name, values) in &self.columns {
             self.bytes.extend_from_slice(name);
-            match key {
-                Some(key) => values.write(key, &mut self.bytes),
-                None => self.bytes.extend_from_slice(b"null"),
-            }
+            values.write_or_null(key, &mut self.bytes);
         }
         (start, self.bytes.len())
     }

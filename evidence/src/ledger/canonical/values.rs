@@ -71,6 +71,14 @@ impl<'a> Plain<'a> {
         nulls.is_some_and(|nulls| nulls.is_null(row))
     }
 
+    /// Appends a row's value, or null where there is no row.
+    pub(super) fn write_or_null(&self, row: Option<usize>, out: &mut Vec<u8>) {
+        match row {
+            Some(row) => self.write(row, out),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+
     pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) {
         if self.is_null(row) {
             out.extend_from_slice(b"null");
@@ -154,7 +162,7 @@ pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Whether these are the very same keys, not only equal ones.
-pub(super) fn are_same(one: &Int32Array, other: &Int32Array) -> bool {
+pub(crate) fn are_same(one: &Int32Array, other: &Int32Array) -> bool {
     let nulls = |keys: &Int32Array| {
         let nulls = keys.nulls()?;
         Some((nulls.buffer().as_ptr(), nulls.offset()))
