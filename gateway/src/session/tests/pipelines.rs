@@ -73,6 +73,7 @@ fn simple_queries() {
                 refuse query deny 1
                 permit 1 query ok
                 refuse query deny position
+                end 1 Skipped rows=0 bytes=0
                 refuse call deny function 0
               > Query(DENIED00)
               > Query(DENIED01)

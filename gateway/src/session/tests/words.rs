@@ -10,10 +10,10 @@ use provost_engine::{
 };
 use provost_evidence::{
     Durability, Log, LogOptions,
-    record::{ChangeRecord, Micros, Record},
+    record::{ChangeRecord, Micros, Outcome, Record},
 };
 
-use crate::judge::*;
+use crate::{judge::*, session::pending::bare_end};
 
 /// What happened, as the judge saw it.
 #[derive(Debug, Default)]
@@ -266,7 +266,17 @@ impl Judge for Words {
             .split(';')
             .filter(|statement| !statement.trim().is_empty())
         {
-            permitted.push(self.decide("query", statement).await?);
+            match self.decide("query", statement).await {
+                Ok(one) => permitted.push(one),
+                Err(stop) => {
+                    // What was let through before it is not sent.
+                    for one in permitted {
+                        let end = bare_end(Outcome::Skipped, None);
+                        self.end(one.statement, end).await?;
+                    }
+                    return Err(stop);
+                }
+            }
         }
         Ok(permitted)
     }
