@@ -637,10 +637,10 @@ fn the_examples_of_the_page_compile_as_one_set() {
         .enumerate()
         .map(|(index, example)| source(&format!("example-{index}.pol"), example))
         .collect();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 6);
     let compiled = compile(&examples).unwrap_or_else(|found| panic!("{}", rendered(&found)));
     assert_eq!(rendered(&compiled.warnings), "diagnostics\n");
-    assert_eq!(compiled.rules, 11);
+    assert_eq!(compiled.rules, 12);
 }
 
 proptest::proptest! {

@@ -1,6 +1,6 @@
 //! Every text that the tests have is analysed with other constants, by what was read before and anew: both say the same.
 
-use std::{fs, hash::BuildHasher as _, path::Path};
+use std::hash::BuildHasher as _;
 
 use foldhash::fast::FixedState;
 
@@ -102,24 +102,6 @@ fn texts_of_the_tests_are_read_alike() {
     let texts = files.iter().flat_map(|file| file.split("\n;;\n"));
     let kept = deep(|| texts.filter(|text| check(&catalog, text.trim(), 5)).count());
     assert!(kept > 100, "only {kept} were kept");
-}
-
-/// Every statement of the SQL files in the folder `PROVOST_SQL_FOLDER`: PostgreSQL's own regression suite is a good one.
-#[test]
-#[ignore = "needs a folder of SQL files"]
-fn texts_of_a_folder_are_read_alike() {
-    let folder = std::env::var("PROVOST_SQL_FOLDER").unwrap();
-    let catalog = shop();
-    let (mut all, mut kept) = (0, 0);
-    for file in fs::read_dir(Path::new(&folder)).unwrap() {
-        let text = fs::read(file.unwrap().path()).unwrap();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let texts: Vec<&str> = text.split(";\n").map(str::trim).collect();
-        all += texts.len();
-        kept += deep(|| texts.iter().filter(|text| check(&catalog, text, 6)).count());
-    }
-    println!("{kept} of {all} were kept");
-    assert!(kept > 0);
 }
 
 /// Whether texts of this likeness are kept; kept or not, they are read alike.
