@@ -49,8 +49,9 @@ use state::State;
 /// beyond goes into the next seal of the same call.
 const SEAL_LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Puts under way at once: a seal of 10,000 statements has some fifty, and a bucket takes its time for each.
-const PUTS_AT_ONCE: usize = 8;
+/// Puts under way at once: a seal of 10,000 statements has some fifty, a bucket takes its time for each, and a folder's are made durable
+/// together.
+const PUTS_AT_ONCE: usize = 16;
 
 pub(crate) type Secrets = dyn Fn() -> Result<[u8; 32], Error> + Send + Sync;
 
