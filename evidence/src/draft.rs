@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::record::{DecisionRecord, Micros, Outcome, Phase, Record};
 
+/// Memory for most drafts while they are encoded.
+const DRAFT_BYTES: usize = 2048;
+
 /// What entries refer to by number.
 #[derive(Debug)]
 pub(crate) struct Definition {
@@ -27,6 +30,24 @@ impl SegmentSerial {
     pub(crate) fn next() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// The segment that a log writes into, for those who only look.
+#[derive(Debug)]
+pub(crate) struct LatestSegment(AtomicU64);
+
+impl LatestSegment {
+    pub(crate) fn new(segment: SegmentSerial) -> Self {
+        Self(AtomicU64::new(segment.0))
+    }
+
+    pub(crate) fn get(&self) -> SegmentSerial {
+        SegmentSerial(self.0.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set(&self, segment: SegmentSerial) {
+        self.0.store(segment.0, Ordering::Relaxed);
     }
 }
 
@@ -71,7 +92,8 @@ impl Draft {
     /// # Errors
     /// As [`Draft::new`].
     pub fn of(record: DecisionRecord) -> serde_json::Result<Self> {
-        let json = serde_json::to_vec(&blank(record))?;
+        let mut json = Vec::with_capacity(DRAFT_BYTES);
+        serde_json::to_writer(&mut json, &blank(record))?;
         Ok(Self(Definition::new(json)))
     }
 

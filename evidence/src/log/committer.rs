@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::draft::{Entry, SegmentSerial};
+use crate::draft::{Entry, LatestSegment, SegmentSerial};
 use crate::error::Error;
 use crate::log::disk::{self, Disk};
 use crate::log::room::{Reserve, Room, Shortage};
@@ -51,6 +51,8 @@ struct Writer {
 
 struct Shared {
     writer: Mutex<Writer>,
+    /// The writer's `serial`, for those who don't lock it.
+    segment: LatestSegment,
     /// Wakes the fsync thread.
     wake: Condvar,
     progress: watch::Sender<Progress>,
@@ -108,6 +110,7 @@ impl Committer {
             reserve,
         };
         let shared = Arc::new(Shared {
+            segment: LatestSegment::new(writer.serial),
             writer: Mutex::new(writer),
             wake: Condvar::new(),
             progress: watch::Sender::new(Progress {
@@ -162,6 +165,33 @@ impl Committer {
             self.shared.wake.notify_one();
         }
         Ok(written.sequence)
+    }
+
+    /// The current segment, as far as somebody looked.
+    pub(super) fn segment(&self) -> SegmentSerial {
+        self.shared.segment.get()
+    }
+
+    /// Writes the frames staged for this segment, whose definitions are with them; returns the first one's sequence. `None` where the segment
+    /// is another by now, or anything else is in the way: nothing is written then, and whose entries they are appends each by itself.
+    pub(super) fn append_batch(&self, staged: &mut Staged, segment: SegmentSerial) -> Option<u64> {
+        let mut writer = self.shared.lock();
+        let is_plain = writer.failed.is_none()
+            && writer.serial == segment
+            && !self.shared.is_segment_full(&writer)
+            && writer.room.is_open_to(staged.bytes());
+        if !is_plain {
+            return None;
+        }
+        let written = self.shared.write_staged(&mut writer, staged).ok()?;
+        if writer.room.is_mark_passed() {
+            self.shared.say_backlog(&mut writer);
+        }
+        drop(writer);
+        if written.was_clean {
+            self.shared.wake.notify_one();
+        }
+        Some(written.sequence)
     }
 
     /// Asks for an fsync now; returns the sequence that bounds what it covers.
@@ -337,6 +367,7 @@ impl Shared {
                 writer.file = Synced::new(file);
                 writer.path = path;
                 writer.serial = SegmentSerial::next();
+                self.segment.set(writer.serial);
                 writer.first_sequence = first;
                 writer.segment_bytes = header.len() as u64;
                 writer.room.add(header.len() as u64);
@@ -353,16 +384,23 @@ impl Shared {
         staged: &mut Staged,
         entries: &[Entry<'_>],
     ) -> Result<Written, Error> {
-        let sequence = writer.next_sequence;
         staged.define(entries, writer.serial);
+        let written = self.write_staged(writer, staged)?;
+        staged::hold(entries, writer.serial);
+        Ok(written)
+    }
+
+    /// Writes frames, which have the definitions that the segment lacks.
+    fn write_staged(&self, writer: &mut Writer, staged: &mut Staged) -> Result<Written, Error> {
+        let sequence = writer.next_sequence;
+        let entries = staged.entries();
         let bytes = staged.finish(sequence);
         if let Err(source) = writer.file.append(bytes) {
             return Err(self.refused(writer, source));
         }
-        staged::hold(entries, writer.serial);
         let bytes = bytes.len() as u64;
         writer.segment_bytes += bytes;
-        writer.next_sequence += entries.len() as u64;
+        writer.next_sequence += entries;
         let was_clean = writer.dirty_since.is_none();
         if was_clean {
             writer.dirty_since = Some(Instant::now());

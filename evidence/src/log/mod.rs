@@ -1,6 +1,8 @@
-//! The write-ahead log: a record is in it before the thing it speaks of goes on. Appends, group commit, recovery.
+//! The write-ahead log: a record is in it before the thing it speaks of goes on. Appends (those of a thread's ready tasks together), group
+//! commit, recovery.
 //! It must never acknowledge what it hasn't written, write after an error, or repair anything but a torn tail.
 
+mod batch;
 mod committer;
 mod disk;
 mod entry;
@@ -14,7 +16,6 @@ mod synced;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,11 +33,6 @@ pub(crate) use disk::DiskFile;
 pub(crate) use disk::{Disk, OperatingSystem, write_whole};
 pub use recovery::Recovery;
 pub use room::Shortage;
-
-thread_local! {
-    /// The frames at hand.
-    static STAGED: RefCell<Staged> = const { RefCell::new(Staged::new()) };
-}
 
 /// Where the log is and how it behaves.
 #[derive(Debug, Clone)]
@@ -236,18 +232,24 @@ impl Log {
                 entries: 1,
             });
         };
-        let receipt = STAGED.with_borrow_mut(|staged| {
-            let made = make();
-            let entries = made.as_ref();
-            let appended = staged
-                .stage(entries)
-                .and_then(|()| committer.append(staged, entries, durability));
-            staged.give_back();
-            appended.map(|index| Receipt {
-                index,
-                entries: entries.len() as u64,
-            })
-        })?;
+        let made = make();
+        let entries = made.as_ref();
+        if durability == Durability::Process && batch::is_worth_it() {
+            let place = batch::join(committer, entries)?;
+            if let Some(index) = place.written(entries).await {
+                let entries = entries.len() as u64;
+                return Ok(Receipt { index, entries });
+            }
+        }
+        let mut staged = Staged::spare();
+        let appended = staged
+            .stage(entries)
+            .and_then(|()| committer.append(&mut staged, entries, durability));
+        staged.over();
+        let receipt = Receipt {
+            index: appended?,
+            entries: entries.len() as u64,
+        };
         match durability {
             Durability::Process => {}
             Durability::Power => {

@@ -74,6 +74,11 @@ impl Room {
         }
     }
 
+    /// Whether so many bytes may come in, whatever they say.
+    pub(super) fn is_open_to(&self, bytes: u64) -> bool {
+        self.stopped.is_none() && self.bytes.saturating_add(bytes) <= self.bytes_max
+    }
+
     /// Whether a result of so many bytes more may be recorded: it leaves room for decisions.
     pub(super) fn admit_result(&self, bytes: u64) -> Result<(), Shortage> {
         match self.stopped {

@@ -1,12 +1,19 @@
 //! Frames on their way into a segment: encoded before the log is locked, numbered and completed while it is. Must never hold more memory
 //! between appends than [`BYTES_KEPT`].
 
-use crate::draft::{Entry, SegmentSerial};
+use std::cell::Cell;
+
+use crate::draft::{Definition, Entry, SegmentSerial};
 use crate::error::Error;
 use crate::log::{entry, frame};
 
 /// Memory for encoding that a thread keeps; frames that took more give it back.
 const BYTES_KEPT: usize = 64 * 1024;
+
+thread_local! {
+    /// Memory for the next frames of this thread.
+    static SPARE: Cell<Staged> = const { Cell::new(Staged::new()) };
+}
 
 /// One frame for each of some entries, in order.
 #[derive(Debug)]
@@ -32,20 +39,59 @@ impl Staged {
         self.bytes.clear();
         self.ends.clear();
         for one in entries {
-            let start = frame::begin(&mut self.bytes);
-            entry::write(one, &mut self.bytes).map_err(|source| Error::Encode { source })?;
-            let written = self.bytes.len() - start - frame::FRAME_HEADER_BYTES;
-            // Whether its definitions are needed is known only to who writes it: what is too large must not hang on that.
-            let bytes = written + entry::definitions_bytes_max(one);
-            if bytes > frame::PAYLOAD_BYTES_MAX {
-                return Err(Error::RecordTooLarge {
-                    bytes,
-                    bytes_max: frame::PAYLOAD_BYTES_MAX,
-                });
-            }
+            self.stage_one(one)?;
             self.ends.push(self.bytes.len());
         }
         Ok(())
+    }
+
+    /// Stages these entries behind what is staged, with the definitions that the segment lacks.
+    ///
+    /// # Errors
+    /// As [`Staged::stage`]; then nothing of them is staged.
+    pub(super) fn add(
+        &mut self,
+        entries: &[Entry<'_>],
+        segment: SegmentSerial,
+    ) -> Result<(), Error> {
+        let (bytes, count) = (self.bytes.len(), self.ends.len());
+        for one in entries {
+            if let Err(error) = self.stage_one(one) {
+                self.bytes.truncate(bytes);
+                self.ends.truncate(count);
+                return Err(error);
+            }
+            self.define_one(one, segment);
+            self.ends.push(self.bytes.len());
+        }
+        Ok(())
+    }
+
+    /// Appends an entry's frame, without definitions.
+    fn stage_one(&mut self, one: &Entry<'_>) -> Result<(), Error> {
+        let start = frame::begin(&mut self.bytes);
+        entry::write(one, &mut self.bytes).map_err(|source| Error::Encode { source })?;
+        let written = self.bytes.len() - start - frame::FRAME_HEADER_BYTES;
+        // Whether its definitions are needed is known only to who writes it: what is too large must not hang on that.
+        let bytes = written + entry::definitions_bytes_max(one);
+        if bytes > frame::PAYLOAD_BYTES_MAX {
+            return Err(Error::RecordTooLarge {
+                bytes,
+                bytes_max: frame::PAYLOAD_BYTES_MAX,
+            });
+        }
+        Ok(())
+    }
+
+    /// Appends those of the entry's definitions that the segment lacks.
+    fn define_one(&mut self, one: &Entry<'_>, segment: SegmentSerial) {
+        let is_lacked = |definition: &Definition| !definition.is_held_by(segment);
+        entry::write_definitions(one, is_lacked, &mut self.bytes);
+    }
+
+    /// How many frames are staged.
+    pub(super) fn entries(&self) -> u64 {
+        self.ends.len() as u64
     }
 
     /// How many bytes are staged; definitions may come to it.
@@ -59,24 +105,28 @@ impl Staged {
             return;
         }
         let bare = std::mem::take(&mut self.bytes);
+        let ends = std::mem::take(&mut self.ends);
         let mut start = 0;
-        for (one, end) in entries.iter().zip(&mut self.ends) {
-            let frame = bare.get(start..*end).unwrap_or_default();
-            start = *end;
+        for (one, end) in entries.iter().zip(ends) {
+            let frame = bare.get(start..end).unwrap_or_default();
+            start = end;
             self.bytes.extend_from_slice(frame);
-            entry::write_definitions(
-                one,
-                |definition| !definition.is_held_by(segment),
-                &mut self.bytes,
-            );
-            *end = self.bytes.len();
+            self.define_one(one, segment);
+            self.ends.push(self.bytes.len());
         }
     }
 
-    /// Gives memory back that large frames took.
-    pub(super) fn give_back(&mut self) {
-        if self.bytes.capacity() > BYTES_KEPT {
-            self.bytes = Vec::new();
+    /// Nothing staged, in memory that was used before.
+    pub(super) fn spare() -> Self {
+        SPARE.replace(Self::new())
+    }
+
+    /// It is done with: its memory is for the next, where it is not too much.
+    pub(super) fn over(mut self) {
+        if self.bytes.capacity() <= BYTES_KEPT {
+            self.bytes.clear();
+            self.ends.clear();
+            SPARE.set(self);
         }
     }
 

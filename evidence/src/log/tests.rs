@@ -1,5 +1,7 @@
 //! The log against every truncation, every flipped bit, failing disks and concurrent runtimes. No wall clock.
 
+mod batches;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
