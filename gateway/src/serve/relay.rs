@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf as _, BytesMut};
+use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     sync::watch,
@@ -527,7 +527,7 @@ impl Relay {
     fn poll_client(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
         let was_waited_for = !self.client_has_room() || self.client_closed.is_some();
         let sent = self.client.poll_send(context, &self.out.to_client)?;
-        self.out.to_client.advance(sent);
+        self.out.sent_to_client(sent);
         give_back(&mut self.out.to_client);
         if sent > 0 && self.client_closed.is_some() {
             self.client_closed = Some(Instant::now());
@@ -629,7 +629,9 @@ impl Side {
     }
 }
 
-/// Gives an empty buffer's memory back where it grew.
+/// Gives an empty buffer's memory back where it grew. What it has in front, where it has some, [`Relay::rest`] sees to.
 fn give_back(buffer: &mut BytesMut) {
-    give_back_beyond(buffer, KEPT_BYTES_MAX);
+    if buffer.is_empty() && buffer.capacity() > KEPT_BYTES_MAX {
+        *buffer = BytesMut::new();
+    }
 }

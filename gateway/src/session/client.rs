@@ -58,37 +58,58 @@ impl<J: Judge> Core<J> {
             if out.to_server.copy_bytes_left() > 0 || self.client_drop_bytes > 0 {
                 return Ok(Flow::More);
             }
+            let (used, stop) = self.whole_client_frames(input, out).await?;
+            take(input, used);
+            match stop {
+                Some(flow) => return Ok(flow),
+                None => {
+                    let Some(header) = frame::header(input)? else {
+                        return Ok(Flow::More);
+                    };
+                    take(input, HEADER_BYTES);
+                    self.copy_data(header, out);
+                }
+            }
+        }
+    }
+
+    /// Takes frames up to the first `CopyData`, whose body need not be there. Gives the bytes of those that are done with, and why it
+    /// stopped, where that is no `CopyData`.
+    async fn whole_client_frames(
+        &mut self,
+        input: &[u8],
+        out: &mut Out,
+    ) -> Result<(usize, Option<Flow>), Fatal> {
+        let mut used = 0;
+        loop {
             if self.pending.len() >= self.limits.pending_max {
                 self.flush(out);
             }
             if !self.accepts_client() {
-                return Ok(Flow::Stalled);
+                return Ok((used, Some(Flow::Stalled)));
             }
-            let Some(header) = frame::header(input)? else {
-                return Ok(Flow::More);
+            let rest = input.get(used..).unwrap_or_default();
+            let Some(header) = frame::header(rest)? else {
+                return Ok((used, Some(Flow::More)));
             };
             if !frontend::is_kind(header.kind) {
                 return Err(Error::Kind(header.kind).into());
             }
             if header.kind == b'd' {
-                take(input, HEADER_BYTES);
-                self.copy_data(header, out);
-                continue;
+                return Ok((used, None));
             }
             if header.frame_bytes() > self.limits.client_message_bytes_max {
                 return Err(Error::Length.into());
             }
-            let Some((frame, body)) = whole_frame(input, header) else {
-                return Ok(Flow::More);
+            let Some((frame, body)) = whole_frame(rest, header) else {
+                return Ok((used, Some(Flow::More)));
             };
             let message = frontend::read(header.kind, body)?;
             match self.client_message(message, frame, out).await? {
-                Step::Taken => {
-                    take(input, header.frame_bytes());
-                }
+                Step::Taken => used += header.frame_bytes(),
                 Step::Again => {}
-                Step::Stalled => return Ok(Flow::Stalled),
-                Step::Closed => return Ok(Flow::Closed),
+                Step::Stalled => return Ok((used, Some(Flow::Stalled))),
+                Step::Closed => return Ok((used, Some(Flow::Closed))),
             }
         }
     }

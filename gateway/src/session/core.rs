@@ -552,6 +552,11 @@ pub(super) fn shared(name: &[u8]) -> Arc<[u8]> {
 /// Bytes of `input` used, which may be more than there are.
 pub(super) fn take(input: &mut BytesMut, count: usize) -> usize {
     let count = count.min(input.len());
-    bytes::Buf::advance(input, count);
+    if count == input.len() {
+        // What comes next has the room from its start.
+        input.clear();
+    } else {
+        bytes::Buf::advance(input, count);
+    }
     count
 }

@@ -128,8 +128,9 @@ impl<J: Judge> Core<J> {
     }
 
     /// Whether what the server sends is the answer to a question of ours.
-    pub(super) fn is_looking(&mut self) -> bool {
-        matches!(self.front(), Some(Operation::Look(_)))
+    pub(super) fn is_looking(&self) -> bool {
+        let front = self.pending.front().map(|pending| &pending.operation);
+        matches!(front, Some(Operation::Look(_)))
     }
 
     /// Takes one frame of an answer; false while it is not whole.

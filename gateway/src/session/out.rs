@@ -2,9 +2,12 @@
 //!
 //! Must never let a byte of a statement through without its [`Permit`].
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{BufMut, BytesMut};
 
-use super::refuse::{Missing, OwnName};
+use super::{
+    core::take,
+    refuse::{Missing, OwnName},
+};
 use crate::{
     judge::Permitted,
     permit::Permit,
@@ -75,6 +78,13 @@ pub(crate) enum Substitute {
     Execute,
 }
 
+impl Out {
+    /// Forgets the first `count` bytes for the client: they were sent.
+    pub(crate) fn sent_to_client(&mut self, count: usize) {
+        take(&mut self.to_client, count);
+    }
+}
+
 impl ToServer {
     /// Bytes not yet sent.
     #[must_use]
@@ -84,7 +94,7 @@ impl ToServer {
 
     /// Forgets the first `count` bytes: they were sent.
     pub fn sent(&mut self, count: usize) {
-        self.bytes.advance(count.min(self.bytes.len()));
+        take(&mut self.bytes, count);
     }
 
     /// Gives its memory back where nothing is unsent and there is room for more than `bytes_max`.
@@ -248,6 +258,8 @@ pub(super) fn whole_frame(input: &[u8], header: Header) -> Option<(&[u8], &[u8])
 
 #[cfg(test)]
 mod tests {
+    use bytes::Buf as _;
+
     use super::*;
     use crate::{
         protocol::frontend::{self, Message},

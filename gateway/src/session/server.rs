@@ -20,7 +20,7 @@ use crate::{
     judge::{Fatal, Judge},
     protocol::{
         backend,
-        frame::{self, Error},
+        frame::{self, Error, Header},
         frontend::Target,
     },
 };
@@ -39,42 +39,61 @@ impl<J: Judge> Core<J> {
     }
 
     async fn server_frames(&mut self, input: &mut BytesMut, out: &mut Out) -> Result<Flow, Fatal> {
+        // Messages that are done with, and still in `input`.
+        let mut used = 0;
         loop {
-            if self.pass_body(input, out)? {
-                return Ok(Flow::More);
-            }
-            let Some(header) = frame::header(input)? else {
-                return Ok(Flow::More);
-            };
-            if self.is_looking() {
-                if !self.look_frame(header, input, out).await? {
+            let rest = input.get(used..).unwrap_or_default();
+            if let Some(header) = self.plain_header(rest)? {
+                let Some((frame, body)) = whole_frame(rest, header) else {
+                    take(input, used);
                     return Ok(Flow::More);
-                }
+                };
+                self.server_message(header.kind, frame, body, out).await?;
+                used += header.frame_bytes();
                 continue;
             }
-            match header.kind {
-                b'D' | b'd' if self.pass_rows(header.kind, input, out).await? => {}
-                b'D' => {
-                    if !self.data_row(header, input, out).await? {
-                        return Ok(Flow::More);
-                    }
-                }
-                b'd' => {
-                    if !self.copy_out_data(header, input, out).await? {
-                        return Ok(Flow::More);
-                    }
-                }
-                _ => {
-                    if header.frame_bytes() > self.limits.server_message_bytes_max {
-                        return Err(Error::Length.into());
-                    }
-                    let Some((frame, body)) = whole_frame(input, header) else {
-                        return Ok(Flow::More);
-                    };
-                    self.server_message(header.kind, frame, body, out).await?;
-                    take(input, header.frame_bytes());
-                }
+            take(input, std::mem::take(&mut used));
+            if !self.server_frame(input, out).await? {
+                return Ok(Flow::More);
             }
+        }
+    }
+
+    /// The header of a message of the server's that is neither a row nor a part of one, and answers no question of the gateway's own.
+    fn plain_header(&self, input: &[u8]) -> Result<Option<Header>, Fatal> {
+        if self.server_body.is_some() || self.is_looking() {
+            return Ok(None);
+        }
+        let Some(header) = frame::header(input)? else {
+            return Ok(None);
+        };
+        if matches!(header.kind, b'D' | b'd') {
+            return Ok(None);
+        }
+        if header.frame_bytes() > self.limits.server_message_bytes_max {
+            return Err(Error::Length.into());
+        }
+        Ok(Some(header))
+    }
+
+    /// Takes rows, or an answer to a question of the gateway's own, or the rest of a frame that goes in parts; false where more of it
+    /// must come first.
+    async fn server_frame(&mut self, input: &mut BytesMut, out: &mut Out) -> Result<bool, Fatal> {
+        if self.pass_body(input, out)? {
+            return Ok(false);
+        }
+        let Some(header) = frame::header(input)? else {
+            return Ok(false);
+        };
+        if self.is_looking() {
+            return self.look_frame(header, input, out).await;
+        }
+        match header.kind {
+            b'D' | b'd' if self.pass_rows(header.kind, input, out).await? => Ok(true),
+            b'D' => self.data_row(header, input, out).await,
+            b'd' => self.copy_out_data(header, input, out).await,
+            // What was behind the rest of a frame.
+            _ => Ok(true),
         }
     }
 
