@@ -19,6 +19,7 @@
 //! | [`verdict`] | the decision: verdict, masks, reasons, controls |
 //! | [`transform`] | a mask's transforms and how they join |
 //! | [`mask`] | the transforms that masked values go through |
+//! | [`recent`] | what makes room in what is kept |
 //!
 //! Same bundle, same catalog and same facts give the same decision: replay and audit rest on it.
 
@@ -29,6 +30,7 @@ pub mod graph;
 pub mod mask;
 pub mod principal;
 pub mod reason;
+pub mod recent;
 pub mod schema;
 pub mod sql;
 pub mod transform;

@@ -18,6 +18,7 @@ use foldhash::quality::RandomState;
 use provost_engine::{
     catalog::Catalog,
     facts::CatalogVersion,
+    recent::{Seen, oldest_quarter},
     sql::{self, Context, Readings, Refusal, SessionNames, Statement, Witness},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -39,6 +40,15 @@ const QUEUE_MAX: usize = 64;
 const CACHE_ENTRIES_MAX: usize = 1_024;
 /// Longest text that is kept.
 const CACHE_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// When an analysis is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// When it is made: a prepared statement's text is asked for again at each Bind.
+    AtOnce,
+    /// When its text comes a second time: most texts with constants in them don't.
+    SecondTime,
+}
 
 /// What a text is analysed against, and the text.
 #[derive(Debug, Clone, Copy)]
@@ -146,6 +156,8 @@ fn internal_error() -> Refusal {
 pub(crate) struct Cache {
     entries: HashMap<Key, Analysed, RandomState>,
     clock: u64,
+    /// Texts that came once.
+    seen: Seen,
     /// For texts that differ from others in constants alone.
     readings: Readings,
 }
@@ -249,8 +261,14 @@ impl Cache {
         analysed.used.set(self.clock);
     }
 
-    fn keep(&mut self, key: Key, analysed: &Analysed) {
+    fn keep(&mut self, key: Key, analysed: &Analysed, admission: Admission) {
+        use std::hash::BuildHasher as _;
         if key.text.len() > CACHE_TEXT_BYTES_MAX {
+            return;
+        }
+        if admission == Admission::SecondTime
+            && !self.seen.came(self.entries.hasher().hash_one(&key))
+        {
             return;
         }
         if self.entries.len() >= CACHE_ENTRIES_MAX {
@@ -260,12 +278,10 @@ impl Cache {
         self.entries.insert(key, Rc::clone(analysed));
     }
 
-    /// Drops the quarter that was not used for longest: a look at each, once in so many texts.
+    /// A look at each, once in so many texts.
     fn make_room(&mut self) {
-        let mut times: Vec<u64> = self.entries.values().map(|kept| kept.used.get()).collect();
-        let quarter = times.len() / 4;
-        if quarter < times.len() {
-            let (_, &mut last, _) = times.select_nth_unstable(quarter);
+        let times = self.entries.values().map(|kept| kept.used.get());
+        if let Some(last) = oldest_quarter(times) {
             self.entries.retain(|_, kept| kept.used.get() > last);
         }
     }
@@ -327,6 +343,7 @@ pub(crate) async fn analyse(
     cache: &Rc<RefCell<Cache>>,
     workers: &Workers,
     asking: Asking<'_>,
+    admission: Admission,
 ) -> Result<Analysed, Refusal> {
     if let Some(analysed) = cache.borrow_mut().find(&asking) {
         return Ok(analysed);
@@ -350,7 +367,7 @@ pub(crate) async fn analyse(
         .iter()
         .all(|statement| statement.rests_on.is_empty())
     {
-        cache.borrow_mut().keep(key, &analysed);
+        cache.borrow_mut().keep(key, &analysed, admission);
     }
     Ok(analysed)
 }
@@ -359,7 +376,7 @@ pub(crate) async fn analyse(
 mod tests {
     use std::{rc::Rc, sync::Arc};
 
-    use super::{CACHE_ENTRIES_MAX, CACHE_TEXT_BYTES_MAX, Cache, Key, Noted};
+    use super::{Admission, CACHE_ENTRIES_MAX, CACHE_TEXT_BYTES_MAX, Cache, Key, Noted};
     use provost_engine::facts::CatalogVersion;
 
     fn key(text: &str, version: u64) -> Key {
@@ -376,23 +393,37 @@ mod tests {
     fn another_catalog_finds_nothing_and_the_least_used_makes_room() {
         let mut cache = Cache::default();
         let nothing = || Rc::new(Noted::new(Arc::from([])));
-        cache.keep(key("a", 1), &nothing());
+        cache.keep(key("a", 1), &nothing(), Admission::AtOnce);
         assert!(cache.find(&key("a", 1)).is_some());
         assert!(cache.find(&key("a", 2)).is_none());
         for number in 0..CACHE_ENTRIES_MAX {
             assert!(cache.find(&key("a", 1)).is_some(), "{number}");
-            cache.keep(key(&number.to_string(), 1), &nothing());
+            cache.keep(key(&number.to_string(), 1), &nothing(), Admission::AtOnce);
         }
         assert!(cache.entries.len() <= CACHE_ENTRIES_MAX);
         assert!(
             cache.find(&key("a", 1)).is_some(),
             "used between every two others"
         );
-        cache.keep(key(&"x".repeat(CACHE_TEXT_BYTES_MAX + 1), 1), &nothing());
+        cache.keep(
+            key(&"x".repeat(CACHE_TEXT_BYTES_MAX + 1), 1),
+            &nothing(),
+            Admission::AtOnce,
+        );
         assert!(
             cache
                 .find(&key(&"x".repeat(CACHE_TEXT_BYTES_MAX + 1), 1))
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_text_that_comes_once_is_not_kept() {
+        let mut cache = Cache::default();
+        let nothing = Rc::new(Noted::new(Arc::from([])));
+        for is_known in [false, true, true] {
+            cache.keep(key("a", 1), &nothing, Admission::SecondTime);
+            assert_eq!(cache.find(&key("a", 1)).is_some(), is_known);
+        }
     }
 }

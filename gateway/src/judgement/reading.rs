@@ -11,7 +11,7 @@ use provost_engine::{
 
 use super::{
     SessionJudge, Step,
-    analysis::{Analysed, Asking, analyse},
+    analysis::{Admission, Analysed, Asking, analyse},
     limit,
     notes::Noted,
     obstacle, view,
@@ -165,7 +165,11 @@ impl SessionJudge {
             names: self.given.as_ref().map(|given| &given.names),
         };
         let cache = own_cache.unwrap_or(&self.cache);
-        let analysed = analyse(cache, &self.bench.workers, asking).await?;
+        let admission = match step.memory {
+            Some(_) => Admission::AtOnce,
+            None => Admission::SecondTime,
+        };
+        let analysed = analyse(cache, &self.bench.workers, asking, admission).await?;
         if let Some(memory) = memory {
             memory.keep(place, &analysed);
         }

@@ -84,9 +84,12 @@ impl EvidenceKey {
     }
 }
 
-/// BLAKE3, hex, over the facts' canonical serialisation (JSON: fields in declaration order, sets sorted), catalog version included.
+/// Memory for most facts.
+const FACTS_BYTES: usize = 1024;
+
+/// BLAKE3, hex, over the facts in postcard's encoding (fields in declaration order, sets sorted), catalog version included.
 pub(super) fn facts(facts: &Facts) -> String {
-    // Facts hold no map with keys other than text, so serialising can't fail; an empty text would only make digests equal.
-    let canonical = serde_json::to_vec(facts).unwrap_or_default();
-    blake3::hash(&canonical).to_hex().to_string()
+    // Encoding to memory fails for sequences of unknown length alone, of which facts have none; no bytes would only make digests equal.
+    let encoded = postcard::to_extend(facts, Vec::with_capacity(FACTS_BYTES)).unwrap_or_default();
+    blake3::hash(&encoded).to_hex().to_string()
 }

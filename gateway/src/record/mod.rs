@@ -406,29 +406,37 @@ fn masking(mask: &OutputMask, facts: &Facts, key_id: Option<&str>) -> MaskingRec
 
 /// `schema.relation` of every relation touched, sorted, each once.
 fn relations(facts: &Facts) -> Vec<String> {
-    let names: BTreeSet<String> = facts
+    let names = facts
         .accesses
         .iter()
         .filter_map(|access| match &access.object {
-            Object::Relation { schema, name, .. } => Some(format!("{schema}.{name}")),
+            Object::Relation { schema, name, .. } => Some([&**schema, name].join(".")),
             Object::Function { .. }
             | Object::Setting(_)
             | Object::Channel(_)
             | Object::Other { .. }
             | Object::Nothing => None,
-        })
-        .collect();
-    names.into_iter().collect()
+        });
+    each_once(names.collect())
 }
 
 /// `schema.relation.column` of every column touched, sorted, each once.
 fn columns(facts: &Facts) -> Vec<String> {
-    let names: BTreeSet<String> = touched(facts).map(column_name).collect();
-    names.into_iter().collect()
+    // Most are spoken of several times.
+    let mut columns: Vec<&Column> = touched(facts).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    each_once(columns.into_iter().map(column_name).collect())
+}
+
+fn each_once(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn column_name(column: &Column) -> String {
-    format!("{}.{}.{}", column.schema, column.relation, column.name)
+    [&*column.schema, &*column.relation, &*column.name].join(".")
 }
 
 /// Every column that the facts speak of, however it is used.
@@ -494,7 +502,7 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .map(|digit| char::from(digit + if digit < 10 { b'0' } else { b'a' - 10 }))
-        .collect()
+    let mut hex = String::with_capacity(2 * bytes.len());
+    hex.extend(digits.map(|digit| char::from(digit + if digit < 10 { b'0' } else { b'a' - 10 })));
+    hex
 }

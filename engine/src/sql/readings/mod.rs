@@ -32,11 +32,10 @@ use super::{
     authority,
     witness::{self, Testimony},
 };
+use crate::recent::{Seen, oldest_quarter};
 
 /// Readings that are kept; at the limit the quarter least recently used makes room.
 const READINGS_MAX: usize = 256;
-/// Skeletons that were seen once, by hash; another of the same place takes it.
-const SEEN_MAX: usize = 1024;
 
 /// Tokens of a text with their bytes.
 pub(super) type Tokens = Vec<(Range<usize>, Token)>;
@@ -45,8 +44,8 @@ pub(super) type Tokens = Vec<(Range<usize>, Token)>;
 #[derive(Debug, Default)]
 pub struct Readings {
     kept: HashMap<Box<[u8]>, Kept, RandomState>,
-    /// Hashes of skeletons that were seen once: most texts are not seen again, and those cost nothing more.
-    seen: Vec<u64>,
+    /// Skeletons that came once.
+    seen: Seen,
     clock: u64,
 }
 
@@ -118,19 +117,12 @@ impl Readings {
     /// Whether a text of this skeleton was seen lately; from now on one was.
     fn was_seen(&mut self, skeleton: &Skeleton) -> bool {
         use std::hash::BuildHasher as _;
-        let hash = self.kept.hasher().hash_one(&skeleton.bytes);
-        self.seen.resize(SEEN_MAX, 0);
-        let place = usize::try_from(hash).unwrap_or_default() % SEEN_MAX;
-        let before = self.seen.get_mut(place);
-        before.is_some_and(|before| std::mem::replace(before, hash) == hash)
+        self.seen.came(self.kept.hasher().hash_one(&skeleton.bytes))
     }
 
-    /// Drops the quarter that was not used for longest.
     fn make_room(&mut self) {
-        let mut times: Vec<u64> = self.kept.values().map(|kept| kept.used).collect();
-        let quarter = times.len() / 4;
-        if quarter < times.len() {
-            let (_, &mut last, _) = times.select_nth_unstable(quarter);
+        let times = self.kept.values().map(|kept| kept.used);
+        if let Some(last) = oldest_quarter(times) {
             self.kept.retain(|_, kept| kept.used > last);
         }
     }

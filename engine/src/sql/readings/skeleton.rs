@@ -73,6 +73,7 @@ impl Reader<'_> {
     fn step(&mut self, at: usize) -> Option<usize> {
         let byte = self.byte(at)?;
         match byte {
+            // Not only quotes of dollars: `1$` and `a$` are no plain things either.
             b'\\' | b'$' | b'\0' => None,
             b'-' if self.byte(at + 1) == Some(b'-') => None,
             b'/' if self.byte(at + 1) == Some(b'*') => None,
@@ -99,7 +100,6 @@ impl Reader<'_> {
                 if length <= DIGITS_MAX && word.iter().all(u8::is_ascii_digit) {
                     self.take(at..at + length, Kind::Number)?;
                 }
-                // `1$` and `a$` are no plain things.
                 Some(at + length)
             }
             _ => Some(at + 1),
