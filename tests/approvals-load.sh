@@ -23,7 +23,7 @@ export PROVOST_HELD PROVOST_VIEWERS PROVOST_LOAD_ROUNDS PROVOST_LOAD_SECONDS PRO
 
 set_up
 if [ -z "${PROVOST_GATEWAY:-}" ]; then
-  cargo build --locked --release --bin provost
+  cargo build --locked --release --workspace --bin provost
   PROVOST_GATEWAY=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/release/provost
 fi
 export PROVOST_GATEWAY

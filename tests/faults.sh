@@ -22,7 +22,7 @@ export PROVOST_STREAM_BYTES PROVOST_FRAMES_SECONDS PROVOST_FRAMES_SEED
 
 set_up
 if [ -z "${PROVOST_GATEWAY:-}" ]; then
-  cargo build --locked --release --bin provost
+  cargo build --locked --release --workspace --bin provost
   PROVOST_GATEWAY=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/release/provost
 fi
 export PROVOST_GATEWAY

@@ -18,5 +18,5 @@ fi
 if ! command -v strace >/dev/null 2>&1; then
   install_missing " strace" " strace" ""
 fi
-cargo build --release --locked --features null-evidence --bin provost --example bench-relay --example bench-gateway >&2
+cargo build --release --locked --workspace --features null-evidence --bin provost --example bench-relay --example bench-gateway >&2
 exec python3 tests/bench/run.py --programs "${CARGO_TARGET_DIR:-target}/release" "$@"

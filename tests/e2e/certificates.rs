@@ -1,12 +1,13 @@
 //! Certificates read anew on SIGHUP: who comes later sees the later one, by stock psql with `sslmode=verify-full`; what can't be used leaves
 //! what is in use.
 
-use std::{fmt::Write as _, fs, path::Path, process::Output};
+use std::{fs, path::Path, process::Output};
 
 use tokio_postgres::Client;
 
 use crate::{
     postgres::{Cluster, Listen, Options},
+    server_certificate,
     support::{House, Person, free_port, succeeded, text},
 };
 
@@ -139,23 +140,7 @@ async fn clients_that_come_later_see_the_later_certificate() {
 
 /// Gives a running server this certificate, and waits until it shows it.
 fn give(server: &Cluster, (certificate, key): &(String, String), root: &Path) {
-    let hex = |text: &str| {
-        text.bytes().fold(String::new(), |mut digits, byte| {
-            write!(digits, "{byte:02x}").unwrap();
-            digits
-        })
-    };
-    // The server writes the files itself, so that they are its own whoever runs this test.
-    let sql = format!(
-        r"SELECT lo_from_bytea(1, '\x{}'), lo_from_bytea(2, '\x{}');
-          SELECT lo_export(1, 'server.crt'), lo_export(2, 'server.key');
-          SELECT lo_unlink(1), lo_unlink(2);
-          COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; chmod 600 server.key';
-          ALTER SYSTEM SET ssl = on;
-          SELECT pg_reload_conf();",
-        hex(certificate),
-        hex(key)
-    );
+    let sql = server_certificate::taken(certificate, key);
     server.execute("postgres", &sql).unwrap();
     fs::write(root, certificate).unwrap();
     let mut psql = std::process::Command::new(server.program("psql"));

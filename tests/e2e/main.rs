@@ -39,6 +39,7 @@ mod own_view;
 mod recordings;
 mod replay;
 mod schema;
+mod server_certificate;
 mod slack;
 mod stamps;
 mod stores;

@@ -23,6 +23,8 @@ mod postgres;
 mod raw;
 mod rehearsal;
 mod roles;
+#[path = "../../../tests/e2e/server_certificate.rs"]
+mod server_certificate;
 mod server_gone;
 mod server_tls;
 mod sessions;

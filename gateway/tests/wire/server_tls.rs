@@ -1,7 +1,6 @@
 //! TLS towards the server: verified, with SCRAM bound to the certificate; anything less than configured is refused.
 
 use std::{
-    fmt::Write as _,
     io,
     sync::{Arc, mpsc},
     thread,
@@ -22,28 +21,14 @@ use crate::{
     house::{House, settings_for, start_cluster, target, tokens},
     postgres::Cluster,
     raw::{Raw, TLS_REQUEST, message},
+    server_certificate,
 };
 
 /// Gives a running server a certificate for `localhost`, and gives back the certificate.
 pub(crate) fn enable_tls(cluster: &Cluster) -> String {
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
-    let hex = |text: &str| {
-        text.bytes().fold(String::new(), |mut digits, byte| {
-            write!(digits, "{byte:02x}").unwrap();
-            digits
-        })
-    };
-    // The server writes the files itself, so that they are its own whoever runs this test.
-    let sql = format!(
-        r"SELECT lo_from_bytea(1, '\x{}'), lo_from_bytea(2, '\x{}');
-          SELECT lo_export(1, 'server.crt'), lo_export(2, 'server.key');
-          COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; chmod 600 server.key';
-          ALTER SYSTEM SET ssl = on;
-          SELECT pg_reload_conf();",
-        hex(&certificate),
-        hex(&key)
-    );
+    let sql = server_certificate::taken(&certificate, &key);
     cluster.execute("postgres", &sql).unwrap();
     while cluster.execute("postgres", "SHOW ssl").unwrap() != "on\n" {
         thread::sleep(Duration::from_millis(20));
