@@ -131,6 +131,8 @@ impl Desk {
                     }
                 });
             }
+            // Its server is at nothing yet: the session asks it, once it has what the request is for.
+            Some(Found { under_way, .. }) if under_way.cancel() => {}
             Some(Found { upstream, key, .. }) => {
                 if let Err(error) = upstream.cancel(&key).await {
                     tracing::warn!(target_name = %upstream.name(), %error, "a cancel request could not be passed on");
@@ -166,7 +168,7 @@ impl Desk {
             .house
             .cancel_keys
             .find(issued.process_id, &issued.secret)
-            .map(|Found { upstream, key, .. }| Canceller { upstream, key });
+            .map(Canceller::from);
         let (place, dismissal) = self.house.roster.enter(id.as_str(), &session);
         let relay = Relay::new(
             stream,
