@@ -1,16 +1,29 @@
-//! The named, reasoned list of regression files that differ from direct (ruling 14), held against what was seen.
+//! The named, reasoned lists of what differs from direct (ruling 14), regression files and tests of libraries, held against what was seen.
 
 use std::collections::BTreeMap;
 
 use crate::suite::{Verdict, Verdicts};
 
-/// What is known to differ: file to reason.
+/// What is known to differ: file or test to reason.
 pub(crate) struct Differences(BTreeMap<String, String>);
 
+/// The reason of what can't work behind any proxy.
+const ANY_PROXY: &str = "any proxy";
+
 impl Differences {
-    /// The list in `differences.txt`.
+    /// The list of regression files, in `differences.txt`.
     pub(crate) fn read() -> Self {
         Self::parse(include_str!("differences.txt"))
+    }
+
+    /// The list of tests of libraries, in `suites.txt`.
+    pub(crate) fn of_suites() -> Self {
+        Self::parse(include_str!("suites.txt"))
+    }
+
+    /// Whether it is known to differ.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     fn parse(text: &str) -> Self {
@@ -25,7 +38,7 @@ impl Differences {
                 .split_once(": ")
                 .unwrap_or_else(|| panic!("`{line}` is not `file: ruling: why`"));
             assert!(
-                ruling.starts_with("ruling ") && !why.is_empty(),
+                (ruling.starts_with("ruling ") || ruling == ANY_PROXY) && !why.is_empty(),
                 "`{line}` names no ruling"
             );
             (file.to_owned(), reason.to_owned())

@@ -507,7 +507,7 @@ impl Relay {
                 .as_ref()
                 .filter(|_| self.client.input.is_empty())
             {
-                canceller.under_way.end();
+                canceller.under_way.rest();
             }
             give_back_beyond(&mut self.client.input, KEPT_AT_REST_BYTES_MAX);
             give_back_beyond(&mut self.server.input, KEPT_AT_REST_BYTES_MAX);
@@ -606,7 +606,7 @@ impl Relay {
         if !self.out.to_server.unsent().is_empty() {
             return false;
         }
-        let asked = self.canceller.as_ref().filter(|it| it.under_way.end());
+        let asked = self.canceller.as_ref().filter(|it| it.under_way.give());
         let Some(request) = asked.map(Canceller::request) else {
             return false;
         };
