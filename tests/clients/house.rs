@@ -80,7 +80,7 @@ impl House {
         let rules = cluster.socket_folder().join("data/pg_hba.conf");
         fs::write(
             rules,
-            "local all all trust\nhost all all 127.0.0.1/32 trust\n",
+            "local all,replication all trust\nhost all,replication all 127.0.0.1/32 trust\n",
         )
         .unwrap();
         // The reload is a signal; one more connection by password is as good as any.

@@ -28,17 +28,26 @@ const SERVER_SETTINGS: &[(&str, &str)] = &[
 pub(crate) enum Library {
     Psycopg2,
     Asyncpg,
+    /// With the PostgreSQL dialect on psycopg 3, whose own suite is in no package that is to be had.
+    SqlAlchemy,
     LibPq,
     NodePg,
 }
 
 impl Library {
-    const ALL: [Self; 4] = [Self::Psycopg2, Self::Asyncpg, Self::LibPq, Self::NodePg];
+    const ALL: [Self; 5] = [
+        Self::Psycopg2,
+        Self::Asyncpg,
+        Self::SqlAlchemy,
+        Self::LibPq,
+        Self::NodePg,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Psycopg2 => "psycopg2",
             Self::Asyncpg => "asyncpg",
+            Self::SqlAlchemy => "sqlalchemy",
             Self::LibPq => "lib-pq",
             Self::NodePg => "node-pg",
         }
@@ -49,6 +58,7 @@ impl Library {
         match self {
             Self::Psycopg2 => &["psycopg2_test"],
             Self::Asyncpg => &["postgres"],
+            Self::SqlAlchemy => &["sqlalchemy"],
             Self::LibPq => &["pqgotest"],
             Self::NodePg => &["node", "template1"],
         }
@@ -59,6 +69,7 @@ impl Library {
         match self {
             Self::Psycopg2 => 700,
             Self::Asyncpg => 250,
+            Self::SqlAlchemy => 10_000,
             Self::LibPq => 220,
             Self::NodePg => 70,
         }
@@ -176,6 +187,10 @@ impl Library {
     /// Makes what the suite does not make itself.
     fn prepare(self, house: &House, way: Way) {
         let _ = fs::remove_file(self.report(&format!("{}.txt", way.name())));
+        if self == Self::SqlAlchemy {
+            let sql = "CREATE SCHEMA test_schema; CREATE SCHEMA test_schema_2; CREATE EXTENSION hstore; CREATE EXTENSION citext";
+            house.cluster.execute(self.databases()[0], sql).unwrap();
+        }
         if self == Self::NodePg {
             let mut command = Command::new("node");
             command.arg("script/create-test-tables.js");
@@ -189,17 +204,8 @@ impl Library {
         let bare = |test: &String| test.split_once(' ').unwrap().1.to_owned();
         let only: Vec<String> = only.iter().map(bare).collect();
         let verdicts: BTreeMap<String, Verdict> = match self {
-            Self::Psycopg2 | Self::Asyncpg => {
-                let mut command = Command::new(target().join("clients/suites/python/bin/python"));
-                command
-                    .args(["-m", "pytest", "-rA", "-q", "-p", "no:cacheprovider"])
-                    // What psycopg 2 calls so is no test.
-                    .args(["-k", "not test_suite"]);
-                match only.is_empty() {
-                    true => command.arg("tests"),
-                    false => command.args(&only),
-                };
-                let said = self.say(command, house, way, SUITE_DEADLINE).0;
+            Self::Psycopg2 | Self::Asyncpg | Self::SqlAlchemy => {
+                let said = self.say(self.pytest(&only), house, way, SUITE_DEADLINE).0;
                 said.lines().filter_map(pytest_verdict).collect()
             }
             Self::LibPq => {
@@ -235,6 +241,29 @@ impl Library {
         verdicts.into_iter().map(named).collect()
     }
 
+    fn pytest(self, only: &[String]) -> Command {
+        let mut command = Command::new(target().join("clients/suites/python/bin/python"));
+        command.args(["-m", "pytest", "-rA", "-q", "-p", "no:cacheprovider"]);
+        match self {
+            Self::SqlAlchemy => command
+                .arg(format!(
+                    "--dburi=postgresql+psycopg:///{}",
+                    self.databases()[0]
+                ))
+                .args(
+                    ["test_dialect", "test_query", "test_types"]
+                        .map(|name| format!("test/dialect/postgresql/{name}.py")),
+                )
+                .arg("test/dialect/test_suite.py"),
+            _ => command.arg("tests"),
+        };
+        if !only.is_empty() {
+            let names: Vec<&str> = only.iter().map(|test| function(test)).collect();
+            command.args(["-k", &names.join(" or ")]);
+        }
+        command
+    }
+
     /// What a command of the suite printed, which is kept, and how it ended.
     fn say(
         self,
@@ -258,14 +287,15 @@ impl Library {
             .append(true)
             .open(kept)
             .unwrap();
-        writeln!(report, "{command:?}\n{said}\n{end}").unwrap();
+        let arguments: Vec<_> = command.get_args().collect();
+        writeln!(report, "{arguments:?}\n{said}\n{end}").unwrap();
         (said, end)
     }
 
     fn working_folder(self) -> PathBuf {
         match self {
             Self::NodePg => self.folder().join("node_modules/pg"),
-            Self::Psycopg2 | Self::Asyncpg | Self::LibPq => self.folder(),
+            _ => self.folder(),
         }
     }
 
@@ -299,7 +329,22 @@ fn pytest_verdict(line: &str) -> Option<(String, Verdict)> {
         _ => return None,
     };
     let (test, _) = rest.split_once(" - ").unwrap_or((rest, ""));
-    test.contains("::").then(|| (test.to_owned(), verdict))
+    // SQLAlchemy names the server's version with each test.
+    let test = match test.split_once("+psycopg_") {
+        Some((before, rest)) => {
+            let rest = rest.trim_start_matches(|it: char| it.is_ascii_digit() || it == '_');
+            format!("{before}{rest}")
+        }
+        None => test.to_owned(),
+    };
+    // What psycopg 2 calls `test_suite` is no test.
+    (test.contains("::") && !test.ends_with("::test_suite")).then_some((test, verdict))
+}
+
+/// The function of a test of pytest's.
+fn function(test: &str) -> &str {
+    let name = test.rsplit("::").next().unwrap_or(test);
+    name.split('[').next().unwrap_or(name)
 }
 
 /// A line of `go test -v`: `--- PASS: TestA (0.01s)`; a part of a test is indented, and called `TestA/part`.
@@ -320,7 +365,7 @@ fn outermost(test: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Verdict, go_verdict, outermost, pytest_verdict};
+    use super::{Verdict, function, go_verdict, outermost, pytest_verdict};
 
     fn check(
         read: fn(&str) -> Option<(String, Verdict)>,
@@ -349,6 +394,12 @@ mod tests {
             "ERROR tests/test_a.py::test_d",
             Some(("tests/test_a.py::test_d", failed)),
         );
+        check(
+            pytest_verdict,
+            "PASSED test/test_e.py::E_postgresql+psycopg_15_18::test_f[x-y]",
+            Some(("test/test_e.py::E_postgresql::test_f[x-y]", passed)),
+        );
+        check(pytest_verdict, "PASSED tests/test_a.py::test_suite", None);
         check(pytest_verdict, "SKIPPED [1] tests/test_a.py:7: why", None);
         check(pytest_verdict, "ERROR: not found", None);
         check(
@@ -365,5 +416,6 @@ mod tests {
         check(go_verdict, "ok  \tgithub.com/lib/pq\t6.765s", None);
         assert_eq!(outermost("TestA/a_part"), "TestA");
         assert_eq!(outermost("TestA"), "TestA");
+        assert_eq!(function("tests/test_a.py::A::test_b[1-2]"), "test_b");
     }
 }

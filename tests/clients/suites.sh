@@ -10,9 +10,9 @@ cd "$(dirname "$0")/../.."
 . tests/source.sh
 
 # Of what is on PyPI, the versions; of the others whatever Debian has.
-PSYCOPG2=2.9.10 ASYNCPG=0.30.0 PYTEST=8.3.4
+PSYCOPG2=2.9.10 ASYNCPG=0.30.0 SQLALCHEMY=2.0.44 PSYCOPG=3.2.13 PYTEST=8.3.4
 
-PROVOST_SUITES=psycopg2,asyncpg,lib-pq,node-pg
+PROVOST_SUITES=psycopg2,asyncpg,sqlalchemy,lib-pq,node-pg
 while [ $# -gt 0 ]; do
   [ $# -ge 2 ] || die "\`$1\` needs a value"
   case $1 in
@@ -43,18 +43,20 @@ unpack() {
   tar -xf "$1" -C "$2" --strip-components=1
 }
 
-# python_tests LIBRARY VERSION: the tests of a source package of PyPI, beside nothing: they must meet the installed library.
+# python_tests LIBRARY VERSION FILE...: these files of a source package of PyPI, the tests and how they are run. The library itself is the installed one.
 python_tests() {
-  has "$1" "$2" && return 0
-  say "fetching the tests of $1 $2"
-  "$suites/python/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --no-binary "$1" --dest "$work" "$1==$2"
-  unpack "$work/$1-$2.tar.gz" "$work/$1"
-  rm -rf "${suites:?}/$1"
-  mkdir -p "$suites/$1"
-  cp -R "$work/$1/tests" "$suites/$1/tests"
-  # asyncpg's says how its tests are imported.
-  [ ! -f "$work/$1/pyproject.toml" ] || cp "$work/$1/pyproject.toml" "$suites/$1"
-  echo "$2" >"$suites/$1/version"
+  library=$1 version=$2
+  shift 2
+  has "$library" "$version" && return 0
+  say "fetching the tests of $library $version"
+  "$suites/python/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --no-binary "$library" --dest "$work" "$library==$version"
+  unpack "$work/$library-$version.tar.gz" "$work/$library"
+  rm -rf "${suites:?}/$library"
+  mkdir -p "$suites/$library"
+  for file in "$@"; do
+    cp -R "$work/$library/$file" "$suites/$library"
+  done
+  echo "$version" >"$suites/$library/version"
 }
 
 # debian_archive PACKAGE ARCHIVE: the archive that somebody has, or the system's own, or that of Debian's unstable.
@@ -63,17 +65,19 @@ debian_archive() {
   source_archive "$work/own" "$1" || source_archive "$work/unstable" "$1" sid
 }
 
-if wants psycopg2 || wants asyncpg; then
+if wants psycopg2 || wants asyncpg || wants sqlalchemy; then
   if [ ! -x "$suites/python/bin/python" ]; then
     python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || install_missing " python3 python3-venv" " python3" " python3"
     python3 -m venv "$suites/python"
   fi
-  "$suites/python/bin/python" -m pip install --quiet --disable-pip-version-check "psycopg2-binary==$PSYCOPG2" "asyncpg==$ASYNCPG" "pytest==$PYTEST"
+  "$suites/python/bin/python" -m pip install --quiet --disable-pip-version-check "psycopg2-binary==$PSYCOPG2" "asyncpg==$ASYNCPG" \
+    "sqlalchemy==$SQLALCHEMY" "psycopg[binary]==$PSYCOPG" "pytest==$PYTEST" distro==1.9.0
   # pip asks the source package what it is, for which it looks for libpq.
   command -v pg_config >/dev/null 2>&1 || install_missing " libpq-dev" " libpq-devel" " libpq"
 fi
-if wants psycopg2; then python_tests psycopg2 "$PSYCOPG2"; fi
-if wants asyncpg; then python_tests asyncpg "$ASYNCPG"; fi
+if wants psycopg2; then python_tests psycopg2 "$PSYCOPG2" tests; fi
+if wants asyncpg; then python_tests asyncpg "$ASYNCPG" tests pyproject.toml; fi
+if wants sqlalchemy; then python_tests sqlalchemy "$SQLALCHEMY" test lib setup.cfg pyproject.toml; fi
 
 if wants lib-pq && ! has lib-pq fetched; then
   say "fetching lib/pq"
