@@ -1,7 +1,8 @@
 //! Cancel keys: ours, given to clients, and the servers' own behind them.
 //!
-//! A client never learns a server's key, and a guess of ours tells nothing: requests are never answered. Secrets are kept as
-//! their hashes only.
+//! A client never learns a server's secret, and a guess of ours tells nothing: requests are never answered. Secrets are kept as
+//! their hashes only. The process id is the server's own: clients compare it with that of notifications and of
+//! `pg_stat_activity`, to know what is their own doing.
 //!
 //! Servers are asked for protocol 3.0, so their own secrets have four bytes; what a client gets depends on its protocol alone.
 
@@ -14,10 +15,12 @@ use provost_evidence::approvals::ApprovalId;
 
 use crate::{
     judgement::Awaited,
+    under_way::UnderWay,
     upstream::{CancelKey, Upstream},
 };
 
-/// How often a free process id is looked for before a session is refused: with ids of 31 bits it never happens.
+/// How often a free key is looked for before a session is refused. Targets on several servers may have sessions of one process id, whose
+/// secrets then differ: that two of four bytes are the same never happens often.
 const ATTEMPTS_MAX: usize = 64;
 
 /// How long a secret is.
@@ -35,14 +38,17 @@ pub(crate) enum SecretLength {
 /// The keys of all open sessions. As many as there are sessions, each removed with its session.
 #[derive(Default)]
 pub(crate) struct CancelKeys {
-    entries: Mutex<HashMap<i32, Entry>>,
+    entries: Mutex<HashMap<Key, Entry>>,
 }
 
+/// The server's process id, and the hash of a secret of ours. How long it takes to look for one says nothing of how much of a secret was right.
+type Key = (i32, blake3::Hash);
+
 struct Entry {
-    secret_hash: blake3::Hash,
     upstream: Arc<Upstream>,
     key: CancelKey,
     awaited: Awaited,
+    under_way: Arc<UnderWay>,
 }
 
 /// What a cancel request is to end.
@@ -53,11 +59,14 @@ pub(crate) struct Found {
     pub(crate) key: CancelKey,
     /// What the session waits for; while it does, its server is at nothing.
     pub(crate) awaited: Option<ApprovalId>,
+    /// What the session has that its server does not have yet.
+    pub(crate) under_way: Arc<UnderWay>,
 }
 
 /// A session's entry; dropping it takes the key back.
 pub(crate) struct Issued {
     keys: Arc<CancelKeys>,
+    entry: Key,
     /// What BackendKeyData tells the client.
     pub(crate) process_id: i32,
     /// Its secret.
@@ -65,7 +74,7 @@ pub(crate) struct Issued {
 }
 
 impl CancelKeys {
-    /// Makes a key for a session of `upstream`; `None` when no free id was found.
+    /// Makes a key for a session of `upstream`; `None` when no free one was found.
     ///
     /// # Errors
     /// When the operating system gives no randomness.
@@ -75,24 +84,26 @@ impl CancelKeys {
         (key, awaited): (CancelKey, &Awaited),
         length: SecretLength,
     ) -> Result<Option<Issued>, getrandom::Error> {
-        let secret = length.random()?;
+        let process_id = key.process_id;
         for _ in 0..ATTEMPTS_MAX {
-            let process_id = i32::try_from(getrandom::u32()? >> 1).unwrap_or(0);
+            let secret = length.random()?;
+            let place = (process_id, blake3::hash(&secret));
             let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            if process_id == 0 || entries.contains_key(&process_id) {
+            if entries.contains_key(&place) {
                 continue;
             }
             entries.insert(
-                process_id,
+                place,
                 Entry {
-                    secret_hash: blake3::hash(&secret),
                     upstream: Arc::clone(upstream),
                     key,
                     awaited: Arc::clone(awaited),
+                    under_way: Arc::default(),
                 },
             );
             return Ok(Some(Issued {
                 keys: Arc::clone(self),
+                entry: place,
                 process_id,
                 secret,
             }));
@@ -102,13 +113,13 @@ impl CancelKeys {
 
     /// The server session that this key stands for, if the secret is right too, to its length.
     pub(crate) fn find(&self, process_id: i32, secret: &[u8]) -> Option<Found> {
-        let secret_hash = blake3::hash(secret);
+        let place = (process_id, blake3::hash(secret));
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.get(&process_id)?;
-        // Hashes are compared in constant time: how long it takes says nothing of how much was right.
-        (entry.secret_hash == secret_hash).then(|| Found {
+        let entry = entries.get(&place)?;
+        Some(Found {
             upstream: Arc::clone(&entry.upstream),
             key: entry.key.clone(),
+            under_way: Arc::clone(&entry.under_way),
             awaited: entry
                 .awaited
                 .lock()
@@ -135,7 +146,7 @@ impl Drop for Issued {
             .entries
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.process_id);
+            .remove(&self.entry);
     }
 }
 
@@ -164,25 +175,24 @@ mod tests {
         };
         let upstream = Arc::new(Upstream::new(target, 1).unwrap());
         let keys = Arc::new(CancelKeys::default());
-        let server = |process_id| CancelKey {
-            process_id,
-            secret: 9,
-        };
-        let issue = |server_id, length| {
-            let issued = keys.issue(&upstream, (server(server_id), &Awaited::default()), length);
+        // The servers' own secrets tell the sessions apart.
+        let issue = |process_id, secret, length| {
+            let key = CancelKey { process_id, secret };
+            let issued = keys.issue(&upstream, (key, &Awaited::default()), length);
             issued.unwrap().unwrap()
         };
         let server_of = |process_id, secret: &[u8]| {
             let found = keys.find(process_id, secret);
-            found.map(|found| found.key.process_id)
+            found.map(|found| found.key.secret)
         };
-        let one = issue(1, SecretLength::Four);
-        let other = issue(2, SecretLength::Long);
+        let one = issue(71, 1, SecretLength::Four);
+        // Of another server, by chance.
+        let other = issue(71, 2, SecretLength::Long);
+        assert_eq!((one.process_id, other.process_id), (71, 71));
         assert_eq!((one.secret.len(), other.secret.len()), (4, 32));
         assert_eq!(server_of(one.process_id, &one.secret), Some(1));
         assert_eq!(server_of(other.process_id, &other.secret), Some(2));
         assert_eq!(server_of(one.process_id ^ 1, &one.secret), None);
-        assert_eq!(server_of(one.process_id, &other.secret), None);
         for issued in [&one, &other] {
             for place in 0..issued.secret.len() {
                 let mut wrong = issued.secret.to_vec();
@@ -197,6 +207,7 @@ mod tests {
         }
         let (process_id, secret) = (one.process_id, one.secret.clone());
         drop(one);
+        assert_eq!(server_of(71, &other.secret), Some(2));
         let replayed = server_of(process_id, &secret);
         assert_eq!(replayed, None, "a replayed key finds nothing");
     }

@@ -64,4 +64,5 @@ pub mod serve;
 pub mod session;
 pub mod settings;
 mod stream;
+mod under_way;
 pub mod upstream;

@@ -45,10 +45,11 @@ impl Way {
     }
 }
 
-/// A server with one database, and the gateway before it.
+/// A server, and the gateway before it.
 pub(crate) struct House {
     pub(crate) cluster: Cluster,
-    database: &'static str,
+    /// The gateway's targets; a client is told of the first.
+    databases: Vec<&'static str>,
     issuer: Issuer,
     folder: tempfile::TempDir,
     port: u16,
@@ -62,6 +63,15 @@ impl House {
         database: &'static str,
         make: impl FnOnce(&Cluster),
     ) -> Self {
+        Self::with_targets(settings, &[database], make)
+    }
+
+    /// The same with several databases.
+    pub(crate) fn with_targets(
+        settings: &[(&str, &str)],
+        databases: &[&'static str],
+        make: impl FnOnce(&Cluster),
+    ) -> Self {
         let options = Options {
             listen: Listen::Loopback,
             settings,
@@ -70,7 +80,7 @@ impl House {
         let rules = cluster.socket_folder().join("data/pg_hba.conf");
         fs::write(
             rules,
-            "local all all trust\nhost all all 127.0.0.1/32 trust\n",
+            "local all,replication all trust\nhost all,replication all 127.0.0.1/32 trust\n",
         )
         .unwrap();
         // The reload is a signal; one more connection by password is as good as any.
@@ -80,7 +90,7 @@ impl House {
         make(&cluster);
         let mut house = Self {
             cluster,
-            database,
+            databases: databases.to_vec(),
             issuer: Issuer::start(),
             folder: tempfile::tempdir().unwrap(),
             port: free_port(),
@@ -107,12 +117,18 @@ impl House {
             .unwrap();
         fs::write(self.path("signing.pem"), signing_key.as_bytes()).unwrap();
         fs::write(self.path("digest-key"), "0123456789abcdef0123456789abcdef").unwrap();
-        let config = include_str!("provost.toml")
+        let (settings, target) = include_str!("provost.toml")
+            .split_once("[[target]]")
+            .unwrap();
+        let targets = self
+            .databases
+            .iter()
+            .map(|database| format!("[[target]]{}\n", target.replace("@DATABASE@", database)));
+        let config = format!("{settings}{}", targets.collect::<String>())
             .replace("@PORT@", &self.port.to_string())
             .replace("@FOLDER@", self.folder.path().to_str().unwrap())
             .replace("@ISSUER@", &self.issuer.url())
             .replace("@AUDIENCE@", AUDIENCE)
-            .replace("@DATABASE@", self.database)
             .replace("@SOCKET@", self.cluster.socket_folder().to_str().unwrap())
             .replace("@SERVER_PORT@", &self.cluster.port().to_string())
             .replace("@USER@", SUPERUSER);
@@ -179,7 +195,7 @@ impl House {
             .env("PGPORT", self.port(way).to_string())
             .env("PGUSER", SUPERUSER)
             .env("PGPASSWORD", self.token())
-            .env("PGDATABASE", self.database)
+            .env("PGDATABASE", self.databases[0])
             .env("PGSSLMODE", "disable")
             .env("LC_ALL", "C");
     }

@@ -10,6 +10,7 @@ mod differences;
 mod house;
 mod programs;
 mod suite;
+mod suites;
 mod tokio_client;
 
 // The end-to-end tests' issuer and small helpers, and the same private PostgreSQL as the demo's.
@@ -33,6 +34,7 @@ use differences::Differences;
 use house::{House, Way};
 use programs::Program;
 use suite::{Files, Suite, Verdict};
+use suites::Library;
 
 /// What every run of the tests does: files that need little time, and each of which needs another part of the protocol.
 const SLICE: [&str; 8] = [
@@ -131,4 +133,21 @@ fn programs_of_client_libraries_see_what_they_see_directly() {
         faults.len()
     );
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+#[ignore = "long, and of suites that only tests/clients/suites.sh gets"]
+fn suites_of_client_libraries_equal_direct() {
+    let list = Differences::of_suites();
+    let faults: Vec<String> = Library::chosen()
+        .into_iter()
+        .flat_map(|library| library.faults(&list))
+        .collect();
+    assert!(
+        faults.is_empty(),
+        "{} faults; see {}:\n{}",
+        faults.len(),
+        reports().join("suites").display(),
+        faults.join("\n")
+    );
 }

@@ -140,7 +140,11 @@ impl Suite {
 }
 
 /// Runs it and says what it printed and how it ended; one that takes too long is ended. What it had not told by then was not run.
-fn run_until(command: &mut Command, printed: &Path, deadline: Duration) -> (String, String) {
+pub(crate) fn run_until(
+    command: &mut Command,
+    printed: &Path,
+    deadline: Duration,
+) -> (String, String) {
     let out = fs::File::create(printed).unwrap();
     let mut child = command
         .stdin(Stdio::null())

@@ -333,6 +333,37 @@ async fn a_running_statement_can_be_cancelled() {
 }
 
 #[tokio::test]
+async fn a_statement_can_be_cancelled_before_the_server_has_it() {
+    let house = House::new();
+    let connected = house.connect(Person::Dba).await;
+    let cancel = connected.client.cancel_token();
+    let tls = connected.tls.clone();
+    // So long that the gateway still reads it when the request comes, which comes once.
+    let numbers: Vec<String> = (0..100_000).map(|number| number.to_string()).collect();
+    let text = format!(
+        "SELECT count(*) FROM generate_series(1, 100000000000) AS number WHERE number NOT IN ({})",
+        numbers.join(", ")
+    );
+    let asker = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        cancel.cancel_query(tls).await.unwrap();
+    });
+    let error = tokio::time::timeout(
+        Duration::from_secs(30),
+        connected.client.simple_query(&text),
+    )
+    .await
+    .expect("the cancel request was lost")
+    .unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED));
+    asker.await.unwrap();
+    // It was for that statement, and for no other.
+    for _ in 0..20 {
+        connected.client.simple_query("SELECT 1").await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn sessions_side_by_side_do_not_mix() {
     let house = House::new();
     let mut tasks = Vec::new();

@@ -7,6 +7,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 . examples/setup.sh
+. tests/source.sh
 
 target=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-target}" && pwd)
 regress=$target/regress
@@ -22,42 +23,13 @@ has_files=no
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# source_archive: prints the path of the source package's archive.
-source_archive() {
-  command -v apt-get >/dev/null 2>&1 || return 1
-  package=postgresql-${version%%.*}
-  mkdir -p "$work/lists/partial" "$work/parts"
-  # The system's own entries, with sources: both of apt's ways of writing them.
-  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
-    [ -f "$file" ] && sed -n 's/^deb /deb-src /p' "$file" >>"$work/sources.list"
-  done
-  touch "$work/sources.list"
-  for file in /etc/apt/sources.list.d/*.sources; do
-    [ -f "$file" ] && sed 's/^Types:.*/Types: deb-src/' "$file" >"$work/parts/$(basename "$file")"
-  done
-  set -- -q -o "Dir::Etc::SourceList=$work/sources.list" -o "Dir::Etc::SourceParts=$work/parts" \
-    -o "Dir::State::Lists=$work/lists" -o "Dir::Cache::srcpkgcache=" -o "Dir::Cache::pkgcache=" -o APT::Sandbox::User=root
-  # One source that does not answer must not hide the others.
-  apt-get "$@" update >&2 || say "not every source of packages answered"
-  installed=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null || :)
-  # The newest may be listed and gone from the mirror: the installed one first, then whatever there is of this version.
-  listed=$(apt-cache "$@" showsrc "$package" 2>/dev/null | sed -n 's/^Version: //p' | sort -u -V -r)
-  for candidate in $installed $listed; do
-    (cd "$work" && apt-get "$@" source --download-only "$package=$candidate" >&2) || continue
-    for archive in "$work"/postgresql-*.orig.tar.*; do
-      [ -f "$archive" ] && echo "$archive" && return 0
-    done
-  done
-  return 1
-}
-
 # fetch_files: the files, from the archive.
 fetch_files() {
   if [ -n "${PROVOST_REGRESS_ARCHIVE:-}" ]; then
     archive=$PROVOST_REGRESS_ARCHIVE
   else
     say "fetching PostgreSQL $version's regression files"
-    archive=$(source_archive) ||
+    archive=$(source_archive "$work" "postgresql-${version%%.*}") ||
       die "the source package of PostgreSQL $version can't be had from the system's sources: set PROVOST_REGRESS_ARCHIVE to an archive of its source (https://www.postgresql.org/ftp/source/)"
   fi
   mkdir "$work/tree"

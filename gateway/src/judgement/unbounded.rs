@@ -50,7 +50,9 @@ impl SessionJudge {
             ground = self.ground_after(step, statement, ground);
             found
         })?;
-        self.unbounded(step, &reason)
+        // What is bound was one statement when it was prepared.
+        let is_fitting = |found: &Analysed| step.phase == Phase::Simple || found.len() == 1;
+        self.unbounded(step, &reason).filter(is_fitting)
     }
 
     fn unbounded(&self, step: &Step<'_>, reason: &str) -> Option<Analysed> {
@@ -61,10 +63,6 @@ impl SessionJudge {
         // The engine is pure: a panic leaves nothing of it behind.
         let read = || sql::unbounded(step.text, reason, version);
         let statements = catch_unwind(AssertUnwindSafe(read)).ok().flatten()?;
-        // A Parse takes one.
-        if step.phase != Phase::Simple && statements.len() != 1 {
-            return None;
-        }
         let (decisions, _) = self.decide_all(step, &statements);
         decisions
             .iter()

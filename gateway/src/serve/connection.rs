@@ -1,11 +1,20 @@
 //! One client connection from accept to close.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
+use std::{
+    cell::RefCell,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::BytesMut;
 use provost_engine::principal::Session;
 use provost_evidence::Durability;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 
 use super::{
     ahead,
@@ -23,8 +32,13 @@ use crate::{
     record::{self, SessionId},
     roster::Place,
     stream::{Stream, set_up},
+    under_way::Met,
     upstream::{Occasion, Parameters, Upstream},
 };
+
+/// How long a cancel request that finds a session at rest waits for what its client sent before it: that may not have been read yet. A server
+/// takes about as long to begin with a request.
+const UNREAD: Duration = Duration::from_millis(5);
 
 /// What a serving thread has for all its connections.
 #[derive(Clone)]
@@ -131,11 +145,24 @@ impl Desk {
                     }
                 });
             }
-            Some(Found { upstream, key, .. }) => {
-                if let Err(error) = upstream.cancel(&key).await {
-                    tracing::warn!(target_name = %upstream.name(), %error, "a cancel request could not be passed on");
+            Some(Found {
+                upstream,
+                key,
+                under_way,
+                ..
+            }) => match under_way.cancel() {
+                Met::Server => {
+                    if let Err(error) = upstream.cancel(&key).await {
+                        tracing::warn!(target_name = %upstream.name(), %error, "a cancel request could not be passed on");
+                    }
                 }
-            }
+                // The session asks the server, once that has what the request is for.
+                Met::Gateway => {}
+                Met::Nothing => {
+                    sleep(UNREAD).await;
+                    under_way.forget();
+                }
+            },
         }
     }
 
@@ -166,7 +193,7 @@ impl Desk {
             .house
             .cancel_keys
             .find(issued.process_id, &issued.secret)
-            .map(|Found { upstream, key, .. }| Canceller { upstream, key });
+            .map(Canceller::from);
         let (place, dismissal) = self.house.roster.enter(id.as_str(), &session);
         let relay = Relay::new(
             stream,

@@ -63,7 +63,12 @@ pub(super) async fn read(stream: TcpStream, acceptor: Option<&TlsAcceptor>) -> F
         let packet = match packet(&mut stream).await {
             Ok(Ok(packet)) => packet,
             Ok(Err(refused)) => return First::Refused(stream, refused),
-            Err(_) => return First::Gone,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::InvalidData {
+                    farewell::close(stream, b"").await;
+                }
+                return First::Gone;
+            }
         };
         match packet {
             Packet::Cancel { process_id, secret } => {
@@ -168,13 +173,14 @@ async fn encrypt(mut stream: TcpStream, acceptor: &TlsAcceptor) -> io::Result<St
     Ok(Stream::Tls(Box::new(TlsStream::Server(stream))))
 }
 
-/// Reads exactly one packet: what follows it stays in the socket.
+/// Reads exactly one packet: what follows it stays in the socket. Whoever sends something else is told nothing, as by PostgreSQL: they speak
+/// another protocol, or take back a connection that they never began (node-postgres says goodbye first).
 async fn packet(stream: &mut Stream) -> io::Result<Result<Packet, Fatal>> {
     let mut header = [0_u8; 4];
     stream.read_exact(&mut header).await?;
-    let length = match packet::length(header) {
-        Ok(length) => length,
-        Err(refused) => return Ok(Err(refused)),
+    let Some(length) = packet::length(header) else {
+        tracing::info!("invalid length of startup packet: the connection is closed");
+        return Err(io::ErrorKind::InvalidData.into());
     };
     let mut body = vec![0_u8; length.saturating_sub(header.len())];
     stream.read_exact(&mut body).await?;

@@ -67,12 +67,11 @@ pub(crate) struct Startup {
     pub(crate) negotiate: Option<Vec<String>>,
 }
 
-/// The length of the packet whose first four bytes these are.
-pub(crate) fn length(header: [u8; 4]) -> Result<usize, Fatal> {
+/// The length of the packet whose first four bytes these are; none where it is no packet.
+pub(crate) fn length(header: [u8; 4]) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(header))
         .ok()
         .filter(|length| (PACKET_BYTES_MIN..=PACKET_BYTES_MAX).contains(length))
-        .ok_or_else(|| fatal("08P01", "invalid length of startup packet"))
 }
 
 /// Reads a packet's bytes after its length.
@@ -378,7 +377,7 @@ mod tests {
             (u32::MAX, None),
             (0x1603_0100, None),
         ] {
-            assert_eq!(length(bytes.to_be_bytes()).ok(), expected, "{bytes}");
+            assert_eq!(length(bytes.to_be_bytes()), expected, "{bytes}");
         }
     }
 

@@ -26,11 +26,13 @@ use super::{
     house::Stopping,
 };
 use crate::{
+    cancel::Found,
     judge::Fatal,
     judgement::SessionJudge,
     roster::Dismissal,
     session::{Core, Flow, Out, give_back_beyond},
     stream::Stream,
+    under_way::UnderWay,
     upstream::{CancelKey, Upstream},
 };
 
@@ -74,8 +76,19 @@ struct Side {
 
 /// What it takes to cancel the server's statements.
 pub(super) struct Canceller {
-    pub(super) upstream: Arc<Upstream>,
-    pub(super) key: CancelKey,
+    upstream: Arc<Upstream>,
+    key: CancelKey,
+    under_way: Arc<UnderWay>,
+}
+
+impl From<Found> for Canceller {
+    fn from(found: Found) -> Self {
+        Self {
+            upstream: found.upstream,
+            key: found.key,
+            under_way: found.under_way,
+        }
+    }
 }
 
 /// How long a session may be idle; `None`: for ever.
@@ -489,6 +502,13 @@ impl Relay {
     /// Nothing comes and nothing goes: large buffers wait for work, not for the next statement.
     fn rest(&mut self) {
         if self.core.is_idle() {
+            if let Some(canceller) = self
+                .canceller
+                .as_ref()
+                .filter(|_| self.client.input.is_empty())
+            {
+                canceller.under_way.rest();
+            }
             give_back_beyond(&mut self.client.input, KEPT_AT_REST_BYTES_MAX);
             give_back_beyond(&mut self.server.input, KEPT_AT_REST_BYTES_MAX);
             give_back_beyond(&mut self.out.to_client, KEPT_AT_REST_BYTES_MAX);
@@ -561,6 +581,9 @@ impl Relay {
         if received {
             self.client_needs_more = false;
             self.idle_since = None;
+            if let Some(canceller) = self.canceller.as_ref().filter(|_| self.core.is_idle()) {
+                canceller.under_way.begin();
+            }
         }
         Ok(received || (sent > 0 && was_waited_for))
     }
@@ -572,9 +595,26 @@ impl Relay {
             .server
             .poll_send(context, self.out.to_server.unsent())?;
         self.out.to_server.sent(sent);
+        let asked = sent > 0 && self.cancels_what_was_sent();
         let received =
             self.client_has_room() && self.server.poll_receive(context, &self.scratch)?;
-        Ok(received || (sent > 0 && was_waited_for))
+        Ok(received || asked || (sent > 0 && was_waited_for))
+    }
+
+    /// Asks the server to cancel what it was just given, where the client asked before the server had it.
+    fn cancels_what_was_sent(&mut self) -> bool {
+        if !self.out.to_server.unsent().is_empty() {
+            return false;
+        }
+        let asked = self.canceller.as_ref().filter(|it| it.under_way.give());
+        let Some(request) = asked.map(Canceller::request) else {
+            return false;
+        };
+        self.cancelling.get_or_insert_with(|| Cancelling {
+            request: Some(request),
+            until: Instant::now() + CANCEL_GRACE,
+        });
+        true
     }
 }
 
@@ -584,7 +624,7 @@ impl Canceller {
         let (upstream, key) = (Arc::clone(&self.upstream), self.key.clone());
         Box::pin(async move {
             if let Err(error) = upstream.cancel(&key).await {
-                tracing::warn!(target_name = %upstream.name(), %error, "a statement whose time was up could not be cancelled");
+                tracing::warn!(target_name = %upstream.name(), %error, "a statement could not be cancelled");
             }
         })
     }

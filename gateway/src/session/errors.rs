@@ -232,7 +232,8 @@ impl<J: Judge> Core<J> {
     ) -> Result<(), Fatal> {
         let (name, value) = backend::parameter_status(body)?;
         let holds = match name {
-            b"client_encoding" => value == b"UTF8",
+            // The server keeps `UNICODE` as it was written, and no other name of UTF8.
+            b"client_encoding" => matches!(value, b"UTF8" | b"UNICODE"),
             b"standard_conforming_strings" => value == b"on",
             b"session_authorization" => {
                 self.sets_role || self.fixed.session_authorization.as_deref() == Some(value)

@@ -182,6 +182,7 @@ def errors(connection):
     error("null", lambda: connection.execute("INSERT INTO things VALUES (6000, NULL)"))
     error("check", lambda: connection.execute("INSERT INTO things VALUES (6000, 'x', -1)"))
     error("parameter", lambda: connection.execute("SELECT %s::int", ["no number"]))
+    error("several in one Parse", lambda: connection.execute("CREATE TABLE made (id int); INSERT INTO made VALUES (%s)", [1]))
     error("in several", lambda: connection.execute("SELECT 1; SELECT 1 / 0; SELECT 2"))
     error("raised", lambda: connection.execute("DO $$ BEGIN RAISE EXCEPTION 'words' USING DETAIL = 'd', HINT = 'h', ERRCODE = 'ZZ001'; END $$"))
     connection.execute("DROP TABLE parts")
@@ -234,6 +235,7 @@ def pipelines(connection):
         error("second", second.fetchone)
         error("third", third.fetchone)
     show("alive", connection.execute("SELECT 'yes'").fetchone())
+    show("process", connection.execute("SELECT pg_backend_pid()").fetchone() == (connection.info.backend_pid,))
 
 
 def cancels(connection):
@@ -254,6 +256,9 @@ def notifies(connection):
             other.execute("SELECT pg_notify('news', %s)", [f"number {number}"])
         heard = [note.payload for note in connection.notifies(timeout=10, stop_after=3)]
         show("heard", heard)
+        connection.execute("NOTIFY news, 'my own'")
+        own = next(connection.notifies(timeout=10, stop_after=1))
+        show("known by its process id", [own.pid == connection.info.backend_pid, own.payload])
         connection.execute("UNLISTEN *")
 
 
@@ -263,6 +268,11 @@ def parameters(connection):
     connection.execute("SET TimeZone = 'Europe/Berlin'")
     show("zone", info.parameter_status("TimeZone"))
     connection.execute("RESET TimeZone")
+    # Python knows no encoding of this name, which older clients ask for.
+    raw = connection.pgconn
+    raw.exec_(b"SET client_encoding TO 'UNICODE'")
+    show("encoding", (raw.parameter_status(b"client_encoding"), raw.exec_(b"SELECT '\xc3\xbc'").get_value(0, 0)))
+    raw.exec_(b"RESET client_encoding")
     show("version", info.server_version)
     show("schema", connection.execute("SELECT current_schema(), current_user, current_database()").fetchone())
 

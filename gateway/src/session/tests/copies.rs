@@ -476,8 +476,10 @@ fn text_of_the_server() {
 
 #[test]
 fn settings_that_must_not_change() {
-    let changes: [(&[u8], bool); 8] = [
+    let changes: [(&[u8], bool); 9] = [
         (b"client_encoding\0UTF8\0", true),
+        // `SET client_encoding TO unicode`, as psycopg 2 sends it: the session ended.
+        (b"client_encoding\0UNICODE\0", true),
         (b"client_encoding\0SQL_ASCII\0", false),
         (b"standard_conforming_strings\0on\0", true),
         (b"standard_conforming_strings\0off\0", false),
