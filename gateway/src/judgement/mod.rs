@@ -19,6 +19,7 @@ mod pinning;
 mod reading;
 mod recording;
 mod refusal;
+pub(crate) mod replication;
 mod seam;
 pub(crate) mod setting;
 mod spending;

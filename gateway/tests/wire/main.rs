@@ -22,6 +22,7 @@ mod own_view;
 mod postgres;
 mod raw;
 mod rehearsal;
+mod replication;
 mod roles;
 mod server_gone;
 mod server_tls;

@@ -1,0 +1,286 @@
+//! PostgreSQL's own tools and servers replicate through the gateway: base backups, the log, decoded changes, a subscription; and whoever
+//! may not is told why.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    postgres::{Cluster, Listen, Options},
+    support::{House, Person, succeeded, text},
+};
+
+const RULES: &str = "
+rule dbas-replicate
+  allow any, opaque for dbas
+";
+const SERVER: &[(&str, &str)] = &[("wal_level", "logical"), ("wal_sender_timeout", "0")];
+/// How long something may take to come about.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A house whose gateway may replicate, for people who may everything.
+fn house() -> House {
+    let mut house = House::over(SERVER);
+    fs::write(house.path("policies/replication.pol"), RULES).unwrap();
+    house.write_config(|config| config + "\nreplication = true\n");
+    house.start_gateway();
+    house
+}
+
+/// A tool of PostgreSQL's, as this person, through the gateway.
+fn tool(house: &House, person: Person, name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(house.cluster.program(name));
+    command.args(arguments);
+    house.client_environment(&mut command, person.id(), &house.token(person), "shop");
+    command
+}
+
+fn run(house: &House, person: Person, name: &str, arguments: &[&str]) -> Output {
+    tool(house, person, name, arguments).output().unwrap()
+}
+
+/// A tool that streams until it is told to stop.
+struct Streaming(Child);
+
+impl Streaming {
+    fn start(mut command: Command) -> Self {
+        let piped = command.stdout(Stdio::null()).stderr(Stdio::piped());
+        Self(piped.spawn().unwrap())
+    }
+
+    /// Asks it to stop, and gives what it said.
+    fn stop(self, signal: &str) -> Output {
+        let mut kill = Command::new("sh");
+        let id = self.0.id().to_string();
+        kill.args(["-c", "kill -s \"$1\" \"$2\"", "sh", signal, &id]);
+        assert!(kill.status().unwrap().success());
+        self.0.wait_with_output().unwrap()
+    }
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn shown(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn base_backups_and_the_log() {
+    let mut house = house();
+    let backup = house.path("backup");
+    let arguments = ["-D", shown(&backup), "-c", "fast", "-X", "stream"];
+    succeeded(run(&house, Person::Dba, "pg_basebackup", &arguments));
+    let verified = Command::new(house.cluster.program("pg_verifybackup"))
+        .arg(&backup)
+        .output()
+        .unwrap();
+    assert!(succeeded(verified).contains("backup successfully verified"));
+
+    let log = house.path("wal");
+    fs::create_dir(&log).unwrap();
+    let create = ["-D", shown(&log), "-S", "kept", "--create-slot"];
+    succeeded(run(&house, Person::Dba, "pg_receivewal", &create));
+    let receive = ["-D", shown(&log), "-S", "kept", "--synchronous", "-n"];
+    let receiving = Streaming::start(tool(&house, Person::Dba, "pg_receivewal", &receive));
+    let switch = "INSERT INTO people (id) SELECT 1000; SELECT pg_switch_wal();";
+    let files = || {
+        let files = fs::read_dir(&log).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.ends_with(".partial")).count()
+    };
+    wait_until("a stream", || {
+        let sql = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
+        house.cluster.execute("shop", sql).unwrap().trim() == "1"
+    });
+    house.cluster.execute("shop", switch).unwrap();
+    wait_until("a segment", || files() >= 1);
+    succeeded(receiving.stop("INT"));
+
+    house.stop_gateway();
+    let of = |command: &str| {
+        format!(
+            "SELECT count(*) FROM statements WHERE kind = 'replication' AND verdict = 'allow' AND principal = 'dora@corp' \
+             AND outcome = 'completed' AND sql LIKE '{command}%'"
+        )
+    };
+    assert_eq!(
+        house.count(&format!("{} AND bytes > 20000000", of("BASE_BACKUP"))),
+        1
+    );
+    // One beside the backup, one by itself: a segment has 16 MiB.
+    assert_eq!(house.count(&of("START_REPLICATION")), 2);
+    assert_eq!(
+        house.count(&format!(
+            "{} AND bytes > 16000000",
+            of("START_REPLICATION SLOT \"kept\"")
+        )),
+        1
+    );
+    assert_eq!(
+        house.count(&of("CREATE_REPLICATION_SLOT \"kept\" PHYSICAL")),
+        1
+    );
+    let opened = "SELECT count(*) FROM sessions WHERE event = 'opened' AND reason = 'physical replication' AND target = 'shop'";
+    assert!(house.count(opened) >= 3);
+    succeeded(house.verify());
+}
+
+#[test]
+fn decoded_changes() {
+    let mut house = house();
+    let create = [
+        "-S",
+        "decoded",
+        "--create-slot",
+        "-P",
+        "test_decoding",
+        "-d",
+        "shop",
+    ];
+    succeeded(run(&house, Person::Dba, "pg_recvlogical", &create));
+    let file = house.path("changes");
+    let start = [
+        "-S",
+        "decoded",
+        "--start",
+        "-d",
+        "shop",
+        "-n",
+        "-F",
+        "1",
+        "-f",
+        shown(&file),
+    ];
+    let decoding = Streaming::start(tool(&house, Person::Dba, "pg_recvlogical", &start));
+    let insert = "CREATE TABLE decoded (word text); INSERT INTO decoded VALUES ('seen');";
+    house.cluster.execute("shop", insert).unwrap();
+    wait_until("a change", || {
+        fs::read_to_string(&file).is_ok_and(|changes| changes.contains("'seen'"))
+    });
+    succeeded(decoding.stop("INT"));
+    // Whom a mask binds gets none, nor whoever has no rule, and both are told why.
+    for (person, why) in [
+        (Person::Agent, "masks bind this principal"),
+        (Person::Stranger, "replication is denied by policy"),
+    ] {
+        for (name, arguments) in [
+            ("pg_recvlogical", &start[..]),
+            ("pg_basebackup", &["-D", shown(&file)]),
+        ] {
+            let output = run(&house, person, name, arguments);
+            let said = text(&output.stderr);
+            assert!(
+                !output.status.success() && said.contains(why),
+                "{name}: {said}"
+            );
+        }
+    }
+    // A gateway that stops does not wait for what has no end.
+    let decoding = Streaming::start(tool(&house, Person::Dba, "pg_recvlogical", &start));
+    wait_until("a stream", || {
+        let sql = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
+        house.cluster.execute("shop", sql).unwrap().trim() == "1"
+    });
+    house.stop_gateway();
+    let output = decoding.0.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert!(said.contains("the gateway is stopping"), "{said}");
+
+    let completed = "SELECT count(*) FROM statements WHERE sql LIKE 'START_REPLICATION SLOT \"decoded\"%' AND outcome = 'completed' AND bytes > 0";
+    assert_eq!(house.count(completed), 1);
+    let refused = "SELECT count(*) FROM sessions WHERE event = 'refused' AND reason LIKE 'replication is denied by policy%'";
+    assert_eq!(house.count(refused), 4);
+    assert_eq!(
+        house.count("SELECT count(*) FROM sessions WHERE event = 'opened' AND reason = 'logical replication'"),
+        3
+    );
+    succeeded(house.verify());
+}
+
+#[test]
+fn nothing_replicates_where_the_configuration_does_not_say_so() {
+    let mut house = House::over(SERVER);
+    fs::write(house.path("policies/replication.pol"), RULES).unwrap();
+    house.start_gateway();
+    let backup = house.path("backup");
+    for (name, arguments) in [
+        ("pg_basebackup", &["-D", shown(&backup)][..]),
+        (
+            "pg_recvlogical",
+            &["-S", "s", "--create-slot", "-d", "shop"],
+        ),
+    ] {
+        let output = run(&house, Person::Dba, name, arguments);
+        let said = text(&output.stderr);
+        assert!(!output.status.success(), "{name}");
+        assert!(said.contains("`replication = true`"), "{name}: {said}");
+    }
+    house.stop_gateway();
+    let refused = "SELECT count(*) FROM sessions WHERE event = 'refused' AND sqlstate = '0A000' AND principal = 'dora@corp'";
+    assert_eq!(house.count(refused), 2);
+}
+
+/// A server that subscribes: SQL and commands in one session, the first copy of a table, then its changes.
+#[test]
+fn a_subscription() {
+    let mut house = house();
+    let publisher = "CREATE TABLE published (id int PRIMARY KEY, word text); INSERT INTO published VALUES (1, 'one');
+        CREATE PUBLICATION words FOR TABLE published;";
+    house.cluster.execute("shop", publisher).unwrap();
+    let subscriber = Cluster::start(&Options {
+        listen: Listen::SocketOnly,
+        settings: &[("wal_retrieve_retry_interval", "200ms")],
+    })
+    .unwrap_or_else(|error| panic!("{error}"));
+    let sql = format!(
+        "CREATE TABLE published (id int PRIMARY KEY, word text);
+         CREATE SUBSCRIPTION words CONNECTION 'host=127.0.0.1 port={} user={} password={} dbname=shop sslmode=require' PUBLICATION words;",
+        house.port,
+        Person::Dba.id(),
+        house.token(Person::Dba)
+    );
+    subscriber
+        .execute("postgres", &sql)
+        .unwrap_or_else(|error| panic!("{error}\n{}", house.gateway_log()));
+    let words = || {
+        let sql = "SELECT string_agg(word, ' ' ORDER BY id) FROM published";
+        subscriber
+            .execute("postgres", sql)
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
+    wait_until("the first copy", || words() == "one");
+    let change =
+        "INSERT INTO published VALUES (2, 'two'); UPDATE published SET word = 'uno' WHERE id = 1;";
+    house.cluster.execute("shop", change).unwrap();
+    wait_until("the changes", || words() == "uno two");
+    subscriber
+        .execute("postgres", "DROP SUBSCRIPTION words")
+        .unwrap();
+    subscriber.stop().unwrap();
+    house.stop_gateway();
+    for text in [
+        "START_REPLICATION SLOT \"words\" LOGICAL%publication_names%words%",
+        "CREATE_REPLICATION_SLOT \"words\" LOGICAL pgoutput%",
+        "DROP_REPLICATION_SLOT words%",
+        "COPY public.published TO STDOUT%",
+    ] {
+        let sql = format!(
+            "SELECT count(*) FROM statements WHERE verdict = 'allow' AND sql LIKE '{text}'"
+        );
+        assert!(house.count(&sql) >= 1, "{text}");
+    }
+    succeeded(house.verify());
+}
