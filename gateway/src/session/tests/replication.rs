@@ -33,7 +33,29 @@ fn a_command_ends_with_its_last_result() {
             Client(vec![query("BASE_BACKUP digest")]),
             Server(all.concat()),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate BASE_BACKUP digest
+              > Query(BASE_BACKUP digest)
+            server
+                end 1 Completed rows=3 bytes=41 digest=73ef
+                status I
+              < T 1 columns
+              < D 0/1
+              < C SELECT
+              < T 1 columns
+              < D 16
+              < C SELECT
+              < H
+              < d nbase.tar
+              < d d12345
+              < c
+              < T 1 columns
+              < D 0/2
+              < C SELECT
+              < C BASE_BACKUP
+              < Z I
+        "#]],
     );
     case(
         "a CommandComplete is told once it is known that another comes, or that it was the last",
@@ -44,7 +66,23 @@ fn a_command_ends_with_its_last_result() {
             Server(result("8", "IDENTIFY_SYSTEM")),
             Server(vec![ready('I')]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate IDENTIFY_SYSTEM
+              > Query(IDENTIFY_SYSTEM)
+            server
+              < T 1 columns
+              < D 7
+            server
+              < C SELECT
+              < T 1 columns
+              < D 8
+            server
+                end 1 Completed rows=2 bytes=14
+                status I
+              < C IDENTIFY_SYSTEM
+              < Z I
+        "#]],
     );
     case(
         "an error behind a result",
@@ -55,7 +93,23 @@ fn a_command_ends_with_its_last_result() {
             Server(vec![error("58P01", "no file"), ready('I')]),
             Client(vec![query("IDENTIFY_SYSTEM")]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate BASE_BACKUP
+              > Query(BASE_BACKUP)
+            server
+              < T 1 columns
+              < D 7
+            server
+                end 1 Failed rows=1 bytes=7 58P01
+                status I
+              < C SELECT
+              < E S=ERROR C=58P01 M=no file D=value 123-45-6789 t=people
+              < Z I
+            client
+                permit 2 replicate IDENTIFY_SYSTEM
+              > Query(IDENTIFY_SYSTEM)
+        "#]],
     );
     case(
         "no end without a CommandComplete",
@@ -65,7 +119,16 @@ fn a_command_ends_with_its_last_result() {
             Server(vec![ready('I')]),
             Close,
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate IDENTIFY_SYSTEM
+              > Query(IDENTIFY_SYSTEM)
+            server
+              > Terminate
+              < E S=FATAL C=08P01 M=the server sent a message of type `Z` that nothing asked for
+              ended
+            end 1 Unknown rows=0 bytes=0
+        "#]],
     );
     case(
         "a row without a description",
@@ -76,7 +139,19 @@ fn a_command_ends_with_its_last_result() {
             Server(vec![row(&[Some("x")])]),
             Close,
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate IDENTIFY_SYSTEM
+              > Query(IDENTIFY_SYSTEM)
+            server
+              < T 1 columns
+              < D 7
+            server
+              > Terminate
+              < E S=FATAL C=08P01 M=the server sent a message of type `D` that nothing asked for
+              ended
+            end 1 Unknown rows=1 bytes=7
+        "#]],
     );
 }
 
@@ -96,7 +171,28 @@ fn streams() {
                 ready('I'),
             ]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate START_REPLICATION digest
+              > Query(START_REPLICATION digest)
+              stalled
+            server
+              < W
+              < d w1
+            client
+              > CopyData(r1)
+              > CopyData(r2)
+              > CopyDone
+            server
+              < d w2
+              < c
+            server
+                end 1 Completed rows=0 bytes=4 digest=9990
+                status I
+              < C COPY 0
+              < C START_REPLICATION
+              < Z I
+        "#]],
     );
     case(
         "the server ends it, and the client may say something until it does too",
@@ -108,7 +204,29 @@ fn streams() {
             Server(result("2", "START_STREAMING")),
             Server(vec![complete("START_REPLICATION"), ready('I')]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate START_REPLICATION
+              > Query(START_REPLICATION)
+              stalled
+            server
+              < W
+              < d w1
+              < c
+            client
+              > CopyData(r1)
+              > CopyDone
+            server
+              < T 1 columns
+              < D 2
+              stalled
+            server
+                end 1 Completed rows=1 bytes=9
+                status I
+              < C START_STREAMING
+              < C START_REPLICATION
+              < Z I
+        "#]],
     );
     case(
         "the server ends it at once, as one does that was asked before",
@@ -123,7 +241,22 @@ fn streams() {
             ]),
             Client(vec![raw('d', b"r1"), bare('c'), query("IDENTIFY_SYSTEM")]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate START_REPLICATION
+              > Query(START_REPLICATION)
+              stalled
+            server
+                end 1 Completed rows=0 bytes=0
+                status I
+              < W
+              < C COPY 0
+              < C START_REPLICATION
+              < Z I
+            client
+                permit 2 replicate IDENTIFY_SYSTEM
+              > Query(IDENTIFY_SYSTEM)
+        "#]],
     );
     case(
         "an error in it: what the client still sends is for nobody, and the session lives",
@@ -138,7 +271,22 @@ fn streams() {
             ]),
             Client(vec![raw('d', b"r1"), bare('c'), query("IDENTIFY_SYSTEM")]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate START_REPLICATION
+              > Query(START_REPLICATION)
+              stalled
+            server
+                end 1 Failed rows=0 bytes=2 58P01
+                status I
+              < W
+              < d w1
+              < E S=ERROR C=58P01 M=no segment D=value 123-45-6789 t=people
+              < Z I
+            client
+                permit 2 replicate IDENTIFY_SYSTEM
+              > Query(IDENTIFY_SYSTEM)
+        "#]],
     );
     case(
         "the client's failure goes to the server",
@@ -149,7 +297,21 @@ fn streams() {
             Client(vec![raw('f', b"no more\0"), raw('d', b"late")]),
             Server(vec![error("57014", "failed"), ready('I')]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate START_REPLICATION
+              > Query(START_REPLICATION)
+              stalled
+            server
+              < W
+            client
+              > CopyFail
+            server
+                end 1 Failed rows=0 bytes=0 57014
+                status I
+              < E S=ERROR C=57014 M=failed D=value 123-45-6789 t=people
+              < Z I
+        "#]],
     );
     case(
         "anything else in it ends the session, as at a server",
@@ -160,7 +322,19 @@ fn streams() {
             Client(vec![query("select")]),
             Close,
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate START_REPLICATION
+              > Query(START_REPLICATION)
+              stalled
+            server
+              < W
+            client
+              > Terminate
+              < E S=FATAL C=08P01 M=invalid message type 81
+              ended
+            end 1 Unknown rows=0 bytes=0
+        "#]],
     );
     case(
         "data before the server asks for it waits",
@@ -170,7 +344,16 @@ fn streams() {
             Server(vec![raw('W', BOTH)]),
             Close,
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate START_REPLICATION
+              > Query(START_REPLICATION)
+              stalled
+            server
+              > CopyData(r1)
+              < W
+            end 1 Unknown rows=0 bytes=0
+        "#]],
     );
     case(
         "a manifest, whose bytes count",
@@ -180,7 +363,21 @@ fn streams() {
             Server(vec![raw('G', BOTH)]),
             Server(vec![complete("UPLOAD_MANIFEST"), ready('I')]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate UPLOAD_MANIFEST
+              > Query(UPLOAD_MANIFEST)
+              stalled
+            server
+              > CopyData({})
+              > CopyDone
+              < G
+            server
+                end 1 Completed rows=0 bytes=2
+                status I
+              < C UPLOAD_MANIFEST
+              < Z I
+        "#]],
     );
     case(
         "a client that is gone",
@@ -190,7 +387,16 @@ fn streams() {
             Server(vec![raw('W', BOTH), raw('d', b"w1")]),
             Close,
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate START_REPLICATION
+              > Query(START_REPLICATION)
+              stalled
+            server
+              < W
+              < d w1
+            end 1 Unknown rows=0 bytes=2
+        "#]],
     );
 }
 
@@ -209,7 +415,30 @@ fn a_stream_is_decided_again() {
             Client(vec![raw('d', b"r1"), bare('c')]),
             Server(vec![bare('c'), complete("START_REPLICATION"), ready('I')]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate START_REPLICATION
+              > Query(START_REPLICATION)
+              stalled
+            server
+              < W
+              < d w1
+            review
+            review
+                permit 2 replicate START_REPLICATION
+                end 1 Completed rows=0 bytes=2
+            server
+              < d w22
+            client
+              > CopyData(r1)
+              > CopyDone
+            server
+                end 2 Completed rows=0 bytes=3
+                status I
+              < c
+              < C START_REPLICATION
+              < Z I
+        "#]],
     );
     case(
         "what is allowed no more ends, and the session with it",
@@ -222,7 +451,21 @@ fn a_stream_is_decided_again() {
             Review,
             Close,
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate START_REPLICATION late
+              > Query(START_REPLICATION late)
+              stalled
+            server
+              < W
+              < d w1
+            review
+                refuse replicate START_REPLICATION late
+                end 1 Cut rows=0 bytes=2 42501
+              > Terminate
+              < E S=FATAL C=42501 M=the stream ends: no START_REPLICATION late
+              ended
+        "#]],
     );
     case(
         "what has an end goes on",
@@ -235,7 +478,21 @@ fn a_stream_is_decided_again() {
             Review,
             Server(vec![bare('c'), complete("BASE_BACKUP"), ready('I')]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate BASE_BACKUP
+              > Query(BASE_BACKUP)
+            server
+              < H
+              < d 1
+            review
+            server
+                end 1 Completed rows=0 bytes=1
+                status I
+              < c
+              < C BASE_BACKUP
+              < Z I
+        "#]],
     );
 }
 
@@ -250,7 +507,15 @@ fn what_is_refused() {
                 raw('F', b"\0\0\0\x07\0\0\0\0\0\0"),
             ]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                refuse replicate START_REPLICATION deny
+                session refuses 08P01
+              < E S=ERROR C=42501 M=no START_REPLICATION deny D=because
+              < Z I
+              < E S=ERROR C=08P01 M=fastpath function calls not supported in a replication connection
+              < Z I
+        "#]],
     );
     case(
         "with one, the server keeps the transaction's status",
@@ -259,7 +524,15 @@ fn what_is_refused() {
             Client(vec![query("START_REPLICATION deny")]),
             Server(vec![missing("42601", 0), ready('E')]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                refuse replicate START_REPLICATION deny
+              > Query(DENIED00)
+            server
+                status E
+              < E S=ERROR C=42501 M=no START_REPLICATION deny D=because
+              < Z E
+        "#]],
     );
     case(
         "the extended protocol, in the server's words",
@@ -281,7 +554,19 @@ fn what_is_refused() {
             ]),
             Client(vec![query("IDENTIFY_SYSTEM")]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                session refuses 08P01
+              > Execute(DENIED00)
+              > Sync
+            server
+                status I
+              < E S=ERROR C=08P01 M=extended query protocol not supported in a replication connection D=value 123-45-6789 t=people
+              < Z I
+            client
+                permit 1 replicate IDENTIFY_SYSTEM
+              > Query(IDENTIFY_SYSTEM)
+        "#]],
     );
     case(
         "one command at a time",
@@ -294,7 +579,24 @@ fn what_is_refused() {
             Server(result("7", "IDENTIFY_SYSTEM")),
             Server(vec![ready('I')]),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 replicate IDENTIFY_SYSTEM
+              > Query(IDENTIFY_SYSTEM)
+              stalled
+            server
+              < T 1 columns
+              < D 7
+              stalled
+            server
+                end 1 Completed rows=1 bytes=7
+                status I
+                refuse replicate TIMELINE_HISTORY deny
+              < C IDENTIFY_SYSTEM
+              < Z I
+              < E S=ERROR C=42501 M=no TIMELINE_HISTORY deny D=because
+              < Z I
+        "#]],
     );
     case(
         "a stream where none was asked for",
@@ -303,7 +605,16 @@ fn what_is_refused() {
             Server(vec![raw('W', BOTH)]),
             Close,
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 query START_REPLICATION
+              > Query(START_REPLICATION)
+            server
+              > Terminate
+              < E S=FATAL C=08P01 M=the server sent a message of type `W` that nothing asked for
+              ended
+            end 1 Unknown rows=0 bytes=0
+        "#]],
     );
 }
 
@@ -318,7 +629,31 @@ fn sql_beside_commands() {
             Server([result("path", "SELECT 1"), vec![ready('I')]].concat()),
             Server([result("1", "SELECT 1"), vec![ready('I')]].concat()),
         ],
-        expect![],
+        expect![[r#"
+            client
+                permit 1 query moves
+                touched
+              > Query(moves)
+              stalled
+            server
+                end 1 Completed rows=0 bytes=0
+                status I
+              > Query(PATH)
+              < C SET
+              < Z I
+              stalled
+            server
+                looked Path Ok("path")
+                permit 2 query select
+              > Query(select)
+            server
+                end 2 Completed rows=1 bytes=7
+                status I
+              < T 1 columns
+              < D 1
+              < C SELECT 1
+              < Z I
+        "#]],
     );
     case(
         "what can't be asked so has no answer",
@@ -327,6 +662,14 @@ fn sql_beside_commands() {
             Client(vec![query("view")]),
             Server(vec![bare('I'), ready('I')]),
         ],
-        expect![],
+        expect![[r#"
+            client
+              > Query()
+              stalled
+            server
+                pinned Gateway Err(Unseen { sqlstate: "XX000" })
+                refuse query view
+              > Query(DENIED00)
+        "#]],
     );
 }
