@@ -255,6 +255,8 @@ pub(crate) struct SessionJudge {
     stated: Stated,
     /// Whom it waits for.
     people: People,
+    /// The principal's sessions as they would be on other targets of the same server: what streams is theirs too.
+    neighbours: Vec<Arc<Session>>,
 }
 
 /// A decided statement that has not ended.
@@ -400,6 +402,7 @@ impl SessionJudge {
             status: b'I',
             stated: Stated::new(manners.reason.clone()),
             people: People::new(manners),
+            neighbours: Vec::new(),
         }
     }
 

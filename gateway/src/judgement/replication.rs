@@ -18,10 +18,10 @@ use provost_engine::{
 
 use super::{Bench, SessionJudge, Step, answer, notes::Noted, now, refusal::limit};
 use crate::{
-    judge::{Permitted, Stop},
+    judge::{Permitted, Refused, Stop},
     protocol::replication::{Text, read},
 };
-use provost_evidence::record::Phase;
+use provost_evidence::record::{Outcome, Phase};
 
 /// Why nobody can say what a command does.
 const UNREAD: &str = "a replication command streams what can't be looked into";
@@ -103,14 +103,25 @@ pub(crate) fn refused_because(why: &str) -> String {
 }
 
 impl SessionJudge {
+    /// The judge of a session that replicates, with the principal's sessions as they would be on other targets of the same server.
+    pub(crate) fn with_neighbours(self, neighbours: Vec<Arc<Session>>) -> Self {
+        Self { neighbours, ..self }
+    }
+
     /// Decides a command as something that may do anything.
     pub(super) async fn judge_replication(&mut self, text: &[u8]) -> Result<Permitted, Stop> {
         let step = Step::bare(Phase::Simple, text);
-        let command = match self.replication_command(&step) {
+        let command = match self.replication_command(text) {
             Ok(command) => command,
             Err(refusal) => return Err(self.refuse_text(&step, refusal).await),
         };
         let commands = Noted::new(Arc::from([command]));
+        if let Some((decision, why)) = self.unfit_command(&step, &commands) {
+            let denied = (Outcome::Denied, answer::DENIED);
+            self.refuse_as(&step, &commands, &[decision], denied)
+                .await?;
+            return Err(Stop::Refused(refused(&why)));
+        }
         let mut permitted = self.judge(&step, &commands).await?;
         match (permitted.pop(), permitted.is_empty()) {
             (Some(one), true) => Ok(one),
@@ -118,36 +129,66 @@ impl SessionJudge {
         }
     }
 
-    fn replication_command(&self, step: &Step<'_>) -> Result<Statement, Refusal> {
+    fn replication_command(&self, text: &[u8]) -> Result<Statement, Refusal> {
         let max = self.bench.statement_bytes_max;
-        if step.text.len() > max {
+        if text.len() > max {
             let message = format!("a replication command has more than {max} bytes");
             return Err(limit(message, "name fewer options"));
         }
-        if read(step.text) == Text::Sql {
+        if read(text) == Text::Sql {
             return Err(no_sql());
         }
         let version = self.loaded().catalog.version();
         // The engine is pure: a panic leaves nothing of it behind.
-        let read = || sql::replication_command(step.text, UNREAD, version);
-        let Some(command) = catch_unwind(AssertUnwindSafe(read)).ok().flatten() else {
-            let message = "a replication command that can't be read".to_owned();
-            return Err(limit(message, "send it in UTF-8, and shorter"));
+        let read = || sql::replication_command(text, UNREAD, version);
+        catch_unwind(AssertUnwindSafe(read))
+            .ok()
+            .flatten()
+            .ok_or_else(|| {
+                let message = "a replication command that can't be read".to_owned();
+                limit(message, "send it in UTF-8, and shorter")
+            })
+    }
+
+    /// Why a command may not stream, with the denial that says so; `None`: it may, here and on the server's other targets.
+    fn unfit_command(&self, step: &Step<'_>, commands: &[Statement]) -> Option<(Decision, String)> {
+        let (mut decisions, _) = self.decide_all(step, commands);
+        let decision = decisions.pop()?;
+        let version = self.loaded().catalog.version();
+        let beside = || {
+            self.neighbours.iter().find_map(|neighbour| {
+                let why = admit(&self.bench, neighbour, self.stated.reason(), version).err()?;
+                Some(format!(
+                    "on target {} of the same server, {why}",
+                    neighbour.target
+                ))
+            })
         };
-        let (decisions, _) = self.decide_all(step, std::slice::from_ref(&command));
-        match decisions.iter().find_map(unfit) {
-            None => Ok(command),
-            Some(why) => Err(denied(&why)),
-        }
+        let why = unfit(&decision).or_else(beside)?;
+        let reasons = match decision.verdict {
+            Verdict::Deny => decision.reasons,
+            Verdict::Allow | Verdict::BreakGlass | Verdict::Hold => vec![Reason {
+                rule: None,
+                message: why.as_str().into(),
+                hint: None,
+            }],
+        };
+        let denial = Decision {
+            verdict: Verdict::Deny,
+            reasons,
+            ..decision
+        };
+        Some((denial, why))
     }
 }
 
-fn denied(why: &str) -> Refusal {
-    Refusal {
+fn refused(why: &str) -> Refused {
+    Refused {
         sqlstate: answer::DENIED,
         message: format!("replication is denied by policy: {why}"),
+        detail: None,
         hint: Some(NEEDED.to_owned()),
-        ..no_sql()
+        position: None,
     }
 }
 

@@ -190,9 +190,11 @@ impl Attempt<'_> {
             &session,
             &self.startup.settings,
         )?;
+        let mut neighbours = Vec::new();
         if self.startup.replication.is_some() {
+            neighbours = replication::neighbours(&self.house.rooms, room, &session);
             let stated = settings.reason.as_ref().map(StatedReason::as_str);
-            replication::admit(&self.house.bench, room, &session, stated)?;
+            replication::admit(&self.house.bench, room, &session, &neighbours, stated)?;
         }
         let mut began_with: Vec<String> = settings
             .sent
@@ -250,7 +252,8 @@ impl Attempt<'_> {
                 },
             },
             expires_at,
-        );
+        )
+        .with_neighbours(neighbours);
         let core = self.core(judge, &server)?;
         let replicated = self.startup.replication;
         let opened = record::session_opened(SystemTime::now(), id, &session, replicated);

@@ -75,6 +75,7 @@ pub(super) fn admit(
     bench: &Bench,
     room: &Room,
     session: &Arc<Session>,
+    neighbours: &[Arc<Session>],
     stated_reason: Option<&str>,
 ) -> Result<(), Fatal> {
     let target = &room.upstream.target;
@@ -97,8 +98,46 @@ pub(super) fn admit(
         ));
     }
     let version = room.keeper.current().catalog.version();
-    replication::admit(bench, session, stated_reason, version)
-        .map_err(|why| fatal(DENIED, replication::refused_because(&why)))
+    for one in std::iter::once(session).chain(neighbours) {
+        replication::admit(bench, one, stated_reason, version).map_err(|why| {
+            let place = match Arc::ptr_eq(one, session) {
+                true => String::new(),
+                false => format!("on target {} of the same server, ", one.target),
+            };
+            fatal(
+                DENIED,
+                replication::refused_because(&format!("{place}{why}")),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The session as it would be on the other targets of the same server, as far as the configuration tells: a log, and a base backup, are
+/// those of all databases.
+pub(super) fn neighbours(
+    rooms: &HashMap<Arc<str>, Room>,
+    room: &Room,
+    session: &Session,
+) -> Vec<Arc<Session>> {
+    let own = &room.upstream.target;
+    let is_beside = |other: &&Target| {
+        other.name != own.name && (&other.host, other.port) == (&own.host, own.port)
+    };
+    let others = rooms.values().map(|room| &room.upstream.target);
+    let mut found: Vec<Arc<Session>> = others
+        .filter(is_beside)
+        .map(|other| {
+            Arc::new(Session {
+                target: Arc::clone(&other.name),
+                database: Arc::clone(&other.name),
+                role: Arc::clone(other.roles.of(&session.principal).unwrap_or(&other.user)),
+                ..session.clone()
+            })
+        })
+        .collect();
+    found.sort_unstable_by(|one, other| one.target.cmp(&other.target));
+    found
 }
 
 /// A server connection that replicates, always a new one, with what is known of its session.

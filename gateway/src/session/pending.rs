@@ -134,10 +134,12 @@ pub(super) enum Copy {
     Out,
     /// Both send data, each until it says that it is done.
     Both,
-    /// Of both, the server is done: it waits for the client's data.
+    /// Of both, the server said that it is done, but for what it had in hand: it waits for the client's data.
     BothIn,
     /// Of both, the client is done: the server sends data.
     BothOut,
+    /// Both said that they are done; what the server had in hand may still come.
+    BothDone,
 }
 
 impl Copy {
@@ -146,9 +148,16 @@ impl Copy {
         matches!(self, Self::In | Self::Both | Self::BothIn)
     }
 
-    /// Whether the server sends data.
+    /// Whether the server sends data. It says that a stream is done before its last message has gone.
+    ///
+    /// # Source
+    /// PostgreSQL 15, `WalSndWaitForWal` in `src/backend/replication/walsender.c`: a keepalive behind the CopyDone of
+    /// `ProcessRepliesIfAny`.
     pub(super) const fn gives_data(self) -> bool {
-        matches!(self, Self::Out | Self::Both | Self::BothOut)
+        matches!(
+            self,
+            Self::Out | Self::Both | Self::BothIn | Self::BothOut | Self::BothDone
+        )
     }
 
     /// Whether it is one of both directions, which has no end of its own.

@@ -159,7 +159,7 @@ impl<J: Judge> Core<J> {
         };
         let after = match (run.copy, message) {
             (Copy::Both, Message::CopyDone | Message::CopyFail) => Copy::BothOut,
-            (Copy::BothIn, Message::CopyDone | Message::CopyFail) => Copy::InDone,
+            (Copy::BothIn, Message::CopyDone | Message::CopyFail) => Copy::BothDone,
             // A server ends the connection over anything else, too.
             _ => return Err(Error::Kind(frame.first().copied().unwrap_or_default()).into()),
         };
@@ -239,7 +239,7 @@ impl<J: Judge> Core<J> {
                 replicating.withheld = Some(frame.into());
                 Copy::None
             }
-            (b'T', Copy::None | Copy::InDone) => {
+            (b'T', Copy::None | Copy::InDone | Copy::BothDone) => {
                 backend::row_description(body)?;
                 Copy::None
             }
@@ -248,7 +248,7 @@ impl<J: Judge> Core<J> {
             (b'W', Copy::None) => Copy::Both,
             (b'c', Copy::Out) => Copy::None,
             (b'c', Copy::Both) => Copy::BothIn,
-            (b'c', Copy::BothOut) => Copy::InDone,
+            (b'c', Copy::BothOut) => Copy::BothDone,
             _ => return Err(out_of_step(kind)),
         };
         run.copy = copy;

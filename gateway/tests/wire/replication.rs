@@ -6,7 +6,10 @@ use std::{
 };
 
 use provost_engine::{
-    graph::rule::Effect,
+    graph::{
+        condition::{Condition, Test, TextAttribute, TextOperand, TextTest},
+        rule::{Effect, Scope},
+    },
     verdict::{Limits, Recording},
 };
 use provost_gateway::settings::{ClientTls, RoleOfGroup, Roles, Target};
@@ -203,7 +206,10 @@ fn nobody_gets_one_whom_the_policy_binds() {
     let limited = |limits: Limits| anything_and("limit", |scope| Effect::Limit(scope, limits));
     let cases = [
         (deny_everything("no"), "rule everything"),
-        (allow_what_is_understood("known"), "not covered"),
+        (
+            allow_what_is_understood("known"),
+            "opaque on anything is not allowed by any rule",
+        ),
         (mask_ssn("mask"), "masks bind this principal"),
         (
             limited(Limits {
@@ -330,6 +336,48 @@ fn roles_and_several_targets() {
     }
     let records = house.stop();
     assert!(records.contains("\"target\":\"second\""), "{records}");
+}
+
+/// A stream is of the whole server: another target of it has its say.
+#[test]
+fn what_binds_on_another_target_of_the_server_binds() {
+    let cluster = World::new();
+    let both = |name: &str| Target {
+        name: name.into(),
+        replication: true,
+        ..target(&cluster.cluster)
+    };
+    let mut settings = settings_for(ClientTls::Off, both("shop"));
+    settings.targets.push(both("hr"));
+    let house = House::start(settings);
+    house.policy.swap(allow_anything("everything"));
+    let log_in = || {
+        let parameters = [
+            ("user", "ann"),
+            ("database", "shop"),
+            ("replication", "true"),
+        ];
+        Raw::log_in(house.address, &parameters, &tokens().good("ann"))
+    };
+    let mut raw = log_in();
+    raw.until(b'Z');
+    assert!(ask(&mut raw, "IDENTIFY_SYSTEM").ends_with(" I"));
+    house.policy.swap(anything_and("hr", |scope| {
+        Effect::Deny(Scope {
+            condition: Condition::Test(Test::Text {
+                attribute: TextAttribute::Target,
+                test: TextTest::Equals(TextOperand::Literal("hr".into())),
+            }),
+            ..scope
+        })
+    }));
+    let answer = ask(&mut raw, "IDENTIFY_SYSTEM");
+    assert!(
+        answer.contains("on target hr of the same server"),
+        "{answer}"
+    );
+    let error = log_in().last_error();
+    assert!(error.contains("on target hr of the same server"), "{error}");
 }
 
 /// The start-up packet's own words can't be given as settings: the server would go by them.
@@ -508,7 +556,7 @@ fn a_stream_goes_both_ways_and_its_end_is_logged() {
         " I"
     );
     assert_eq!(ask(&mut raw, "SELECT count(*) FROM public.people"), "1 I");
-    assert_eq!(ask(&mut raw, "SHOW search_path"), "\"\" I");
+    assert_eq!(ask(&mut raw, "SHOW search_path"), " I");
     assert_eq!(ask(&mut raw, "BEGIN"), "T");
     let answer = ask(&mut raw, "SELECT nothing");
     assert!(
