@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt as _,
     path::Path,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -13,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     postgres::{Cluster, Listen, Options},
-    support::{House, Person, succeeded, text},
+    support::{House, Person, raw::Raw, succeeded, text},
 };
 
 const RULES: &str = "
@@ -23,6 +24,9 @@ rule dbas-replicate
 const SERVER: &[(&str, &str)] = &[("wal_level", "logical"), ("wal_sender_timeout", "0")];
 /// How long something may take to come about.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How much the gateway's memory may grow by a backup: its buffers (256 KiB a side), those of TLS, and what the allocator keeps.
+const GROWTH_KIB_MAX: u64 = 24 * 1024;
 
 /// A house whose gateway may replicate, for people who may everything.
 fn house() -> House {
@@ -316,4 +320,100 @@ fn a_subscription() {
         assert!(house.count(&sql) >= 1, "{text}");
     }
     succeeded(house.verify());
+}
+
+fn only_socket<'a>(settings: &'a [(&'a str, &'a str)]) -> Options<'a> {
+    Options {
+        listen: Listen::SocketOnly,
+        settings,
+    }
+}
+
+/// A whole server that follows: what a base backup gave it, and then the log.
+#[test]
+fn a_standby() {
+    let house = house();
+    let mut standby = Cluster::start(&only_socket(&[])).unwrap_or_else(|error| panic!("{error}"));
+    standby.stop_server().unwrap();
+    let [data, before] = ["data", "before"].map(|name| standby.socket_folder().join(name));
+    fs::rename(&data, &before).unwrap();
+    let arguments = ["-D", shown(&data), "-c", "fast", "-X", "stream"];
+    succeeded(run(&house, Person::Dba, "pg_basebackup", &arguments));
+    fs::write(data.join("standby.signal"), "").unwrap();
+    give(&data, &fs::metadata(&before).unwrap());
+    let primary = format!(
+        "host=127.0.0.1 port={} user={} password={} sslmode=require sslcert=/none sslrootcert=/none",
+        house.port,
+        Person::Dba.id(),
+        house.token(Person::Dba)
+    );
+    let settings = [("primary_conninfo", &*primary), ("hot_standby", "on")];
+    standby
+        .start_again(&only_socket(&settings))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let table = "CREATE TABLE followed (word text); INSERT INTO followed VALUES ('there');";
+    house.cluster.execute("shop", table).unwrap();
+    wait_until("the standby to follow", || {
+        let mut psql = Command::new(standby.program("psql"));
+        psql.args([
+            "-XAt",
+            "-U",
+            "postgres",
+            "-d",
+            "shop",
+            "-c",
+            "SELECT word FROM followed",
+        ])
+        .args(["-p", &standby.port().to_string()])
+        .arg("-h")
+        .arg(standby.socket_folder())
+        .env("PGPASSWORD", house.cluster.password());
+        text(&psql.output().unwrap().stdout) == "there\n"
+    });
+    standby.stop().unwrap();
+}
+
+/// Gives everything below a path to whom that belongs.
+fn give(path: &Path, like: &fs::Metadata) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), like);
+        }
+    }
+    std::os::unix::fs::lchown(path, Some(like.uid()), Some(like.gid())).unwrap();
+}
+
+/// A client that does not read holds the server up, and costs the gateway no memory.
+#[test]
+fn a_slow_reader_of_a_backup_costs_no_memory() {
+    let house = house();
+    let big =
+        "CREATE TABLE big AS SELECT repeat(md5(n::text), 60) FROM generate_series(1, 30000) AS n";
+    house.cluster.execute("shop", big).unwrap();
+    let mut raw = Raw::tls(&house);
+    let user = ("user", Person::Dba.id());
+    raw.send_startup(&[user, ("database", "shop"), ("replication", "true")]);
+    assert_eq!(raw.read().tag, b'R');
+    raw.send(b'p', format!("{}\0", house.token(Person::Dba)).as_bytes());
+    raw.read_until_ready();
+    let before = house.gateway_memory_kib();
+    raw.send(b'Q', b"BASE_BACKUP (CHECKPOINT 'fast')\0");
+    house.wait_until("the server to be held up", |house| {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'";
+        house.cluster.execute("shop", sql).unwrap().trim() == "1"
+    });
+    let mut bytes = 0;
+    loop {
+        let message = raw.read();
+        match message.tag {
+            b'd' => bytes += message.body.len(),
+            b'Z' => break,
+            b'E' => panic!("{message:?}"),
+            _ => {}
+        }
+    }
+    assert!(bytes > 60_000_000, "{bytes}");
+    if let (Some(before), Some(after)) = (before, house.gateway_memory_kib()) {
+        assert!(after - before < GROWTH_KIB_MAX, "{before} to {after} KiB");
+    }
 }

@@ -160,7 +160,12 @@ impl<J: Judge> Core<J> {
         let after = match (run.copy, message) {
             (Copy::Both, Message::CopyDone | Message::CopyFail) => Copy::BothOut,
             (Copy::BothIn, Message::CopyDone | Message::CopyFail) => Copy::BothDone,
-            // A server ends the connection over anything else, too.
+            // What comes behind its end the server takes up when the stream is over.
+            (Copy::BothOut, Message::CopyData | Message::CopyDone | Message::CopyFail) => {
+                return Ok(Some(Step::Taken));
+            }
+            (Copy::BothOut, _) => return self.wait(Stall::Idle, out).map(Some),
+            // It ends the connection over anything else, too.
             _ => return Err(Error::Kind(frame.first().copied().unwrap_or_default()).into()),
         };
         run.copy = after;

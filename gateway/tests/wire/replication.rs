@@ -462,6 +462,22 @@ fn a_physical_connection_takes_commands_and_nothing_else() {
         ask(&mut raw, "CREATE_REPLICATION_SLOT kept PHYSICAL"),
         "kept I"
     );
+    // A command of version 17, with data: what an older server makes of it is its own business.
+    match raw.send(&query("UPLOAD_MANIFEST")).message() {
+        (b'G', _) => {
+            raw.send(&[message(b'd', b"{}"), message(b'c', b"")].concat());
+            let answer = raw.answer();
+            assert!(
+                answer.contains("manifest") && answer.ends_with(" I"),
+                "{answer}"
+            );
+        }
+        (b'E', body) => {
+            assert!(String::from_utf8_lossy(&body).contains("cannot execute SQL commands"));
+            raw.until(b'Z');
+        }
+        other => panic!("{other:?}"),
+    }
     // Several at once are answered in turn.
     raw.send(
         &[

@@ -337,6 +337,44 @@ fn streams() {
         "#]],
     );
     case(
+        "what it sends behind its end waits for the server's",
+        &[
+            Replicates(Logical),
+            Client(vec![query("START_REPLICATION")]),
+            Server(vec![raw('W', BOTH)]),
+            Client(vec![
+                bare('c'),
+                raw('d', b"late"),
+                bare('c'),
+                query("IDENTIFY_SYSTEM"),
+            ]),
+            Server(vec![bare('c'), raw('d', b"k1"), complete("COPY 0")]),
+            Server(vec![ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 replicate START_REPLICATION
+              > Query(START_REPLICATION)
+              stalled
+            server
+              < W
+            client
+              > CopyDone
+              stalled
+            server
+              < c
+              < d k1
+              stalled
+            server
+                end 1 Completed rows=0 bytes=2
+                status I
+                permit 2 replicate IDENTIFY_SYSTEM
+              > Query(IDENTIFY_SYSTEM)
+              < C COPY 0
+              < Z I
+        "#]],
+    );
+    case(
         "data before the server asks for it waits",
         &[
             Replicates(Logical),
