@@ -12,7 +12,7 @@ use provost_engine::{
     },
     verdict::{Limits, Recording},
 };
-use provost_gateway::settings::{ClientTls, RoleOfGroup, Roles, Target};
+use provost_gateway::settings::{ClientTls, RoleOfGroup, Roles, Secret, Target};
 use serde_json::Value;
 
 use crate::{
@@ -24,7 +24,8 @@ use crate::{
     raw::{Raw, ask, bind, execute, message, parse, query, run},
 };
 
-const TABLES: &str = "CREATE TABLE people (id int PRIMARY KEY, ssn text);
+const TABLES: &str =
+    "CREATE ROLE gate LOGIN PASSWORD 'gate'; CREATE TABLE people (id int PRIMARY KEY, ssn text);
     SELECT pg_create_logical_replication_slot('decoded', 'test_decoding');";
 const NO_SQL: &str = "0A000 cannot execute SQL commands in WAL sender for physical replication";
 const START: &str = "START_REPLICATION SLOT decoded LOGICAL 0/0";
@@ -338,6 +339,28 @@ fn roles_and_several_targets() {
     assert!(records.contains("\"target\":\"second\""), "{records}");
 }
 
+#[test]
+fn a_role_that_may_not_is_told_to_the_operator() {
+    let world = World::with(|target| Target {
+        user: "gate".into(),
+        password: Some(Secret::new(&b"gate"[..]).into()),
+        ..target
+    });
+    for (database, replication) in [("shop", "database"), ("shop", "true")] {
+        let error = world.log_in(database, replication).last_error();
+        assert_eq!(
+            error,
+            "42501 target `shop` lets the gateway start no replication: tell the gateway's operator: ALTER ROLE gate REPLICATION"
+        );
+    }
+    world
+        .cluster
+        .execute("postgres", "ALTER ROLE gate REPLICATION")
+        .unwrap();
+    let mut raw = world.session("shop", "true");
+    assert!(ask(&mut raw, "IDENTIFY_SYSTEM").ends_with(" I"));
+}
+
 /// A stream is of the whole server: another target of it has its say.
 #[test]
 fn what_binds_on_another_target_of_the_server_binds() {
@@ -531,9 +554,7 @@ fn a_physical_connection_takes_commands_and_nothing_else() {
 fn a_base_backup_comes_through_whole() {
     let mut world = World::new();
     let mut raw = world.session("replication", "true");
-    raw.send(&query(
-        "BASE_BACKUP (LABEL 'of a test', CHECKPOINT 'fast', MANIFEST 'yes')",
-    ));
+    raw.send(&query("BASE_BACKUP LABEL 'of a test' FAST MANIFEST 'yes'"));
     let (mut rows, mut bytes, mut tags) = (0_u64, 0, Vec::new());
     loop {
         let (kind, body) = raw.message();
@@ -549,7 +570,7 @@ fn a_base_backup_comes_through_whole() {
     assert_eq!(tags.last().unwrap(), "BASE_BACKUP");
     assert!(tags.len() >= 3 && bytes > 1 << 20, "{tags:?} {bytes}");
     let records = world.records();
-    let (_, end) = statements(&records, "BASE_BACKUP (LABEL 'of a test'")[0];
+    let (_, end) = statements(&records, "BASE_BACKUP LABEL 'of a test'")[0];
     assert_eq!(end["outcome"], "completed");
     assert_eq!(
         (end["rows"].as_u64(), end["bytes"].as_u64()),
@@ -729,6 +750,15 @@ fn clients_that_go_and_a_gateway_that_stops() {
         drop(raw);
         world.wait_until("SELECT count(*) FROM pg_stat_replication", "0");
     }
+    for goodbye in [false, true] {
+        let mut raw = world.session("replication", "true");
+        raw.send(&query("BASE_BACKUP FAST")).until(b'd');
+        if goodbye {
+            raw.send(&message(b'X', b""));
+        }
+        drop(raw);
+        world.wait_until("SELECT count(*) FROM pg_stat_replication", "0");
+    }
     let mut stopped = world.stream();
     let start = Instant::now();
     let records = world.records();
@@ -743,8 +773,9 @@ fn clients_that_go_and_a_gateway_that_stops() {
         error.starts_with("57P01 terminating connection: the gateway is stopping"),
         "{error}"
     );
-    let streams = statements(&records, START);
-    assert_eq!(streams.len(), 4);
+    let mut streams = statements(&records, START);
+    streams.extend(statements(&records, "BASE_BACKUP"));
+    assert_eq!(streams.len(), 6);
     assert!(
         streams.iter().all(|(_, end)| end["outcome"] == "unknown"),
         "{streams:?}"
