@@ -363,6 +363,8 @@ pub enum Kind {
     Maintain,
     /// `CLOSE`, `DEALLOCATE`: letting go of something the session holds.
     Release,
+    /// A command of the replication protocol: `START_REPLICATION`, `BASE_BACKUP` and the like.
+    Replication,
     /// An empty query string or statement.
     Empty,
     /// Anything else.
@@ -371,7 +373,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Select,
         Self::Insert,
         Self::Update,
@@ -394,6 +396,7 @@ impl Kind {
         Self::Lock,
         Self::Maintain,
         Self::Release,
+        Self::Replication,
         Self::Empty,
         Self::Other,
     ];
@@ -424,6 +427,7 @@ impl Kind {
             Self::Lock => "lock",
             Self::Maintain => "maintain",
             Self::Release => "release",
+            Self::Replication => "replication",
             Self::Empty => "empty",
             Self::Other => "other",
         }

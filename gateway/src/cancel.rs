@@ -170,6 +170,7 @@ mod tests {
             user: "gateway".into(),
             roles: Roles::default(),
             warm: Warm::OFF,
+            replication: false,
             password: None,
             tls: ServerTls::Off,
         };

@@ -235,6 +235,12 @@ pub trait Judge {
     /// [`Stop`].
     fn call(&mut self, function: u32) -> impl Future<Output = Result<Permitted, Stop>>;
 
+    /// Decides a command of a replication connection as something that may do anything; what is no command is refused.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    fn replicate(&mut self, text: &[u8]) -> impl Future<Output = Result<Permitted, Stop>>;
+
     /// Decides a Parse: exactly one statement (or none, which is allowed). The text is judged again at each Bind.
     /// The permitted statement ends at ParseComplete.
     ///
@@ -306,6 +312,10 @@ pub trait Judge {
     /// Whether the policy, the catalog or the time changed since `permitted` was decided, as far as they can matter: judge
     /// again before its Execute.
     fn is_stale(&self, permitted: &Permitted) -> bool;
+
+    /// Whether what let `permitted` go on without end may be another by now: the policy, the time, the principal's token. Then it is
+    /// decided again, or ends.
+    fn is_over(&self, permitted: &Permitted) -> bool;
 
     /// What a mask-bound principal may learn of errors before any statement ran (asynchronous notices, start-up).
     fn is_mask_bound(&self) -> bool;

@@ -210,6 +210,8 @@ pub struct Target {
     pub roles: Roles,
     /// Connections made ahead.
     pub warm: Warm,
+    /// Whether replication connections are let through, of principals whom the policy allows everything; never made ahead.
+    pub replication: bool,
     /// That role's password; only the gateway knows it. `None`: the server trusts the connection (Unix sockets only).
     pub password: Option<Credential>,
     /// Encryption towards the server.

@@ -136,6 +136,7 @@ pub(super) fn of_url(
     Ok(Target {
         roles: Roles::default(),
         warm: Warm::OFF,
+        replication: false,
         name: database.into(),
         host,
         port: parsed

@@ -84,6 +84,7 @@ pub(crate) struct Target {
     pub(crate) user: String,
     pub(crate) roles: Roles,
     pub(crate) warm: Warm,
+    pub(crate) replication: bool,
     pub(crate) password: Option<Password>,
     pub(crate) tls: ServerTls,
 }

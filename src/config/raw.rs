@@ -94,6 +94,7 @@ pub(super) const KEYS: &[&str] = &[
     "default_role",
     "warm_connections",
     "warm_idle_ms",
+    "replication",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -321,6 +322,8 @@ pub(super) struct Target {
     pub(super) default_role: Option<String>,
     pub(super) warm_connections: Option<usize>,
     pub(super) warm_idle_ms: Option<u64>,
+    #[serde(default)]
+    pub(super) replication: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -400,6 +400,7 @@ fn target(target: &Target) -> Result<settings::Target, (&'static str, secret::Er
         user: target.user.as_str().into(),
         roles: target.roles.clone(),
         warm: target.warm,
+        replication: target.replication,
         password,
         tls,
     })

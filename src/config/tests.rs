@@ -291,6 +291,7 @@ fn what_is_wrong_is_said() {
             "warm_idle_ms = 0",
             "`target[0].warm_idle_ms`: 0 is out of range: give 100 to 3600000",
         ),
+        ("replication = \"yes\"", "expected a boolean"),
     ] {
         check(user, &format!("{key}\n{user}"), expected);
     }

@@ -57,6 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         user: "postgres".into(),
         roles: Roles::default(),
         warm: Warm::default(),
+        replication: false,
         password: Some(Secret::new(fs::read(password)?).into()),
         tls: ServerTls::Off,
     };

@@ -38,6 +38,7 @@ mod oidc;
 mod own_view;
 mod recordings;
 mod replay;
+mod replication;
 mod schema;
 mod server_certificate;
 mod slack;

@@ -157,7 +157,7 @@ pub(crate) const USES: [(&str, Use); 8] = [
 ];
 
 /// Kinds of statements.
-pub(crate) const KINDS: [Kind; 24] = [
+pub(crate) const KINDS: [Kind; 25] = [
     Kind::Select,
     Kind::Insert,
     Kind::Update,
@@ -180,6 +180,7 @@ pub(crate) const KINDS: [Kind; 24] = [
     Kind::Lock,
     Kind::Maintain,
     Kind::Release,
+    Kind::Replication,
     Kind::Empty,
     Kind::Other,
 ];

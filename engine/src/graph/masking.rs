@@ -187,7 +187,7 @@ impl<'a> Binding<'a> {
         }
         let rows_of_unknown_shape = facts.outputs.is_none()
             && match facts.kind {
-                Kind::Select | Kind::CopyTo | Kind::Call | Kind::Other => true,
+                Kind::Select | Kind::CopyTo | Kind::Call | Kind::Replication | Kind::Other => true,
                 Kind::Insert
                 | Kind::Update
                 | Kind::Delete

@@ -73,7 +73,7 @@ pub use self::{
     refusal::Refusal,
     session_names::{Binding, Hold, NO_NAMES, Named, SessionNames, Temporary},
     transaction::{Chain, TransactionEffect, transaction_effect},
-    unbounded::{is_unbounded, unbounded},
+    unbounded::{is_unbounded, replication_command, unbounded},
 };
 use crate::{
     catalog::Catalog,

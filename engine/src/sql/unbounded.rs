@@ -65,6 +65,32 @@ pub fn unbounded(text: &[u8], reason: &str, version: CatalogVersion) -> Option<V
     Some(outlines(text)?.into_iter().map(statement).collect())
 }
 
+/// A command of the replication protocol, as a statement that may do anything, for `reason`. `None` where its text is over a limit.
+///
+/// Nothing in it counts as a literal: it names slots, positions and options, and compares no column with anything.
+#[must_use]
+pub fn replication_command(
+    text: &[u8],
+    reason: &str,
+    version: CatalogVersion,
+) -> Option<Statement> {
+    let text = caps::check(text).ok()?;
+    let opaque = Opaque {
+        subject: ANYTHING.into(),
+        reason: reason.into(),
+    };
+    let tokens = authority::tokens(text);
+    Some(Statement {
+        facts: facts(text, tokens.as_deref(), Kind::Replication, opaque, version),
+        literals: Vec::new(),
+        span: 0..text.len(),
+        states: None,
+        binding: None,
+        rests_on: BTreeSet::new(),
+        copy: None,
+    })
+}
+
 /// Whether facts are those of a statement that analysis refused.
 #[must_use]
 pub fn is_unbounded(facts: &Facts) -> bool {
@@ -137,6 +163,7 @@ const fn session_effect(kind: Kind) -> SessionEffect {
         | Kind::Listen
         | Kind::Lock
         | Kind::Release
+        | Kind::Replication
         | Kind::Empty => SessionEffect::None,
         Kind::Ddl
         | Kind::Grant
@@ -241,8 +268,8 @@ fn binding(node: &NodeEnum) -> Option<Binding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Binding, is_unbounded, unbounded};
-    use crate::facts::{CatalogVersion, Kind, Operation};
+    use super::{Binding, is_unbounded, replication_command, unbounded};
+    use crate::facts::{CatalogVersion, Facts, Kind, Operation, SessionEffect};
 
     fn check(text: &str, expected: &[(&str, Kind, Option<Binding>)]) {
         let found = unbounded(text.as_bytes(), "it is not understood", CatalogVersion(7)).unwrap();
@@ -326,5 +353,23 @@ mod tests {
         };
         assert_eq!(literals("SELECT 'a' FRM x"), [(7, 10)]);
         assert_eq!(literals("SELECT 'a"), [(0, 9)]);
+    }
+
+    #[test]
+    fn a_replication_command_may_do_anything_and_shows_its_words() {
+        let text = "START_REPLICATION SLOT s LOGICAL 0/16B3748 (publication_names '\"shop\"')";
+        let statement = replication_command(text.as_bytes(), "why", CatalogVersion(0)).unwrap();
+        let Facts {
+            kind,
+            accesses,
+            session_effect,
+            ..
+        } = &statement.facts;
+        assert_eq!(*kind, Kind::Replication);
+        assert_eq!(accesses.len(), Operation::ALL.len());
+        assert_eq!(*session_effect, SessionEffect::None);
+        assert!(is_unbounded(&statement.facts));
+        assert!(statement.literals.is_empty() && statement.span == (0..text.len()));
+        assert!(replication_command(b"SHOW \xff", "why", CatalogVersion(0)).is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! Decisions in the words and shapes that a session needs: enforcement for what may run, errors for what may not.
 
 use provost_engine::{
-    facts::{Access, Facts, How, Object, Operation, OutputColumn, SessionEffect},
+    facts::{Access, Facts, How, Kind, Object, Operation, OutputColumn, SessionEffect},
     sql::{self, Refusal},
     verdict::{Decision, Limits, Reason},
 };
@@ -65,7 +65,8 @@ fn sets_role(facts: &Facts) -> bool {
         | Object::Other { .. }
         | Object::Nothing => false,
     };
-    sql::is_unbounded(facts) || facts.accesses.iter().any(is_role)
+    facts.kind != Kind::Replication
+        && (sql::is_unbounded(facts) || facts.accesses.iter().any(is_role))
 }
 
 /// Whether a statement may change what texts mean in its session: a setting, or what it does can't be told.
@@ -76,7 +77,8 @@ fn may_set(facts: &Facts) -> bool {
         (Object::Function { schema, .. }, Operation::Call) => &**schema != "pg_catalog",
         _ => false,
     };
-    !facts.opaque.is_empty() || sql::is_unbounded(facts) || facts.accesses.iter().any(may)
+    facts.kind != Kind::Replication
+        && (!facts.opaque.is_empty() || sql::is_unbounded(facts) || facts.accesses.iter().any(may))
 }
 
 fn expected(output: &OutputColumn) -> ExpectedColumn {

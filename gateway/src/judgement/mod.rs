@@ -19,6 +19,7 @@ mod pinning;
 mod reading;
 mod recording;
 mod refusal;
+pub(crate) mod replication;
 mod seam;
 pub(crate) mod setting;
 mod spending;
@@ -254,6 +255,8 @@ pub(crate) struct SessionJudge {
     stated: Stated,
     /// Whom it waits for.
     people: People,
+    /// The principal's sessions as they would be on other targets of the same server: what streams is theirs too.
+    neighbours: Vec<Arc<Session>>,
 }
 
 /// A decided statement that has not ended.
@@ -399,6 +402,7 @@ impl SessionJudge {
             status: b'I',
             stated: Stated::new(manners.reason.clone()),
             people: People::new(manners),
+            neighbours: Vec::new(),
         }
     }
 

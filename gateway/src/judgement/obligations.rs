@@ -111,7 +111,13 @@ pub(super) fn may_change_rows(facts: &Facts) -> bool {
 /// Whether the statement may give rows.
 pub(super) fn may_give_rows(facts: &Facts) -> bool {
     match facts.kind {
-        Kind::Select | Kind::Show | Kind::Explain | Kind::Call | Kind::CopyTo | Kind::Other => true,
+        Kind::Select
+        | Kind::Show
+        | Kind::Explain
+        | Kind::Call
+        | Kind::CopyTo
+        | Kind::Replication
+        | Kind::Other => true,
         Kind::Insert
         | Kind::Update
         | Kind::Delete

@@ -42,6 +42,11 @@ impl Judge for SessionJudge {
         self.judge_call(function).await
     }
 
+    async fn replicate(&mut self, text: &[u8]) -> Result<Permitted, Stop> {
+        self.settle().await?;
+        Box::pin(self.judge_replication(text)).await
+    }
+
     async fn prepare(
         &mut self,
         text: &[u8],
@@ -196,6 +201,14 @@ impl Judge for SessionJudge {
                         .path
                         .as_ref()
                         .is_some_and(|path| !self.sight.is_by(path))
+            })
+    }
+
+    fn is_over(&self, permitted: &Permitted) -> bool {
+        let clock = SystemTime::now();
+        clock >= self.expires_at
+            || self.opened(permitted.statement).is_none_or(|open| {
+                open.policy != self.bench.policy.changes() || timestamp(clock) >= open.until
             })
     }
 

@@ -381,6 +381,7 @@ pub(super) fn touch(facts: &Facts) -> Touch {
         | Kind::Lock
         | Kind::Maintain
         | Kind::Release
+        | Kind::Replication
         | Kind::Empty
         | Kind::Other => Touch::Nothing,
     }
@@ -393,7 +394,9 @@ fn moves(facts: &Facts) -> bool {
         access.operation == Operation::Session
             && matches!(&access.object, Object::Setting(name) if matches!(&**name, "search_path" | "all" | "role" | "session_authorization"))
     };
-    sql::may_change_search_path(facts) || facts.accesses.iter().any(sets)
+    // A replication command runs no SQL in its session.
+    facts.kind != Kind::Replication
+        && (sql::may_change_search_path(facts) || facts.accesses.iter().any(sets))
 }
 
 /// Whether the server may look names of a statement up only when it runs, by the path of then, though it was bound before: so it is

@@ -124,7 +124,7 @@ pub fn check(kind: u8, body: &[u8]) -> Result<(), Error> {
             let count = reader.count()?;
             reader.bytes(count.saturating_mul(4))?;
         }
-        b'G' | b'H' => {
+        b'G' | b'H' | b'W' => {
             reader.u8()?;
             let count = reader.count()?;
             reader.bytes(count.saturating_mul(2))?;

@@ -10,3 +10,4 @@ pub mod backend;
 pub mod frame;
 pub mod frontend;
 mod reader;
+pub mod replication;

@@ -23,7 +23,7 @@ use provost_evidence::record::{
     ChangeRecord, DecisionRecord, MaskingRecord, Micros, Phase, Record, SessionEvent, SessionRecord,
 };
 
-use crate::judge::StatementSeq;
+use crate::{judge::StatementSeq, protocol::replication::Replication};
 
 pub use digest::{EvidenceKey, KeyTooShort};
 pub(crate) use redact::{is_harmless, reason as reason_of_refusal};
@@ -224,10 +224,19 @@ pub fn login_refused(
     })
 }
 
-/// A session that opened.
+/// A session that opened; what its connection replicates, if it is one that does, stands in `reason`.
 #[must_use]
-pub fn session_opened(at: SystemTime, session_id: &SessionId, session: &Session) -> Record {
-    Record::Session(of_session(at, SessionEvent::Opened, session_id, session))
+pub fn session_opened(
+    at: SystemTime,
+    session_id: &SessionId,
+    session: &Session,
+    replication: Option<Replication>,
+) -> Record {
+    let reason = replication.map(|replication| format!("{} replication", replication.name()));
+    Record::Session(SessionRecord {
+        reason,
+        ..of_session(at, SessionEvent::Opened, session_id, session)
+    })
 }
 
 /// A session that closed; `reason` where it ended early (an expired token, a shutdown, a broken protocol).
@@ -487,6 +496,7 @@ const fn names_its_columns(kind: Kind) -> bool {
         | Kind::Call
         | Kind::Listen
         | Kind::Maintain
+        | Kind::Replication
         | Kind::Other => false,
     }
 }

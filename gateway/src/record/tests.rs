@@ -458,10 +458,15 @@ fn sessions_are_recorded_with_bounded_client_text() {
     assert_eq!(refused.event, SessionEvent::Refused);
     assert_eq!(refused.application.unwrap().len(), STARTUP_TEXT_BYTES_MAX);
     assert_eq!((refused.principal, refused.authentication), (None, None));
-    let Record::Session(opened) = session_opened(SystemTime::UNIX_EPOCH, &session_id, &session())
-    else {
+    let Record::Session(opened) = session_opened(
+        SystemTime::UNIX_EPOCH,
+        &session_id,
+        &session(),
+        Some(Replication::Physical),
+    ) else {
         panic!("a session");
     };
     assert_eq!(opened.principal.as_deref(), Some("devin@corp"));
     assert_eq!(opened.authentication.as_deref(), Some("token-as-password"));
+    assert_eq!(opened.reason.as_deref(), Some("physical replication"));
 }

@@ -63,7 +63,7 @@ enum Opening {
 struct Kept {
     id: SessionId,
     session: Arc<Session>,
-    again: (Arc<Upstream>, Parameters),
+    again: Option<(Arc<Upstream>, Parameters)>,
     _issued: Issued,
     _seat: Seat,
     _place: Place,
@@ -173,8 +173,9 @@ impl Desk {
         let closed = record::session_closed(SystemTime::now(), id, session, ending.as_deref());
         // A log that failed is told to the next statement of every session, and was told to this one's.
         let _ = self.house.bench.append(&closed, Durability::Process).await;
-        let (upstream, parameters) = &kept.again;
-        ahead::make(&self.house, upstream, parameters, Occasion::Ended);
+        if let Some((upstream, parameters)) = &kept.again {
+            ahead::make(&self.house, upstream, parameters, Occasion::Ended);
+        }
     }
 
     /// The session's carrier, and what is kept beside it; what only the log-in needed is given back when this returns.

@@ -21,7 +21,10 @@ use pgwire::{
         startup::{self, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey},
     },
 };
-use provost_engine::principal::{Authentication, Principal, Session};
+use provost_engine::{
+    principal::{Authentication, Principal, Session},
+    reason::StatedReason,
+};
 use provost_evidence::Durability;
 use tokio::time::timeout;
 
@@ -31,7 +34,7 @@ use super::{
     farewell::fatal,
     house::{House, Room},
     packet::Startup,
-    password, search_path, server_failed, start_settings,
+    password, replication, search_path, server_failed, start_settings,
 };
 use crate::{
     badge::Badge,
@@ -66,8 +69,8 @@ pub(super) struct LoggedIn {
     pub(super) session: Arc<Session>,
     /// Its cancel key, held while it lives.
     pub(super) issued: Issued,
-    /// What the next session of its kind starts with, and where.
-    pub(super) again: (Arc<Upstream>, Parameters),
+    /// What the next session of its kind starts with, and where; `None`: nothing is made ahead for it.
+    pub(super) again: Option<(Arc<Upstream>, Parameters)>,
     /// Held while it lives.
     pub(super) seat: Seat,
 }
@@ -167,7 +170,7 @@ impl Attempt<'_> {
                     ),
                 )
             })?;
-        let room = self.room()?;
+        let room = replication::room(&self.house.rooms, self.startup)?;
         let target = &room.upstream.target;
         let role = target.roles.of(&principal);
         let badge = Badge::of(&principal, role);
@@ -187,6 +190,12 @@ impl Attempt<'_> {
             &session,
             &self.startup.settings,
         )?;
+        let mut neighbours = Vec::new();
+        if self.startup.replication.is_some() {
+            neighbours = replication::neighbours(&self.house.rooms, room, &session);
+            let stated = settings.reason.as_ref().map(StatedReason::as_str);
+            replication::admit(&self.house.bench, room, &session, &neighbours, stated)?;
+        }
         let mut began_with: Vec<String> = settings
             .sent
             .iter()
@@ -194,9 +203,19 @@ impl Attempt<'_> {
             .collect();
         began_with.sort_unstable();
         let parameters: Parameters = badge.parameters().chain(settings.sent).collect();
-        let (server, learned) = server(room, &parameters, &badge)
-            .await
-            .map_err(|error| server_failed::told(target, role, &error))?;
+        let (server, learned) = match self.startup.replication {
+            None => server(room, &parameters, &badge)
+                .await
+                .map_err(|error| server_failed::told(target, role, &error))?,
+            Some(replicated) => {
+                Box::pin(replication::connect(room, &parameters, replicated, &badge))
+                    .await
+                    .map_err(|error| {
+                        replication::unprivileged(target, &error)
+                            .unwrap_or_else(|| server_failed::told(target, role, &error))
+                    })?
+            }
+        };
         let awaited = Awaited::default();
         let secret_length = if self.startup.minor >= LONG_KEYS_MINOR {
             SecretLength::Long
@@ -233,13 +252,20 @@ impl Attempt<'_> {
                 },
             },
             expires_at,
-        );
+        )
+        .with_neighbours(neighbours);
         let core = self.core(judge, &server)?;
-        let opened = record::session_opened(SystemTime::now(), id, &session);
+        let replicated = self.startup.replication;
+        let opened = record::session_opened(SystemTime::now(), id, &session, replicated);
         self.house.bench.append(&opened, Durability::Power).await?;
-        ahead::make(self.house, &room.upstream, &parameters, Occasion::Began);
+        let again = replicated
+            .is_none()
+            .then(|| (Arc::clone(&room.upstream), parameters));
+        if let Some((upstream, parameters)) = &again {
+            ahead::make(self.house, upstream, parameters, Occasion::Began);
+        }
         Ok(LoggedIn {
-            again: (Arc::clone(&room.upstream), parameters),
+            again,
             greeting: greeting(&server, &issued)?,
             server,
             core,
@@ -278,21 +304,6 @@ impl Attempt<'_> {
         Ok((verified.principal, verified.expires_at))
     }
 
-    fn room(&self) -> Result<&Room, Fatal> {
-        self.house.rooms.get(&self.startup.database).ok_or_else(|| {
-            let mut names: Vec<&str> = self.house.rooms.keys().map(AsRef::as_ref).collect();
-            names.sort_unstable();
-            fatal(
-                "3D000",
-                format!(
-                    "database \"{}\" does not exist: this gateway has `{}`",
-                    self.startup.database.escape_debug(),
-                    names.join("`, `")
-                ),
-            )
-        })
-    }
-
     fn core(&self, judge: SessionJudge, server: &Server) -> Result<Core<SessionJudge>, Fatal> {
         let limits = Limits {
             client_message_bytes_max: self.house.limits.message_bytes_max,
@@ -308,7 +319,8 @@ impl Attempt<'_> {
             limits,
             parameters,
         )
-        .with_mask_keys(self.house.mask_keys.clone()))
+        .with_mask_keys(self.house.mask_keys.clone())
+        .with_replication(self.startup.replication))
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `connection` | one connection from accept to close |
 //! | `first`, `packet`, `options` | a client's first packets: I/O, their reading, settings in `options` |
 //! | `password`, `login`, `start_settings`, `search_path` | who it is, what it asks for, its server connection |
+//! | `replication` | connections that replicate: which target, who may |
 //! | `ahead` | server connections made before sessions ask for them |
 //! | `server_failed` | what a client is told where there is none |
 //! | `relay` | bytes between the two sides |
@@ -28,6 +29,7 @@ mod options;
 mod packet;
 mod password;
 mod relay;
+mod replication;
 mod search_path;
 mod server_failed;
 mod start_settings;

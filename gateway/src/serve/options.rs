@@ -8,6 +8,14 @@ use crate::judge::Fatal;
 /// A setting's longest name, in bytes: PostgreSQL's identifiers.
 const NAME_BYTES_MAX: usize = 63;
 
+/// Words of a start-up message that are no settings: as one, each would be what the server connects by.
+///
+/// # Source
+/// PostgreSQL 18, `ProcessStartupPacket` in `src/backend/tcop/backend_startup.c`.
+const START_UP_WORDS: [&str; 4] = ["user", "database", "options", "replication"];
+/// What names of protocol options begin with.
+const PROTOCOL_OPTION: &str = "_pq_.";
+
 /// A setting with the value asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Setting {
@@ -24,6 +32,12 @@ pub(crate) fn add(settings: &mut Vec<Setting>, name: &str, value: &str) -> Resul
         return Err(fatal(
             "42601",
             format!("`{}` is not the name of a setting", shown(name)),
+        ));
+    }
+    if START_UP_WORDS.contains(&lower.as_str()) || lower.starts_with(PROTOCOL_OPTION) {
+        return Err(fatal(
+            "42704",
+            format!("unrecognized configuration parameter \"{lower}\""),
         ));
     }
     if settings.iter().any(|setting| setting.name == lower) {

@@ -9,7 +9,10 @@ use super::{
     farewell::fatal,
     options::{self, Setting},
 };
-use crate::judge::Fatal;
+use crate::{
+    judge::Fatal,
+    protocol::replication::{InvalidValue, Replication},
+};
 
 /// The longest start-up packet, its length included: PostgreSQL's own `MAX_STARTUP_PACKET_LENGTH`. A longer one is
 /// refused before it is read.
@@ -26,6 +29,9 @@ const PARAMETERS_MAX: usize = 128;
 const MINOR_MAX: u16 = 2;
 /// The longest secret in a CancelRequest; a longer one is refused.
 const SECRET_BYTES_MAX: usize = 256;
+
+/// The setting by which a connection for physical replication names its target: such a connection has no database to name it by.
+const TARGET: &str = "provost.target";
 
 /// Request codes, which stand where a protocol version would.
 const CANCEL: u32 = (1234 << 16) | 5678;
@@ -59,7 +65,11 @@ pub(crate) struct Startup {
     pub(crate) database: Arc<str>,
     /// `application_name`, or nothing.
     pub(crate) application: Arc<str>,
-    /// Every setting asked for, from parameters and `options`, names in lower case, each once.
+    /// `replication`: what it is to stream, if it is to stream at all.
+    pub(crate) replication: Option<Replication>,
+    /// The target that a connection without a database names by the setting `provost.target`.
+    pub(crate) target: Option<Arc<str>>,
+    /// Every other setting asked for, from parameters and `options`, names in lower case, each once.
     pub(crate) settings: Vec<Setting>,
     /// The minor version of protocol 3 that is spoken with the client: what it asked for, or the newest there is.
     pub(crate) minor: u16,
@@ -102,7 +112,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Packet, Fatal> {
 }
 
 fn startup(minor: u16, body: &[u8]) -> Result<Startup, Fatal> {
-    let (mut user, mut database, mut command_line) = (None, None, None);
+    let (mut user, mut database, mut command_line, mut replication) = (None, None, None, None);
     let mut settings: Vec<Setting> = Vec::new();
     let mut protocol_options = Vec::new();
     for (name, value) in parameters(body)? {
@@ -110,7 +120,7 @@ fn startup(minor: u16, body: &[u8]) -> Result<Startup, Fatal> {
             "user" => once(name, &mut user, value)?,
             "database" => once(name, &mut database, value)?,
             "options" => once(name, &mut command_line, value)?,
-            "replication" => refuse_replication(value)?,
+            "replication" => once(name, &mut replication, value)?,
             _ if name.starts_with("_pq_.") => protocol_options.push(name.to_owned()),
             _ => options::add(&mut settings, name, value)?,
         }
@@ -121,6 +131,12 @@ fn startup(minor: u16, body: &[u8]) -> Result<Startup, Fatal> {
     let user = user
         .filter(|user| !user.is_empty())
         .ok_or_else(|| fatal("28000", "no PostgreSQL user name specified in startup packet: connect with the name of your token's principal as the user"))?;
+    let replication = replication.map_or(Ok(None), Replication::from_value);
+    let replication = replication.map_err(invalid)?;
+    let target = match replication {
+        Some(Replication::Physical) => take(&mut settings, TARGET),
+        Some(Replication::Logical) | None => None,
+    };
     let application = settings
         .iter()
         .find(|setting| setting.name == "application_name");
@@ -129,6 +145,8 @@ fn startup(minor: u16, body: &[u8]) -> Result<Startup, Fatal> {
         user: Arc::from(user),
         database: Arc::from(database.filter(|name| !name.is_empty()).unwrap_or(user)),
         application: application.map_or("", |setting| &setting.value).into(),
+        replication,
+        target,
         settings,
         minor: minor.min(MINOR_MAX),
         negotiate: is_answered.then_some(protocol_options),
@@ -145,22 +163,18 @@ fn once<'a>(name: &str, slot: &mut Option<&'a str>, value: &'a str) -> Result<()
     }
 }
 
-fn refuse_replication(value: &str) -> Result<(), Fatal> {
-    // As PostgreSQL reads a boolean: any prefix of `false` or `no`, and `off` or `0`.
-    let lower = value.to_ascii_lowercase();
-    let is_off = !lower.is_empty()
-        && ("false".starts_with(&lower)
-            || "no".starts_with(&lower)
-            || lower == "off"
-            || lower == "of"
-            || lower == "0");
-    if is_off {
-        return Ok(());
-    }
-    Err(fatal(
-        "0A000",
-        "replication connections are refused: a replication stream can't be decided statement by statement; leave `replication` out",
-    ))
+/// In a server's words.
+fn invalid(_: InvalidValue) -> Fatal {
+    fatal(
+        "22023",
+        "invalid value for parameter \"replication\": it is `false`, `true` or `database`",
+    )
+}
+
+/// Takes a setting out of those that are decided.
+fn take(settings: &mut Vec<Setting>, name: &str) -> Option<Arc<str>> {
+    let place = settings.iter().position(|setting| setting.name == name)?;
+    Some(settings.remove(place).value.into())
 }
 
 /// Names and values up to the empty name that ends them, which must be the last byte.
@@ -289,11 +303,59 @@ mod tests {
             b"user\0ann\0application_name\0\xc0\x80\0\0",
             "22021 start-up parameter `application_name`",
         );
-        for value in ["true", "database", "1", "on", "", "o"] {
-            check(
-                format!("user\0ann\0replication\0{value}\0\0").as_bytes(),
-                "0A000 replication",
-            );
+        check(
+            b"user\0ann\0replication\0o\0\0",
+            "22023 invalid value for parameter \"replication\"",
+        );
+        check(
+            b"user\0ann\0replication\0true\0replication\0false\0\0",
+            "08P01 start-up parameter `replication` is given twice",
+        );
+    }
+
+    #[test]
+    fn replication_is_asked_for_by_its_own_name_alone() {
+        let read = |parameters: &str| {
+            let body = format!("user\0ann\0{parameters}\0").replace('|', "\0");
+            match read(&startup(3 << 16, body.as_bytes())) {
+                Ok(Packet::Startup(startup)) => format!(
+                    "{:?} {:?} {}",
+                    startup.replication,
+                    startup.target,
+                    startup.settings.len()
+                ),
+                Ok(other) => format!("{other:?}"),
+                Err(fatal) => format!("{} {}", fatal.sqlstate, fatal.message),
+            }
+        };
+        for (parameters, expected) in [
+            ("replication|true|", "Some(Physical) None 0"),
+            ("replication|database|", "Some(Logical) None 0"),
+            ("replication|off|", "None None 0"),
+            (
+                "replication|on|options|-c provost.target=shop|",
+                "Some(Physical) Some(\"shop\") 0",
+            ),
+            // Whoever has a database names its target by it: the setting is decided as any other.
+            (
+                "replication|database|options|-c provost.target=shop|",
+                "Some(Logical) None 1",
+            ),
+            ("options|-c provost.target=shop|", "None None 1"),
+            // The gateway would send it on as a parameter of its own start-up.
+            (
+                "Replication|true|",
+                "42704 unrecognized configuration parameter",
+            ),
+            ("options|-c replication=true|", "42704 unrecognized"),
+            ("options|--user=postgres|", "42704 unrecognized"),
+            ("DATABASE|other|", "42704 unrecognized"),
+            ("User|postgres|", "42704 unrecognized"),
+            ("options|-c options=-cx=1|", "42704 unrecognized"),
+            ("options|-c _pq_.zip=on|", "42704 unrecognized"),
+        ] {
+            let found = read(parameters);
+            assert!(found.starts_with(expected), "{parameters}: {found}");
         }
     }
 

@@ -51,6 +51,8 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 const ABANDONED_GRACE: Duration = Duration::from_secs(5);
 /// What is read behind the statement of a client that waits for people: enough to see whether it is still there.
 const HELD_BYTES_MAX: usize = 64 * 1024;
+/// How often a stream is looked at that nothing moves: whether it may go on.
+const REVIEW_PAUSE: Duration = Duration::from_secs(1);
 /// Why what a session waits for is taken back when somebody ended it.
 const DISMISSED: &str = "an administrator ended its session";
 /// How long the server may take to take our goodbye.
@@ -292,6 +294,9 @@ impl Relay {
 
     /// Gives the core what came, as far as the backlogs allow.
     async fn work(&mut self) -> Result<Flow, Fatal> {
+        if self.core.is_streaming() {
+            Box::pin(self.core.review(&mut self.out)).await?;
+        }
         if !self.server.input.is_empty() && self.client_has_room() {
             self.core
                 .on_server(&mut self.server.input, &mut self.out)
@@ -411,7 +416,8 @@ impl Relay {
     fn must_stop(&mut self, stopping: Stopping) -> Option<Fatal> {
         let ends = match stopping {
             Stopping::No => false,
-            Stopping::Drain => self.is_at_rest(),
+            // A stream comes to no rest.
+            Stopping::Drain => self.is_at_rest() || self.core.is_streaming(),
             Stopping::Now => true,
         };
         ends.then(|| {
@@ -457,6 +463,10 @@ impl Relay {
         let mut gone = self
             .client_closed
             .map(|closed| Timer::Set(closed + ABANDONED_GRACE));
+        let mut review = self
+            .core
+            .is_streaming()
+            .then(|| Timer::Set(Instant::now() + REVIEW_PAUSE));
         poll_fn(|context| {
             if let Poll::Ready(event) = self.poll(context) {
                 return Poll::Ready(event);
@@ -492,6 +502,9 @@ impl Relay {
             }
             if gone.as_mut().is_some_and(|timer| timer.is_over(context)) {
                 return Poll::Ready(Event::ClientGone);
+            }
+            if review.as_mut().is_some_and(|timer| timer.is_over(context)) {
+                return Poll::Ready(Event::Progress);
             }
             self.rest();
             Poll::Pending

@@ -126,6 +126,11 @@ impl<J: Judge> Core<J> {
         }
         let company = self.company();
         self.judge.alone(company);
+        if self.replication.is_some()
+            && let Some(step) = Box::pin(self.replication_message(&message, frame, out)).await?
+        {
+            return Ok(step);
+        }
         if let Some(run) = self.copying() {
             return match message {
                 Message::CopyDone | Message::CopyFail => {
@@ -190,9 +195,12 @@ impl<J: Judge> Core<J> {
     }
 
     fn copy_data(&mut self, header: Header, out: &mut Out) {
-        match self.copying() {
+        match self.running().filter(|run| run.copy.takes_data()) {
             Some(run) => {
-                run.bytes += header.body_bytes as u64;
+                // Where both send, what counts is what the client gets.
+                if run.copy == Copy::In {
+                    run.bytes += header.body_bytes as u64;
+                }
                 out.to_server.copy_data(header, &run.permitted.permit);
             }
             None => self.client_drop_bytes = header.body_bytes,
@@ -276,7 +284,7 @@ impl<J: Judge> Core<J> {
     }
 
     /// Refuses on the session's own account.
-    async fn refuse(
+    pub(super) async fn refuse(
         &mut self,
         substitute: Substitute,
         refused: Refused,
@@ -535,7 +543,7 @@ impl<J: Judge> Core<J> {
 }
 
 /// Tells the client what it is to know before its answer.
-fn tell(permitted: &Permitted, out: &mut Out) {
+pub(super) fn tell(permitted: &Permitted, out: &mut Out) {
     if let Some(notice) = &permitted.notice {
         refuse::write_notice(&mut out.to_client, notice);
     }

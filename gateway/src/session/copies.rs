@@ -65,7 +65,7 @@ impl<J: Judge> Core<J> {
         out: &mut Out,
     ) -> Result<bool, Fatal> {
         let muted = self.muted;
-        let Some(run) = running(&mut self.pending).filter(|run| run.copy == Copy::Out) else {
+        let Some(run) = running(&mut self.pending).filter(|run| run.copy.gives_data()) else {
             return Err(out_of_step(b'd'));
         };
         if muted {
@@ -77,7 +77,7 @@ impl<J: Judge> Core<J> {
             return self.masked_copy(input, out).await;
         }
         // The server sends each row in a message of its own.
-        let rows = u64::from(is_row(run, header));
+        let rows = u64::from(run.replicating.is_none() && is_row(run, header));
         let refused = run
             .over_rows()
             .filter(|_| rows > 0)

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     judge::{Alone, End, Fatal, Held, Judge, Refused, StatementSeq},
-    protocol::frame::Error,
+    protocol::{frame::Error, replication::Replication},
 };
 
 /// What a session holds at most.
@@ -103,6 +103,8 @@ pub struct Core<J: Judge> {
     pub(super) limits: Limits,
     pub(super) token: Token,
     pub(super) fixed: Fixed,
+    /// What its server connection replicates, if it is one that does.
+    pub(super) replication: Option<Replication>,
     pub(super) names: Names<J::Prepared, J::Bound>,
     pub(super) pending: VecDeque<Pending>,
     pub(super) segment: Segment,
@@ -176,6 +178,7 @@ impl<J: Judge> Core<J> {
             limits,
             token,
             fixed,
+            replication: None,
             names: Names::new(),
             pending: VecDeque::new(),
             segment: Segment(0),
@@ -209,6 +212,15 @@ impl<J: Judge> Core<J> {
     #[must_use]
     pub fn with_mask_keys(self, mask_keys: Option<Arc<MaskKeys>>) -> Self {
         Self { mask_keys, ..self }
+    }
+
+    /// The session as one whose server connection replicates.
+    #[must_use]
+    pub fn with_replication(self, replication: Option<Replication>) -> Self {
+        Self {
+            replication,
+            ..self
+        }
     }
 
     /// Whether client bytes may be given to [`Core::on_client`]. False while a frame waits for the server.
@@ -272,9 +284,9 @@ impl<J: Judge> Core<J> {
     #[must_use]
     pub fn owes_answers(&self) -> bool {
         let waits_for_data = match self.pending.front().map(|pending| &pending.operation) {
-            Some(Operation::Execute { run, .. }) => run.copy == Copy::In,
+            Some(Operation::Execute { run, .. }) => run.copy.takes_data(),
             Some(Operation::Query { runs, .. }) => {
-                runs.front().is_some_and(|run| run.copy == Copy::In)
+                runs.front().is_some_and(|run| run.copy.takes_data())
             }
             Some(_) | None => false,
         };
@@ -371,8 +383,10 @@ impl<J: Judge> Core<J> {
     fn has_barrier(&self) -> bool {
         let holds_up = |run: &Run| {
             let enforcement = &run.permitted.enforcement;
-            let copy_waits =
-                enforcement.kind == Kind::CopyFrom && run.copy == Copy::None && !run.ended;
+            let replicating = run.replicating.as_ref();
+            let expects_data = enforcement.kind == Kind::CopyFrom
+                || replicating.is_some_and(|replicating| replicating.expects_data);
+            let copy_waits = expects_data && run.copy == Copy::None && !run.ended;
             copy_waits
                 || enforcement.binding.is_some()
                 || (run.is_guarded() && run.copy != Copy::In)
@@ -382,7 +396,7 @@ impl<J: Judge> Core<J> {
             Some(Operation::Execute { run, .. }) => holds_up(run),
             // The client's data is wanted first, whatever was before it in the same text or comes behind it.
             Some(Operation::Query { runs, .. })
-                if runs.front().is_some_and(|run| run.copy == Copy::In) =>
+                if runs.front().is_some_and(|run| run.copy.takes_data()) =>
             {
                 false
             }

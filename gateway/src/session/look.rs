@@ -83,6 +83,9 @@ impl<J: Judge> Core<J> {
             self.stall = Stall::Idle;
             return Step::Stalled;
         }
+        if self.replication.is_some() {
+            return self.look_by_query(look, out);
+        }
         let name = self.token.own(self.questions_failed);
         let until = match look {
             _ if self.mid_segment && !self.held => Until::Closed,
@@ -127,6 +130,28 @@ impl<J: Judge> Core<J> {
         Step::Stalled
     }
 
+    /// The same where the server knows no extended protocol: the path alone can be asked for. Whatever else the judge asks has no answer,
+    /// and what hangs on it is refused.
+    fn look_by_query(&mut self, look: Look, out: &mut Out) -> Step {
+        match look {
+            Look::Path => out.to_server.own_query(look.answer()),
+            Look::Catalog(_) | Look::Pin(_) => out.to_server.neutral(NeutralFrame::EmptyQuery),
+        }
+        self.push(Operation::Look(Asking {
+            look,
+            until: Until::Ready,
+            guard: Guard::None,
+            before: 0,
+            closes: 0,
+            answer: None,
+            failed: None,
+            told: false,
+            clock: Clock::new(Some(LOOK_MS_MAX)),
+        }));
+        self.stall = Stall::Look;
+        Step::Stalled
+    }
+
     /// Whether what the server sends is the answer to a question of ours.
     pub(super) fn is_looking(&self) -> bool {
         let front = self.pending.front().map(|pending| &pending.operation);
@@ -159,12 +184,14 @@ impl<J: Judge> Core<J> {
     }
 
     async fn look_answer(&mut self, kind: u8, body: &[u8], out: &mut Out) -> Result<(), Fatal> {
+        let is_simple = self.replication.is_some();
         let Some(Operation::Look(asking)) = self.front() else {
             return Err(out_of_step(kind));
         };
         let until = asking.until;
         let is_over = match kind {
             b'1' | b'2' => false,
+            b'T' | b'I' if is_simple => false,
             b'D' => {
                 if asking.before == 0 && asking.answer.is_none() {
                     let value = backend::data_row(body)?.next().transpose()?;

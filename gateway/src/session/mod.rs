@@ -13,6 +13,7 @@
 //! | `copy_out` | masked COPY data |
 //! | `guard` | changes of a limited number of rows |
 //! | `errors` | the server's errors, notices, notifications, settings |
+//! | `replication` | connections that replicate: commands, streams |
 //! | `look` | the gateway's own questions over the session's connection |
 //! | `names` | prepared statements and portals, with what is not yet certain of them |
 //! | `sql_names` | names that SQL gives and takes |
@@ -40,6 +41,7 @@ mod names;
 mod out;
 mod pending;
 mod refuse;
+mod replication;
 mod results;
 mod rows;
 mod server;

@@ -192,6 +192,13 @@ impl ToServer {
         self.neutral(NeutralFrame::Close(Target::Statement, name));
     }
 
+    /// Asks a question of the gateway's own as a simple Query: where the extended protocol is refused. Its text is `'static`.
+    pub(crate) fn own_query(&mut self, question: &'static str) {
+        frame::write(&mut self.bytes, b'Q', |body| {
+            put_text(body, question.as_bytes());
+        });
+    }
+
     /// Lets a frame through that carries no statement.
     pub(crate) fn neutral(&mut self, neutral: NeutralFrame<'_>) {
         let named = |out: &mut BytesMut, kind, target: Target, name: &[u8]| {

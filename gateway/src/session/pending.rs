@@ -132,6 +132,49 @@ pub(super) enum Copy {
     InDone,
     /// The server sends data.
     Out,
+    /// Both send data, each until it says that it is done.
+    Both,
+    /// Of both, the server said that it is done, but for what it had in hand: it waits for the client's data.
+    BothIn,
+    /// Of both, the client is done: the server sends data.
+    BothOut,
+    /// Both said that they are done; what the server had in hand may still come.
+    BothDone,
+}
+
+impl Copy {
+    /// Whether the server waits for the client's data.
+    pub(super) const fn takes_data(self) -> bool {
+        matches!(self, Self::In | Self::Both | Self::BothIn)
+    }
+
+    /// Whether the server sends data. It says that a stream is done before its last message has gone.
+    ///
+    /// # Source
+    /// PostgreSQL 15, `WalSndWaitForWal` in `src/backend/replication/walsender.c`: a keepalive behind the CopyDone of
+    /// `ProcessRepliesIfAny`.
+    pub(super) const fn gives_data(self) -> bool {
+        matches!(
+            self,
+            Self::Out | Self::Both | Self::BothIn | Self::BothOut | Self::BothDone
+        )
+    }
+
+    /// Whether it is one of both directions, which has no end of its own.
+    pub(super) const fn is_stream(self) -> bool {
+        matches!(self, Self::Both | Self::BothIn | Self::BothOut)
+    }
+}
+
+/// What a replication command is, beside a statement.
+#[derive(Debug)]
+pub(super) struct Replicating {
+    /// Its text: what streams is decided again by it.
+    pub(super) text: Box<[u8]>,
+    /// It takes data once the server says so: what comes before that waits.
+    pub(super) expects_data: bool,
+    /// The last CommandComplete that came. It may be the end: then that is logged before the client is told.
+    pub(super) withheld: Option<Box<[u8]>>,
 }
 
 /// A statement that was forwarded to be executed.
@@ -152,6 +195,8 @@ pub(super) struct Run {
     /// Of what the client got so far, where the result is recorded by digest.
     digest: Option<Box<blake3::Hasher>>,
     pub(super) clock: Clock,
+    /// Where it is a replication command.
+    pub(super) replicating: Option<Box<Replicating>>,
     /// Its end is logged: what still comes of it is dropped.
     pub(super) ended: bool,
     /// Rows or data of it were dropped.
@@ -209,6 +254,7 @@ impl Run {
             masked,
             digest,
             clock,
+            replicating: None,
             ended: false,
             cut: false,
         })
@@ -310,13 +356,24 @@ impl Run {
         limits.rows_per_hour.is_some() || limits.bytes_per_hour.is_some()
     }
 
+    /// Whether it is a replication command that ended, or a result of it did: rows need a description first.
+    pub(super) fn is_between_results(&self) -> bool {
+        let replicating = self.replicating.as_ref();
+        replicating.is_some_and(|replicating| replicating.withheld.is_some())
+    }
+
     /// Whether its rows (of DataRow `D` or CopyData `d`) pass as they are, uncounted but for their number and bytes.
     pub(super) fn passes(&self, kind: u8) -> bool {
         let enforcement = &self.permitted.enforcement;
         let is_checked = is_checked(self) && self.fields.is_none();
         match kind {
-            b'D' => enforcement.masks.is_empty() && !is_checked && !self.may_be_cut(),
-            b'd' => self.copy == Copy::Out && self.masking.is_none() && !self.may_be_cut(),
+            b'D' => {
+                enforcement.masks.is_empty()
+                    && !is_checked
+                    && !self.may_be_cut()
+                    && !self.is_between_results()
+            }
+            b'd' => self.copy.gives_data() && self.masking.is_none() && !self.may_be_cut(),
             _ => false,
         }
     }

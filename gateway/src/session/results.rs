@@ -83,7 +83,9 @@ impl<J: Judge> Core<J> {
             self.stop(refused, out).await?;
             return Ok(false);
         }
-        run.rows += rows as u64;
+        if kind == b'D' || run.replicating.is_none() {
+            run.rows += rows as u64;
+        }
         run.bytes += (end - rows * HEADER_BYTES) as u64;
         out.to_client.extend_from_slice(bytes);
         take(input, end);
@@ -110,6 +112,9 @@ impl<J: Judge> Core<J> {
             run.cut = true;
             self.server_body = Some(Body::Drop(header.frame_bytes()));
             return Ok(true);
+        }
+        if run.is_between_results() {
+            return Err(out_of_step(b'D'));
         }
         let enforcement = &run.permitted.enforcement;
         // Rows of SHOW and EXPLAIN come without an injected description.

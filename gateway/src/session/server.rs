@@ -141,6 +141,11 @@ impl<J: Judge> Core<J> {
                     self.stall = Stall::None;
                 }
                 backend::check(kind, body)?;
+                if self.replication.is_some()
+                    && Box::pin(self.replication_answer(kind, frame, body, out)).await?
+                {
+                    return Ok(());
+                }
                 let outcome = match kind {
                     b'1' => self.parse_complete(frame, out).await,
                     b'2' => self.bind_complete(frame, out).await,

@@ -82,6 +82,7 @@ pub(crate) fn target(cluster: &Cluster) -> Target {
         user: SUPERUSER.into(),
         roles: Roles::default(),
         warm: Warm::OFF,
+        replication: false,
         password: Some(Secret::new(cluster.password().as_bytes()).into()),
         tls: ServerTls::Off,
     }
@@ -239,6 +240,23 @@ pub(crate) fn allow_operations(digest: &str, is_allowed: fn(Operation) -> bool) 
 /// A policy that allows everything to everybody, whether analysis can read it or not.
 pub(crate) fn allow_anything(digest: &str) -> Arc<Policy> {
     policy(digest, rules(&Operation::ALL, Effect::Allow))
+}
+
+/// A policy that allows everything to everybody, read or not, and has one rule more, on every statement.
+pub(crate) fn anything_and(digest: &str, effect: impl FnOnce(Scope) -> Effect) -> Arc<Policy> {
+    let mut all = rules(&Operation::ALL, Effect::Allow);
+    all.push(Rule {
+        mode: Mode::Enforce,
+        name: "one-more".into(),
+        effect: effect(everything(&Operation::ALL)),
+        subjects: Subjects {
+            audience: Audience::Anyone,
+            except: Vec::new(),
+        },
+        because: None,
+        controls: Vec::new(),
+    });
+    policy(digest, all)
 }
 
 /// A policy that denies everything to everybody.

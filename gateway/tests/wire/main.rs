@@ -22,6 +22,7 @@ mod own_view;
 mod postgres;
 mod raw;
 mod rehearsal;
+mod replication;
 mod roles;
 #[path = "../../../tests/e2e/server_certificate.rs"]
 mod server_certificate;

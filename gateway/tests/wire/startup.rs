@@ -91,8 +91,18 @@ fn a_start_up_is_read_strictly() {
     );
     check(
         &house,
-        &startup(&[("user", "ann"), ("replication", "database")]),
-        "0A000 replication",
+        &startup(&[("user", "ann"), ("replication", "perhaps")]),
+        "22023 invalid value for parameter \"replication\"",
+    );
+    check(
+        &house,
+        &startup(&[("user", "ann"), ("options", "-c replication=true")]),
+        "42704 unrecognized configuration parameter \"replication\"",
+    );
+    check(
+        &house,
+        &startup(&[("user", "ann"), ("options", "-c user=postgres")]),
+        "42704 unrecognized configuration parameter \"user\"",
     );
     check(
         &house,

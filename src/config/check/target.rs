@@ -105,6 +105,7 @@ fn target(raw: &raw::Target, key: &str, folder: &Path, problems: &mut Problems) 
                 Warm::IDLE_MS,
             ),
         },
+        replication: raw.replication,
         password,
         tls,
     }

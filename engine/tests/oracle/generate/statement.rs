@@ -34,6 +34,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::Listen,
     Kind::Lock,
     Kind::Maintain,
+    Kind::Replication,
     Kind::Empty,
     Kind::Other,
 ];

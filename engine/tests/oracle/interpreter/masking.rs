@@ -88,7 +88,7 @@ impl<'a> Masking<'a> {
         let unknown_result = facts.outputs.is_none()
             && matches!(
                 facts.kind,
-                Kind::Select | Kind::CopyTo | Kind::Call | Kind::Other
+                Kind::Select | Kind::CopyTo | Kind::Call | Kind::Replication | Kind::Other
             );
         let out_of_bounds = |schema: &str, name: &str| {
             is_value_bearing(schema, name)

@@ -16,7 +16,10 @@ use provost_evidence::{Log, LogOptions};
 
 use super::harness::*;
 use crate::{
-    protocol::frame::{HEADER_BYTES, header},
+    protocol::{
+        frame::{HEADER_BYTES, header},
+        replication::Replication,
+    },
     session::{Flow, Limits},
 };
 
@@ -40,6 +43,7 @@ struct Conversation {
     turns: Vec<Turn>,
     /// Its statements are masked: no value of theirs may be shown.
     masked: bool,
+    replication: Option<Replication>,
 }
 
 fn conversation(title: &'static str, parts: Vec<(From, Vec<Vec<u8>>)>) -> Conversation {
@@ -49,6 +53,11 @@ fn conversation(title: &'static str, parts: Vec<(From, Vec<Vec<u8>>)>) -> Conver
         title,
         turns: parts.into_iter().flat_map(each).collect(),
         masked: title.contains("masked"),
+        replication: match title.split_once(", ") {
+            Some(("physical", _)) => Some(Replication::Physical),
+            Some(("logical", _)) => Some(Replication::Logical),
+            _ => None,
+        },
     }
 }
 
@@ -69,11 +78,136 @@ fn secret() -> Vec<u8> {
     row(&[Some("ann"), Some("000-00-1234")])
 }
 
+/// The states that a connection can be in which replicates.
+fn replications() -> Vec<Conversation> {
+    use self::From::{Client, Server};
+    let result = |tag: &str| vec![description(TWO), row(&[Some("a"), None]), complete(tag)];
+    vec![
+        conversation(
+            "physical, a base backup",
+            vec![
+                (Client, vec![query("BASE_BACKUP (LABEL 'x')")]),
+                (Server, result("SELECT")),
+                (Server, result("SELECT")),
+                (
+                    Server,
+                    vec![
+                        raw('H', b"\0\0\0"),
+                        raw('d', b"nbase.tar\0"),
+                        raw('d', b"d1234"),
+                        bare('c'),
+                    ],
+                ),
+                (Server, result("SELECT")),
+                (Server, vec![complete("BASE_BACKUP"), ready('I')]),
+            ],
+        ),
+        conversation(
+            "physical, a stream that the client ends",
+            vec![
+                (Client, vec![query("START_REPLICATION 0/0")]),
+                (Server, vec![raw('W', b"\0\0\0"), raw('d', b"w1")]),
+                (Client, vec![raw('d', b"r1")]),
+                (Server, vec![raw('d', b"k1")]),
+                (Client, vec![bare('c')]),
+                (Server, vec![raw('d', b"w2"), bare('c')]),
+                (
+                    Server,
+                    vec![
+                        complete("COPY 0"),
+                        complete("START_REPLICATION"),
+                        ready('I'),
+                    ],
+                ),
+            ],
+        ),
+        conversation(
+            "physical, a stream that the server ends",
+            vec![
+                (Client, vec![query("START_REPLICATION 0/0")]),
+                (
+                    Server,
+                    vec![raw('W', b"\0\0\0"), raw('d', b"w1"), bare('c')],
+                ),
+                (Client, vec![raw('d', b"r1"), bare('c')]),
+                (Server, result("START_STREAMING")),
+                (Server, vec![complete("START_REPLICATION"), ready('I')]),
+            ],
+        ),
+        conversation(
+            "physical, a manifest",
+            vec![
+                (Client, vec![query("UPLOAD_MANIFEST")]),
+                (Server, vec![raw('G', b"\0\0\0")]),
+                (Client, vec![raw('d', b"{}"), bare('c')]),
+                (Server, vec![complete("UPLOAD_MANIFEST"), ready('I')]),
+            ],
+        ),
+        conversation(
+            "physical, refused",
+            vec![(
+                Client,
+                vec![
+                    query("START_REPLICATION deny"),
+                    raw('F', b"\0\0\0\x07\0\0\0\x01\0\0\0\x01x\0\0"),
+                    query("IDENTIFY_SYSTEM"),
+                ],
+            )],
+        ),
+        conversation(
+            "logical, an error in a stream",
+            vec![
+                (Client, vec![query("START_REPLICATION LOGICAL")]),
+                (
+                    Server,
+                    vec![
+                        raw('W', b"\0\0\0"),
+                        raw('d', b"w1"),
+                        error("58P01", "gone"),
+                        ready('I'),
+                    ],
+                ),
+                (
+                    Client,
+                    vec![raw('d', b"r1"), bare('c'), query("IDENTIFY_SYSTEM")],
+                ),
+                (Server, result("IDENTIFY_SYSTEM")),
+                (Server, vec![ready('I')]),
+            ],
+        ),
+        conversation(
+            "logical, SQL and what is none",
+            vec![
+                (Client, vec![query("moves"), query("select; show")]),
+                (Server, vec![complete("SET"), ready('T')]),
+                (
+                    Server,
+                    vec![
+                        description(TWO),
+                        row(&[Some("path")]),
+                        complete("SELECT 1"),
+                        ready('T'),
+                    ],
+                ),
+                (Server, result("SELECT 1")),
+                (Server, vec![complete("SHOW"), ready('T')]),
+                (
+                    Client,
+                    vec![parse("", "select"), bind("", ""), execute("", 0), sync()],
+                ),
+                (Server, vec![error("08P01", "not here"), ready('E')]),
+                (Client, vec![query("deny")]),
+                (Server, vec![missing("42601", 1), ready('E')]),
+            ],
+        ),
+    ]
+}
+
 /// One conversation for each state that a session can be in.
 fn conversations() -> Vec<Conversation> {
     use self::From::{Client, Server};
     let pin = [seen("2"), seen("same")].concat();
-    vec![
+    let mut all = vec![
         conversation(
             "simple",
             vec![
@@ -384,7 +518,9 @@ fn conversations() -> Vec<Conversation> {
                 (Server, vec![bare('1'), bare('2')]),
             ],
         ),
-    ]
+    ];
+    all.extend(replications());
+    all
 }
 
 /// The values that a length, a count, or a part of one is set to.
@@ -446,6 +582,8 @@ struct Bench {
     log: Arc<Log>,
     runtime: tokio::runtime::Runtime,
     cases: u64,
+    /// What the server connection of the conversations to come replicates.
+    replication: Option<Replication>,
     _folder: tempfile::TempDir,
 }
 
@@ -459,6 +597,7 @@ impl Bench {
                 .build()
                 .unwrap(),
             cases: 0,
+            replication: None,
             _folder: folder,
         }
     }
@@ -468,8 +607,10 @@ impl Bench {
     fn hold(&mut self, turns: &[Turn], chunk: usize, masked: bool, what: &dyn Fn() -> String) {
         self.cases += 1;
         let log = &self.log;
+        let replication = self.replication;
         self.runtime.block_on(async {
             let mut harness = Harness::over(log, Limits::default());
+            harness.core.replication = replication;
             let mut to_client = Vec::new();
             let mut to_server = Vec::new();
             'turns: for (from, frame) in turns {
@@ -555,7 +696,9 @@ fn one_change_to_one_frame() {
             title,
             turns,
             masked,
+            replication,
         } = &conversation;
+        bench.replication = *replication;
         bench.hold(turns, usize::MAX, *masked, &|| (*title).to_owned());
         for place in 0..turns.len() {
             let (from, frame) = &turns[place];
@@ -619,10 +762,12 @@ fn changes_at_random() {
         let mut random = Random((seed + case).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let mut turns = Vec::new();
         let mut masked = true;
+        bench.replication = None;
         for _ in 0..=random.below(2) {
             let one = &all[random.below(all.len())];
             // A statement that is not masked may show anything.
             masked &= one.masked;
+            bench.replication = bench.replication.or(one.replication);
             turns.extend(one.turns.clone());
         }
         for _ in 0..=random.below(4) {

@@ -19,6 +19,7 @@ use crate::{
         backend,
         frame::{self, HEADER_BYTES},
         frontend::{self, Message},
+        replication::Replication,
     },
     session::{Core, Flow, Limits, Out, Token},
 };
@@ -84,12 +85,18 @@ pub(super) enum Step {
     Server(Vec<Vec<u8>>),
     /// Policy or catalog changed.
     Stale,
+    /// The judge refuses from here on.
+    Denies,
     /// The session's principal is bound by a mask.
     MaskBound,
     /// So many milliseconds after the start somebody looks whether a statement's time is up.
     TimeUp(u64),
     /// People said yes.
     People,
+    /// The server connection is one that replicates.
+    Replicates(Replication),
+    /// Somebody looks whether a stream may go on.
+    Review,
     /// A peer hung up.
     Close,
 }
@@ -127,8 +134,17 @@ pub(super) fn transcript(steps: &[Step], limits: Limits, chunk: usize) -> String
                     harness.core.let_go();
                     (Vec::new(), "people")
                 }
+                Step::Replicates(replication) => {
+                    harness.core.replication = Some(*replication);
+                    continue;
+                }
+                Step::Review => (Vec::new(), "review"),
                 Step::Stale => {
                     harness.seen.borrow_mut().stale = true;
+                    continue;
+                }
+                Step::Denies => {
+                    harness.seen.borrow_mut().denies = true;
                     continue;
                 }
                 Step::MaskBound => {
@@ -156,6 +172,10 @@ pub(super) fn transcript(steps: &[Step], limits: Limits, chunk: usize) -> String
             lines.push(from.to_owned());
             let mut flow = match from {
                 "people" => harness.pump().await,
+                "review" => {
+                    let reviewed = harness.core.review(&mut harness.out).await;
+                    reviewed.map(|()| Flow::More)
+                }
                 _ => Ok(Flow::More),
             };
             for part in bytes.chunks(chunk.min(bytes.len().max(1))) {

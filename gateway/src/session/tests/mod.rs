@@ -10,6 +10,7 @@ mod model;
 mod people;
 mod pins;
 mod pipelines;
+mod replication;
 mod results;
 mod waiting;
 mod words;

@@ -23,6 +23,8 @@ pub(super) struct Seen {
     pub(super) texts: HashMap<u64, String>,
     pub(super) ends: HashMap<u64, End>,
     pub(super) stale: bool,
+    /// Everything is refused.
+    pub(super) denies: bool,
     pub(super) mask_bound: bool,
     /// People said yes to what has `people` in it.
     pub(super) approved: bool,
@@ -101,7 +103,8 @@ impl Words {
             return Err(Stop::Names);
         }
         self.known = None;
-        if text.contains("deny") || std::mem::take(&mut self.blind) {
+        let denies = self.seen.borrow().denies || text.contains("deny");
+        if denies || std::mem::take(&mut self.blind) {
             self.event(format!("refuse {what} {text}"));
             return Err(Stop::Refused(Refused {
                 sqlstate: "42501",
@@ -142,6 +145,10 @@ impl Words {
 
 fn enforcement(text: &str) -> Enforcement {
     let kind = [
+        ("REPLICATION", Kind::Replication),
+        ("BASE_BACKUP", Kind::Replication),
+        ("UPLOAD", Kind::Replication),
+        ("IDENTIFY", Kind::Replication),
         ("copyin", Kind::CopyFrom),
         ("copyout", Kind::CopyTo),
         ("ddl", Kind::Ddl),
@@ -287,6 +294,11 @@ impl Judge for Words {
             .await
     }
 
+    async fn replicate(&mut self, text: &[u8]) -> Result<Permitted, Stop> {
+        let text = String::from_utf8_lossy(text).into_owned();
+        self.decide("replicate", &text).await
+    }
+
     async fn prepare(&mut self, text: &[u8], _: &[u32]) -> Result<(Permitted, String), Stop> {
         let text = String::from_utf8_lossy(text).into_owned();
         Ok((self.decide("prepare", &text).await?, text))
@@ -370,6 +382,10 @@ impl Judge for Words {
 
     fn is_stale(&self, _: &Permitted) -> bool {
         self.seen.borrow().stale
+    }
+
+    fn is_over(&self, _: &Permitted) -> bool {
+        std::mem::take(&mut self.seen.borrow_mut().stale)
     }
 
     fn is_mask_bound(&self) -> bool {

@@ -14,4 +14,4 @@ SELECT
   count(*) AS evidence,
   count(*) FILTER (WHERE outcome IN ('completed', 'cut')) AS exceptions
 FROM counted
-WHERE kind IN ('ddl', 'grant', 'truncate', 'maintain') AND verdict = 'deny' AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00';
+WHERE kind IN ('ddl', 'grant', 'truncate', 'maintain', 'replication') AND verdict = 'deny' AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00';

@@ -15,4 +15,4 @@ WITH counted AS (
 SELECT count(*) AS evidence, count(agents.session_id) AS exceptions
 FROM counted
 LEFT JOIN agents ON agents.gateway = counted.gateway AND agents.session_id = counted.session_id
-WHERE ((verdict = 'break-glass' AND phase <> 'prepare' AND outcome <> 'skipped') OR (kind IN ('ddl', 'grant', 'truncate', 'maintain') AND verdict = 'allow')) AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00';
+WHERE ((verdict = 'break-glass' AND phase <> 'prepare' AND outcome <> 'skipped') OR (kind IN ('ddl', 'grant', 'truncate', 'maintain', 'replication') AND verdict = 'allow')) AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00';

@@ -41,7 +41,7 @@ WITH counted AS (
   SELECT counted.gateway, log_index, decided_at AS "at", principal, 'privileged, by an agent' AS exception, kind AS detail
   FROM counted
   JOIN agents ON agents.gateway = counted.gateway AND agents.session_id = counted.session_id
-  WHERE kind IN ('ddl', 'grant', 'truncate', 'maintain') AND verdict IN ('allow', 'break-glass')
+  WHERE kind IN ('ddl', 'grant', 'truncate', 'maintain', 'replication') AND verdict IN ('allow', 'break-glass')
   UNION ALL
   SELECT gateway, log_index, decided_at AS "at", principal, 'let run by a stated reason' AS exception, reason AS detail
   FROM counted

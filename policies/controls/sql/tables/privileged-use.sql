@@ -20,6 +20,6 @@ SELECT
   min(decided_at) AS first_at,
   max(decided_at) AS last_at
 FROM counted
-WHERE (kind IN ('ddl', 'grant', 'truncate', 'maintain') OR verdict = 'break-glass') AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00'
+WHERE (kind IN ('ddl', 'grant', 'truncate', 'maintain', 'replication') OR verdict = 'break-glass') AND decided_at >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND decided_at < TIMESTAMPTZ '2200-01-01 00:00:00+00'
 GROUP BY principal, on_behalf_of, kind, array_to_string(relations, ', '), verdict, outcome
 ORDER BY principal NULLS LAST, on_behalf_of NULLS LAST, kind, relation_names NULLS LAST, verdict, outcome;
