@@ -2,13 +2,13 @@
 //! what is another each time, a few dozen bytes. In the log the parts that are kept are *definitions*, which each segment has once, and
 //! entries refer to them by number. Must never say anything that the whole record would not.
 
+pub(crate) mod body;
+
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::error::Error;
 use crate::record::{DecisionRecord, Micros, Outcome, Phase, Record};
-
-/// Memory for most drafts while they are encoded.
-const DRAFT_BYTES: usize = 2048;
 
 /// What entries refer to by number.
 #[derive(Debug)]
@@ -82,8 +82,8 @@ impl Draft {
     /// Encodes what of `record` is the same each time: all that neither [`Occasion`] nor [`SessionPart`] has.
     ///
     /// # Errors
-    /// As `serde_json`, which knows none for these types.
-    pub fn new(record: &DecisionRecord) -> serde_json::Result<Self> {
+    /// [`Error::Draft`], which there is none of for a record that is in memory.
+    pub fn new(record: &DecisionRecord) -> Result<Self, Error> {
         Self::of(record.clone())
     }
 
@@ -91,10 +91,9 @@ impl Draft {
     ///
     /// # Errors
     /// As [`Draft::new`].
-    pub fn of(record: DecisionRecord) -> serde_json::Result<Self> {
-        let mut json = Vec::with_capacity(DRAFT_BYTES);
-        serde_json::to_writer(&mut json, &blank(record))?;
-        Ok(Self(Definition::new(json)))
+    pub fn of(record: DecisionRecord) -> Result<Self, Error> {
+        let body = body::encode(record).map_err(|source| Error::Draft { source })?;
+        Ok(Self(Definition::new(body)))
     }
 
     /// Bytes that it holds.

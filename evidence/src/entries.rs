@@ -139,12 +139,17 @@ impl Vocabulary {
         self.names.get(name.0 as usize).map_or("", |text| text)
     }
 
-    /// Where the draft is that this body defines; `None` when it is none.
-    pub(crate) fn define_draft(&mut self, body: &[u8]) -> Option<DraftPlace> {
+    /// Where the draft is that this body defines; `None` when it is none. A body is read in one form: JSON begins with a brace, the other form
+    /// with 0 or 1.
+    pub(crate) fn define_draft(
+        &mut self,
+        body: &[u8],
+        read: impl FnOnce(&[u8]) -> Option<DecisionRecord>,
+    ) -> Option<DraftPlace> {
         if let Some(place) = self.draft_places.get(body) {
             return Some(*place);
         }
-        let place = self.add_draft(serde_json::from_slice(body).ok()?);
+        let place = self.add_draft(read(body)?);
         self.draft_places.insert(body.into(), place);
         Some(place)
     }

@@ -68,6 +68,12 @@ pub enum Error {
         /// The encoder's reason.
         source: serde_json::Error,
     },
+    /// What records have in common could not be encoded.
+    #[error("draft of records cannot be encoded")]
+    Draft {
+        /// The encoder's reason.
+        source: postcard::Error,
+    },
     /// The object store refused something.
     #[error("cannot {action} object `{key}`")]
     Store {

@@ -8,16 +8,18 @@
 //! - end: `2 | flags u8 | outcome u8 | session number | seq number | ended_at i64 | rows number | bytes number | duration_us number`, then
 //!   by flag, in this order: bit 0 `length number | SQLSTATE`, bit 1 `count number | (output column number | values number) each`, bit 2
 //!   `result digest 32`
-//! - definitions, any number of them: `0x11 (draft) or 0x12 (session) | number | length number | body`: a draft's is a decision's record as JSON,
-//!   empty where occasions differ; a session's is that of [`crate::draft::SessionPart`]
+//! - definitions, any number of them: `0x13 (draft) or 0x12 (session) | number | length number | body`: a draft's is that of
+//!   [`crate::draft::body`], a session's that of [`crate::draft::SessionPart`]. `0x11` is a draft of earlier builds: a decision's record as
+//!   JSON, empty where occasions differ
 
 use crate::draft::{Definition, Ending, Entry, Occasion};
 use crate::record::{Micros, Outcome, Phase};
 
 const DECISION: u8 = 1;
 const END: u8 = 2;
-const DRAFT: u8 = 0x11;
+const DRAFT_JSON: u8 = 0x11;
 const SESSION: u8 = 0x12;
+const DRAFT: u8 = 0x13;
 
 const PHASE_BITS: u8 = 0b011;
 const HAS_PARAMETERS: u8 = 0b100;
@@ -70,6 +72,8 @@ pub(super) struct EndRead<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DefinitionRead<'a> {
     Draft(u64, &'a [u8]),
+    /// The same of an earlier build.
+    DraftJson(u64, &'a [u8]),
     Session(u64, &'a [u8]),
 }
 
@@ -223,6 +227,7 @@ impl<'a> Rest<'a> {
         let body = self.take(bytes)?;
         match kind {
             DRAFT => Some(Some(DefinitionRead::Draft(number, body))),
+            DRAFT_JSON => Some(Some(DefinitionRead::DraftJson(number, body))),
             SESSION => Some(Some(DefinitionRead::Session(number, body))),
             _ => None,
         }

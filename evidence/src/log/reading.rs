@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use crate::draft::body;
 use crate::entries::{Decided, Digest, DraftPlace, Ended, Item, SessionPlace, Vocabulary};
 use crate::log::entry::{self, DecisionRead, DefinitionRead, EndRead, Read};
 use crate::record::Record;
@@ -22,8 +23,14 @@ impl Defined {
         let (read, mut rest) = entry::read(payload)?;
         while let Some(definition) = rest.definition()? {
             match definition {
-                DefinitionRead::Draft(number, body) => {
-                    self.drafts.insert(number, vocabulary.define_draft(body)?);
+                DefinitionRead::Draft(number, bytes) => {
+                    let place = vocabulary.define_draft(bytes, body::decode)?;
+                    self.drafts.insert(number, place);
+                }
+                DefinitionRead::DraftJson(number, json) => {
+                    let read = |json: &[u8]| serde_json::from_slice(json).ok();
+                    let place = vocabulary.define_draft(json, read)?;
+                    self.drafts.insert(number, place);
                 }
                 DefinitionRead::Session(number, body) => {
                     self.sessions
@@ -70,4 +77,41 @@ impl Defined {
 /// A record as JSON: the only payload of segments of version 1.
 pub(super) fn whole(json: &[u8], vocabulary: &mut Vocabulary) -> Option<Item> {
     Some(vocabulary.take(Record::read(json).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::InParts;
+
+    /// A draft that an earlier build wrote as JSON is the same draft.
+    #[test]
+    fn drafts_of_earlier_builds_are_read() {
+        let parts = InParts::new(3, 5);
+        let [decision, _] = parts.entries();
+        let (draft, session) = decision.definitions();
+        let (draft, session) = (draft.unwrap(), session.unwrap());
+        let json = serde_json::to_vec(&body::decode(&draft.body).unwrap()).unwrap();
+        let mut payload = Vec::new();
+        entry::write(&decision, &mut payload).unwrap();
+        let bare = payload.clone();
+        for (kind, number, bytes) in [
+            (0x11, draft.number, &json[..]),
+            (0x12, session.number, &session.body),
+        ] {
+            payload.push(kind);
+            for mut number in [number, bytes.len() as u64] {
+                while number >= 0x80 {
+                    payload.push(number as u8 | 0x80);
+                    number >>= 7;
+                }
+                payload.push(number as u8);
+            }
+            payload.extend_from_slice(bytes);
+        }
+        let mut vocabulary = Vocabulary::default();
+        let item = Defined::default().read(&payload, &mut vocabulary).unwrap();
+        assert_eq!(vocabulary.record(item), parts.records()[0]);
+        assert!(Defined::default().read(&bare, &mut vocabulary).is_none());
+    }
 }

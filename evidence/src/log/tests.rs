@@ -194,7 +194,7 @@ fn what_is_the_same_each_time_is_written_once() {
     let once = std::fs::metadata(&path).unwrap().len();
     runtime().block_on(parts.append(&log));
     let twice = std::fs::metadata(&path).unwrap().len();
-    assert!(once > 500 && twice - once < 130, "{once}, then {twice}");
+    assert!(once > 3 * (twice - once), "{once}, then {twice}");
     // A second log has to be told again, and so has the first one after it: wordy, and never wrong.
     let other = tempfile::tempdir().unwrap();
     let (other_log, _) = Log::open(options(other.path())).unwrap();
