@@ -704,7 +704,7 @@ fn a_stream_ends_with_its_token() {
         ("database", "shop"),
         ("replication", "database"),
     ];
-    let token = tokens().make("ann", AUDIENCE, 4);
+    let token = tokens().make("ann", AUDIENCE, 6);
     let mut raw = Raw::log_in(world.house().address, &parameters, &token);
     raw.until(b'Z');
     raw.send(&query(START)).until(b'W');
