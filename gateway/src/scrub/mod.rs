@@ -27,10 +27,24 @@ pub(crate) fn write_scrubbed(out: &mut BytesMut, kind: u8, fields: &[(u8, &[u8])
         .filter(|(code, _)| KEPT.contains(code))
         .map(|(code, text)| match code {
             b'C' => (*code, sqlstate.as_bytes()),
+            b'S' | b'V' if !is_word(text) => (*code, severity(kind)),
             _ => (*code, *text),
         })
         .chain([(b'M', message.as_bytes()), (b'D', WITHHELD.as_bytes())]);
     backend::write_fields(out, kind, rebuilt);
+}
+
+/// Whether a severity is one word, in whatever language: another field may have run into it.
+fn is_word(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.chars().all(char::is_alphabetic))
+}
+
+/// The severity of a message that has none.
+const fn severity(kind: u8) -> &'static [u8] {
+    match kind {
+        b'N' => b"NOTICE",
+        _ => b"ERROR",
+    }
 }
 
 /// Messages that hold nothing but numbers (`#`) and a name that the client gave itself (`@`).
@@ -161,6 +175,27 @@ mod tests {
             assert_eq!(field(&rebuilt, b'n'), Some(&b"kept"[..]));
             let codes: Vec<u8> = rebuilt.iter().map(|(code, _)| *code).collect();
             assert_eq!(codes, b"SVCPstcdnMD");
+        }
+    }
+
+    #[test]
+    fn a_severity_is_one_word_or_ours() {
+        for (kind, given, expected) in [
+            (b'E', "FATAL", "FATAL"),
+            (b'E', "FEHLER", "FEHLER"),
+            (b'E', "ОШИБКА", "ОШИБКА"),
+            (b'N', "WARNING", "WARNING"),
+            // A broken server's: what should be fields of their own.
+            (b'E', "ERROR 123-45-6789", "ERROR"),
+            (b'N', "NOTICE1", "NOTICE"),
+        ] {
+            let fields = [(b'S', given.as_bytes()), (b'V', given.as_bytes())];
+            let mut out = BytesMut::new();
+            write_scrubbed(&mut out, kind, &fields);
+            let rebuilt = backend::error_fields(&out[HEADER_BYTES..]).unwrap();
+            for code in *b"SV" {
+                assert_eq!(field(&rebuilt, code), Some(expected.as_bytes()), "{given}");
+            }
         }
     }
 
