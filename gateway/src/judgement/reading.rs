@@ -230,7 +230,13 @@ impl SessionJudge {
         match statements.len() {
             0 => Ok(Rc::new(Noted::new(Arc::from([self.empty(step)])))),
             1 => Ok(statements),
-            _ => Err(self.refuse_text(step, several()).await),
+            _ => {
+                let refusal = several();
+                match self.despite(step, &refusal) {
+                    Some(unbounded) => Ok(unbounded),
+                    None => Err(self.refuse_text(step, refusal).await),
+                }
+            }
         }
     }
 

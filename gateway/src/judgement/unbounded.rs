@@ -50,9 +50,7 @@ impl SessionJudge {
             ground = self.ground_after(step, statement, ground);
             found
         })?;
-        // What is bound was one statement when it was prepared.
-        let is_fitting = |found: &Analysed| step.phase == Phase::Simple || found.len() == 1;
-        self.unbounded(step, &reason).filter(is_fitting)
+        self.unbounded(step, &reason)
     }
 
     fn unbounded(&self, step: &Step<'_>, reason: &str) -> Option<Analysed> {
@@ -62,7 +60,11 @@ impl SessionJudge {
         let version = self.loaded().catalog.version();
         // The engine is pure: a panic leaves nothing of it behind.
         let read = || sql::unbounded(step.text, reason, version);
-        let statements = catch_unwind(AssertUnwindSafe(read)).ok().flatten()?;
+        let mut statements = catch_unwind(AssertUnwindSafe(read)).ok().flatten()?;
+        // A Parse takes one: the server says so itself.
+        if step.phase != Phase::Simple && statements.len() != 1 {
+            statements = vec![as_one(statements, step.text.len())?];
+        }
         let (decisions, _) = self.decide_all(step, &statements);
         decisions
             .iter()
@@ -117,6 +119,24 @@ impl SessionJudge {
             ..ground
         }
     }
+}
+
+/// A text of several statements where it is asked for as one, by the text's length.
+fn as_one(statements: Vec<Statement>, length: usize) -> Option<Statement> {
+    let literals = statements.iter().flat_map(|one| one.literals.clone());
+    let literals = literals.collect();
+    let first = statements.into_iter().next()?;
+    Some(Statement {
+        facts: Facts {
+            kind: Kind::Other,
+            ..first.facts
+        },
+        span: 0..length,
+        literals,
+        binding: None,
+        states: None,
+        ..first
+    })
 }
 
 fn as_call(statement: Statement) -> Statement {

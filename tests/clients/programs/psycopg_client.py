@@ -183,6 +183,7 @@ def errors(connection):
     error("check", lambda: connection.execute("INSERT INTO things VALUES (6000, 'x', -1)"))
     error("parameter", lambda: connection.execute("SELECT %s::int", ["no number"]))
     error("several in one Parse", lambda: connection.execute("CREATE TABLE made (id int); INSERT INTO made VALUES (%s)", [1]))
+    error("several that are read", lambda: connection.execute("SELECT 1; SELECT %s", [1]))
     error("in several", lambda: connection.execute("SELECT 1; SELECT 1 / 0; SELECT 2"))
     error("raised", lambda: connection.execute("DO $$ BEGIN RAISE EXCEPTION 'words' USING DETAIL = 'd', HINT = 'h', ERRCODE = 'ZZ001'; END $$"))
     connection.execute("DROP TABLE parts")
