@@ -54,21 +54,12 @@ fn a_start_up_is_read_strictly() {
     assert_eq!(raw.send(&TLS_REQUEST).byte(), b'N');
     assert!(raw.send(&TLS_REQUEST).last_error().starts_with("08P01"));
 
-    check(
-        &house,
-        &[0, 0, 0, 0],
-        "08P01 invalid length of startup packet",
-    );
-    check(
-        &house,
-        &10_001_u32.to_be_bytes(),
-        "08P01 invalid length of startup packet",
-    );
-    check(
-        &house,
-        &u32::MAX.to_be_bytes(),
-        "08P01 invalid length of startup packet",
-    );
+    // Whoever speaks another protocol is told nothing, as by PostgreSQL.
+    for length in [0, 10_001, u32::MAX] {
+        Raw::connect(house.address)
+            .send(&length.to_be_bytes())
+            .closes();
+    }
     check(
         &house,
         &startup_of(2 << 16, b"user\0ann\0\0"),
