@@ -191,12 +191,9 @@ impl Judge for SessionJudge {
     }
 
     fn is_stale(&self, permitted: &Permitted) -> bool {
-        let clock = SystemTime::now();
-        clock >= self.expires_at
-            || self.opened(permitted.statement).is_none_or(|open| {
-                open.policy != self.bench.policy.changes()
-                    || open.version != self.loaded().catalog.version()
-                    || timestamp(clock) >= open.until
+        self.is_over(permitted)
+            || self.opened(permitted.statement).is_some_and(|open| {
+                open.version != self.loaded().catalog.version()
                     || open
                         .path
                         .as_ref()
