@@ -74,6 +74,42 @@ pub struct Enforcement {
     pub may_set: bool,
 }
 
+impl Enforcement {
+    /// Whether all there is to do about its answer is to count its rows, and it leaves its session as it was.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let Self {
+            kind,
+            session_effect,
+            touch,
+            mask_bound,
+            columns: _,
+            masks,
+            limits,
+            recording,
+            copy,
+            binding,
+            cursors,
+            sets_role,
+            may_set,
+        } = self;
+        matches!(
+            kind,
+            Kind::Select | Kind::Insert | Kind::Update | Kind::Delete | Kind::Merge
+        ) && *session_effect == SessionEffect::None
+            && *touch == Touch::Nothing
+            && !mask_bound
+            && masks.is_empty()
+            && *limits == Limits::default()
+            && *recording == Recording::Statement
+            && copy.is_none()
+            && binding.is_none()
+            && cursors.is_empty()
+            && !sets_role
+            && !may_set
+    }
+}
+
 /// A statement that may run.
 #[derive(Debug)]
 pub struct Permitted {
@@ -186,6 +222,15 @@ pub struct Parameters<'a> {
     pub count: usize,
 }
 
+/// What may have been decided before.
+#[derive(Debug, Clone, Copy)]
+pub enum Again<'a, P> {
+    /// A simple Query of this text.
+    Query(&'a [u8]),
+    /// A Bind of this statement, with its values.
+    Bind(&'a P, Parameters<'a>),
+}
+
 /// How a permitted statement ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
@@ -261,6 +306,16 @@ pub trait Judge {
         prepared: &Self::Prepared,
         parameters: Parameters<'_>,
     ) -> impl Future<Output = Result<Permitted, Stop>>;
+
+    /// Decides what was decided before, where it hangs on nothing that may be another now: as [`Judge::query`] or [`Judge::bind`] would
+    /// decide one statement whose enforcement [is plain](Enforcement::is_plain). `None`: nothing was decided, and those are to be asked.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    fn again(
+        &mut self,
+        asked: Again<'_, Self::Prepared>,
+    ) -> impl Future<Output = Result<Option<Permitted>, Stop>>;
 
     /// Decides a further Execute of a portal that was executed before (or whose decision is stale).
     ///

@@ -16,7 +16,7 @@ use provost_evidence::{
     record::{DecisionRecord, Outcome, Record},
 };
 
-use super::{Sent, SessionJudge, Step, answer, decide::is_allowed, notes::Note};
+use super::{Moment, Sent, SessionJudge, Step, answer, decide::is_allowed, notes::Note};
 use crate::{
     judge::{Fatal, StatementSeq, Stop},
     record::{self, Asked, Determining},
@@ -49,12 +49,12 @@ impl SessionJudge {
     }
 
     /// What of a decision's record is another each time.
-    fn occasion(&self, step: &Step<'_>, seq: StatementSeq) -> Occasion<'_> {
+    fn occasion(&self, step: &Step<'_>, (seq, moment): (StatementSeq, Moment)) -> Occasion<'_> {
         Occasion {
             session: &self.draft,
             seq: seq.0,
             phase: step.phase,
-            decided_at: record::micros(SystemTime::now()),
+            decided_at: record::micros(moment.clock),
             parameters_digest: self.parameters_digest(step),
         }
     }
@@ -86,7 +86,7 @@ impl SessionJudge {
     pub(super) async fn log_noted(
         &self,
         step: &Step<'_>,
-        seq: StatementSeq,
+        (seq, moment): (StatementSeq, Moment),
         statement: &Statement,
         note: &Note,
         durability: Durability,
@@ -100,7 +100,7 @@ impl SessionJudge {
                 let _ = note.draft.set(draft);
             }
             match note.draft.get() {
-                Some(draft) => Entry::Decision(draft, self.occasion(step, seq)),
+                Some(draft) => Entry::Decision(draft, self.occasion(step, (seq, moment))),
                 None => Record::Decision(record()).into(),
             }
         };

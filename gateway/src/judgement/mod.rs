@@ -63,7 +63,7 @@ use self::{
     held::People,
     memory::Memory,
     names::NamesGiven,
-    notes::{Note, Noted, Recollection},
+    notes::{Note, Noted, Recent, Recollection},
     pinning::{Holding, Pinning},
     recording::KeptCatalogs,
     refusal::{is_too_wide, limit, too_many, too_wide},
@@ -257,6 +257,24 @@ pub(crate) struct SessionJudge {
     people: People,
     /// The principal's sessions as they would be on other targets of the same server: what streams is theirs too.
     neighbours: Vec<Arc<Session>>,
+    /// What its last simple Query was read as.
+    recent: Recent,
+}
+
+/// When something is decided, by both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    clock: SystemTime,
+    at: Instant,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self {
+            clock: SystemTime::now(),
+            at: Instant::now(),
+        }
+    }
 }
 
 /// A decided statement that has not ended.
@@ -403,6 +421,7 @@ impl SessionJudge {
             stated: Stated::new(manners.reason.clone()),
             people: People::new(manners),
             neighbours: Vec::new(),
+            recent: Recent::default(),
         }
     }
 
@@ -412,10 +431,11 @@ impl SessionJudge {
     }
 
     /// What must hold before anything is judged: a token that is still good, the policy in force, the newest catalog.
-    async fn settle(&mut self) -> Result<(), Stop> {
+    async fn settle(&mut self) -> Result<Moment, Stop> {
         // A client that sends without end has always something to read: other sessions of this thread come in between.
         tokio::task::coop::consume_budget().await;
-        let clock = SystemTime::now();
+        let moment = Moment::now();
+        let clock = moment.clock;
         if clock >= self.expires_at {
             return Err(Stop::Fatal(expired()));
         }
@@ -430,14 +450,16 @@ impl SessionJudge {
         if self.unread && !self.sight.is_uncommitted() {
             self.unread = self.keeper.refresh(BTreeSet::new()).await.is_err();
         }
-        Ok(())
+        Ok(moment)
     }
 
     /// Decides every statement, then logs: all permits, or one refusal with every statement in the log.
     async fn judge(&mut self, step: &Step<'_>, statements: &Noted) -> Result<Vec<Permitted>, Stop> {
-        let footing = self.footing();
+        let moment = Moment::now();
+        let footing = self.footing(moment);
         if let Some((statement, note)) = self.standing(step, statements, footing) {
-            return Ok(vec![self.log_permitted(step, statement, &note).await?]);
+            let permitted = self.log_permitted(step, statement, &note, moment).await?;
+            return Ok(vec![permitted]);
         }
         let pinned = self.pinning.take();
         let unbounded = self.despite_ground(step, statements);
@@ -579,7 +601,9 @@ impl SessionJudge {
             };
             Note::new(place, &self.policy, decision, enforcement)
         });
-        let permitted = self.log_permitted(step, statement, &note).await?;
+        let permitted = self
+            .log_permitted(step, statement, &note, Moment::now())
+            .await?;
         if known.is_none() && is_kept {
             statements.keep(&note);
         }
@@ -595,6 +619,7 @@ impl SessionJudge {
         step: &Step<'_>,
         statement: &Statement,
         note: &Note,
+        moment: Moment,
     ) -> Result<Permitted, Stop> {
         let seq = self.next();
         let durability = match step.approval {
@@ -604,7 +629,7 @@ impl SessionJudge {
             None => answer::durability(&statement.facts, self.bench.durable),
         };
         let Some(receipt) = self
-            .log_noted(step, seq, statement, note, durability)
+            .log_noted(step, (seq, moment), statement, note, durability)
             .await?
         else {
             let refusal = limit(

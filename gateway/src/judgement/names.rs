@@ -7,8 +7,10 @@ use provost_engine::{
     sql::{self, Named, SessionNames, Temporary},
 };
 
-use super::{Bound, NamedBy, Prepared, Recollection};
-use crate::judge::Given;
+use provost_evidence::record::Phase;
+
+use super::{Bound, NamedBy, Prepared, Recollection, Sent, Step, Values};
+use crate::judge::{Given, Parameters};
 
 /// What stands for a statement that can't be told from the text that named it: no grammar takes it.
 const NOTHING: &str = "provost";
@@ -110,6 +112,27 @@ impl Prepared {
             parameter_types,
             search_path,
         })
+    }
+
+    /// A Bind of it.
+    pub(super) fn step<'a>(&'a self, parameters: Parameters<'a>) -> Step<'a> {
+        Step {
+            phase: Phase::Execute,
+            text: &self.text,
+            types: &self.types,
+            parameters: match parameters.count {
+                0 => Sent::Nothing,
+                _ => Sent::Raw(parameters.raw),
+            },
+            values: Values::Bound(parameters.raw),
+            path: None,
+            made_at: Some(self.made_at),
+            named_by: self.named_by(),
+            memory: Some(&self.memory),
+            estimate: None,
+            approval: None,
+            holds_until: None,
+        }
     }
 
     /// Who gave it its name.

@@ -20,6 +20,8 @@ use crate::judge::Enforcement;
 const NOTES_MAX: usize = 4;
 /// Sessions whose decisions on one text stand; at the limit the oldest is made anew.
 const STANDING_MAX: usize = 64;
+/// A longer text is not remembered by its session.
+const RECENT_BYTES_MAX: usize = 1024;
 /// A longer draft is not kept.
 const DRAFT_BYTES_MAX: usize = 8 * 1024;
 
@@ -37,6 +39,29 @@ pub(crate) struct Noted {
 /// What a prepared statement's text was last read as, as long as its thread's cache has it.
 #[derive(Debug, Default)]
 pub(super) struct Recollection(RefCell<Option<Seen>>);
+
+/// The last text of a simple Query whose decision stood.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    text: Vec<u8>,
+    memory: Recollection,
+}
+
+impl Recent {
+    /// What it was read as, where it is this text.
+    pub(super) fn find(&self, text: &[u8]) -> Option<&Recollection> {
+        (!text.is_empty() && self.text == text).then_some(&self.memory)
+    }
+
+    /// Remembers this text, unless it is long.
+    pub(super) fn keep(&mut self, text: &[u8], place: Place<'_>, noted: &Rc<Noted>) {
+        self.text.clear();
+        if text.len() <= RECENT_BYTES_MAX {
+            self.text.extend_from_slice(text);
+            self.memory.keep(place, noted);
+        }
+    }
+}
 
 /// What a text was read as, and by what: a catalog and a search path.
 #[derive(Debug)]
@@ -65,7 +90,7 @@ impl Recollection {
 }
 
 /// What a text is read by.
-type Place<'a> = (CatalogVersion, &'a Arc<[Arc<str>]>);
+pub(super) type Place<'a> = (CatalogVersion, &'a Arc<[Arc<str>]>);
 
 /// What a decision on one of the statements came to.
 #[derive(Debug)]
@@ -77,6 +102,8 @@ pub(super) struct Note {
     pub(super) decision: Decision,
     /// What the session does.
     pub(super) enforcement: Arc<Enforcement>,
+    /// [`Enforcement::is_plain`].
+    pub(super) is_plain: bool,
     /// Its record, once it was recorded.
     pub(super) draft: OnceCell<Draft>,
     /// Of whom the gateway's memory has the statement's shape, and [`Memory::forgotten`] before it took it.
@@ -95,6 +122,7 @@ impl Note {
             place,
             policy: Arc::downgrade(policy),
             decision,
+            is_plain: enforcement.is_plain(),
             enforcement: Arc::new(enforcement),
             draft: OnceCell::new(),
             ran_by: RefCell::default(),
@@ -147,6 +175,13 @@ impl Noted {
         let standing = self.standing.borrow();
         let (_, note) = standing.iter().find(|(on, _)| *on == footing)?;
         Some(Rc::clone(note))
+    }
+
+    /// Whether its one statement's decision stands for anybody, and asks for nothing more; by which catalog it was read.
+    pub(super) fn stands_plainly(&self) -> Option<CatalogVersion> {
+        let is_any = self.standing.borrow().iter().any(|(_, note)| note.is_plain);
+        let statement = self.statements.first().filter(|_| is_any)?;
+        Some(statement.facts.catalog_version)
     }
 
     /// The decision of this note stands on this footing, and what stood on the view's last one no more.

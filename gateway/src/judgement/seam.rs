@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     judge::{
-        Alone, End, Fatal, Given, Holder, Judge, Keep, Look, Parameters, Permitted, Refused,
+        Again, Alone, End, Fatal, Given, Holder, Judge, Keep, Look, Parameters, Permitted, Refused,
         StatementSeq, Stop, Touch, Unseen,
     },
     look::PathAnswer,
@@ -34,7 +34,29 @@ impl Judge for SessionJudge {
         let judged = self.judge(&step, &statements).await;
         self.given = None;
         self.stop_waiting_unless_held(&judged).await;
+        if judged.is_ok() {
+            self.remember(text, &statements);
+        }
         judged
+    }
+
+    async fn again(&mut self, asked: Again<'_, Rc<Prepared>>) -> Result<Option<Permitted>, Stop> {
+        match asked {
+            Again::Query(text) => {
+                let recent = std::mem::take(&mut self.recent);
+                let step = Step::bare(Phase::Simple, text);
+                let permitted = match recent.find(text) {
+                    Some(memory) => self.let_through(&step, memory).await,
+                    None => Ok(None),
+                };
+                self.recent = recent;
+                permitted
+            }
+            Again::Bind(prepared, parameters) => {
+                let step = prepared.step(parameters);
+                self.let_through(&step, &prepared.memory).await
+            }
+        }
     }
 
     async fn call(&mut self, function: u32) -> Result<Permitted, Stop> {
@@ -83,24 +105,7 @@ impl Judge for SessionJudge {
         prepared: &Rc<Prepared>,
         parameters: Parameters<'_>,
     ) -> Result<Permitted, Stop> {
-        let step = Step {
-            phase: Phase::Execute,
-            text: &prepared.text,
-            types: &prepared.types,
-            parameters: match parameters.count {
-                0 => Sent::Nothing,
-                _ => Sent::Raw(parameters.raw),
-            },
-            values: Values::Bound(parameters.raw),
-            path: None,
-            made_at: Some(prepared.made_at),
-            named_by: prepared.named_by(),
-            memory: Some(&prepared.memory),
-            estimate: None,
-            approval: None,
-            holds_until: None,
-        };
-        self.judge_one(&step).await
+        self.judge_one(&prepared.step(parameters)).await
     }
 
     async fn execute_again(

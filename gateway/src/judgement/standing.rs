@@ -10,7 +10,12 @@ use std::{
 
 use provost_engine::{facts::Kind, sql::Statement, verdict::Decision};
 
-use super::{CATALOG_OLD, SessionJudge, Step, answer, notes::Note, notes::Noted, view};
+use super::{
+    CATALOG_OLD, Moment, SessionJudge, Step, answer,
+    notes::{Note, Noted, Recollection},
+    view,
+};
+use crate::judge::{Permitted, Stop};
 
 /// Names one view of one session for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,13 +42,52 @@ pub(super) struct Footing {
 }
 
 impl SessionJudge {
+    /// Lets a statement through whose decision stands, and whose enforcement is plain; `None` where it is to be looked at more closely.
+    pub(super) async fn let_through(
+        &mut self,
+        step: &Step<'_>,
+        memory: &Recollection,
+    ) -> Result<Option<Permitted>, Stop> {
+        let moment = self.settle().await?;
+        let shared = self.everybodys();
+        if self.people.is_waiting()
+            || self.sight.has_failed()
+            || self.sight.wanted(&shared).is_some()
+        {
+            return Ok(None);
+        }
+        let footing = self.footing(moment);
+        let Some(statements) = memory.find((shared.catalog.version(), self.sight.path())) else {
+            return Ok(None);
+        };
+        let Some((statement, note)) = self
+            .standing(step, &statements, footing)
+            .filter(|(_, note)| note.is_plain)
+        else {
+            return Ok(None);
+        };
+        self.cache.borrow_mut().touch(&statements);
+        self.looked_again = false;
+        let permitted = self.log_permitted(step, statement, &note, moment).await?;
+        Ok(Some(permitted))
+    }
+
+    /// Remembers a simple Query's text, where it may be let through when it comes again.
+    pub(super) fn remember(&mut self, text: &[u8], statements: &Rc<Noted>) {
+        if let Some(version) = statements.stands_plainly() {
+            let place = (version, self.sight.path());
+            self.recent.keep(text, place, statements);
+        }
+    }
+
     /// What decisions stand on now; `None` where this session sees what others don't, or something is asked for the frame at hand.
-    pub(super) fn footing(&self) -> Option<Footing> {
+    pub(super) fn footing(&self, moment: Moment) -> Option<Footing> {
+        let age = || moment.at.saturating_duration_since(self.everybodys().since);
         let is_plain = self.sight.is_plain()
             && self.given.is_none()
             && !self.unread
             && self.pinning.is_idle()
-            && self.everybodys().since.elapsed() <= self.bench.catalog_age_max * CATALOG_OLD;
+            && age() <= self.bench.catalog_age_max * CATALOG_OLD;
         is_plain.then(|| Footing {
             view: self.view_id,
             catalog: self.keeper.shared().changes(),

@@ -195,6 +195,11 @@ impl View {
         true
     }
 
+    /// Whether the last look failed, and that was not told.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// Why the last look failed; told once.
     pub(super) fn failure(&mut self) -> Option<Failure> {
         self.failed.take()

@@ -50,6 +50,16 @@ impl<J: Judge> Core<J> {
     }
 
     async fn client_frames(&mut self, input: &mut BytesMut, out: &mut Out) -> Result<Flow, Fatal> {
+        if self.whole.is_some() && input.is_empty() {
+            return Ok(Flow::More);
+        }
+        // More comes while it is unanswered.
+        self.unfold();
+        let used = self.take_whole(input, out).await?;
+        take(input, used);
+        if self.whole.is_some() {
+            return Ok(Flow::More);
+        }
         loop {
             let passed = out.to_server.copy_body(input);
             take(input, passed);

@@ -17,6 +17,7 @@ use super::{
     out::{NeutralFrame, Out, Substitute},
     pending::{Clock, Copy, Denied, Operation, Pending, Run, Segment, Shape, bare_end},
     refuse::{self, Missing, Token},
+    whole::Whole,
 };
 use crate::{
     judge::{Alone, End, Fatal, Held, Judge, Refused, StatementSeq},
@@ -107,6 +108,8 @@ pub struct Core<J: Judge> {
     pub(super) replication: Option<Replication>,
     pub(super) names: Names<J::Prepared, J::Bound>,
     pub(super) pending: VecDeque<Pending>,
+    /// A segment that was sent whole. INVARIANT: then nothing else is pending.
+    pub(super) whole: Option<Whole<J::Prepared, J::Bound>>,
     pub(super) segment: Segment,
     /// Refusals so far: each has a name of its own.
     refusals: u32,
@@ -181,6 +184,7 @@ impl<J: Judge> Core<J> {
             replication: None,
             names: Names::new(),
             pending: VecDeque::new(),
+            whole: None,
             segment: Segment(0),
             refusals: 0,
             stall: Stall::None,
@@ -270,7 +274,7 @@ impl<J: Judge> Core<J> {
     /// Whether nothing is unanswered: no statement is open at the server.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.pending.is_empty()
+        self.pending.is_empty() && self.whole.is_none()
     }
 
     /// Whether the server has been sent a part of a segment whose Sync has not come: what ran of it is not committed.
@@ -292,7 +296,7 @@ impl<J: Judge> Core<J> {
         };
         let is_flushed = !self.unflushed && !self.pending.is_empty();
         let is_ended = |pending: &Pending| pending.operation.ends_segment();
-        !waits_for_data && (is_flushed || self.pending.iter().any(is_ended))
+        self.whole.is_some() || !waits_for_data && (is_flushed || self.pending.iter().any(is_ended))
     }
 
     /// When the time of the statement that the server is at is up, if it is limited and not yet asked to end. `now` is asked for
@@ -348,6 +352,7 @@ impl<J: Judge> Core<J> {
     pub async fn close(&mut self) -> Result<(), Fatal> {
         let mut outcome = Ok(());
         let mut ends: Vec<(StatementSeq, End)> = Vec::new();
+        self.unfold();
         for pending in self.pending.drain(..) {
             match pending.operation {
                 Operation::Parse { permitted, .. } => {

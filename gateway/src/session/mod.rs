@@ -11,6 +11,7 @@
 //! | `results` | descriptions, rows; stopping a result |
 //! | `copies` | COPY: what is announced, its data, its end |
 //! | `copy_out` | masked COPY data |
+//! | `whole` | segments that are sent and answered as one |
 //! | `guard` | changes of a limited number of rows |
 //! | `errors` | the server's errors, notices, notifications, settings |
 //! | `replication` | connections that replicate: commands, streams |
@@ -48,6 +49,7 @@ mod server;
 mod sql_names;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub(crate) use self::out::give_back_beyond;
 pub use self::{

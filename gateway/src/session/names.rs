@@ -462,10 +462,11 @@ impl<P: Clone, B> Names<P, B> {
     }
 
     /// A Bind of `name` is forwarded.
-    pub(super) fn forward_bind(&mut self, name: &Arc<[u8]>, portal: Portal<P, B>) {
+    pub(super) fn forward_bind(&mut self, name: &Arc<[u8]>, portal: Portal<P, B>) -> PortalId {
         let id = PortalId(self.tick());
         self.portals.forward(name, portal.segment, Some(id), id.0);
         self.arena.push(id, portal);
+        id
     }
 
     /// A Close of portal `name` is forwarded.

@@ -40,7 +40,7 @@ impl<J: Judge> Core<J> {
 
     async fn server_frames(&mut self, input: &mut BytesMut, out: &mut Out) -> Result<Flow, Fatal> {
         // Messages that are done with, and still in `input`.
-        let mut used = 0;
+        let mut used = self.answer_whole(input, out).await?;
         loop {
             let rest = input.get(used..).unwrap_or_default();
             if let Some(header) = self.plain_header(rest)? {

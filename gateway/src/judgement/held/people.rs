@@ -116,6 +116,11 @@ impl People {
         }
     }
 
+    /// Whether it waits for somebody.
+    pub(in crate::judgement) const fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     pub(super) fn await_for(&mut self, waiting: Option<Waiting>) {
         let id = waiting.as_ref().map(|waiting| waiting.id.clone());
         *self.awaited.lock().unwrap_or_else(PoisonError::into_inner) = id;

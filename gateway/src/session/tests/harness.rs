@@ -78,6 +78,7 @@ impl Harness {
 }
 
 /// One step of a script.
+#[derive(Debug, Clone)]
 pub(super) enum Step {
     /// The client sends frames.
     Client(Vec<Vec<u8>>),

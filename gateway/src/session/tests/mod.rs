@@ -13,4 +13,5 @@ mod pipelines;
 mod replication;
 mod results;
 mod waiting;
+mod whole;
 mod words;

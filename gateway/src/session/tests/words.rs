@@ -26,6 +26,8 @@ pub(super) struct Seen {
     /// Everything is refused.
     pub(super) denies: bool,
     pub(super) mask_bound: bool,
+    /// Nothing is let through by what was decided before.
+    pub(super) forgets: bool,
     /// People said yes to what has `people` in it.
     pub(super) approved: bool,
 }
@@ -141,6 +143,10 @@ impl Words {
             }),
         })
     }
+}
+
+fn is_refused(parameters: Parameters<'_>) -> bool {
+    parameters.raw.windows(6).any(|window| window == b"refuse")
 }
 
 fn enforcement(text: &str) -> Enforcement {
@@ -288,6 +294,27 @@ impl Judge for Words {
         Ok(permitted)
     }
 
+    async fn again(&mut self, asked: Again<'_, String>) -> Result<Option<Permitted>, Stop> {
+        let (what, text) = match asked {
+            Again::Query(text) => ("query", String::from_utf8_lossy(text).into_owned()),
+            Again::Bind(_, parameters) if is_refused(parameters) => return Ok(None),
+            Again::Bind(prepared, _) => ("bind", prepared.clone()),
+        };
+        let hangs_on = ["people", "view", "fetch", "deny", "glass", ";"];
+        let is_new = self.moved
+            || self.blind
+            || self.pinned
+            || self.known.is_some()
+            || self.seen.borrow().denies
+            || self.seen.borrow().forgets
+            || text.trim().is_empty()
+            || hangs_on.iter().any(|word| text.contains(word));
+        if is_new || !enforcement(&text).is_plain() {
+            return Ok(None);
+        }
+        self.decide(what, &text).await.map(Some)
+    }
+
     async fn call(&mut self, function: u32) -> Result<Permitted, Stop> {
         let verdict = if function == 0 { "deny" } else { "call" };
         self.decide("call", &format!("{verdict} function {function}"))
@@ -309,7 +336,7 @@ impl Judge for Words {
         prepared: &String,
         parameters: Parameters<'_>,
     ) -> Result<Permitted, Stop> {
-        if parameters.raw.windows(6).any(|window| window == b"refuse") {
+        if is_refused(parameters) {
             return self.decide("bind", &format!("deny {prepared}")).await;
         }
         self.decide("bind", prepared).await

@@ -1,0 +1,317 @@
+//! A segment that came whole while nothing else was there, in one of the forms that programs send most, and whose decision stands: it
+//! is sent, and its answer told, as one.
+//!
+//! Must never come to anything else than its frames taken one by one. What is not as expected is taken so: [`Core::unfold`] makes of
+//! the segment what those would have left.
+
+use provost_evidence::record::Outcome;
+
+use super::{
+    client::tell,
+    core::{Core, Stall, shared},
+    names::{Found, Hold, Life, Portal},
+    out::{Out, Substitute, whole_frame},
+    pending::{Operation, Pending, Road, Run, Segment, bare_end},
+};
+use crate::{
+    judge::{Again, Alone, End, Fatal, Judge, Parameters, Permitted, Stop},
+    protocol::{
+        backend, frame,
+        frontend::{self, Message},
+    },
+};
+
+/// What a segment is unfolded into, at most.
+const OPERATIONS_MAX: usize = 4;
+/// What follows a Bind of the unnamed portal: Describe it, Execute it to its end, Sync.
+const DESCRIBED: &[u8] = b"D\0\0\0\x06P\0E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
+/// The same without a Describe.
+const UNDESCRIBED: &[u8] = b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
+/// BindComplete.
+const BOUND: &[u8] = b"2\0\0\0\x04";
+/// NoData.
+const NO_DATA: &[u8] = b"n\0\0\0\x04";
+/// ReadyForQuery outside of a transaction.
+const READY: &[u8] = b"Z\0\0\0\x05I";
+
+/// A segment that was sent whole and is not answered.
+#[derive(Debug)]
+pub(super) struct Whole<P, B> {
+    segment: Segment,
+    permitted: Permitted,
+    form: Form<P, B>,
+}
+
+#[derive(Debug)]
+enum Form<P, B> {
+    /// A simple Query.
+    Query,
+    /// Bind, Execute and Sync.
+    Bound {
+        prepared: P,
+        bound: B,
+        /// With a Describe of the portal.
+        described: bool,
+    },
+}
+
+/// What a whole answer came to.
+struct Answer {
+    /// Bytes of what comes before its CommandComplete.
+    result_bytes: usize,
+    /// Bytes of that and the ReadyForQuery.
+    ending_bytes: usize,
+    rows: u64,
+    row_bytes: u64,
+}
+
+impl<J: Judge> Core<J> {
+    /// Whether frames may be taken as one: nothing is unanswered, nothing open, and nothing of the past matters to what comes.
+    fn is_free(&self, out: &Out) -> bool {
+        self.pending.is_empty()
+            && self.whole.is_none()
+            && self.stall == Stall::None
+            && !self.mid_segment
+            && !self.held
+            && !self.server_skips
+            && !self.skipping
+            && !self.muted
+            && !self.in_block
+            && !self.savepoint
+            && !self.undone
+            && !self.catalog_dirty
+            && !self.catalog_changed
+            && !self.sync_owed
+            && self.client_drop_bytes == 0
+            && self.server_body.is_none()
+            && self.replication.is_none()
+            && out.to_server.copy_bytes_left() == 0
+            && self.names.portals() == 0
+            // One by one, they would be flushed in between, or refused.
+            && self.limits.pending_max >= OPERATIONS_MAX
+            && self.limits.portals_max > 0
+    }
+
+    /// Takes all of `input` where it is one segment that can be taken as one. Gives the bytes that are done with: none, where its frames
+    /// are to be taken one by one.
+    pub(super) async fn take_whole(&mut self, input: &[u8], out: &mut Out) -> Result<usize, Fatal> {
+        let is_form = matches!(input.first(), Some(b'Q' | b'B'));
+        if !is_form || !self.is_free(out) {
+            return Ok(0);
+        }
+        // What is wrong with it is told where it is taken by itself.
+        let Ok(Some(header)) = frame::header(input) else {
+            return Ok(0);
+        };
+        let Some((frame, body)) = whole_frame(input, header) else {
+            return Ok(0);
+        };
+        if frame.len() > self.limits.client_message_bytes_max {
+            return Ok(0);
+        }
+        let rest = input.get(frame.len()..).unwrap_or_default();
+        let judged = match frontend::read(header.kind, body) {
+            Ok(Message::Query(text)) if rest.is_empty() => {
+                self.judge.alone(Alone::Yes);
+                let judged = self.judge.again(Again::Query(text)).await;
+                judged.map(|it| it.map(|permitted| (permitted, Form::Query)))
+            }
+            Ok(Message::Bind(bind)) if bind.portal.is_empty() => {
+                let described = rest == DESCRIBED;
+                if !described && rest != UNDESCRIBED {
+                    return Ok(0);
+                }
+                let Found::Known(prepared) = self.names.statement(bind.statement, self.segment)
+                else {
+                    return Ok(0);
+                };
+                let parameters = Parameters {
+                    raw: bind.parameters,
+                    count: bind.count,
+                };
+                self.judge.alone(Alone::Yes);
+                let judged = self.judge.again(Again::Bind(&prepared, parameters)).await;
+                judged.map(|it| {
+                    it.map(|permitted| {
+                        let form = Form::Bound {
+                            prepared,
+                            bound: self.judge.bound(parameters),
+                            described,
+                        };
+                        (permitted, form)
+                    })
+                })
+            }
+            Ok(_) | Err(_) => return Ok(0),
+        };
+        let (permitted, form) = match judged {
+            Ok(Some(permitted)) => permitted,
+            // It is asked in full.
+            Ok(None) | Err(Stop::Look(_) | Stop::Names | Stop::Held(_)) => return Ok(0),
+            Err(Stop::Refused(refused)) => {
+                let substitute = match header.kind {
+                    b'Q' => Substitute::Query,
+                    _ => Substitute::Bind,
+                };
+                self.deny(substitute, refused, out);
+                return Ok(frame.len());
+            }
+            Err(Stop::Fatal(fatal)) => return Err(fatal),
+        };
+        tell(&permitted, out);
+        // The rest of it is known to the byte.
+        out.to_server.statement(input, &permitted.permit);
+        self.whole = Some(Whole {
+            segment: self.segment,
+            permitted,
+            form,
+        });
+        self.end_segment();
+        Ok(input.len())
+    }
+
+    /// Tells the answer to the segment that was sent whole, where all of it is there and as expected. Gives the bytes that are done
+    /// with: none, where the segment was unfolded.
+    pub(super) async fn answer_whole(
+        &mut self,
+        input: &[u8],
+        out: &mut Out,
+    ) -> Result<usize, Fatal> {
+        if input.is_empty() {
+            return Ok(0);
+        }
+        let Some(whole) = self.whole.take() else {
+            return Ok(0);
+        };
+        let Some(answer) = whole.form.read(input, self.limits.server_message_bytes_max) else {
+            self.whole = Some(whole);
+            self.unfold();
+            return Ok(0);
+        };
+        let end = End {
+            rows: answer.rows,
+            bytes: answer.row_bytes,
+            ..bare_end(Outcome::Completed, None)
+        };
+        let (result, ending) = input
+            .split_at_checked(answer.result_bytes)
+            .unwrap_or_default();
+        let ending = ending.get(..answer.ending_bytes).unwrap_or_default();
+        out.to_client.extend_from_slice(result);
+        self.judge.end(whole.permitted.statement, end).await?;
+        self.judge.transaction_status(b'I');
+        self.transaction_over(whole.segment).await?;
+        out.to_client.extend_from_slice(ending);
+        Ok(result.len() + ending.len())
+    }
+
+    /// Makes of the segment that was sent whole what its frames would have left, had they been taken one by one.
+    pub(super) fn unfold(&mut self) {
+        let Some(Whole {
+            segment,
+            permitted,
+            form,
+        }) = self.whole.take()
+        else {
+            return;
+        };
+        let run = Run::new(permitted);
+        let mut push = |operation| self.pending.push_back(Pending { segment, operation });
+        match form {
+            Form::Query => push(Operation::Query {
+                runs: [run].into(),
+                road: Road::Plain,
+            }),
+            Form::Bound {
+                prepared,
+                bound,
+                described,
+            } => {
+                let name = shared(b"");
+                let portal = self.names.forward_bind(
+                    &name,
+                    Portal {
+                        segment,
+                        prepared,
+                        bound,
+                        hold: Hold::Executing,
+                        life: Life::Transaction,
+                        fetched: (0, 0),
+                    },
+                );
+                push(Operation::Bind { name });
+                if described {
+                    push(Operation::Describe);
+                }
+                push(Operation::Execute { portal, run });
+                push(Operation::Sync);
+            }
+        }
+    }
+}
+
+impl<P, B> Form<P, B> {
+    /// Reads an answer that is there to its end, and is one of success; `None` where anything else is to be said of it.
+    fn read(&self, input: &[u8], message_bytes_max: usize) -> Option<Answer> {
+        let mut rest = input;
+        let may_give_rows = match self {
+            Self::Query => take_description(&mut rest, message_bytes_max)?,
+            Self::Bound { described, .. } => {
+                rest = rest.strip_prefix(BOUND)?;
+                match (described, rest.strip_prefix(NO_DATA)) {
+                    (false, _) => true,
+                    (true, Some(after)) => {
+                        rest = after;
+                        false
+                    }
+                    (true, None) => {
+                        take_description(&mut rest, message_bytes_max)?.then_some(true)?
+                    }
+                }
+            }
+        };
+        let (mut rows, mut row_bytes) = (0_u64, 0_u64);
+        loop {
+            let header = frame::header(rest).ok()??;
+            let (frame, body) = whole_frame(rest, header)?;
+            rest = rest.get(frame.len()..)?;
+            match header.kind {
+                b'D' if may_give_rows => {
+                    rows += 1;
+                    row_bytes += body.len() as u64;
+                }
+                b'C' if frame.len() <= message_bytes_max => {
+                    let tag = backend::command_tag(body).ok()?;
+                    let after = rest.strip_prefix(READY)?;
+                    let ending_bytes = frame.len() + READY.len();
+                    return Some(Answer {
+                        result_bytes: input.len().checked_sub(after.len() + ending_bytes)?,
+                        ending_bytes,
+                        rows: if rows == 0 {
+                            backend::tag_rows(tag)
+                        } else {
+                            rows
+                        },
+                        row_bytes,
+                    });
+                }
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// Takes a RowDescription, where there is one.
+fn take_description(rest: &mut &[u8], message_bytes_max: usize) -> Option<bool> {
+    let header = frame::header(rest).ok()??;
+    if header.kind != b'T' {
+        return Some(false);
+    }
+    let (frame, body) = whole_frame(rest, header)?;
+    if frame.len() > message_bytes_max {
+        return None;
+    }
+    backend::row_description(body).ok()?;
+    *rest = rest.get(frame.len()..)?;
+    Some(true)
+}
