@@ -18,8 +18,9 @@ use provost_evidence::{
 
 use super::{Moment, Sent, SessionJudge, Step, answer, decide::is_allowed, notes::Note};
 use crate::{
-    judge::{Fatal, StatementSeq, Stop},
+    judge::{End, Fatal, StatementSeq, Stop},
     record::{self, Asked, Determining},
+    settings::Durable,
 };
 
 /// What evidence says of a statement whose own record does not fit.
@@ -91,24 +92,34 @@ impl SessionJudge {
         note: &Note,
         durability: Durability,
     ) -> Result<Option<Receipt>, Fatal> {
-        let record = || self.record(step, seq, statement, &note.decision);
-        let entry = || {
-            if note.draft.get().is_none()
-                && let Ok(draft) = Draft::of(record())
-            {
-                // Nobody else set it meanwhile.
-                let _ = note.draft.set(draft);
-            }
-            match note.draft.get() {
-                Some(draft) => Entry::Decision(draft, self.occasion(step, (seq, moment))),
-                None => Record::Decision(record()).into(),
-            }
-        };
+        let entry = || self.entry(step, (seq, moment), statement, note);
         match self.bench.log.append_entry(durability, entry).await {
             Err(Error::RecordTooLarge { .. }) => {
-                Box::pin(self.log_decision(record(), durability)).await
+                let record = self.record(step, seq, statement, &note.decision);
+                Box::pin(self.log_decision(record, durability)).await
             }
             outcome => outcome.map(Some).map_err(|error| self.bench.fail(&error)),
+        }
+    }
+
+    /// The entry of a decision of which there is a note.
+    pub(super) fn entry<'a>(
+        &'a self,
+        step: &Step<'_>,
+        (seq, moment): (StatementSeq, Moment),
+        statement: &Statement,
+        note: &'a Note,
+    ) -> Entry<'a> {
+        let record = || self.record(step, seq, statement, &note.decision);
+        if note.draft.get().is_none()
+            && let Ok(draft) = Draft::of(record())
+        {
+            // Nobody else set it meanwhile.
+            let _ = note.draft.set(draft);
+        }
+        match note.draft.get() {
+            Some(draft) => Entry::Decision(draft, self.occasion(step, (seq, moment))),
+            None => Record::Decision(record()).into(),
         }
     }
 
@@ -215,6 +226,36 @@ impl SessionJudge {
         }
         let sqlstate = (outcome != Outcome::Skipped).then_some(sqlstate);
         self.log_end(seq, (outcome, sqlstate), 0, None).await
+    }
+
+    /// The entry of a statement's end; `since`: when it was let through.
+    pub(super) fn ending<'a>(
+        &'a self,
+        statement: StatementSeq,
+        end: &'a End,
+        since: Option<Instant>,
+    ) -> Entry<'a> {
+        let took = since.map_or(0, |since| since.elapsed().as_micros());
+        Entry::End(Ending {
+            session: &self.draft,
+            seq: statement.0,
+            ended_at: record::micros(SystemTime::now()),
+            outcome: end.outcome,
+            rows: end.rows,
+            bytes: end.bytes,
+            duration_us: u64::try_from(took).unwrap_or(u64::MAX),
+            sqlstate: end.sqlstate.as_deref(),
+            values_masked: &end.values_masked,
+            result_digest: end.result_digest,
+        })
+    }
+
+    /// What a statement's end must survive.
+    pub(super) fn ends(&self) -> Durability {
+        match self.bench.durable {
+            Durable::Everything => Durability::Power,
+            Durable::Writes => Durability::Process,
+        }
     }
 
     /// Logs the end of a statement that no session waits for; `since`: when it began, where it ran.

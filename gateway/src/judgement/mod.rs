@@ -640,6 +640,23 @@ impl SessionJudge {
                 .await?;
             return Err(Stop::Refused(answer::refused(refusal)));
         };
+        self.open(step, seq, statement, note);
+        let recorded = self.record_asked(step, seq, statement, &note.decision);
+        if let Err(fatal) = recorded.await {
+            self.skip_one(seq).await?;
+            return Err(fatal.into());
+        }
+        Ok(Permitted {
+            permit: Permit::from(receipt),
+            statement: seq,
+            spool: self.spool(step, seq, &note.enforcement),
+            enforcement: Arc::clone(&note.enforcement),
+            notice: None,
+        })
+    }
+
+    /// The statement may run, and has not ended.
+    fn open(&mut self, step: &Step<'_>, seq: StatementSeq, statement: &Statement, note: &Note) {
         if step.phase != Phase::Prepare {
             let principal = &self.session.principal.id;
             note.ran(principal, &statement.facts.fingerprint, &self.bench.memory);
@@ -658,18 +675,6 @@ impl SessionJudge {
                 .map_or(self.view.until(), |until| until.min(self.view.until())),
             path: view::is_named_when_run(&statement.facts).then(|| Arc::clone(self.sight.path())),
         });
-        let recorded = self.record_asked(step, seq, statement, &note.decision);
-        if let Err(fatal) = recorded.await {
-            self.skip_one(seq).await?;
-            return Err(fatal.into());
-        }
-        Ok(Permitted {
-            permit: Permit::from(receipt),
-            statement: seq,
-            spool: self.spool(step, seq, &note.enforcement),
-            enforcement: Arc::clone(&note.enforcement),
-            notice: None,
-        })
     }
 
     /// A frame that is done with waits for nobody.
@@ -705,6 +710,12 @@ impl SessionJudge {
     fn opened(&self, statement: StatementSeq) -> Option<&Open> {
         // The newest is asked for most.
         self.open.iter().rev().find(|open| open.seq == statement)
+    }
+
+    /// Forgets a statement that ended; since when it was open.
+    fn close(&mut self, statement: StatementSeq) -> Option<Instant> {
+        let place = self.open.iter().position(|open| open.seq == statement)?;
+        self.open.remove(place).map(|open| open.since)
     }
 
     fn next(&mut self) -> StatementSeq {

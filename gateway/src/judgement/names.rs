@@ -114,24 +114,34 @@ impl Prepared {
         })
     }
 
+    /// Whether it is what a Parse of this text, with these types, prepares.
+    pub(super) fn is_of(&self, (text, types): (&[u8], &[u32])) -> bool {
+        *self.text == *text && *self.types == *types && self.whole.is_none()
+    }
+
+    /// The Parse of it.
+    pub(super) fn parse(&self) -> Step<'_> {
+        Step {
+            types: &self.types,
+            values: Values::NotBound,
+            memory: Some(&self.memory),
+            ..Step::bare(Phase::Prepare, &self.text)
+        }
+    }
+
     /// A Bind of it.
     pub(super) fn step<'a>(&'a self, parameters: Parameters<'a>) -> Step<'a> {
         Step {
-            phase: Phase::Execute,
-            text: &self.text,
             types: &self.types,
             parameters: match parameters.count {
                 0 => Sent::Nothing,
                 _ => Sent::Raw(parameters.raw),
             },
             values: Values::Bound(parameters.raw),
-            path: None,
             made_at: Some(self.made_at),
             named_by: self.named_by(),
             memory: Some(&self.memory),
-            estimate: None,
-            approval: None,
-            holds_until: None,
+            ..Step::bare(Phase::Execute, &self.text)
         }
     }
 

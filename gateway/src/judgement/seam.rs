@@ -3,24 +3,18 @@
 use std::{rc::Rc, sync::Arc, time::SystemTime};
 
 use provost_engine::{sql::Named, verdict::Limits};
-use provost_evidence::{
-    Durability,
-    draft::{Ending, Entry},
-    record::Phase,
-};
+use provost_evidence::record::Phase;
 
 use super::{
-    Bound, NamedBy, NamesGiven, Prepared, Recollection, Sent, SessionJudge, Step, Values,
-    timestamp, values, view::Seen,
+    Bound, NamesGiven, Prepared, Recollection, Sent, SessionJudge, Step, Values, timestamp, values,
+    view::Seen,
 };
 use crate::{
     judge::{
         Again, Alone, End, Fatal, Given, Holder, Judge, Keep, Look, Parameters, Permitted, Refused,
-        StatementSeq, Stop, Touch, Unseen,
+        Repeated, StatementSeq, Stop, Touch, Unseen,
     },
     look::PathAnswer,
-    record,
-    settings::Durable,
 };
 
 impl Judge for SessionJudge {
@@ -40,13 +34,13 @@ impl Judge for SessionJudge {
         judged
     }
 
-    async fn again(&mut self, asked: Again<'_, Rc<Prepared>>) -> Result<Option<Permitted>, Stop> {
+    async fn again(&mut self, asked: Again<'_, Rc<Prepared>>) -> Result<Option<Repeated>, Stop> {
         match asked {
             Again::Query(text) => {
                 let recent = std::mem::take(&mut self.recent);
                 let step = Step::bare(Phase::Simple, text);
                 let permitted = match recent.find(text) {
-                    Some(memory) => self.let_through(&step, memory).await,
+                    Some(memory) => self.let_through(None, &step, memory).await,
                     None => Ok(None),
                 };
                 self.recent = recent;
@@ -54,7 +48,15 @@ impl Judge for SessionJudge {
             }
             Again::Bind(prepared, parameters) => {
                 let step = prepared.step(parameters);
-                self.let_through(&step, &prepared.memory).await
+                self.let_through(None, &step, &prepared.memory).await
+            }
+            Again::Parse(prepared, parsed, parameters) => {
+                if !prepared.is_of(parsed) {
+                    return Ok(None);
+                }
+                let (parse, step) = (prepared.parse(), prepared.step(parameters));
+                self.let_through(Some(&parse), &step, &prepared.memory)
+                    .await
             }
         }
     }
@@ -81,21 +83,7 @@ impl Judge for SessionJudge {
             whole: None,
             memory: Recollection::default(),
         };
-        let step = Step {
-            phase: Phase::Prepare,
-            text: &prepared.text,
-            types: &prepared.types,
-            parameters: Sent::Nothing,
-            values: Values::NotBound,
-            path: None,
-            made_at: None,
-            named_by: NamedBy::Protocol,
-            memory: Some(&prepared.memory),
-            estimate: None,
-            approval: None,
-            holds_until: None,
-        };
-        let permitted = self.judge_one(&step).await?;
+        let permitted = self.judge_one(&prepared.parse()).await?;
         prepared.made_at = self.loaded().catalog.version();
         Ok((permitted, Rc::new(prepared)))
     }
@@ -225,31 +213,19 @@ impl Judge for SessionJudge {
     }
 
     async fn end(&mut self, statement: StatementSeq, end: End) -> Result<(), Fatal> {
-        let place = self.open.iter().position(|open| open.seq == statement);
-        let since = place
-            .and_then(|place| self.open.remove(place))
-            .map(|open| open.since.elapsed());
-        let record = || {
-            Entry::End(Ending {
-                session: &self.draft,
-                seq: statement.0,
-                ended_at: record::micros(SystemTime::now()),
-                outcome: end.outcome,
-                rows: end.rows,
-                bytes: end.bytes,
-                duration_us: since.map_or(0, |since| {
-                    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-                }),
-                sqlstate: end.sqlstate.as_deref(),
-                values_masked: &end.values_masked,
-                result_digest: end.result_digest,
-            })
+        let since = self.close(statement);
+        let entry = || self.ending(statement, &end, since);
+        let logged = self.bench.log.append_entry(self.ends(), entry).await;
+        logged.map(drop).map_err(|error| self.bench.fail(&error))
+    }
+
+    async fn end_both(&mut self, ends: [(StatementSeq, End); 2]) -> Result<(), Fatal> {
+        let ended = ends.map(|(statement, end)| (statement, end, self.close(statement)));
+        let entries = || {
+            let [first, second] = &ended;
+            [first, second].map(|(statement, end, since)| self.ending(*statement, end, *since))
         };
-        let durability = match self.bench.durable {
-            Durable::Everything => Durability::Power,
-            Durable::Writes => Durability::Process,
-        };
-        let logged = self.bench.log.append_entry(durability, record).await;
+        let logged = self.bench.log.append_pair(self.ends(), entries).await;
         logged.map(drop).map_err(|error| self.bench.fail(&error))
     }
 

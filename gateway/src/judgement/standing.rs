@@ -5,17 +5,24 @@
 
 use std::{
     rc::Rc,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use provost_engine::{facts::Kind, sql::Statement, verdict::Decision};
+use provost_evidence::Error;
 
 use super::{
     CATALOG_OLD, Moment, SessionJudge, Step, answer,
     notes::{Note, Noted, Recollection},
     view,
 };
-use crate::judge::{Permitted, Stop};
+use crate::{
+    judge::{Permitted, Repeated, Stop},
+    permit::Permit,
+};
 
 /// Names one view of one session for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +50,13 @@ pub(super) struct Footing {
 
 impl SessionJudge {
     /// Lets a statement through whose decision stands, and whose enforcement is plain; `None` where it is to be looked at more closely.
+    /// `parse`: what prepared it anew, just before.
     pub(super) async fn let_through(
         &mut self,
+        parse: Option<&Step<'_>>,
         step: &Step<'_>,
         memory: &Recollection,
-    ) -> Result<Option<Permitted>, Stop> {
+    ) -> Result<Option<Repeated>, Stop> {
         let moment = self.settle().await?;
         let shared = self.everybodys();
         if self.people.is_waiting()
@@ -68,8 +77,52 @@ impl SessionJudge {
         };
         self.cache.borrow_mut().touch(&statements);
         self.looked_again = false;
-        let permitted = self.log_permitted(step, statement, &note, moment).await?;
-        Ok(Some(permitted))
+        if let Some(parse) = parse {
+            return self
+                .log_parsed((parse, step), statement, &note, moment)
+                .await;
+        }
+        let run = self.log_permitted(step, statement, &note, moment).await?;
+        Ok(Some(Repeated { parsed: None, run }))
+    }
+
+    /// Logs that a statement is prepared and run; `None` where that is too large to be logged so, and nothing was.
+    async fn log_parsed(
+        &mut self,
+        (parse, run): (&Step<'_>, &Step<'_>),
+        statement: &Statement,
+        note: &Note,
+        moment: Moment,
+    ) -> Result<Option<Repeated>, Stop> {
+        let before = self.seq;
+        let (parse_seq, run_seq) = (self.next(), self.next());
+        let durability = answer::durability(&statement.facts, self.bench.durable);
+        let entries = || {
+            [(parse, parse_seq), (run, run_seq)]
+                .map(|(step, seq)| self.entry(step, (seq, moment), statement, note))
+        };
+        let receipts = match self.bench.log.append_pair(durability, entries).await {
+            Ok(receipts) => receipts,
+            Err(Error::RecordTooLarge { .. }) => {
+                self.seq = before;
+                return Ok(None);
+            }
+            Err(error) => return Err(self.bench.fail(&error).into()),
+        };
+        let mut open = |step, seq, receipt| {
+            self.open(step, seq, statement, note);
+            Permitted {
+                permit: Permit::from(receipt),
+                statement: seq,
+                enforcement: Arc::clone(&note.enforcement),
+                spool: None,
+                notice: None,
+            }
+        };
+        Ok(Some(Repeated {
+            parsed: Some(open(parse, parse_seq, receipts.0)),
+            run: open(run, run_seq, receipts.1),
+        }))
     }
 
     /// Remembers a simple Query's text, where it may be let through when it comes again.

@@ -28,21 +28,35 @@ pub fn row_description(body: &[u8]) -> Result<Vec<Field>, Error> {
     let mut reader = Reader::new(body);
     let count = reader.count()?;
     let fields = (0..count)
-        .map(|_| {
-            reader.text()?;
-            let origin = (reader.u32()?, reader.i16()?);
-            let type_oid = reader.u32()?;
-            reader.bytes(6)?;
-            let format = reader.i16()?;
-            Ok(Field {
-                origin,
-                type_oid,
-                format,
-            })
-        })
+        .map(|_| field(&mut reader))
         .collect::<Result<_, _>>()?;
     reader.finish()?;
     Ok(fields)
+}
+
+/// Says whether a body is that of a RowDescription.
+///
+/// # Errors
+/// [`Error::Format`] when it isn't.
+pub fn check_row_description(body: &[u8]) -> Result<(), Error> {
+    let mut reader = Reader::new(body);
+    for _ in 0..reader.count()? {
+        field(&mut reader)?;
+    }
+    reader.finish()
+}
+
+fn field(reader: &mut Reader<'_>) -> Result<Field, Error> {
+    reader.text()?;
+    let origin = (reader.u32()?, reader.i16()?);
+    let type_oid = reader.u32()?;
+    reader.bytes(6)?;
+    let format = reader.i16()?;
+    Ok(Field {
+        origin,
+        type_oid,
+        format,
+    })
 }
 
 /// The values of one DataRow, in order; `None` is NULL.

@@ -261,7 +261,7 @@ impl<J: Judge> Core<J> {
         match self.front() {
             Some(Operation::Describe) => {
                 // It is not looked at, but it must be one: see `backend::check`.
-                backend::row_description(body)?;
+                backend::check_row_description(body)?;
                 self.pending.pop_front();
                 self.tell(frame, out);
                 return Ok(());

@@ -4,29 +4,33 @@
 //! Must never come to anything else than its frames taken one by one. What is not as expected is taken so: [`Core::unfold`] makes of
 //! the segment what those would have left.
 
+use std::sync::Arc;
+
 use provost_evidence::record::Outcome;
 
 use super::{
     client::tell,
     core::{Core, Stall, shared},
-    names::{Found, Hold, Life, Portal},
+    names::{Found, Hold, Life, Portal, Statement},
     out::{Out, Substitute, whole_frame},
     pending::{Operation, Pending, Road, Run, Segment, bare_end},
 };
 use crate::{
-    judge::{Again, Alone, End, Fatal, Judge, Parameters, Permitted, Stop},
+    judge::{Again, Alone, End, Fatal, Judge, Parameters, Permitted, Repeated, Stop},
     protocol::{
         backend, frame,
-        frontend::{self, Message},
+        frontend::{self, Bind, Message, Parse},
     },
 };
 
 /// What a segment is unfolded into, at most.
-const OPERATIONS_MAX: usize = 4;
+const OPERATIONS_MAX: usize = 5;
 /// What follows a Bind of the unnamed portal: Describe it, Execute it to its end, Sync.
 const DESCRIBED: &[u8] = b"D\0\0\0\x06P\0E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
 /// The same without a Describe.
 const UNDESCRIBED: &[u8] = b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
+/// ParseComplete.
+const PARSED: &[u8] = b"1\0\0\0\x04";
 /// BindComplete.
 const BOUND: &[u8] = b"2\0\0\0\x04";
 /// NoData.
@@ -38,7 +42,7 @@ const READY: &[u8] = b"Z\0\0\0\x05I";
 #[derive(Debug)]
 pub(super) struct Whole<P, B> {
     segment: Segment,
-    permitted: Permitted,
+    run: Permitted,
     form: Form<P, B>,
 }
 
@@ -46,11 +50,23 @@ pub(super) struct Whole<P, B> {
 enum Form<P, B> {
     /// A simple Query.
     Query,
-    /// Bind, Execute and Sync.
+    /// Bind of the unnamed portal, Execute and Sync.
     Bound {
+        /// With a Parse before it, of a statement that has this name.
+        parsed: Option<(Arc<[u8]>, Permitted)>,
         prepared: P,
         bound: B,
         /// With a Describe of the portal.
+        described: bool,
+    },
+}
+
+/// A segment as it came.
+enum Asked<'a> {
+    Query(&'a [u8]),
+    Bound {
+        parse: Option<Parse<'a>>,
+        bind: Bind<'a>,
         described: bool,
     },
 }
@@ -95,32 +111,24 @@ impl<J: Judge> Core<J> {
     /// Takes all of `input` where it is one segment that can be taken as one. Gives the bytes that are done with: none, where its frames
     /// are to be taken one by one.
     pub(super) async fn take_whole(&mut self, input: &[u8], out: &mut Out) -> Result<usize, Fatal> {
-        let is_form = matches!(input.first(), Some(b'Q' | b'B'));
-        if !is_form || !self.is_free(out) {
+        if !self.is_free(out) {
             return Ok(0);
         }
         // What is wrong with it is told where it is taken by itself.
-        let Ok(Some(header)) = frame::header(input) else {
+        let Some((asked, first_bytes)) = read(input, self.limits.client_message_bytes_max) else {
             return Ok(0);
         };
-        let Some((frame, body)) = whole_frame(input, header) else {
-            return Ok(0);
-        };
-        if frame.len() > self.limits.client_message_bytes_max {
-            return Ok(0);
-        }
-        let rest = input.get(frame.len()..).unwrap_or_default();
-        let judged = match frontend::read(header.kind, body) {
-            Ok(Message::Query(text)) if rest.is_empty() => {
-                self.judge.alone(Alone::Yes);
+        self.judge.alone(Alone::Yes);
+        let judged = match &asked {
+            Asked::Query(text) => {
                 let judged = self.judge.again(Again::Query(text)).await;
-                judged.map(|it| it.map(|permitted| (permitted, Form::Query)))
+                judged.map(|it| it.map(|Repeated { run, .. }| (run, Form::Query)))
             }
-            Ok(Message::Bind(bind)) if bind.portal.is_empty() => {
-                let described = rest == DESCRIBED;
-                if !described && rest != UNDESCRIBED {
-                    return Ok(0);
-                }
+            Asked::Bound {
+                parse,
+                bind,
+                described,
+            } => {
                 let Found::Known(prepared) = self.names.statement(bind.statement, self.segment)
                 else {
                     return Ok(0);
@@ -129,45 +137,66 @@ impl<J: Judge> Core<J> {
                     raw: bind.parameters,
                     count: bind.count,
                 };
-                self.judge.alone(Alone::Yes);
-                let judged = self.judge.again(Again::Bind(&prepared, parameters)).await;
-                judged.map(|it| {
-                    it.map(|permitted| {
+                let again = match parse {
+                    None => Again::Bind(&prepared, parameters),
+                    Some(parse) => {
+                        Again::Parse(&prepared, (parse.text, &parse.parameter_types), parameters)
+                    }
+                };
+                match self.judge.again(again).await {
+                    Ok(Some(Repeated { parsed, run })) => {
                         let form = Form::Bound {
-                            prepared,
+                            parsed: parse.as_ref().zip(parsed).map(|(parse, permitted)| {
+                                (self.prepare_again(parse, &prepared), permitted)
+                            }),
                             bound: self.judge.bound(parameters),
-                            described,
+                            prepared,
+                            described: *described,
                         };
-                        (permitted, form)
-                    })
-                })
+                        Ok(Some((run, form)))
+                    }
+                    Ok(None) => Ok(None),
+                    Err(stop) => Err(stop),
+                }
             }
-            Ok(_) | Err(_) => return Ok(0),
         };
-        let (permitted, form) = match judged {
-            Ok(Some(permitted)) => permitted,
+        let (run, form) = match judged {
+            Ok(Some(judged)) => judged,
             // It is asked in full.
             Ok(None) | Err(Stop::Look(_) | Stop::Names | Stop::Held(_)) => return Ok(0),
             Err(Stop::Refused(refused)) => {
-                let substitute = match header.kind {
-                    b'Q' => Substitute::Query,
-                    _ => Substitute::Bind,
+                let substitute = match asked {
+                    Asked::Query(_) => Substitute::Query,
+                    Asked::Bound { parse: Some(_), .. } => Substitute::Parse,
+                    Asked::Bound { parse: None, .. } => Substitute::Bind,
                 };
                 self.deny(substitute, refused, out);
-                return Ok(frame.len());
+                return Ok(first_bytes);
             }
             Err(Stop::Fatal(fatal)) => return Err(fatal),
         };
-        tell(&permitted, out);
-        // The rest of it is known to the byte.
-        out.to_server.statement(input, &permitted.permit);
+        tell(&run, out);
+        // What is in it beside that statement is known to the byte.
+        out.to_server.statement(input, &run.permit);
         self.whole = Some(Whole {
             segment: self.segment,
-            permitted,
+            run,
             form,
         });
         self.end_segment();
         Ok(input.len())
+    }
+
+    /// A statement is prepared anew, as what it was before.
+    fn prepare_again(&mut self, parse: &Parse<'_>, prepared: &J::Prepared) -> Arc<[u8]> {
+        let name = shared(parse.name);
+        let statement = Statement {
+            prepared: prepared.clone(),
+            text_bytes: parse.text.len(),
+        };
+        self.names
+            .forward_statement(&name, self.segment, Some(statement));
+        name
     }
 
     /// Tells the answer to the segment that was sent whole, where all of it is there and as expected. Gives the bytes that are done
@@ -188,34 +217,40 @@ impl<J: Judge> Core<J> {
             self.unfold();
             return Ok(0);
         };
+        let (result, ending) = input
+            .split_at_checked(answer.result_bytes)
+            .unwrap_or_default();
+        let ending = ending.get(..answer.ending_bytes).unwrap_or_default();
         let end = End {
             rows: answer.rows,
             bytes: answer.row_bytes,
             ..bare_end(Outcome::Completed, None)
         };
-        let (result, ending) = input
-            .split_at_checked(answer.result_bytes)
-            .unwrap_or_default();
-        let ending = ending.get(..answer.ending_bytes).unwrap_or_default();
         out.to_client.extend_from_slice(result);
-        self.judge.end(whole.permitted.statement, end).await?;
+        let run = (whole.run.statement, end);
+        match whole.form {
+            Form::Bound {
+                parsed: Some((name, parsed)),
+                ..
+            } => {
+                self.names.resolve_statement(&name, true);
+                let parsed = (parsed.statement, bare_end(Outcome::Completed, None));
+                self.judge.end_both([parsed, run]).await?;
+            }
+            Form::Query | Form::Bound { parsed: None, .. } => self.judge.end(run.0, run.1).await?,
+        }
+        // Nothing but the portal was open in its transaction, and nothing was undone.
         self.judge.transaction_status(b'I');
-        self.transaction_over(whole.segment).await?;
         out.to_client.extend_from_slice(ending);
         Ok(result.len() + ending.len())
     }
 
     /// Makes of the segment that was sent whole what its frames would have left, had they been taken one by one.
     pub(super) fn unfold(&mut self) {
-        let Some(Whole {
-            segment,
-            permitted,
-            form,
-        }) = self.whole.take()
-        else {
+        let Some(Whole { segment, run, form }) = self.whole.take() else {
             return;
         };
-        let run = Run::new(permitted);
+        let run = Run::new(run);
         let mut push = |operation| self.pending.push_back(Pending { segment, operation });
         match form {
             Form::Query => push(Operation::Query {
@@ -223,6 +258,7 @@ impl<J: Judge> Core<J> {
                 road: Road::Plain,
             }),
             Form::Bound {
+                parsed,
                 prepared,
                 bound,
                 described,
@@ -239,6 +275,9 @@ impl<J: Judge> Core<J> {
                         fetched: (0, 0),
                     },
                 );
+                if let Some((name, permitted)) = parsed {
+                    push(Operation::Parse { name, permitted });
+                }
                 push(Operation::Bind { name });
                 if described {
                     push(Operation::Describe);
@@ -250,13 +289,55 @@ impl<J: Judge> Core<J> {
     }
 }
 
+/// Reads a segment that is there whole, with nothing behind it, and is of one of the forms that can be taken as one; with the bytes of
+/// its first frame.
+fn read(input: &[u8], message_bytes_max: usize) -> Option<(Asked<'_>, usize)> {
+    let mut rest = input;
+    let mut next = || {
+        let header = frame::header(rest).ok()??;
+        let (frame, body) = whole_frame(rest, header)?;
+        rest = rest.get(frame.len()..)?;
+        let is_meant =
+            matches!(header.kind, b'Q' | b'P' | b'B') && frame.len() <= message_bytes_max;
+        let message = frontend::read(header.kind, is_meant.then_some(body)?).ok()?;
+        Some((message, frame.len(), rest))
+    };
+    let (first, first_bytes, behind) = next()?;
+    let (parse, bind, tail) = match first {
+        Message::Query(text) if behind.is_empty() => {
+            return Some((Asked::Query(text), first_bytes));
+        }
+        Message::Bind(bind) => (None, bind, behind),
+        Message::Parse(parse) => match next()? {
+            (Message::Bind(bind), _, tail) if bind.statement == parse.name => {
+                (Some(parse), bind, tail)
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let described = tail == DESCRIBED;
+    let is_whole = bind.portal.is_empty() && (described || tail == UNDESCRIBED);
+    let asked = is_whole.then_some(Asked::Bound {
+        parse,
+        bind,
+        described,
+    })?;
+    Some((asked, first_bytes))
+}
+
 impl<P, B> Form<P, B> {
     /// Reads an answer that is there to its end, and is one of success; `None` where anything else is to be said of it.
     fn read(&self, input: &[u8], message_bytes_max: usize) -> Option<Answer> {
         let mut rest = input;
         let may_give_rows = match self {
             Self::Query => take_description(&mut rest, message_bytes_max)?,
-            Self::Bound { described, .. } => {
+            Self::Bound {
+                parsed, described, ..
+            } => {
+                if parsed.is_some() {
+                    rest = rest.strip_prefix(PARSED)?;
+                }
                 rest = rest.strip_prefix(BOUND)?;
                 match (described, rest.strip_prefix(NO_DATA)) {
                     (false, _) => true,
@@ -311,7 +392,7 @@ fn take_description(rest: &mut &[u8], message_bytes_max: usize) -> Option<bool> 
     if frame.len() > message_bytes_max {
         return None;
     }
-    backend::row_description(body).ok()?;
+    backend::check_row_description(body).ok()?;
     *rest = rest.get(frame.len()..)?;
     Some(true)
 }

@@ -91,6 +91,8 @@ fn the_usual_forms_are_taken_as_one() {
         sync(),
     ];
     for form in [
+        [vec![parse("", "insert")], bound("")].concat(),
+        [vec![parse("s", "select")], described.clone()].concat(),
         vec![query("select 1")],
         vec![query("insert")],
         bound("s"),
@@ -114,12 +116,20 @@ fn whatever_needs_more_is_not() {
         portals_max: 0,
         ..Limits::default()
     };
+    let parsed = |name, text, statement| {
+        let parsed = [vec![parse(name, text)], bound(statement)].concat();
+        (vec![Client(parsed)], Limits::default())
+    };
     let small = Limits {
         client_message_bytes_max: 20,
         ..Limits::default()
     };
     let answered = |status| vec![complete("SELECT 1"), ready(status)];
     let mut cases = vec![
+        parsed("", "select", ""),
+        parsed("", "insert", "s"),
+        parsed("x", "select", "x"),
+        parsed("s", "deny", "s"),
         (
             vec![Client(vec![query("select"), query("select")])],
             Limits::default(),
@@ -255,9 +265,18 @@ fn segment() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let portal = || prop::sample::select(vec!["", "", "", "p"]);
     let value = prop::sample::select(vec![None, Some("1"), Some("refuse")]);
     let described = prop::sample::select(vec![None, None, Some('P'), Some('P'), Some('S')]);
-    let bound = (name(), portal(), value, described, 0..8).prop_map(
-        |(statement, portal, value, described, end)| {
-            let mut frames = vec![bind_value(portal, statement, value)];
+    let parsed = prop::sample::select(vec![
+        None,
+        None,
+        Some(("", "insert")),
+        Some(("", "insert")),
+        Some(("", "select")),
+        Some(("s", "select")),
+    ]);
+    let bound = (name(), portal(), value, described, parsed, 0..8).prop_map(
+        |(statement, portal, value, described, parsed, end)| {
+            let mut frames = Vec::from_iter(parsed.map(|(name, text)| parse(name, text)));
+            frames.push(bind_value(portal, statement, value));
             frames.extend(described.map(|target| describe(target, portal)));
             frames.push(execute(portal, i32::from(end == 1)));
             frames.push(if end == 2 { flush() } else { sync() });
@@ -277,7 +296,7 @@ fn segment() -> impl Strategy<Value = Vec<Vec<u8>>> {
 fn answer() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let columns = description(&[(7, 1, 25, 0), (7, 2, 25, 0)]);
     let two = row(&[Some("a"), Some("000-00-1234")]);
-    let usual = (0..3_usize, 0..3_usize, 0..3_usize, 0..8_usize).prop_map({
+    let usual = (0..4_usize, 0..3_usize, 0..3_usize, 0..8_usize).prop_map({
         let (columns, two) = (columns.clone(), two.clone());
         move |(opening, described, rows, ending)| {
             let mut frames = match opening {
