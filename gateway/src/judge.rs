@@ -120,9 +120,9 @@ pub struct Permitted {
     /// What to do with its answer.
     pub enforcement: Arc<Enforcement>,
     /// Where its result is recorded, row by row, before the client gets it.
-    pub spool: Option<Spool>,
+    pub spool: Option<Box<Spool>>,
     /// What the client is told before its answer; then nothing is unanswered.
-    pub notice: Option<Notice>,
+    pub notice: Option<Box<Notice>>,
 }
 
 /// An ERROR for the client: policy's refusal, or PostgreSQL's own words for text it would refuse itself.

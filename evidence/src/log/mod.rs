@@ -197,12 +197,12 @@ impl Log {
     ///
     /// # Errors
     /// As [`Log::append`].
-    pub async fn append_entry<'a>(
+    pub fn append_entry<'a>(
         &self,
         durability: Durability,
         make: impl FnOnce() -> Entry<'a>,
-    ) -> Result<Receipt, Error> {
-        self.append_made(durability, || [make()]).await
+    ) -> impl Future<Output = Result<Receipt, Error>> {
+        self.append_made(durability, || [make()])
     }
 
     /// The same for two entries, by one write(2) and with nothing between them: both, or none.

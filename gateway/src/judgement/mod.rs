@@ -236,6 +236,8 @@ pub(crate) struct SessionJudge {
     view: SessionView,
     /// The view's name.
     view_id: ViewId,
+    /// When the view is over.
+    view_until: SystemTime,
     /// The catalog that everybody sees.
     glance: Glance<Loaded>,
     seq: u64,
@@ -408,6 +410,7 @@ impl SessionJudge {
             expires_at,
             policy,
             policy_changes,
+            view_until: view.until().into(),
             view,
             view_id: ViewId::next(),
             glance,
@@ -440,11 +443,12 @@ impl SessionJudge {
             return Err(Stop::Fatal(expired()));
         }
         let changes = self.bench.policy.changes();
-        if changes != self.policy_changes || timestamp(clock) >= self.view.until() {
+        if changes != self.policy_changes || clock >= self.view_until {
             let policy = self.bench.policy.current();
             self.policy_changes = changes;
             self.view = policy.view(&self.session, now());
             self.view_id = ViewId::next();
+            self.view_until = self.view.until().into();
             self.policy = policy;
         }
         if self.unread && !self.sight.is_uncommitted() {
@@ -523,7 +527,7 @@ impl SessionJudge {
                 .await
             {
                 Ok(one) => permitted.push(Permitted {
-                    notice: notice.take(),
+                    notice: notice.take().map(Box::new),
                     ..one
                 }),
                 Err(stop) => {

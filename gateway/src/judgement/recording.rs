@@ -79,15 +79,15 @@ impl SessionJudge {
         step: &Step<'_>,
         seq: StatementSeq,
         enforcement: &Enforcement,
-    ) -> Option<Spool> {
+    ) -> Option<Box<Spool>> {
         let is_recorded =
             step.phase != Phase::Prepare && enforcement.recording == Recording::Results;
         is_recorded.then(|| {
-            self.bench.log.spool(SpoolHeader {
+            Box::new(self.bench.log.spool(SpoolHeader {
                 statement_id: self.id.statement(seq),
                 session_id: self.id.as_str().to_owned(),
                 decided_at: record::micros(SystemTime::now()),
-            })
+            }))
         })
     }
 

@@ -35,6 +35,8 @@ const TRIES_MAX: usize = 5;
 #[derive(Debug)]
 pub(super) struct View {
     path: SearchPath,
+    /// A catalog in which those of its schemas are still absent that were.
+    absent_in: Option<CatalogVersion>,
     own: Option<Own>,
     /// The path must be asked for.
     asks_path: bool,
@@ -96,6 +98,7 @@ impl View {
     pub(super) fn new(path: SearchPath, room: Arc<Semaphore>) -> Self {
         Self {
             path,
+            absent_in: None,
             own: None,
             asks_path: false,
             asks_catalog: false,
@@ -156,9 +159,13 @@ impl View {
             self.asks_path = true;
             self.lacking.clear();
         }
-        let appeared = |name: &Arc<str>| shared.catalog.has_schema(name);
-        if self.path.absent.iter().any(appeared) {
-            self.asks_path = true;
+        let version = shared.catalog.version();
+        if self.absent_in != Some(version) {
+            let appeared = |name: &Arc<str>| shared.catalog.has_schema(name);
+            match self.path.absent.iter().any(appeared) {
+                true => self.asks_path = true,
+                false => self.absent_in = Some(version),
+            }
         }
         if self.asks_path {
             return Some(Look::Path);
@@ -296,6 +303,7 @@ impl View {
 
     fn take_path(&mut self, json: &[u8], shared: &Loaded) -> Result<(), Failure> {
         let answer = PathAnswer::from_json(json).ok_or(Failure::Malformed)?;
+        self.absent_in = None;
         self.path = answer.search_path(|name| {
             let own = self
                 .own

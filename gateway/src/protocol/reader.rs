@@ -1,5 +1,7 @@
 //! A cursor over one frame's body that can't leave it.
 
+use std::ffi::CStr;
+
 use super::frame::Error;
 
 /// What is left of a body.
@@ -53,11 +55,8 @@ impl<'a> Reader<'a> {
 
     /// Bytes up to a NUL, which is taken and left out.
     pub(super) fn text(&mut self) -> Result<&'a [u8], Error> {
-        let end = self
-            .rest
-            .iter()
-            .position(|byte| *byte == 0)
-            .ok_or(Error::Format)?;
+        let text = CStr::from_bytes_until_nul(self.rest).map_err(|_| Error::Format)?;
+        let end = text.count_bytes();
         let text = self.bytes(end)?;
         self.bytes(1)?;
         Ok(text)

@@ -42,6 +42,8 @@ impl Timer {
 /// Wakes a session when the gateway stops. Whoever waits is entered once, not each time that the session waits for its sockets.
 pub(super) struct Alarm {
     stopping: watch::Receiver<Stopping>,
+    /// The stage that was seen last.
+    seen: Stopping,
     /// Entered for the next change; `None` before the first wait, and after each change.
     entered: Option<Entered>,
 }
@@ -74,6 +76,7 @@ impl Alarm {
     /// Nobody is woken by it yet.
     pub(super) fn new(stopping: &watch::Receiver<Stopping>) -> Self {
         Self {
+            seen: *stopping.borrow(),
             stopping: stopping.clone(),
             entered: None,
         }
@@ -81,12 +84,22 @@ impl Alarm {
 
     /// The stage now.
     pub(super) fn stopping(&mut self) -> Stopping {
+        if self.is_entered() {
+            return self.seen;
+        }
         let seen = self.stopping.borrow_and_update();
         if seen.has_changed() {
             // Whoever was entered is woken for this change, and for none that comes.
             self.entered = None;
         }
-        *seen
+        self.seen = *seen;
+        self.seen
+    }
+
+    /// Whether somebody is to be woken, and was not: then nothing changed since the stage was seen, or is about to be told.
+    fn is_entered(&self) -> bool {
+        let is_silent = |entered: &Entered| !entered.bell.rang.load(Ordering::Acquire);
+        self.entered.as_ref().is_some_and(is_silent)
     }
 
     /// Resolves when the stage is another than it was at the last [`Alarm::stopping`].
@@ -94,8 +107,7 @@ impl Alarm {
     /// # Errors
     /// Whoever could tell is gone.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), RecvError>> {
-        let is_entered = |entered: &Entered| !entered.bell.rang.load(Ordering::Acquire);
-        if !self.entered.as_ref().is_some_and(is_entered) {
+        if !self.is_entered() {
             self.entered = self.enter(context);
         }
         match self.stopping.has_changed() {

@@ -120,6 +120,8 @@ pub(super) struct Relay {
     /// While a frame waits for people: what was there of the client's input when it began to.
     held_bytes: Option<usize>,
     idle_timeouts: IdleTimeouts,
+    /// Whose bytes came last: the other side's turn is first.
+    turn: Turn,
     /// Since when nothing happens, as far as somebody looked.
     idle_since: Option<Instant>,
     canceller: Option<Canceller>,
@@ -133,6 +135,13 @@ pub(super) struct Relay {
     dismissal: Option<Dismissal>,
     /// Somebody did: what the server is at is for nobody.
     dismissed: bool,
+}
+
+/// Who is looked after first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Client,
+    Server,
 }
 
 /// What there is to do.
@@ -180,6 +189,7 @@ impl Relay {
             client_needs_more: true,
             held_bytes: None,
             idle_timeouts,
+            turn: Turn::Client,
             idle_since: None,
             canceller: None,
             cancelling: None,
@@ -538,16 +548,27 @@ impl Relay {
             cancelling.request = None;
             progress = true;
         }
-        match self.poll_client(context) {
-            Ok(moved) => progress |= moved,
-            Err(_) => return Poll::Ready(Event::ClientGone),
-        }
-        match self.poll_server(context) {
-            Ok(moved) => progress |= moved,
-            // What the server said before it went is owed to the client. A frame that it left unfinished is not: only
-            // whole frames that wait for the client's backlog keep the session.
-            Err(_) if progress || !(self.server.input.is_empty() || self.client_has_room()) => {}
-            Err(_) => return Poll::Ready(Event::ServerGone),
+        // Where one side moved there is work to do before the other is looked at, whose turn is first then.
+        for _ in 0..2 {
+            let turn = self.turn;
+            let moved = match turn {
+                Turn::Client => self.poll_client(context),
+                Turn::Server => self.poll_server(context),
+            };
+            self.turn = match turn {
+                Turn::Client => Turn::Server,
+                Turn::Server => Turn::Client,
+            };
+            match (moved, turn) {
+                (Ok(true), _) => return Poll::Ready(Event::Progress),
+                (Ok(false), _) => {}
+                (Err(_), Turn::Client) => return Poll::Ready(Event::ClientGone),
+                // What the server said before it went is owed to the client. A frame that it left unfinished is not: only
+                // whole frames that wait for the client's backlog keep the session.
+                (Err(_), Turn::Server)
+                    if progress || !(self.server.input.is_empty() || self.client_has_room()) => {}
+                (Err(_), Turn::Server) => return Poll::Ready(Event::ServerGone),
+            }
         }
         if progress {
             Poll::Ready(Event::Progress)

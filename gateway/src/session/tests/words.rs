@@ -136,10 +136,12 @@ impl Words {
             statement: StatementSeq(self.next),
             enforcement: Arc::new(enforcement(text)),
             spool: None,
-            notice: text.contains("glass").then(|| Notice {
-                message: "glass is broken".to_owned(),
-                detail: None,
-                hint: None,
+            notice: text.contains("glass").then(|| {
+                Box::new(Notice {
+                    message: "glass is broken".to_owned(),
+                    detail: None,
+                    hint: None,
+                })
             }),
         })
     }
