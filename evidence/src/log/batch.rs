@@ -14,7 +14,7 @@ use crate::log::staged::{self, Staged};
 
 /// Bytes of a batch; what comes then begins another.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
-/// So many batches of one entry each show that nobody else is ready.
+/// So many batches of one task each show that nobody else is ready.
 const ALONE_MAX: u32 = 8;
 /// So many entries are then appended by themselves before a batch is tried again.
 const ALONE_ENTRIES: u32 = 64;
@@ -27,7 +27,7 @@ thread_local! {
 
 /// Whether others were there.
 struct Company {
-    /// Batches of one entry, one after the other.
+    /// Batches of one task, one after the other.
     alone: Cell<u32>,
     /// Entries that are to be appended by themselves yet.
     left: Cell<u32>,
@@ -42,8 +42,8 @@ struct Batch {
 
 #[derive(Debug)]
 enum State {
-    /// Not written yet.
-    Open(Staged),
+    /// Not written yet; what so many tasks staged.
+    Open(Staged, u32),
     /// Its first entry's sequence; `None`: it was not written.
     Over(Option<u64>),
 }
@@ -78,11 +78,12 @@ pub(super) fn join<'a>(
     OPEN.with_borrow_mut(|open| {
         let segment = committer.segment();
         if let Some(batch) = open.as_ref().filter(|batch| batch.segment == segment)
-            && let State::Open(staged) = &mut *batch.lock()
+            && let State::Open(staged, tasks) = &mut *batch.lock()
             && staged.bytes() < BATCH_BYTES_MAX as u64
         {
             let before = staged.entries();
             staged.add(entries, segment)?;
+            *tasks += 1;
             return Ok(Place {
                 committer,
                 batch: Arc::clone(batch),
@@ -93,7 +94,7 @@ pub(super) fn join<'a>(
         staged.add(entries, segment)?;
         let batch = Arc::new(Batch {
             segment,
-            state: Mutex::new(State::Open(staged)),
+            state: Mutex::new(State::Open(staged, 1)),
         });
         *open = Some(Arc::clone(&batch));
         Ok(Place {
@@ -135,11 +136,13 @@ impl Batch {
         let mut state = self.lock();
         let staged = match &mut *state {
             State::Over(first) => return *first,
-            State::Open(staged) => staged,
+            State::Open(staged, tasks) => {
+                note_company(*tasks);
+                staged
+            }
         };
-        note_company(staged.entries());
         let first = committer.append_batch(staged, self.segment);
-        if let State::Open(staged) = std::mem::replace(&mut *state, State::Over(first)) {
+        if let State::Open(staged, _) = std::mem::replace(&mut *state, State::Over(first)) {
             staged.over();
         }
         first
@@ -155,9 +158,9 @@ impl Batch {
     }
 }
 
-fn note_company(entries: u64) {
+fn note_company(tasks: u32) {
     COMPANY.with(|company| {
-        let alone = match entries {
+        let alone = match tasks {
             1 => company.alone.get() + 1,
             _ => 0,
         };

@@ -690,7 +690,7 @@ impl SessionJudge {
     }
 
     /// Ends statements that were let through and will not be sent after all.
-    async fn skip(&mut self, permitted: Vec<Permitted>) -> Result<(), Fatal> {
+    async fn skip(&mut self, permitted: impl IntoIterator<Item = Permitted>) -> Result<(), Fatal> {
         for Permitted { statement, .. } in permitted {
             self.skip_one(statement).await?;
         }

@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
 use provost_engine::{facts::Kind, sql::Statement, verdict::Decision};
@@ -77,13 +78,33 @@ impl SessionJudge {
         };
         self.cache.borrow_mut().touch(&statements);
         self.looked_again = false;
-        if let Some(parse) = parse {
-            return self
-                .log_parsed((parse, step), statement, &note, moment)
-                .await;
+        let repeated = match parse {
+            Some(parse) => {
+                let logged = self.log_parsed((parse, step), statement, &note, moment);
+                logged.await?
+            }
+            None => {
+                let run = self.log_permitted(step, statement, &note, moment).await?;
+                Some(Repeated { parsed: None, run })
+            }
+        };
+        match repeated {
+            // Logging takes its time.
+            Some(Repeated { parsed, run }) if self.is_shaken(footing) => {
+                self.skip(parsed.into_iter().chain([run])).await?;
+                Ok(None)
+            }
+            repeated => Ok(repeated),
         }
-        let run = self.log_permitted(step, statement, &note, moment).await?;
-        Ok(Some(Repeated { parsed: None, run }))
+    }
+
+    /// Whether what a decision stands on may be another by now: the policy, a time window, the principal's token, the catalog.
+    fn is_shaken(&self, footing: Option<Footing>) -> bool {
+        let clock = SystemTime::now();
+        clock >= self.expires_at
+            || clock >= self.view_until
+            || self.bench.policy.changes() != self.policy_changes
+            || footing.is_none_or(|footing| footing.catalog != self.keeper.shared().changes())
     }
 
     /// Logs that a statement is prepared and run; `None` where that is too large to be logged so, and nothing was.

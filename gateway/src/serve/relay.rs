@@ -548,26 +548,30 @@ impl Relay {
             cancelling.request = None;
             progress = true;
         }
-        // Where one side moved there is work to do before the other is looked at, whose turn is first then.
-        for _ in 0..2 {
-            let turn = self.turn;
-            let moved = match turn {
-                Turn::Client => self.poll_client(context),
-                Turn::Server => self.poll_server(context),
-            };
-            self.turn = match turn {
-                Turn::Client => Turn::Server,
-                Turn::Server => Turn::Client,
-            };
-            match (moved, turn) {
-                (Ok(true), _) => return Poll::Ready(Event::Progress),
-                (Ok(false), _) => {}
-                (Err(_), Turn::Client) => return Poll::Ready(Event::ClientGone),
-                // What the server said before it went is owed to the client. A frame that it left unfinished is not: only
-                // whole frames that wait for the client's backlog keep the session.
-                (Err(_), Turn::Server)
-                    if progress || !(self.server.input.is_empty() || self.client_has_room()) => {}
-                (Err(_), Turn::Server) => return Poll::Ready(Event::ServerGone),
+        let is_servers = self.turn == Turn::Server;
+        if is_servers {
+            // What it says is worked on before anything of the client's: who sent that need not be looked at yet.
+            self.turn = Turn::Client;
+            match self.poll_server(context) {
+                Ok(true) => return Poll::Ready(Event::Progress),
+                Ok(false) => self.turn = Turn::Server,
+                Err(_) if self.is_owed_by_server(progress) => {}
+                Err(_) => return Poll::Ready(Event::ServerGone),
+            }
+        }
+        match self.poll_client(context) {
+            Ok(true) => {
+                self.turn = Turn::Server;
+                progress = true;
+            }
+            Ok(false) => {}
+            Err(_) => return Poll::Ready(Event::ClientGone),
+        }
+        if !is_servers {
+            match self.poll_server(context) {
+                Ok(moved) => progress |= moved,
+                Err(_) if self.is_owed_by_server(progress) => {}
+                Err(_) => return Poll::Ready(Event::ServerGone),
             }
         }
         if progress {
@@ -575,6 +579,12 @@ impl Relay {
         } else {
             Poll::Pending
         }
+    }
+
+    /// Whether a session goes on whose server is gone: what that said before is owed to the client. A frame that it left unfinished is
+    /// not: only whole frames that wait for the client's backlog keep the session.
+    fn is_owed_by_server(&self, progress: bool) -> bool {
+        progress || !(self.server.input.is_empty() || self.client_has_room())
     }
 
     /// Whether something moved that there is to be worked on: bytes came, or went that others waited behind.
@@ -625,9 +635,15 @@ impl Relay {
     /// The same.
     fn poll_server(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
         let was_waited_for = !self.server_has_room();
-        let sent = self
-            .server
-            .poll_send(context, self.out.to_server.unsent())?;
+        let sent = match self.server.poll_send(context, self.out.to_server.unsent()) {
+            Ok(sent) => sent,
+            // It may have said why.
+            Err(error) => {
+                let received =
+                    self.client_has_room() && self.server.poll_receive(context, &self.scratch)?;
+                return if received { Ok(true) } else { Err(error) };
+            }
+        };
         self.out.to_server.sent(sent);
         let asked = sent > 0 && self.cancels_what_was_sent();
         let received =

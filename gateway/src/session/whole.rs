@@ -145,10 +145,15 @@ impl<J: Judge> Core<J> {
                 };
                 match self.judge.again(again).await {
                     Ok(Some(Repeated { parsed, run })) => {
+                        let parsed = match (parse, parsed) {
+                            (None, None) => None,
+                            (Some(parse), Some(permitted)) => {
+                                Some((self.prepare_again(parse, &prepared), permitted))
+                            }
+                            (Some(_), None) | (None, Some(_)) => return Err(undecided()),
+                        };
                         let form = Form::Bound {
-                            parsed: parse.as_ref().zip(parsed).map(|(parse, permitted)| {
-                                (self.prepare_again(parse, &prepared), permitted)
-                            }),
+                            parsed,
                             bound: self.judge.bound(parameters),
                             prepared,
                             described: *described,
@@ -176,8 +181,17 @@ impl<J: Judge> Core<J> {
             Err(Stop::Fatal(fatal)) => return Err(fatal),
         };
         tell(&run, out);
+        let (first, rest) = input.split_at_checked(first_bytes).unwrap_or_default();
+        let first_permit = match &form {
+            Form::Bound {
+                parsed: Some((_, parsed)),
+                ..
+            } => &parsed.permit,
+            Form::Query | Form::Bound { parsed: None, .. } => &run.permit,
+        };
+        out.to_server.statement(first, first_permit);
         // What is in it beside that statement is known to the byte.
-        out.to_server.statement(input, &run.permit);
+        out.to_server.statement(rest, &run.permit);
         self.whole = Some(Whole {
             segment: self.segment,
             run,
@@ -226,18 +240,25 @@ impl<J: Judge> Core<J> {
             bytes: answer.row_bytes,
             ..bare_end(Outcome::Completed, None)
         };
-        out.to_client.extend_from_slice(result);
         let run = (whole.run.statement, end);
-        match whole.form {
+        match &whole.form {
             Form::Bound {
                 parsed: Some((name, parsed)),
                 ..
             } => {
-                self.names.resolve_statement(&name, true);
                 let parsed = (parsed.statement, bare_end(Outcome::Completed, None));
-                self.judge.end_both([parsed, run]).await?;
+                if let Err(fatal) = self.judge.end_both([parsed, run]).await {
+                    // Neither has its end: what there may be room for yet is tried when the session is closed.
+                    self.whole = Some(whole);
+                    return Err(fatal);
+                }
+                self.names.resolve_statement(name, true);
+                out.to_client.extend_from_slice(result);
             }
-            Form::Query | Form::Bound { parsed: None, .. } => self.judge.end(run.0, run.1).await?,
+            Form::Query | Form::Bound { parsed: None, .. } => {
+                out.to_client.extend_from_slice(result);
+                self.judge.end(run.0, run.1).await?;
+            }
         }
         // Nothing but the portal was open in its transaction, and nothing was undone.
         self.judge.transaction_status(b'I');
@@ -286,6 +307,14 @@ impl<J: Judge> Core<J> {
                 push(Operation::Sync);
             }
         }
+    }
+}
+
+/// A judge that answers what it was not asked.
+fn undecided() -> Fatal {
+    Fatal {
+        sqlstate: "XX000",
+        message: "a statement was prepared without a decision".to_owned(),
     }
 }
 

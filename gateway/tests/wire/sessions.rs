@@ -1,7 +1,10 @@
 //! What befalls a session: cancel, expiry, a new policy, schema changes, a shutdown.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -13,7 +16,9 @@ use crate::{
         House, PATIENCE, allow_everything, cluster, deny_everything, mask_ssn, settings,
         settings_for, start_cluster, target, tokens,
     },
-    raw::{Raw, ask, cancel_request, message, query, run, startup, startup_of},
+    raw::{
+        Raw, ask, bind, cancel_request, execute, message, parse, query, run, startup, startup_of,
+    },
 };
 
 const SHOP: [(&str, &str); 2] = [("user", "ann"), ("database", "shop")];
@@ -122,6 +127,37 @@ fn a_new_policy_holds_from_the_next_statement() {
             "{bundle}: {records}"
         );
     }
+}
+
+/// A decision is logged before its statement runs, and a change has to be on disk by then: a policy that comes meanwhile decides anew.
+#[test]
+fn a_policy_that_comes_while_a_decision_is_logged_is_obeyed() {
+    let house = House::start(settings(ClientTls::Off));
+    let (mut raw, _) = session(&house);
+    let sync = message(b'S', b"");
+    let change = parse("change", "UPDATE customers SET name = name WHERE id = 1");
+    raw.send(&[change, sync.clone()].concat()).until(b'Z');
+    let bound = [bind("", "change", &[], 0), execute(""), sync].concat();
+    let (allowed, denied) = (allow_everything("one"), deny_everything("two"));
+    for round in 0..80 {
+        house.policy.swap(Arc::clone(&allowed));
+        for _ in 0..2 {
+            assert_eq!(raw.send(&bound).answer(), "I");
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_micros(200 * (round % 20)));
+                house.policy.swap(Arc::clone(&denied));
+            });
+            let answer = raw.send(&bound).answer();
+            assert!(answer == "I" || answer.contains("42501"), "{answer}");
+        });
+    }
+    let records = house.stop();
+    assert!(
+        records.contains(r#""outcome":"skipped""#),
+        "no decision was overtaken: {records}"
+    );
 }
 
 #[test]
