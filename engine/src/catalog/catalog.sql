@@ -127,7 +127,9 @@ SELECT concat(json_build_object(
           || ':funccollid 0 :inputcollid 0 :args ({FUNCEXPR :funcid 1740 :funcresulttype 1700 :funcretset false :funcvariadic false '
           || ':funcformat 2 :funccollid 0 :inputcollid 0 :args ({CONST %'
         AND d.adbin::pg_catalog.text NOT LIKE '{FUNCEXPR :funcid 669 :funcresulttype 1043 :funcretset false :funcvariadic false :funcformat 2 '
-          || ':funccollid 100 :inputcollid 100 :args ({CONST %' OFFSET 0) AS x),
+          || ':funccollid 100 :inputcollid 100 :args ({CONST %' OFFSET 0) AS x
+    -- The server has no text where the table is dropped meanwhile.
+    WHERE x.expression IS NOT NULL),
   -- relation, columns that a check is about
   'checked', (SELECT string_agg(concat_ws(' ', conrelid::integer, array_to_string(conkey, ',')), E'\n')
     FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid >= 16384 AND cardinality(conkey) > 0),
