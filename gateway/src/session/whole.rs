@@ -11,7 +11,7 @@ use provost_evidence::record::Outcome;
 use super::{
     client::tell,
     core::{Core, Stall, shared},
-    names::{Found, Hold, Life, Portal, Statement},
+    names::{Found, Hold, Portal, Statement},
     out::{Out, Substitute, whole_frame},
     pending::{Operation, Pending, Road, Run, Segment, bare_end},
 };
@@ -35,8 +35,8 @@ const PARSED: &[u8] = b"1\0\0\0\x04";
 const BOUND: &[u8] = b"2\0\0\0\x04";
 /// NoData.
 const NO_DATA: &[u8] = b"n\0\0\0\x04";
-/// ReadyForQuery outside of a transaction.
-const READY: &[u8] = b"Z\0\0\0\x05I";
+/// ReadyForQuery outside of a transaction, and within one.
+const READY: (&[u8], &[u8]) = (b"Z\0\0\0\x05I", b"Z\0\0\0\x05T");
 
 /// A segment that was sent whole and is not answered.
 #[derive(Debug)]
@@ -92,9 +92,6 @@ impl<J: Judge> Core<J> {
             && !self.server_skips
             && !self.skipping
             && !self.muted
-            && !self.in_block
-            && !self.savepoint
-            && !self.undone
             && !self.catalog_dirty
             && !self.catalog_changed
             && !self.sync_owed
@@ -102,10 +99,17 @@ impl<J: Judge> Core<J> {
             && self.server_body.is_none()
             && self.replication.is_none()
             && out.to_server.copy_bytes_left() == 0
-            && self.names.portals() == 0
-            // One by one, they would be flushed in between, or refused.
+            // Outside of a transaction its end has nothing to end but the segment's own portal.
+            && (self.in_block || (!self.savepoint && !self.undone && self.names.portals() == 0))
+            // One by one, they would be flushed in between.
             && self.limits.pending_max >= OPERATIONS_MAX
-            && self.limits.portals_max > 0
+    }
+
+    /// Whether the unnamed portal may be bound, and nothing is to be said of the one that it replaces.
+    fn may_bind(&mut self) -> bool {
+        let replaced = self.names.certain_portal(b"");
+        replaced.is_none_or(|portal| matches!(portal.hold, Hold::Ended))
+            && self.names.portals() < self.limits.portals_max
     }
 
     /// Takes all of `input` where it is one segment that can be taken as one. Gives the bytes that are done with: none, where its frames
@@ -129,6 +133,9 @@ impl<J: Judge> Core<J> {
                 bind,
                 described,
             } => {
+                if !self.may_bind() {
+                    return Ok(0);
+                }
                 let Found::Known(prepared) = self.names.statement(bind.statement, self.segment)
                 else {
                     return Ok(0);
@@ -226,7 +233,9 @@ impl<J: Judge> Core<J> {
         let Some(whole) = self.whole.take() else {
             return Ok(0);
         };
-        let Some(answer) = whole.form.read(input, self.limits.server_message_bytes_max) else {
+        let ready = if self.in_block { READY.1 } else { READY.0 };
+        let message_bytes_max = self.limits.server_message_bytes_max;
+        let Some(answer) = whole.form.read(input, ready, message_bytes_max) else {
             self.whole = Some(whole);
             self.unfold();
             return Ok(0);
@@ -260,10 +269,37 @@ impl<J: Judge> Core<J> {
                 self.judge.end(run.0, run.1).await?;
             }
         }
-        // Nothing but the portal was open in its transaction, and nothing was undone.
-        self.judge.transaction_status(b'I');
+        match (self.in_block, whole.form) {
+            // Nothing but the portal was open in its transaction, and nothing was undone.
+            (false, _) => self.judge.transaction_status(b'I'),
+            (true, form) => {
+                self.keep_portal(whole.segment, form);
+                self.judge.transaction_status(b'T');
+            }
+        }
         out.to_client.extend_from_slice(ending);
         Ok(result.len() + ending.len())
+    }
+
+    /// The portal of a segment that ended is there until its transaction ends, or it is bound anew.
+    fn keep_portal(&mut self, segment: Segment, form: Form<J::Prepared, J::Bound>) {
+        if let Form::Bound {
+            prepared, bound, ..
+        } = form
+        {
+            let name = shared(b"");
+            let portal = Portal {
+                segment,
+                prepared,
+                bound,
+                hold: Hold::Ended,
+                life: self.life(),
+                fetched: (0, 0),
+            };
+            self.names.forward_bind(&name, portal);
+            // What it replaces had ended.
+            self.names.resolve_portal(&name, true);
+        }
     }
 
     /// Makes of the segment that was sent whole what its frames would have left, had they been taken one by one.
@@ -271,7 +307,7 @@ impl<J: Judge> Core<J> {
         let Some(Whole { segment, run, form }) = self.whole.take() else {
             return;
         };
-        let run = Run::new(run);
+        let (run, life) = (Run::new(run), self.life());
         let mut push = |operation| self.pending.push_back(Pending { segment, operation });
         match form {
             Form::Query => push(Operation::Query {
@@ -292,7 +328,7 @@ impl<J: Judge> Core<J> {
                         prepared,
                         bound,
                         hold: Hold::Executing,
-                        life: Life::Transaction,
+                        life,
                         fetched: (0, 0),
                     },
                 );
@@ -357,7 +393,7 @@ fn read(input: &[u8], message_bytes_max: usize) -> Option<(Asked<'_>, usize)> {
 
 impl<P, B> Form<P, B> {
     /// Reads an answer that is there to its end, and is one of success; `None` where anything else is to be said of it.
-    fn read(&self, input: &[u8], message_bytes_max: usize) -> Option<Answer> {
+    fn read(&self, input: &[u8], ready: &[u8], message_bytes_max: usize) -> Option<Answer> {
         let mut rest = input;
         let may_give_rows = match self {
             Self::Query => take_description(&mut rest, message_bytes_max)?,
@@ -392,8 +428,8 @@ impl<P, B> Form<P, B> {
                 }
                 b'C' if frame.len() <= message_bytes_max => {
                     let tag = backend::command_tag(body).ok()?;
-                    let after = rest.strip_prefix(READY)?;
-                    let ending_bytes = frame.len() + READY.len();
+                    let after = rest.strip_prefix(ready)?;
+                    let ending_bytes = frame.len() + ready.len();
                     return Some(Answer {
                         result_bytes: input.len().checked_sub(after.len() + ending_bytes)?,
                         ending_bytes,

@@ -101,8 +101,17 @@ fn the_usual_forms_are_taken_as_one() {
         with_value,
     ] {
         let mut steps = prepared();
-        steps.push(Client(form));
+        steps.push(Client(form.clone()));
         assert!(is_whole(&steps, Limits::default()));
+        // Within a transaction, in which the portal stays.
+        let begun = vec![complete("BEGIN"), ready('T')];
+        let again = vec![bare('2'), complete("SELECT 1"), ready('T')];
+        let steps = [
+            prepared(),
+            vec![Client(vec![query("show")]), Server(begun)],
+            vec![Client(bound("s")), Server(again), Client(form)],
+        ];
+        assert!(is_whole(&steps.concat(), Limits::default()));
     }
 }
 
@@ -171,11 +180,22 @@ fn whatever_needs_more_is_not() {
             ])],
             Limits::default(),
         ),
-        // A transaction is open.
+        // The transaction has failed.
+        (
+            vec![
+                Client(vec![query("select")]),
+                Server(vec![error("22012", "division"), ready('E')]),
+                Client(bound("s")),
+            ],
+            Limits::default(),
+        ),
+        // Within a transaction, and the unnamed portal was not run to its end.
         (
             vec![
                 Client(vec![query("select")]),
                 Server(answered('T')),
+                Client(vec![bind("", "s"), sync()]),
+                Server(vec![bare('2'), ready('T')]),
                 Client(bound("s")),
             ],
             Limits::default(),
@@ -336,6 +356,15 @@ fn answer() -> impl Strategy<Value = Vec<Vec<u8>>> {
         b"D\0\0\0\x20\0\x01".to_vec(),
         b"D\0\0\0\x01".to_vec(),
     ]);
+    let in_block = prop::sample::select(vec![None, Some('T'), Some('T'), Some('E')]);
+    let usual = (usual, in_block).prop_map(|(mut frames, in_block)| {
+        if let (Some(status), Some(last)) = (in_block, frames.last_mut())
+            && last.first() == Some(&b'Z')
+        {
+            *last = ready(status);
+        }
+        frames
+    });
     (usual, prop::option::weighted(0.2, (odd, 0..6_usize))).prop_map(|(mut frames, odd)| {
         if let Some((odd, place)) = odd {
             frames.insert(place.min(frames.len()), odd);
