@@ -689,12 +689,13 @@ impl SessionJudge {
         }
     }
 
-    /// Ends statements that were let through and will not be sent after all.
+    /// Ends statements that were let through and will not be sent after all: each is tried.
     async fn skip(&mut self, permitted: impl IntoIterator<Item = Permitted>) -> Result<(), Fatal> {
+        let mut outcome = Ok(());
         for Permitted { statement, .. } in permitted {
-            self.skip_one(statement).await?;
+            outcome = outcome.and(self.skip_one(statement).await);
         }
-        Ok(())
+        outcome
     }
 
     /// Ends a statement that will not be sent after all.

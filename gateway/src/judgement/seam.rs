@@ -220,13 +220,19 @@ impl Judge for SessionJudge {
     }
 
     async fn end_both(&mut self, ends: [(StatementSeq, End); 2]) -> Result<(), Fatal> {
-        let ended = ends.map(|(statement, end)| (statement, end, self.close(statement)));
         let entries = || {
-            let [first, second] = &ended;
-            [first, second].map(|(statement, end, since)| self.ending(*statement, end, *since))
+            let [first, second] = &ends;
+            [first, second].map(|(statement, end)| {
+                let since = self.opened(*statement).map(|open| open.since);
+                self.ending(*statement, end, since)
+            })
         };
         let logged = self.bench.log.append_pair(self.ends(), entries).await;
-        logged.map(drop).map_err(|error| self.bench.fail(&error))
+        logged.map_err(|error| self.bench.fail(&error))?;
+        for (statement, _) in ends {
+            self.close(statement);
+        }
+        Ok(())
     }
 
     /// The reading itself waits for the next statement: until the transaction ends, there is nothing new to read.

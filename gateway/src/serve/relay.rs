@@ -637,10 +637,10 @@ impl Relay {
         let was_waited_for = !self.server_has_room();
         let sent = match self.server.poll_send(context, self.out.to_server.unsent()) {
             Ok(sent) => sent,
-            // It may have said why.
+            // It may have said why, and what the client has no room for yet.
+            Err(_) if !self.client_has_room() => return Ok(false),
             Err(error) => {
-                let received =
-                    self.client_has_room() && self.server.poll_receive(context, &self.scratch)?;
+                let received = self.server.poll_receive(context, &self.scratch)?;
                 return if received { Ok(true) } else { Err(error) };
             }
         };

@@ -428,6 +428,8 @@ impl<P, B> Form<P, B> {
                 }
                 b'C' if frame.len() <= message_bytes_max => {
                     let tag = backend::command_tag(body).ok()?;
+                    // One without a count may change names, or the transaction.
+                    tag.last().filter(|last| last.is_ascii_digit())?;
                     let after = rest.strip_prefix(ready)?;
                     let ending_bytes = frame.len() + ready.len();
                     return Some(Answer {

@@ -257,6 +257,41 @@ fn whatever_needs_more_is_not() {
     }
 }
 
+/// Within a transaction the portal of a segment that was taken as one is there until that ends, or what it was bound in is undone.
+#[test]
+fn the_portal_stays_as_long_as_it_does_at_the_server() {
+    let savepoint = |tag| {
+        [
+            Client(vec![query("savepoint")]),
+            Server(vec![complete(tag), ready('T')]),
+        ]
+    };
+    let run = [
+        Client(bound("s")),
+        Server(vec![bare('2'), complete("SELECT 1"), ready('T')]),
+    ];
+    let again = [Client(vec![execute("", 0), sync()])];
+    let begun = [prepared(), savepoint("BEGIN").to_vec()].concat();
+    let (kept, taken) = hold(
+        &[&begun[..], &run, &again].concat(),
+        Limits::default(),
+        false,
+        usize::MAX,
+    );
+    assert_eq!(taken, 1);
+    assert!(kept.contains("again select"), "{kept}");
+    let steps = [
+        &begun[..],
+        &savepoint("SAVEPOINT"),
+        &run,
+        &savepoint("ROLLBACK"),
+        &again,
+    ];
+    let (undone, taken) = hold(&steps.concat(), Limits::default(), false, usize::MAX);
+    assert_eq!(taken, 1);
+    assert!(undone.contains("session refuses 34000"), "{undone}");
+}
+
 fn word() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "select",
@@ -277,6 +312,11 @@ fn word() -> impl Strategy<Value = &'static str> {
         "time=5",
         "affected=2",
         "select;insert",
+        "savepoint",
+        "savepoint",
+        "declare names c",
+        "hold declare names c",
+        "fetch",
     ])
 }
 
@@ -308,6 +348,8 @@ fn segment() -> impl Strategy<Value = Vec<Vec<u8>>> {
         8 => bound,
         1 => (name(), word()).prop_map(|(name, word)| vec![parse(name, word), sync()]),
         1 => Just(vec![sync()]),
+        2 => Just(vec![execute("", 0), sync()]),
+        1 => Just(vec![describe('P', ""), execute("", 0), sync()]),
         1 => Just(vec![close('P', ""), sync()]),
     ]
 }
@@ -316,7 +358,7 @@ fn segment() -> impl Strategy<Value = Vec<Vec<u8>>> {
 fn answer() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let columns = description(&[(7, 1, 25, 0), (7, 2, 25, 0)]);
     let two = row(&[Some("a"), Some("000-00-1234")]);
-    let usual = (0..4_usize, 0..3_usize, 0..3_usize, 0..8_usize).prop_map({
+    let usual = (0..4_usize, 0..3_usize, 0..3_usize, 0..10_usize).prop_map({
         let (columns, two) = (columns.clone(), two.clone());
         move |(opening, described, rows, ending)| {
             let mut frames = match opening {
@@ -336,6 +378,8 @@ fn answer() -> impl Strategy<Value = Vec<Vec<u8>>> {
                 2 => frames.push(complete("SELECT 1")),
                 3 => frames.extend([bare('I'), ready('I')]),
                 4 => frames.extend([complete("INSERT 0 7"), ready('I')]),
+                5 => frames.extend([complete("SAVEPOINT"), ready('T')]),
+                6 => frames.extend([complete("ROLLBACK"), ready('T')]),
                 _ => frames.extend([complete(&format!("SELECT {rows}")), ready('I')]),
             }
             frames
@@ -384,10 +428,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn as_one_is_as_one_by_one(steps in steps()) {
+    fn as_one_is_as_one_by_one(steps in steps(), portals_max in prop::sample::select(vec![1, 2, 1024])) {
+        let limits = Limits { portals_max, ..Limits::default() };
         for chunk in [usize::MAX, 1, 9] {
-            let (as_one, _) = hold(&steps, Limits::default(), false, chunk);
-            let (one_by_one, taken) = hold(&steps, Limits::default(), true, chunk);
+            let (as_one, _) = hold(&steps, limits, false, chunk);
+            let (one_by_one, taken) = hold(&steps, limits, true, chunk);
             prop_assert_eq!(taken, 0);
             prop_assert_eq!(as_one, one_by_one);
         }
