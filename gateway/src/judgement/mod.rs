@@ -433,12 +433,12 @@ impl SessionJudge {
         self.status != b'I'
     }
 
-    /// What must hold before anything is judged: a token that is still good, the policy in force, the newest catalog.
-    async fn settle(&mut self) -> Result<Moment, Stop> {
+    /// What must hold before anything is judged: a token that is still good, the policy in force, the newest catalog. Gives the clock's
+    /// time.
+    async fn settle(&mut self) -> Result<SystemTime, Stop> {
         // A client that sends without end has always something to read: other sessions of this thread come in between.
         tokio::task::coop::consume_budget().await;
-        let moment = Moment::now();
-        let clock = moment.clock;
+        let clock = SystemTime::now();
         if clock >= self.expires_at {
             return Err(Stop::Fatal(expired()));
         }
@@ -454,7 +454,7 @@ impl SessionJudge {
         if self.unread && !self.sight.is_uncommitted() {
             self.unread = self.keeper.refresh(BTreeSet::new()).await.is_err();
         }
-        Ok(moment)
+        Ok(clock)
     }
 
     /// Decides every statement, then logs: all permits, or one refusal with every statement in the log.

@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use provost_engine::{facts::Kind, sql::Statement, verdict::Decision};
@@ -58,7 +58,10 @@ impl SessionJudge {
         step: &Step<'_>,
         memory: &Recollection,
     ) -> Result<Option<Repeated>, Stop> {
-        let moment = self.settle().await?;
+        let moment = Moment {
+            clock: self.settle().await?,
+            at: Instant::now(),
+        };
         let shared = self.everybodys();
         if self.people.is_waiting()
             || self.sight.has_failed()

@@ -56,10 +56,8 @@ impl<'a> Reader<'a> {
     /// Bytes up to a NUL, which is taken and left out.
     pub(super) fn text(&mut self) -> Result<&'a [u8], Error> {
         let text = CStr::from_bytes_until_nul(self.rest).map_err(|_| Error::Format)?;
-        let end = text.count_bytes();
-        let text = self.bytes(end)?;
-        self.bytes(1)?;
-        Ok(text)
+        self.bytes(text.to_bytes_with_nul().len())?;
+        Ok(text.to_bytes())
     }
 
     /// A length-prefixed value; -1 is NULL.

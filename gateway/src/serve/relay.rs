@@ -120,7 +120,7 @@ pub(super) struct Relay {
     /// While a frame waits for people: what was there of the client's input when it began to.
     held_bytes: Option<usize>,
     idle_timeouts: IdleTimeouts,
-    /// Whose bytes came last: the other side's turn is first.
+    /// Who is looked after first: the other one than whose bytes came last.
     turn: Turn,
     /// Since when nothing happens, as far as somebody looked.
     idle_since: Option<Instant>,
@@ -551,11 +551,13 @@ impl Relay {
         let is_servers = self.turn == Turn::Server;
         if is_servers {
             // What it says is worked on before anything of the client's: who sent that need not be looked at yet.
-            self.turn = Turn::Client;
             match self.poll_server(context) {
-                Ok(true) => return Poll::Ready(Event::Progress),
-                Ok(false) => self.turn = Turn::Server,
-                Err(_) if self.is_owed_by_server(progress) => {}
+                Ok(true) => {
+                    self.turn = Turn::Client;
+                    return Poll::Ready(Event::Progress);
+                }
+                Ok(false) => {}
+                Err(_) if self.is_owed_by_server(progress) => self.turn = Turn::Client,
                 Err(_) => return Poll::Ready(Event::ServerGone),
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Must never forward a statement that was not judged, nor judge one by a definition that the server might not use.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::BytesMut;
 use provost_engine::facts::{Kind, SessionEffect};
@@ -10,9 +10,9 @@ use provost_evidence::record::Outcome;
 
 use super::{
     core::{Core, Flow, Stall, open_end, shared, take},
-    names::{Found, Hold, NAME_BYTES_MAX, Portal, Statement},
+    names::{Found, Hold, NAME_BYTES_MAX, Portal, PortalId, Statement},
     out::{NeutralFrame, Out, Substitute, whole_frame},
-    pending::{Copy, Operation, Road, Run, bare_end},
+    pending::{Copy, Operation, Road, Run, Segment, bare_end},
     refuse,
 };
 use crate::{
@@ -320,13 +320,7 @@ impl<J: Judge> Core<J> {
             Ok((permitted, prepared)) => {
                 self.bound |= permitted.enforcement.mask_bound;
                 out.to_server.statement(frame, &permitted.permit);
-                let name = shared(parse.name);
-                let statement = Statement {
-                    prepared,
-                    text_bytes: parse.text.len(),
-                };
-                self.names
-                    .forward_statement(&name, self.segment, Some(statement));
+                let name = self.forward_parse(parse, prepared);
                 self.push(Operation::Parse { name, permitted });
                 Ok(Step::Taken)
             }
@@ -339,6 +333,40 @@ impl<J: Judge> Core<J> {
             Err(Stop::Held(held)) => self.hold(held, out),
             Err(Stop::Fatal(fatal)) => Err(fatal),
         }
+    }
+
+    /// A Parse is forwarded; the name that it gives.
+    pub(super) fn forward_parse(&mut self, parse: &Parse<'_>, prepared: J::Prepared) -> Arc<[u8]> {
+        let name = shared(parse.name);
+        let statement = Statement {
+            prepared,
+            text_bytes: parse.text.len(),
+        };
+        self.names
+            .forward_statement(&name, self.segment, Some(statement));
+        name
+    }
+
+    /// A Bind of this portal is forwarded.
+    pub(super) fn forward_portal(
+        &mut self,
+        name: &Arc<[u8]>,
+        segment: Segment,
+        (prepared, bound): (J::Prepared, J::Bound),
+        hold: Hold,
+    ) -> PortalId {
+        let life = self.life();
+        self.names.forward_bind(
+            name,
+            Portal {
+                segment,
+                prepared,
+                bound,
+                hold,
+                life,
+                fetched: (0, 0),
+            },
+        )
     }
 
     async fn bind(&mut self, bind: &Bind<'_>, frame: &[u8], out: &mut Out) -> Result<Step, Fatal> {
@@ -370,16 +398,12 @@ impl<J: Judge> Core<J> {
                 self.bound |= permitted.enforcement.mask_bound;
                 out.to_server.statement(frame, &permitted.permit);
                 let name = shared(bind.portal);
-                self.names.forward_bind(
+                let bound = self.judge.bound(parameters);
+                self.forward_portal(
                     &name,
-                    Portal {
-                        segment: self.segment,
-                        prepared,
-                        bound: self.judge.bound(parameters),
-                        hold: Hold::Bound(permitted),
-                        life: self.life(),
-                        fetched: (0, 0),
-                    },
+                    self.segment,
+                    (prepared, bound),
+                    Hold::Bound(permitted),
                 );
                 self.push(Operation::Bind { name });
                 Ok(Step::Taken)
@@ -513,7 +537,7 @@ impl<J: Judge> Core<J> {
     fn forward_execute(
         &mut self,
         name: &[u8],
-        portal: super::names::PortalId,
+        portal: PortalId,
         run: Box<Run>,
         frame: &[u8],
         out: &mut Out,

@@ -11,7 +11,7 @@ use provost_evidence::record::Outcome;
 use super::{
     client::tell,
     core::{Core, Stall, shared},
-    names::{Found, Hold, Portal, Statement},
+    names::{Found, Hold},
     out::{Out, Substitute, whole_frame},
     pending::{Operation, Pending, Road, Run, Segment, bare_end},
 };
@@ -123,55 +123,7 @@ impl<J: Judge> Core<J> {
             return Ok(0);
         };
         self.judge.alone(Alone::Yes);
-        let judged = match &asked {
-            Asked::Query(text) => {
-                let judged = self.judge.again(Again::Query(text)).await;
-                judged.map(|it| it.map(|Repeated { run, .. }| (run, Form::Query)))
-            }
-            Asked::Bound {
-                parse,
-                bind,
-                described,
-            } => {
-                if !self.may_bind() {
-                    return Ok(0);
-                }
-                let Found::Known(prepared) = self.names.statement(bind.statement, self.segment)
-                else {
-                    return Ok(0);
-                };
-                let parameters = Parameters {
-                    raw: bind.parameters,
-                    count: bind.count,
-                };
-                let again = match parse {
-                    None => Again::Bind(&prepared, parameters),
-                    Some(parse) => {
-                        Again::Parse(&prepared, (parse.text, &parse.parameter_types), parameters)
-                    }
-                };
-                match self.judge.again(again).await {
-                    Ok(Some(Repeated { parsed, run })) => {
-                        let parsed = match (parse, parsed) {
-                            (None, None) => None,
-                            (Some(parse), Some(permitted)) => {
-                                Some((self.prepare_again(parse, &prepared), permitted))
-                            }
-                            (Some(_), None) | (None, Some(_)) => return Err(undecided()),
-                        };
-                        let form = Form::Bound {
-                            parsed,
-                            bound: self.judge.bound(parameters),
-                            prepared,
-                            described: *described,
-                        };
-                        Ok(Some((run, form)))
-                    }
-                    Ok(None) => Ok(None),
-                    Err(stop) => Err(stop),
-                }
-            }
-        };
+        let judged = self.ask_again(&asked).await;
         let (run, form) = match judged {
             Ok(Some(judged)) => judged,
             // It is asked in full.
@@ -208,16 +160,55 @@ impl<J: Judge> Core<J> {
         Ok(input.len())
     }
 
-    /// A statement is prepared anew, as what it was before.
-    fn prepare_again(&mut self, parse: &Parse<'_>, prepared: &J::Prepared) -> Arc<[u8]> {
-        let name = shared(parse.name);
-        let statement = Statement {
-            prepared: prepared.clone(),
-            text_bytes: parse.text.len(),
+    /// Asks the judge whether the segment may go as one; `None` where it may not, or is to be asked in full.
+    async fn ask_again(
+        &mut self,
+        asked: &Asked<'_>,
+    ) -> Result<Option<(Permitted, Form<J::Prepared, J::Bound>)>, Stop> {
+        let (parse, bind, described) = match asked {
+            Asked::Query(text) => {
+                let judged = self.judge.again(Again::Query(text)).await?;
+                return Ok(judged.map(|Repeated { run, .. }| (run, Form::Query)));
+            }
+            Asked::Bound {
+                parse,
+                bind,
+                described,
+            } => (parse, bind, *described),
         };
-        self.names
-            .forward_statement(&name, self.segment, Some(statement));
-        name
+        if !self.may_bind() {
+            return Ok(None);
+        }
+        let Found::Known(prepared) = self.names.statement(bind.statement, self.segment) else {
+            return Ok(None);
+        };
+        let parameters = Parameters {
+            raw: bind.parameters,
+            count: bind.count,
+        };
+        let again = match parse {
+            None => Again::Bind(&prepared, parameters),
+            Some(parse) => {
+                Again::Parse(&prepared, (parse.text, &parse.parameter_types), parameters)
+            }
+        };
+        let Some(Repeated { parsed, run }) = self.judge.again(again).await? else {
+            return Ok(None);
+        };
+        let parsed = match (parse, parsed) {
+            (None, None) => None,
+            (Some(parse), Some(permitted)) => {
+                Some((self.forward_parse(parse, prepared.clone()), permitted))
+            }
+            (Some(_), None) | (None, Some(_)) => return Err(Stop::Fatal(undecided())),
+        };
+        let form = Form::Bound {
+            parsed,
+            bound: self.judge.bound(parameters),
+            prepared,
+            described,
+        };
+        Ok(Some((run, form)))
     }
 
     /// Tells the answer to the segment that was sent whole, where all of it is there and as expected. Gives the bytes that are done
@@ -288,15 +279,7 @@ impl<J: Judge> Core<J> {
         } = form
         {
             let name = shared(b"");
-            let portal = Portal {
-                segment,
-                prepared,
-                bound,
-                hold: Hold::Ended,
-                life: self.life(),
-                fetched: (0, 0),
-            };
-            self.names.forward_bind(&name, portal);
+            self.forward_portal(&name, segment, (prepared, bound), Hold::Ended);
             // What it replaces had ended.
             self.names.resolve_portal(&name, true);
         }
@@ -307,10 +290,10 @@ impl<J: Judge> Core<J> {
         let Some(Whole { segment, run, form }) = self.whole.take() else {
             return;
         };
-        let (run, life) = (Run::new(run), self.life());
-        let mut push = |operation| self.pending.push_back(Pending { segment, operation });
+        let run = Run::new(run);
+        let mut operations = Vec::with_capacity(OPERATIONS_MAX);
         match form {
-            Form::Query => push(Operation::Query {
+            Form::Query => operations.push(Operation::Query {
                 runs: [run].into(),
                 road: Road::Plain,
             }),
@@ -321,28 +304,19 @@ impl<J: Judge> Core<J> {
                 described,
             } => {
                 let name = shared(b"");
-                let portal = self.names.forward_bind(
-                    &name,
-                    Portal {
-                        segment,
-                        prepared,
-                        bound,
-                        hold: Hold::Executing,
-                        life,
-                        fetched: (0, 0),
-                    },
-                );
-                if let Some((name, permitted)) = parsed {
-                    push(Operation::Parse { name, permitted });
-                }
-                push(Operation::Bind { name });
-                if described {
-                    push(Operation::Describe);
-                }
-                push(Operation::Execute { portal, run });
-                push(Operation::Sync);
+                let portal =
+                    self.forward_portal(&name, segment, (prepared, bound), Hold::Executing);
+                operations
+                    .extend(parsed.map(|(name, permitted)| Operation::Parse { name, permitted }));
+                operations.push(Operation::Bind { name });
+                operations.extend(described.then_some(Operation::Describe));
+                operations.push(Operation::Execute { portal, run });
+                operations.push(Operation::Sync);
             }
         }
+        let pending = operations.into_iter();
+        self.pending
+            .extend(pending.map(|operation| Pending { segment, operation }));
     }
 }
 
