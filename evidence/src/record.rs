@@ -110,6 +110,8 @@ pub enum Phase {
     Prepare,
     /// An Execute of a bound portal.
     Execute,
+    /// A Parse and the one Execute of what it prepared, which came together and were decided as one.
+    PrepareExecute,
 }
 
 /// The decision half of one row of `statements` (and of its `maskings`).
@@ -123,7 +125,7 @@ pub struct DecisionRecord {
     pub session_id: String,
     /// The statement's number in its session, from 1.
     pub seq: u64,
-    /// Simple, prepare or execute.
+    /// Simple, prepare, execute, or prepare-execute.
     pub phase: Phase,
     /// The principal's id.
     pub principal: String,

@@ -233,15 +233,6 @@ pub enum Again<'a, P> {
     Parse(&'a P, (&'a [u8], &'a [u32]), Parameters<'a>),
 }
 
-/// What was decided again.
-#[derive(Debug)]
-pub struct Repeated {
-    /// The Parse, where there is one.
-    pub parsed: Option<Permitted>,
-    /// The Query, or the Bind and one Execute.
-    pub run: Permitted,
-}
-
 /// How a permitted statement ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
@@ -320,14 +311,14 @@ pub trait Judge {
 
     /// Decides what was decided before, where it hangs on nothing that may be another now: as [`Judge::query`] or [`Judge::bind`] would
     /// decide one statement whose enforcement [is plain](Enforcement::is_plain). `None`: nothing was decided, and those are to be asked.
-    /// What was parsed anew is prepared as it was before.
+    /// What was parsed anew is prepared as it was before, and its Parse, its Bind and one Execute are one statement.
     ///
     /// # Errors
     /// [`Stop`].
     fn again(
         &mut self,
         asked: Again<'_, Self::Prepared>,
-    ) -> impl Future<Output = Result<Option<Repeated>, Stop>>;
+    ) -> impl Future<Output = Result<Option<Permitted>, Stop>>;
 
     /// Decides a further Execute of a portal that was executed before (or whose decision is stale).
     ///
@@ -400,15 +391,6 @@ pub trait Judge {
     /// [`Fatal`] when the log failed.
     fn end(&mut self, statement: StatementSeq, end: End)
     -> impl Future<Output = Result<(), Fatal>>;
-
-    /// Logs the ends of two statements, in this order; as [`Judge::end`].
-    ///
-    /// # Errors
-    /// [`Fatal`] when the log failed.
-    fn end_both(
-        &mut self,
-        ends: [(StatementSeq, End); 2],
-    ) -> impl Future<Output = Result<(), Fatal>>;
 
     /// The server completed a statement with [`SessionEffect::Catalog`], or a transaction that held one ended:
     /// reads the catalog again before the next statement is judged.

@@ -4,7 +4,7 @@
 //! A payload that begins with `{` is a record as JSON. The others, integers little-endian, *number* being LEB128 of 64 bits:
 //!
 //! - decision: `1 | flags u8 | draft number | session number | seq number | decided_at i64 | parameters digest 32, if flagged`;
-//!   flags: bits 0 and 1 the phase (0 simple, 1 prepare, 2 execute), bit 2 a parameters digest is there
+//!   flags: bits 0 and 1 the phase (0 simple, 1 prepare, 2 execute, 3 both), bit 2 a parameters digest is there
 //! - end: `2 | flags u8 | outcome u8 | session number | seq number | ended_at i64 | rows number | bytes number | duration_us number`, then
 //!   by flag, in this order: bit 0 `length number | SQLSTATE`, bit 1 `count number | (output column number | values number) each`, bit 2
 //!   `result digest 32`
@@ -117,6 +117,7 @@ fn write_decision(draft: u64, occasion: &Occasion<'_>, out: &mut Vec<u8>) {
         Phase::Simple => 0,
         Phase::Prepare => 1,
         Phase::Execute => 2,
+        Phase::PrepareExecute => 3,
     };
     let has_parameters = if occasion.parameters_digest.is_some() {
         HAS_PARAMETERS
@@ -242,7 +243,7 @@ impl<'a> Rest<'a> {
             0 => Phase::Simple,
             1 => Phase::Prepare,
             2 => Phase::Execute,
-            _ => return None,
+            _ => Phase::PrepareExecute,
         };
         Some(DecisionRead {
             phase,
@@ -374,7 +375,8 @@ mod tests {
         prop_oneof![
             Just(Phase::Simple),
             Just(Phase::Prepare),
-            Just(Phase::Execute)
+            Just(Phase::Execute),
+            Just(Phase::PrepareExecute)
         ]
     }
 

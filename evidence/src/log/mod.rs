@@ -205,20 +205,6 @@ impl Log {
         self.append_made(durability, || [make()])
     }
 
-    /// The same for two entries, by one write(2) and with nothing between them: both, or none.
-    ///
-    /// # Errors
-    /// As [`Log::append`]: where one entry is too large, neither is appended.
-    pub async fn append_pair<'a>(
-        &self,
-        durability: Durability,
-        make: impl FnOnce() -> [Entry<'a>; 2],
-    ) -> Result<(Receipt, Receipt), Error> {
-        let both = self.append_made(durability, make).await?;
-        let of = |index| Receipt { index, entries: 1 };
-        Ok((of(both.index), of(both.index + 1)))
-    }
-
     /// Appends several entries by one write(2), in this order and with nothing between them: all of them, or none. One receipt is for all;
     /// for no entries there is none.
     ///

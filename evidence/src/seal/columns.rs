@@ -19,7 +19,7 @@ use crate::seal::join::{Group, MaskingRow, RowOutcome, Rows, StatementRow};
 /// Rows in a batch, which becomes a row group: far below 256 MB for rows of this kind. A reader needs one in memory, and so does sealing.
 pub(crate) const BATCH_ROWS_MAX: usize = 65_536;
 
-const PHASES: [&str; 3] = ["simple", "prepare", "execute"];
+const PHASES: [&str; 4] = ["simple", "prepare", "execute", "prepare-execute"];
 
 /// What the rows of one seal share, as values of dictionaries.
 pub(crate) struct Shared<'a> {
@@ -290,6 +290,7 @@ fn phase_place(phase: Phase) -> u32 {
         Phase::Simple => 0,
         Phase::Prepare => 1,
         Phase::Execute => 2,
+        Phase::PrepareExecute => 3,
     }
 }
 

@@ -176,7 +176,7 @@ impl SessionJudge {
         // A Parse looks nothing up and gives no row: its Bind does.
         match step.phase {
             Phase::Prepare => return None,
-            Phase::Simple | Phase::Execute => {}
+            Phase::Simple | Phase::Execute | Phase::PrepareExecute => {}
         }
         let principal = &self.session.principal.id;
         if may_give_rows(facts) {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     judge::{
         Again, Alone, End, Fatal, Given, Holder, Judge, Keep, Look, Parameters, Permitted, Refused,
-        Repeated, StatementSeq, Stop, Touch, Unseen,
+        StatementSeq, Stop, Touch, Unseen,
     },
     look::PathAnswer,
 };
@@ -34,13 +34,13 @@ impl Judge for SessionJudge {
         judged
     }
 
-    async fn again(&mut self, asked: Again<'_, Rc<Prepared>>) -> Result<Option<Repeated>, Stop> {
+    async fn again(&mut self, asked: Again<'_, Rc<Prepared>>) -> Result<Option<Permitted>, Stop> {
         match asked {
             Again::Query(text) => {
                 let recent = std::mem::take(&mut self.recent);
                 let step = Step::bare(Phase::Simple, text);
                 let permitted = match recent.find(text) {
-                    Some(memory) => self.let_through(None, &step, memory).await,
+                    Some(memory) => self.let_through(&step, memory).await,
                     None => Ok(None),
                 };
                 self.recent = recent;
@@ -48,15 +48,17 @@ impl Judge for SessionJudge {
             }
             Again::Bind(prepared, parameters) => {
                 let step = prepared.step(parameters);
-                self.let_through(None, &step, &prepared.memory).await
+                self.let_through(&step, &prepared.memory).await
             }
             Again::Parse(prepared, parsed, parameters) => {
                 if !prepared.is_of(parsed) {
                     return Ok(None);
                 }
-                let (parse, step) = (prepared.parse(), prepared.step(parameters));
-                self.let_through(Some(&parse), &step, &prepared.memory)
-                    .await
+                let step = Step {
+                    phase: Phase::PrepareExecute,
+                    ..prepared.step(parameters)
+                };
+                self.let_through(&step, &prepared.memory).await
             }
         }
     }
@@ -217,22 +219,6 @@ impl Judge for SessionJudge {
         let entry = || self.ending(statement, &end, since);
         let logged = self.bench.log.append_entry(self.ends(), entry).await;
         logged.map(drop).map_err(|error| self.bench.fail(&error))
-    }
-
-    async fn end_both(&mut self, ends: [(StatementSeq, End); 2]) -> Result<(), Fatal> {
-        let entries = || {
-            let [first, second] = &ends;
-            [first, second].map(|(statement, end)| {
-                let since = self.opened(*statement).map(|open| open.since);
-                self.ending(*statement, end, since)
-            })
-        };
-        let logged = self.bench.log.append_pair(self.ends(), entries).await;
-        logged.map_err(|error| self.bench.fail(&error))?;
-        for (statement, _) in ends {
-            self.close(statement);
-        }
-        Ok(())
     }
 
     /// The reading itself waits for the next statement: until the transaction ends, there is nothing new to read.

@@ -20,10 +20,7 @@ use super::{
     notes::{Note, Noted, Recollection},
     view,
 };
-use crate::{
-    judge::{Permitted, Repeated, Stop},
-    permit::Permit,
-};
+use crate::judge::{Permitted, Stop};
 
 /// Names one view of one session for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +48,11 @@ pub(super) struct Footing {
 
 impl SessionJudge {
     /// Lets a statement through whose decision stands, and whose enforcement is plain; `None` where it is to be looked at more closely.
-    /// `parse`: what prepared it anew, just before.
     pub(super) async fn let_through(
         &mut self,
-        parse: Option<&Step<'_>>,
         step: &Step<'_>,
         memory: &Recollection,
-    ) -> Result<Option<Repeated>, Stop> {
+    ) -> Result<Option<Permitted>, Stop> {
         let moment = Moment {
             clock: self.settle().await?,
             at: Instant::now(),
@@ -81,24 +76,13 @@ impl SessionJudge {
         };
         self.cache.borrow_mut().touch(&statements);
         self.looked_again = false;
-        let repeated = match parse {
-            Some(parse) => {
-                let logged = self.log_parsed((parse, step), statement, &note, moment);
-                logged.await?
-            }
-            None => {
-                let run = self.log_permitted(step, statement, &note, moment).await?;
-                Some(Repeated { parsed: None, run })
-            }
-        };
-        match repeated {
-            // Logging takes its time.
-            Some(Repeated { parsed, run }) if self.is_shaken(footing) => {
-                self.skip(parsed.into_iter().chain([run])).await?;
-                Ok(None)
-            }
-            repeated => Ok(repeated),
+        let permitted = self.log_permitted(step, statement, &note, moment).await?;
+        // Logging takes its time.
+        if self.is_shaken(footing) {
+            self.skip_one(permitted.statement).await?;
+            return Ok(None);
         }
+        Ok(Some(permitted))
     }
 
     /// Whether what a decision stands on may be another by now: the policy, a time window, the principal's token, the catalog.
@@ -108,45 +92,6 @@ impl SessionJudge {
             || clock >= self.view_until
             || self.bench.policy.changes() != self.policy_changes
             || footing.is_none_or(|footing| footing.catalog != self.keeper.shared().changes())
-    }
-
-    /// Logs that a statement is prepared and run; `None` where that is too large to be logged so, and nothing was.
-    async fn log_parsed(
-        &mut self,
-        (parse, run): (&Step<'_>, &Step<'_>),
-        statement: &Statement,
-        note: &Note,
-        moment: Moment,
-    ) -> Result<Option<Repeated>, Stop> {
-        let before = self.seq;
-        let (parse_seq, run_seq) = (self.next(), self.next());
-        let durability = answer::durability(&statement.facts, self.bench.durable);
-        let entries = || {
-            [(parse, parse_seq), (run, run_seq)]
-                .map(|(step, seq)| self.entry(step, (seq, moment), statement, note))
-        };
-        let receipts = match self.bench.log.append_pair(durability, entries).await {
-            Ok(receipts) => receipts,
-            Err(Error::RecordTooLarge { .. }) => {
-                self.seq = before;
-                return Ok(None);
-            }
-            Err(error) => return Err(self.bench.fail(&error).into()),
-        };
-        let mut open = |step, seq, receipt| {
-            self.open(step, seq, statement, note);
-            Permitted {
-                permit: Permit::from(receipt),
-                statement: seq,
-                enforcement: Arc::clone(&note.enforcement),
-                spool: None,
-                notice: None,
-            }
-        };
-        Ok(Some(Repeated {
-            parsed: Some(open(parse, parse_seq, receipts.0)),
-            run: open(run, run_seq, receipts.1),
-        }))
     }
 
     /// Remembers a simple Query's text, where it may be let through when it comes again.

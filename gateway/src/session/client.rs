@@ -321,7 +321,10 @@ impl<J: Judge> Core<J> {
                 self.bound |= permitted.enforcement.mask_bound;
                 out.to_server.statement(frame, &permitted.permit);
                 let name = self.forward_parse(parse, prepared);
-                self.push(Operation::Parse { name, permitted });
+                self.push(Operation::Parse {
+                    name,
+                    permitted: Some(permitted),
+                });
                 Ok(Step::Taken)
             }
             Err(Stop::Refused(refused)) => {

@@ -355,9 +355,9 @@ impl<J: Judge> Core<J> {
         self.unfold();
         for pending in self.pending.drain(..) {
             match pending.operation {
-                Operation::Parse { permitted, .. } => {
-                    ends.push((permitted.statement, bare_end(Outcome::Unknown, None)));
-                }
+                Operation::Parse { permitted, .. } => ends.extend(
+                    permitted.map(|parsed| (parsed.statement, bare_end(Outcome::Unknown, None))),
+                ),
                 Operation::Execute { run, .. } => ends.extend(open_end(&run, Outcome::Unknown)),
                 Operation::Query { runs, .. } => {
                     ends.extend(

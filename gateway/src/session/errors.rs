@@ -8,11 +8,11 @@ use super::{
     core::{Core, open_end},
     names::Hold,
     out::Out,
-    pending::{Denied, Operation, Run, Shape, bare_end},
+    pending::{Denied, Operation, Pending, Run, Shape, bare_end},
     refuse,
 };
 use crate::{
-    judge::{Fatal, Judge, Refused},
+    judge::{Fatal, Judge, Permitted, Refused},
     protocol::{backend, frontend::Target},
     scrub,
 };
@@ -110,31 +110,42 @@ impl<J: Judge> Core<J> {
                     self.pending.pop_front();
                 }
                 let failed = self.pending.pop_front().map(|pending| pending.operation);
-                let mut refused = None;
+                let (mut refused, mut begun) = (None, None);
                 if let Some(operation) = failed {
                     let outcome = match &operation {
                         Operation::Execute { run, .. } => outcome_of(run, sqlstate),
                         _ => Outcome::Failed,
                     };
+                    if let Operation::Parse {
+                        permitted: None, ..
+                    } = &operation
+                    {
+                        begun = Some(sqlstate);
+                    }
                     refused = self
                         .unanswered(operation, outcome, Some(sqlstate), message)
                         .await?;
                 }
-                self.skip_to_sync().await?;
+                self.skip_to_sync(begun).await?;
                 Ok(refused)
             }
         }
     }
 
-    /// The server skips what was forwarded up to the next Sync, and what comes if there is none.
-    async fn skip_to_sync(&mut self) -> Result<(), Fatal> {
+    /// The server skips what was forwarded up to the next Sync, and what comes if there is none. `begun`: what the Parse failed with
+    /// that is of one statement with the next Execute.
+    async fn skip_to_sync(&mut self, mut begun: Option<&str>) -> Result<(), Fatal> {
         while let Some(front) = self.pending.front() {
             if front.operation.ends_segment() {
                 return Ok(());
             }
-            if let Some(pending) = self.pending.pop_front() {
-                self.unanswered(pending.operation, Outcome::Skipped, None, b"")
-                    .await?;
+            if let Some(Pending { operation, .. }) = self.pending.pop_front() {
+                let is_run = matches!(operation, Operation::Execute { .. });
+                let (outcome, sqlstate) = match begun.take_if(|_| is_run) {
+                    Some(sqlstate) => (Outcome::Failed, Some(sqlstate)),
+                    None => (Outcome::Skipped, None),
+                };
+                self.unanswered(operation, outcome, sqlstate, b"").await?;
             }
         }
         self.skipping = true;
@@ -153,9 +164,11 @@ impl<J: Judge> Core<J> {
         match operation {
             Operation::Parse { name, permitted } => {
                 self.names.resolve_statement(&name, false);
-                self.judge
-                    .end(permitted.statement, bare_end(outcome, sqlstate))
-                    .await?;
+                if let Some(Permitted { statement, .. }) = permitted {
+                    self.judge
+                        .end(statement, bare_end(outcome, sqlstate))
+                        .await?;
+                }
             }
             Operation::Bind { name } => {
                 let portal = self.names.resolve_portal(&name, false);

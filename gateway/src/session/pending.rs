@@ -41,7 +41,8 @@ pub(super) enum Operation {
     /// A Parse; ends at ParseComplete.
     Parse {
         name: Arc<[u8]>,
-        permitted: Permitted,
+        /// `None`: it is of one statement with the next Execute.
+        permitted: Option<Permitted>,
     },
     /// A Bind of this portal.
     Bind { name: Arc<[u8]> },

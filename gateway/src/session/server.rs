@@ -17,7 +17,7 @@ use super::{
     pending::{Copy, Operation, Pending, Road, Run, bare_end},
 };
 use crate::{
-    judge::{Fatal, Judge},
+    judge::{Fatal, Judge, Permitted},
     protocol::{
         backend,
         frame::{self, Error, Header},
@@ -201,9 +201,10 @@ impl<J: Judge> Core<J> {
         match self.pop_if(|operation| matches!(operation, Operation::Parse { .. })) {
             Some(Operation::Parse { name, permitted }) => {
                 self.names.resolve_statement(&name, true);
-                self.judge
-                    .end(permitted.statement, bare_end(Outcome::Completed, None))
-                    .await?;
+                if let Some(Permitted { statement, .. }) = permitted {
+                    let end = bare_end(Outcome::Completed, None);
+                    self.judge.end(statement, end).await?;
+                }
                 self.tell(frame, out);
                 Ok(())
             }

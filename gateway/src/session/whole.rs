@@ -16,7 +16,7 @@ use super::{
     pending::{Operation, Pending, Road, Run, Segment, bare_end},
 };
 use crate::{
-    judge::{Again, Alone, End, Fatal, Judge, Parameters, Permitted, Repeated, Stop},
+    judge::{Again, Alone, End, Fatal, Judge, Parameters, Permitted, Stop},
     protocol::{
         backend, frame,
         frontend::{self, Bind, Message, Parse},
@@ -53,7 +53,7 @@ enum Form<P, B> {
     /// Bind of the unnamed portal, Execute and Sync.
     Bound {
         /// With a Parse before it, of a statement that has this name.
-        parsed: Option<(Arc<[u8]>, Permitted)>,
+        parsed: Option<Arc<[u8]>>,
         prepared: P,
         bound: B,
         /// With a Describe of the portal.
@@ -140,17 +140,8 @@ impl<J: Judge> Core<J> {
             Err(Stop::Fatal(fatal)) => return Err(fatal),
         };
         tell(&run, out);
-        let (first, rest) = input.split_at_checked(first_bytes).unwrap_or_default();
-        let first_permit = match &form {
-            Form::Bound {
-                parsed: Some((_, parsed)),
-                ..
-            } => &parsed.permit,
-            Form::Query | Form::Bound { parsed: None, .. } => &run.permit,
-        };
-        out.to_server.statement(first, first_permit);
         // What is in it beside that statement is known to the byte.
-        out.to_server.statement(rest, &run.permit);
+        out.to_server.statement(input, &run.permit);
         self.whole = Some(Whole {
             segment: self.segment,
             run,
@@ -168,7 +159,7 @@ impl<J: Judge> Core<J> {
         let (parse, bind, described) = match asked {
             Asked::Query(text) => {
                 let judged = self.judge.again(Again::Query(text)).await?;
-                return Ok(judged.map(|Repeated { run, .. }| (run, Form::Query)));
+                return Ok(judged.map(|run| (run, Form::Query)));
             }
             Asked::Bound {
                 parse,
@@ -192,18 +183,12 @@ impl<J: Judge> Core<J> {
                 Again::Parse(&prepared, (parse.text, &parse.parameter_types), parameters)
             }
         };
-        let Some(Repeated { parsed, run }) = self.judge.again(again).await? else {
+        let Some(run) = self.judge.again(again).await? else {
             return Ok(None);
         };
-        let parsed = match (parse, parsed) {
-            (None, None) => None,
-            (Some(parse), Some(permitted)) => {
-                Some((self.forward_parse(parse, prepared.clone()), permitted))
-            }
-            (Some(_), None) | (None, Some(_)) => return Err(Stop::Fatal(undecided())),
-        };
+        let parsed = parse.as_ref();
         let form = Form::Bound {
-            parsed,
+            parsed: parsed.map(|parse| self.forward_parse(parse, prepared.clone())),
             bound: self.judge.bound(parameters),
             prepared,
             described,
@@ -240,26 +225,14 @@ impl<J: Judge> Core<J> {
             bytes: answer.row_bytes,
             ..bare_end(Outcome::Completed, None)
         };
-        let run = (whole.run.statement, end);
-        match &whole.form {
-            Form::Bound {
-                parsed: Some((name, parsed)),
-                ..
-            } => {
-                let parsed = (parsed.statement, bare_end(Outcome::Completed, None));
-                if let Err(fatal) = self.judge.end_both([parsed, run]).await {
-                    // Neither has its end: what there may be room for yet is tried when the session is closed.
-                    self.whole = Some(whole);
-                    return Err(fatal);
-                }
-                self.names.resolve_statement(name, true);
-                out.to_client.extend_from_slice(result);
-            }
-            Form::Query | Form::Bound { parsed: None, .. } => {
-                out.to_client.extend_from_slice(result);
-                self.judge.end(run.0, run.1).await?;
-            }
+        if let Form::Bound {
+            parsed: Some(name), ..
+        } = &whole.form
+        {
+            self.names.resolve_statement(name, true);
         }
+        out.to_client.extend_from_slice(result);
+        self.judge.end(whole.run.statement, end).await?;
         match (self.in_block, whole.form) {
             // Nothing but the portal was open in its transaction, and nothing was undone.
             (false, _) => self.judge.transaction_status(b'I'),
@@ -306,8 +279,10 @@ impl<J: Judge> Core<J> {
                 let name = shared(b"");
                 let portal =
                     self.forward_portal(&name, segment, (prepared, bound), Hold::Executing);
-                operations
-                    .extend(parsed.map(|(name, permitted)| Operation::Parse { name, permitted }));
+                operations.extend(parsed.map(|name| Operation::Parse {
+                    name,
+                    permitted: None,
+                }));
                 operations.push(Operation::Bind { name });
                 operations.extend(described.then_some(Operation::Describe));
                 operations.push(Operation::Execute { portal, run });
@@ -317,14 +292,6 @@ impl<J: Judge> Core<J> {
         let pending = operations.into_iter();
         self.pending
             .extend(pending.map(|operation| Pending { segment, operation }));
-    }
-}
-
-/// A judge that answers what it was not asked.
-fn undecided() -> Fatal {
-    Fatal {
-        sqlstate: "XX000",
-        message: "a statement was prepared without a decision".to_owned(),
     }
 }
 

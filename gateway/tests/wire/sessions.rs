@@ -160,6 +160,37 @@ fn a_policy_that_comes_while_a_decision_is_logged_is_obeyed() {
     );
 }
 
+/// Where it comes in one piece and its decision stands; what it fails with at its Parse is the row's end.
+#[test]
+fn a_statement_that_is_prepared_and_run_at_once_is_one_row() {
+    let house = House::start(settings(ClientTls::Off));
+    let (mut raw, _) = session(&house);
+    let at_once = |name| {
+        let parsed = parse(name, "SELECT name FROM customers WHERE id = 1");
+        [
+            parsed,
+            bind("", name, &[], 0),
+            execute(""),
+            message(b'S', b""),
+        ]
+        .concat()
+    };
+    for name in ["", "", "", "named"] {
+        assert_eq!(raw.send(&at_once(name)).answer(), "name 1 I");
+    }
+    let answer = raw.send(&at_once("named")).answer();
+    assert!(answer.contains("42P05"), "{answer}");
+    let records = house.stop();
+    let count = |part: &str| records.matches(part).count();
+    // Two were new: the text, and the name.
+    assert_eq!(count(r#""phase":"prepare""#), 2, "{records}");
+    assert_eq!(count(r#""phase":"execute""#), 2, "{records}");
+    assert_eq!(count(r#""phase":"prepare-execute""#), 3, "{records}");
+    assert_eq!(count(r#""outcome":"completed""#), 6, "{records}");
+    assert_eq!(count(r#""outcome":"failed""#), 1, "{records}");
+    assert_eq!(count(r#""sqlstate":"42P05""#), 1, "{records}");
+}
+
 #[test]
 fn schema_changes_are_seen_by_whoever_can_see_them() {
     let house = House::start(settings(ClientTls::Off));

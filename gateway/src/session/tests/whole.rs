@@ -1,5 +1,7 @@
 //! Segments that are taken as one: which are, and that they come to what their frames come to one by one.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::harness::{Step::*, *};
@@ -73,11 +75,59 @@ fn hold(steps: &[Step], limits: Limits, forgets: bool, chunk: usize) -> (String,
             }
         }
         harness.core.close().await.unwrap();
-        // Names are dropped in any order.
-        harness.seen.borrow_mut().events.sort();
         lines.append(&mut harness.seen.borrow_mut().events);
+        let mut lines = of_one(&lines);
+        // Names are dropped in any order.
+        if let Some(last) = lines.iter().rposition(|line| line.starts_with("idle")) {
+            lines[last..].sort();
+        }
         (lines.join("\n"), taken)
     })
+}
+
+/// As if a Parse and a Bind of it that were decided one after the other had been one statement, as they are in a segment that is taken
+/// as one: what the Parse failed with is the statement's end.
+fn of_one(lines: &[String]) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    // Numbers of decisions, with those of statements; of a Parse that became one with its Bind, none.
+    let mut numbers: HashMap<&str, Option<usize>> = HashMap::new();
+    let mut runs: HashMap<&str, &str> = HashMap::new();
+    let mut failed: HashMap<&str, &str> = HashMap::new();
+    let (mut count, mut last) = (0, None);
+    for line in lines {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        let mut prepared = None;
+        match words[..] {
+            ["permit", number, what, text] => {
+                let mut what = what;
+                if let ("bind", Some((parse, parsed))) = (what, last)
+                    && parsed == text
+                {
+                    told.pop();
+                    numbers.insert(parse, None);
+                    runs.insert(parse, number);
+                    (count, what) = (count - 1, "both");
+                }
+                count += 1;
+                numbers.insert(number, Some(count));
+                told.push(format!("permit {count} {what} {text}"));
+                prepared = (what == "prepare").then_some((number, text));
+            }
+            ["end", number, outcome, _] => match (numbers[number], failed.get(number)) {
+                (None, _) if outcome == "Failed" => {
+                    failed.insert(runs[number], &line[4 + number.len()..]);
+                }
+                (None, _) => {}
+                (Some(count), Some(failure)) if outcome == "Skipped" => {
+                    told.push(format!("end {count}{failure}"));
+                }
+                (Some(count), _) => told.push(format!("end {count}{}", &line[4 + number.len()..])),
+            },
+            _ => told.push(line.clone()),
+        }
+        last = prepared;
+    }
+    told
 }
 
 #[test]

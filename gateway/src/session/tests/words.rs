@@ -296,7 +296,7 @@ impl Judge for Words {
         Ok(permitted)
     }
 
-    async fn again(&mut self, asked: Again<'_, String>) -> Result<Option<Repeated>, Stop> {
+    async fn again(&mut self, asked: Again<'_, String>) -> Result<Option<Permitted>, Stop> {
         let (what, text) = match asked {
             Again::Query(text) => ("query", String::from_utf8_lossy(text).into_owned()),
             Again::Bind(_, parameters) | Again::Parse(_, _, parameters)
@@ -306,7 +306,7 @@ impl Judge for Words {
             }
             Again::Bind(prepared, _) => ("bind", prepared.clone()),
             Again::Parse(prepared, (text, _), _) if prepared.as_bytes() != text => return Ok(None),
-            Again::Parse(prepared, ..) => ("bind", prepared.clone()),
+            Again::Parse(prepared, ..) => ("both", prepared.clone()),
         };
         let hangs_on = ["people", "view", "fetch", "deny", "glass", ";"];
         let is_new = self.moved
@@ -320,12 +320,7 @@ impl Judge for Words {
         if is_new || !enforcement(&text).is_plain() {
             return Ok(None);
         }
-        let parsed = match asked {
-            Again::Parse(..) => Some(self.decide("prepare", &text).await?),
-            Again::Query(_) | Again::Bind(..) => None,
-        };
-        let run = self.decide(what, &text).await?;
-        Ok(Some(Repeated { parsed, run }))
+        self.decide(what, &text).await.map(Some)
     }
 
     async fn call(&mut self, function: u32) -> Result<Permitted, Stop> {
@@ -454,13 +449,6 @@ impl Judge for Words {
         self.event(line);
         let before = self.seen.borrow_mut().ends.insert(statement.0, end);
         assert_eq!(before, None, "statement {} ended twice", statement.0);
-        Ok(())
-    }
-
-    async fn end_both(&mut self, ends: [(StatementSeq, End); 2]) -> Result<(), Fatal> {
-        for (statement, end) in ends {
-            self.end(statement, end).await?;
-        }
         Ok(())
     }
 
