@@ -320,7 +320,8 @@ impl<J: Judge> Core<J> {
             Ok((permitted, prepared)) => {
                 self.bound |= permitted.enforcement.mask_bound;
                 out.to_server.statement(frame, &permitted.permit);
-                let name = self.forward_parse(parse, prepared);
+                let name = shared(parse.name);
+                self.forward_parse((&name, parse.text.len()), self.segment, prepared);
                 self.push(Operation::Parse {
                     name,
                     permitted: Some(permitted),
@@ -338,16 +339,18 @@ impl<J: Judge> Core<J> {
         }
     }
 
-    /// A Parse is forwarded; the name that it gives.
-    pub(super) fn forward_parse(&mut self, parse: &Parse<'_>, prepared: J::Prepared) -> Arc<[u8]> {
-        let name = shared(parse.name);
+    /// A Parse is forwarded, of so many bytes of text.
+    pub(super) fn forward_parse(
+        &mut self,
+        (name, text_bytes): (&Arc<[u8]>, usize),
+        segment: Segment,
+        prepared: J::Prepared,
+    ) {
         let statement = Statement {
             prepared,
-            text_bytes: parse.text.len(),
+            text_bytes,
         };
-        self.names
-            .forward_statement(&name, self.segment, Some(statement));
-        name
+        self.names.forward_statement(name, segment, Some(statement));
     }
 
     /// A Bind of this portal is forwarded.

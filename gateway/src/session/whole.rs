@@ -52,8 +52,8 @@ enum Form<P, B> {
     Query,
     /// Bind of the unnamed portal, Execute and Sync.
     Bound {
-        /// With a Parse before it, of a statement that has this name.
-        parsed: Option<Arc<[u8]>>,
+        /// With a Parse before it: the statement's name, and bytes of its text. INVARIANT: it prepares what has this name already.
+        parsed: Option<(Arc<[u8]>, usize)>,
         prepared: P,
         bound: B,
         /// With a Describe of the portal.
@@ -188,7 +188,7 @@ impl<J: Judge> Core<J> {
         };
         let parsed = parse.as_ref();
         let form = Form::Bound {
-            parsed: parsed.map(|parse| self.forward_parse(parse, prepared.clone())),
+            parsed: parsed.map(|parse| (shared(parse.name), parse.text.len())),
             bound: self.judge.bound(parameters),
             prepared,
             described,
@@ -225,12 +225,6 @@ impl<J: Judge> Core<J> {
             bytes: answer.row_bytes,
             ..bare_end(Outcome::Completed, None)
         };
-        if let Form::Bound {
-            parsed: Some(name), ..
-        } = &whole.form
-        {
-            self.names.resolve_statement(name, true);
-        }
         out.to_client.extend_from_slice(result);
         self.judge.end(whole.run.statement, end).await?;
         match (self.in_block, whole.form) {
@@ -276,13 +270,16 @@ impl<J: Judge> Core<J> {
                 bound,
                 described,
             } => {
+                if let Some((name, text_bytes)) = parsed {
+                    self.forward_parse((&name, text_bytes), segment, prepared.clone());
+                    operations.push(Operation::Parse {
+                        name,
+                        permitted: None,
+                    });
+                }
                 let name = shared(b"");
                 let portal =
                     self.forward_portal(&name, segment, (prepared, bound), Hold::Executing);
-                operations.extend(parsed.map(|name| Operation::Parse {
-                    name,
-                    permitted: None,
-                }));
                 operations.push(Operation::Bind { name });
                 operations.extend(described.then_some(Operation::Describe));
                 operations.push(Operation::Execute { portal, run });

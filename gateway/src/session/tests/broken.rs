@@ -7,12 +7,10 @@
 
 use std::{
     env,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::BytesMut;
-use provost_evidence::{Log, LogOptions};
 
 use super::harness::*;
 use crate::{
@@ -619,28 +617,22 @@ fn changes(frame: &[u8]) -> Vec<Vec<u8>> {
     changed
 }
 
-/// A house for cases: one log for all of them.
+/// A house for cases.
 struct Bench {
-    log: Arc<Log>,
     runtime: tokio::runtime::Runtime,
     cases: u64,
     /// What the server connection of the conversations to come replicates.
     replication: Option<Replication>,
-    _folder: tempfile::TempDir,
 }
 
 impl Bench {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (log, _) = Log::open(LogOptions::new(folder.path(), "test")).unwrap();
         Self {
-            log,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
                 .unwrap(),
             cases: 0,
             replication: None,
-            _folder: folder,
         }
     }
 
@@ -648,10 +640,9 @@ impl Bench {
     #[track_caller]
     fn hold(&mut self, turns: &[Turn], chunk: usize, masked: bool, what: &dyn Fn() -> String) {
         self.cases += 1;
-        let log = &self.log;
         let replication = self.replication;
         self.runtime.block_on(async {
-            let mut harness = Harness::over(log, Limits::default());
+            let mut harness = Harness::new(Limits::default());
             harness.core.replication = replication;
             // Who has masked columns is bound from the start, not from the first statement that reads them.
             let word = b"masked";

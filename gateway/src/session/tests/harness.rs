@@ -3,13 +3,11 @@
 use std::{
     cell::RefCell,
     rc::Rc,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::{BufMut, BytesMut};
 use expect_test::Expect;
-use provost_evidence::Log;
 
 use super::words::{Seen, Words};
 use crate::{
@@ -38,15 +36,7 @@ pub(super) const TOKEN: [u8; 16] = [0xc0; 16];
 
 impl Harness {
     pub(super) fn new(limits: Limits) -> Self {
-        Self::with(Words::new(), limits)
-    }
-
-    /// With a log that others use too.
-    pub(super) fn over(log: &Arc<Log>, limits: Limits) -> Self {
-        Self::with(Words::over(log), limits)
-    }
-
-    fn with(words: Words, limits: Limits) -> Self {
+        let words = Words::new();
         let seen = Rc::clone(&words.seen);
         let token = Token::from_bytes(TOKEN);
         let parameters: [(&[u8], &[u8]); 2] = [

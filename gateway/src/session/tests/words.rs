@@ -38,7 +38,6 @@ pub(super) struct Seen {
 #[derive(Debug)]
 pub(super) struct Words {
     log: Arc<Log>,
-    _folder: Option<tempfile::TempDir>,
     next: u64,
     budget: u64,
     moved: bool,
@@ -50,21 +49,19 @@ pub(super) struct Words {
     pub(super) seen: Rc<RefCell<Seen>>,
 }
 
-impl Words {
-    pub(super) fn new() -> Self {
+thread_local! {
+    /// One for all of a test: each would wait for the disk when it is opened.
+    static LOG: (Arc<Log>, tempfile::TempDir) = {
         let folder = tempfile::tempdir().unwrap();
         let (log, _) = Log::open(LogOptions::new(folder.path(), "test")).unwrap();
-        Self {
-            _folder: Some(folder),
-            ..Self::over(&log)
-        }
-    }
+        (log, folder)
+    };
+}
 
-    /// With a log that others use too.
-    pub(super) fn over(log: &Arc<Log>) -> Self {
+impl Words {
+    pub(super) fn new() -> Self {
         Self {
-            log: Arc::clone(log),
-            _folder: None,
+            log: LOG.with(|(log, _)| Arc::clone(log)),
             next: 0,
             budget: 3,
             moved: false,
