@@ -383,8 +383,10 @@ fn segment() -> impl Strategy<Value = Vec<Vec<u8>>> {
         Some(("", "select")),
         Some(("s", "select")),
     ]);
-    let bound = (name(), portal(), value, described, parsed, 0..8).prop_map(
-        |(statement, portal, value, described, parsed, end)| {
+    let other = prop::option::weighted(0.3, name());
+    let bound = (other, portal(), value, described, parsed, 0..8).prop_map(
+        |(other, portal, value, described, parsed, end)| {
+            let statement = other.or(parsed.map(|(name, _)| name)).unwrap_or("s");
             let mut frames = Vec::from_iter(parsed.map(|(name, text)| parse(name, text)));
             frames.push(bind_value(portal, statement, value));
             frames.extend(described.map(|target| describe(target, portal)));
@@ -450,6 +452,8 @@ fn answer() -> impl Strategy<Value = Vec<Vec<u8>>> {
         b"D\0\0\0\x20\0\x01".to_vec(),
         b"D\0\0\0\x01".to_vec(),
     ]);
+    let failed = Just(vec![error("42P05", "there already"), ready('I')]);
+    let usual = prop_oneof![9 => usual, 1 => failed];
     let in_block = prop::sample::select(vec![None, Some('T'), Some('T'), Some('E')]);
     let usual = (usual, in_block).prop_map(|(mut frames, in_block)| {
         if let (Some(status), Some(last)) = (in_block, frames.last_mut())
