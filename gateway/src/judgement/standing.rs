@@ -5,15 +5,11 @@
 
 use std::{
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::{Instant, SystemTime},
 };
 
 use provost_engine::{facts::Kind, sql::Statement, verdict::Decision};
-use provost_evidence::Error;
 
 use super::{
     CATALOG_OLD, Moment, SessionJudge, Step, answer,
