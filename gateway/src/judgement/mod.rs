@@ -4,6 +4,7 @@
 
 mod analysis;
 mod answer;
+mod bench;
 mod budget;
 mod decide;
 mod estimate;
@@ -15,6 +16,7 @@ mod names;
 mod notes;
 mod obligations;
 mod obstacle;
+mod open;
 mod pinning;
 mod reading;
 mod recording;
@@ -31,10 +33,9 @@ mod view;
 use std::{
     cell::RefCell,
     collections::{BTreeSet, VecDeque},
-    io,
     rc::Rc,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use jiff::Timestamp;
@@ -42,51 +43,38 @@ use provost_engine::{
     facts::CatalogVersion,
     graph::{Policy, SessionView},
     principal::Session,
-    sql::{Refusal, Statement, Witness},
+    sql::{Refusal, Statement},
     verdict::{Decision, Verdict},
 };
-use provost_evidence::{
-    Durability, Leases, Log, Receipt,
-    approvals::Rows,
-    draft::SessionDraft,
-    record::{Outcome, Phase, Record},
-    replay::ReplayKey,
-};
-use tokio::sync::{Notify, Semaphore};
+use provost_evidence::{approvals::Rows, draft::SessionDraft, record::Phase};
 
 pub(crate) use self::held::{Aside, Awaited, Manners, Wait};
+pub(crate) use self::{
+    analysis::{Cache, STACK_BYTES},
+    bench::Bench,
+    estimate::as_fact as estimate_as_fact,
+    refusal::expired,
+};
 use self::{
-    analysis::Workers,
     decide::{Basis, is_allowed, refuse_at},
     estimate::Decided,
     glass::{Stated, is_broken},
     held::People,
-    memory::Memory,
     names::NamesGiven,
-    notes::{Note, Noted, Recent, Recollection},
+    notes::{Noted, Recent, Recollection},
+    open::Open,
     pinning::{Holding, Pinning},
-    recording::KeptCatalogs,
     refusal::{is_too_wide, limit, too_many, too_wide},
-    spending::Spending,
-    standing::{Footing, ViewId},
+    standing::ViewId,
     values::Values,
-    view::{OWN_CATALOGS_MAX, View},
-};
-pub(crate) use self::{
-    analysis::{Cache, STACK_BYTES},
-    estimate::as_fact as estimate_as_fact,
-    refusal::expired,
+    view::View,
 };
 use crate::{
-    approvals::Approvals,
     badge::{Badge, RoleIs},
     catalog::{Keeper, Loaded},
     glance::Glance,
-    judge::{End, Enforcement, Fatal, Judge as _, Permitted, Refused, StatementSeq, Stop},
-    permit::Permit,
-    policy::PolicyHandle,
-    record::{self, EvidenceKey, SessionId},
-    settings::Durable,
+    judge::{Fatal, Permitted, Refused, Stop},
+    record::{self, SessionId},
 };
 
 /// Statements in one query string; more are refused.
@@ -95,113 +83,6 @@ const STATEMENTS_MAX: usize = 1_000;
 const OUTPUTS_MAX: usize = 1_664;
 /// A catalog older than this many times the allowed age can't be relied on for masks: its reader fails.
 const CATALOG_OLD: u32 = 3;
-
-/// What all judges share.
-#[derive(Debug)]
-pub(crate) struct Bench {
-    /// The policy in force.
-    pub(crate) policy: Arc<PolicyHandle>,
-    /// The evidence log.
-    pub(crate) log: Arc<Log>,
-    /// The key of evidence's digests.
-    pub(crate) key: Arc<EvidenceKey>,
-    workers: Workers,
-    /// What is remembered of principals.
-    memory: Memory,
-    /// What they spent of their budgets.
-    spending: Spending,
-    /// Slices of budgets, which all gateways share.
-    leases: Leases,
-    /// What people are asked.
-    pub(crate) approvals: Arc<Approvals>,
-    /// The id of the keys of `hash` and `tokenize`, where there are keys.
-    mask_key_id: Option<Arc<str>>,
-    /// What recorded statements' inputs are encrypted with.
-    replay_key: Option<Arc<ReplayKey>>,
-    /// SHA-256 of catalogs that were recorded, by version.
-    catalogs: KeptCatalogs,
-    /// See [`crate::settings::Settings`].
-    pub(crate) witness: Witness,
-    /// See [`crate::settings::Settings`].
-    pub(crate) durable: Durable,
-    /// See [`crate::settings::Limits`].
-    pub(crate) statement_bytes_max: usize,
-    /// See [`crate::settings::Settings`].
-    pub(crate) catalog_age_max: Duration,
-    /// Room for catalogs of sessions' own.
-    own_catalogs: Arc<Semaphore>,
-    /// The log failed: the gateway must stop (P6).
-    pub(crate) failed: Notify,
-}
-
-impl Bench {
-    /// Starts the workers.
-    ///
-    /// # Errors
-    /// When a thread can't be started.
-    pub(crate) fn new(
-        policy: Arc<PolicyHandle>,
-        log: Arc<Log>,
-        key: Arc<EvidenceKey>,
-        (leases, approvals): (Leases, Arc<Approvals>),
-        settings: &crate::settings::Settings,
-    ) -> io::Result<Self> {
-        Ok(Self {
-            policy,
-            log,
-            key,
-            workers: Workers::start()?,
-            memory: Memory::default(),
-            spending: Spending::default(),
-            leases,
-            approvals,
-            mask_key_id: settings
-                .mask_keys
-                .as_ref()
-                .map(|keys| Arc::clone(keys.id())),
-            replay_key: settings.replay_key.clone(),
-            catalogs: KeptCatalogs::default(),
-            witness: settings.witness,
-            durable: settings.durable,
-            statement_bytes_max: settings.limits.statement_bytes_max,
-            catalog_age_max: Duration::from_millis(settings.catalog_age_max_ms),
-            own_catalogs: Arc::new(Semaphore::new(OWN_CATALOGS_MAX)),
-            failed: Notify::new(),
-        })
-    }
-
-    /// Appends a record.
-    pub(crate) async fn append(
-        &self,
-        record: &Record,
-        durability: Durability,
-    ) -> Result<Receipt, Fatal> {
-        let outcome = self.log.append(record, durability).await;
-        outcome.map_err(|error| self.fail(&error))
-    }
-
-    /// What the client is told where the log did not take a record. A log that has no room may have some later, and takes nothing until
-    /// then; one that failed never does: the gateway stops (P6).
-    pub(crate) fn fail(&self, error: &provost_evidence::Error) -> Fatal {
-        if matches!(error, provost_evidence::Error::LogFull { .. }) {
-            // The log itself told the operator, once.
-            tracing::debug!(%error, "denied for want of room in the evidence log");
-            return Fatal {
-                sqlstate: "53100",
-                message: "the gateway's evidence log is full, so nothing may run until evidence can be stored: tell the gateway's operator"
-                    .to_owned(),
-            };
-        }
-        tracing::error!(%error, "the evidence log failed: the gateway stops");
-        self.failed.notify_one();
-        Fatal {
-            sqlstate: "58030",
-            message:
-                "the gateway's evidence log failed, so nothing may run: tell the gateway's operator"
-                    .to_owned(),
-        }
-    }
-}
 
 /// What a session's search path comes to.
 #[derive(Debug, Clone)]
@@ -277,19 +158,6 @@ impl Moment {
             at: Instant::now(),
         }
     }
-}
-
-/// A decided statement that has not ended.
-struct Open {
-    seq: StatementSeq,
-    since: Instant,
-    /// [`PolicyHandle::changes`] when it was decided.
-    policy: u64,
-    version: CatalogVersion,
-    /// Until when the decision holds: a time window opens or closes then.
-    until: Timestamp,
-    /// The path that its names must still be looked up by when it runs, where the server looks them up then.
-    path: Option<Arc<[Arc<str>]>>,
 }
 
 /// A prepared statement's text: judged again at each Bind.
@@ -580,152 +448,12 @@ impl SessionJudge {
         }
     }
 
-    async fn permit(
-        &mut self,
-        step: &Step<'_>,
-        statements: &Noted,
-        (place, decision): (usize, Decision),
-        footing: Option<Footing>,
-    ) -> Result<Permitted, Stop> {
-        let Some(statement) = statements.get(place) else {
-            return Err(Stop::Refused(answer::denied(&[])));
-        };
-        let footing = footing.filter(|_| self.may_stand(statements, &decision));
-        // An approval is named by the record of its own statement alone.
-        let is_kept = step.approval.is_none();
-        let known = statements
-            .find(place, &self.policy, &decision)
-            .filter(|_| is_kept);
-        let note = known.clone().unwrap_or_else(|| {
-            let enforcement = Enforcement {
-                copy: statement.copy.clone(),
-                binding: statement.binding.clone(),
-                cursors: self.cursors(statement),
-                ..answer::enforcement(&statement.facts, decision.clone())
-            };
-            Note::new(place, &self.policy, decision, enforcement)
-        });
-        let permitted = self
-            .log_permitted(step, statement, &note, Moment::now())
-            .await?;
-        if known.is_none() && is_kept {
-            statements.keep(&note);
-        }
-        if let Some(footing) = footing {
-            statements.stand(footing, &note);
-        }
-        Ok(permitted)
-    }
-
-    /// Logs what was decided of a statement that may run: only then it may.
-    async fn log_permitted(
-        &mut self,
-        step: &Step<'_>,
-        statement: &Statement,
-        note: &Note,
-        moment: Moment,
-    ) -> Result<Permitted, Stop> {
-        let seq = self.next();
-        let durability = match step.approval {
-            // Ruling 21: what was held, and what runs by a stated reason.
-            Some(_) => Durability::Power,
-            None if is_broken(&note.decision) => Durability::Power,
-            None => answer::durability(&statement.facts, self.bench.durable),
-        };
-        let Some(receipt) = self
-            .log_noted(step, (seq, moment), statement, note, durability)
-            .await?
-        else {
-            let refusal = limit(
-                logging::TOO_LARGE.to_owned(),
-                "name fewer columns and relations in one statement",
-            );
-            self.refuse_unread(step, &refusal.message, refusal.sqlstate)
-                .await?;
-            return Err(Stop::Refused(answer::refused(refusal)));
-        };
-        self.open(step, seq, statement, note);
-        let recorded = self.record_asked(step, seq, statement, &note.decision);
-        if let Err(fatal) = recorded.await {
-            self.skip_one(seq).await?;
-            return Err(fatal.into());
-        }
-        Ok(Permitted {
-            permit: Permit::from(receipt),
-            statement: seq,
-            spool: self.spool(step, seq, &note.enforcement),
-            enforcement: Arc::clone(&note.enforcement),
-            notice: None,
-        })
-    }
-
-    /// The statement may run, and has not ended.
-    fn open(&mut self, step: &Step<'_>, seq: StatementSeq, statement: &Statement, note: &Note) {
-        if step.phase != Phase::Prepare {
-            let principal = &self.session.principal.id;
-            note.ran(principal, &statement.facts.fingerprint, &self.bench.memory);
-            self.people.lets_through(&note.enforcement);
-            if note.enforcement.sets_role {
-                self.role = RoleIs::Any;
-            }
-        }
-        self.open.push_back(Open {
-            seq,
-            since: Instant::now(),
-            policy: self.policy_changes,
-            version: statement.facts.catalog_version,
-            until: step
-                .holds_until
-                .map_or(self.view.until(), |until| until.min(self.view.until())),
-            path: view::is_named_when_run(&statement.facts).then(|| Arc::clone(self.sight.path())),
-        });
-    }
-
     /// A frame that is done with waits for nobody.
     async fn stop_waiting_unless_held<T>(&mut self, judged: &Result<T, Stop>) {
         let waits = matches!(judged, Err(Stop::Held(_) | Stop::Look(_) | Stop::Names));
         if !waits {
             self.leave_people("its statement ended otherwise").await;
         }
-    }
-
-    /// Ends statements that were let through and will not be sent after all: each is tried.
-    async fn skip(&mut self, permitted: impl IntoIterator<Item = Permitted>) -> Result<(), Fatal> {
-        let mut outcome = Ok(());
-        for Permitted { statement, .. } in permitted {
-            outcome = outcome.and(self.skip_one(statement).await);
-        }
-        outcome
-    }
-
-    /// Ends a statement that will not be sent after all.
-    async fn skip_one(&mut self, statement: StatementSeq) -> Result<(), Fatal> {
-        let end = End {
-            outcome: Outcome::Skipped,
-            rows: 0,
-            bytes: 0,
-            sqlstate: None,
-            values_masked: Vec::new(),
-            result_digest: None,
-        };
-        self.end(statement, end).await
-    }
-
-    /// A statement that has not ended.
-    fn opened(&self, statement: StatementSeq) -> Option<&Open> {
-        // The newest is asked for most.
-        self.open.iter().rev().find(|open| open.seq == statement)
-    }
-
-    /// Forgets a statement that ended; since when it was open.
-    fn close(&mut self, statement: StatementSeq) -> Option<Instant> {
-        let place = self.open.iter().position(|open| open.seq == statement)?;
-        self.open.remove(place).map(|open| open.since)
-    }
-
-    fn next(&mut self) -> StatementSeq {
-        self.seq += 1;
-        StatementSeq(self.seq)
     }
 
     async fn judge_one(&mut self, step: &Step<'_>) -> Result<Permitted, Stop> {
