@@ -112,7 +112,7 @@ pub(crate) struct SessionJudge {
     sight: View,
     expires_at: SystemTime,
     policy: Arc<Policy>,
-    /// [`PolicyHandle::changes`] before `policy` was taken.
+    /// [`crate::policy::PolicyHandle::changes`] before `policy` was taken.
     policy_changes: u64,
     view: SessionView,
     /// The view's name.

@@ -30,7 +30,7 @@ use crate::{
 pub(super) struct Open {
     pub(super) seq: StatementSeq,
     pub(super) since: Instant,
-    /// [`PolicyHandle::changes`] when it was decided.
+    /// [`crate::policy::PolicyHandle::changes`] when it was decided.
     pub(super) policy: u64,
     pub(super) version: CatalogVersion,
     /// Until when the decision holds: a time window opens or closes then.

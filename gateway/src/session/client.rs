@@ -12,7 +12,7 @@ use super::{
     core::{Core, Flow, Stall, open_end, shared, take},
     names::{Found, Hold, NAME_BYTES_MAX, Portal, PortalId, Statement},
     out::{NeutralFrame, Out, Substitute, whole_frame},
-    pending::{Copy, Operation, Road, Run, Segment, bare_end},
+    pending::{Copy, Decided, Operation, Road, Run, Segment, bare_end},
     refuse,
 };
 use crate::{
@@ -324,7 +324,7 @@ impl<J: Judge> Core<J> {
                 self.forward_parse((&name, parse.text.len()), self.segment, prepared);
                 self.push(Operation::Parse {
                     name,
-                    permitted: Some(permitted),
+                    decided: Decided::Itself(permitted),
                 });
                 Ok(Step::Taken)
             }
@@ -405,13 +405,13 @@ impl<J: Judge> Core<J> {
                 out.to_server.statement(frame, &permitted.permit);
                 let name = shared(bind.portal);
                 let bound = self.judge.bound(parameters);
-                self.forward_portal(
+                let portal = self.forward_portal(
                     &name,
                     self.segment,
                     (prepared, bound),
                     Hold::Bound(permitted),
                 );
-                self.push(Operation::Bind { name });
+                self.push(Operation::Bind { name, portal });
                 Ok(Step::Taken)
             }
             Err(Stop::Refused(refused)) => {
@@ -443,7 +443,17 @@ impl<J: Judge> Core<J> {
                 .await;
         }
         out.to_server.neutral(NeutralFrame::Describe(target, name));
-        self.push(Operation::Describe);
+        let portal = match target {
+            Target::Statement => None,
+            Target::Portal => {
+                let answered = self.earlier_answered();
+                match self.names.portal(name, self.segment, answered) {
+                    Found::Known(portal) => Some(portal),
+                    Found::Unknown | Found::Unresolved => None,
+                }
+            }
+        };
+        self.push(Operation::Describe { portal });
         Ok(Step::Taken)
     }
 

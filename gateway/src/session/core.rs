@@ -15,7 +15,7 @@ use super::{
     client::Step,
     names::{Hold, Names, Portal},
     out::{NeutralFrame, Out, Substitute},
-    pending::{Clock, Copy, Denied, Operation, Pending, Run, Segment, Shape, bare_end},
+    pending::{Clock, Copy, Decided, Denied, Operation, Pending, Run, Segment, Shape, bare_end},
     refuse::{self, Missing, Token},
     whole::Whole,
 };
@@ -355,9 +355,10 @@ impl<J: Judge> Core<J> {
         self.unfold();
         for pending in self.pending.drain(..) {
             match pending.operation {
-                Operation::Parse { permitted, .. } => ends.extend(
-                    permitted.map(|parsed| (parsed.statement, bare_end(Outcome::Unknown, None))),
-                ),
+                Operation::Parse {
+                    decided: Decided::Itself(permitted),
+                    ..
+                } => ends.push((permitted.statement, bare_end(Outcome::Unknown, None))),
                 Operation::Execute { run, .. } => ends.extend(open_end(&run, Outcome::Unknown)),
                 Operation::Query { runs, .. } => {
                     ends.extend(
@@ -365,9 +366,13 @@ impl<J: Judge> Core<J> {
                             .filter_map(|run| open_end(run, Outcome::Unknown)),
                     );
                 }
-                Operation::Bind { .. }
+                Operation::Parse {
+                    decided: Decided::With(_),
+                    ..
+                }
+                | Operation::Bind { .. }
                 | Operation::Close { .. }
-                | Operation::Describe
+                | Operation::Describe { .. }
                 | Operation::DescribeInjected
                 | Operation::Sync
                 | Operation::Denied(_)

@@ -6,13 +6,13 @@ use provost_evidence::record::Outcome;
 
 use super::{
     core::{Core, open_end},
-    names::Hold,
+    names::{Hold, PortalId},
     out::Out,
-    pending::{Denied, Operation, Pending, Run, Shape, bare_end},
+    pending::{Decided, Denied, Operation, Pending, Run, Shape, bare_end},
     refuse,
 };
 use crate::{
-    judge::{Fatal, Judge, Permitted, Refused},
+    judge::{Fatal, Judge, Refused},
     protocol::{backend, frontend::Target},
     scrub,
 };
@@ -110,40 +110,47 @@ impl<J: Judge> Core<J> {
                     self.pending.pop_front();
                 }
                 let failed = self.pending.pop_front().map(|pending| pending.operation);
-                let (mut refused, mut begun) = (None, None);
+                let (mut refused, mut failed_portal) = (None, None);
                 if let Some(operation) = failed {
                     let outcome = match &operation {
                         Operation::Execute { run, .. } => outcome_of(run, sqlstate),
                         _ => Outcome::Failed,
                     };
-                    if let Operation::Parse {
-                        permitted: None, ..
-                    } = &operation
-                    {
-                        begun = Some(sqlstate);
-                    }
+                    failed_portal = match &operation {
+                        Operation::Parse {
+                            decided: Decided::With(portal),
+                            ..
+                        }
+                        | Operation::Bind { portal, .. } => Some(*portal),
+                        Operation::Describe { portal } => *portal,
+                        _ => None,
+                    };
                     refused = self
                         .unanswered(operation, outcome, Some(sqlstate), message)
                         .await?;
                 }
-                self.skip_to_sync(begun).await?;
+                self.skip_to_sync(failed_portal.map(|portal| (portal, sqlstate)))
+                    .await?;
                 Ok(refused)
             }
         }
     }
 
-    /// The server skips what was forwarded up to the next Sync, and what comes if there is none. `begun`: what the Parse failed with
-    /// that is of one statement with the next Execute.
-    async fn skip_to_sync(&mut self, mut begun: Option<&str>) -> Result<(), Fatal> {
+    /// The server skips what was forwarded up to the next Sync, and what comes if there is none. `failed`: the portal that failed before
+    /// its Execute came to its turn, and with what: that statement was not skipped for another's sake.
+    async fn skip_to_sync(&mut self, failed: Option<(PortalId, &str)>) -> Result<(), Fatal> {
         while let Some(front) = self.pending.front() {
             if front.operation.ends_segment() {
                 return Ok(());
             }
             if let Some(Pending { operation, .. }) = self.pending.pop_front() {
-                let is_run = matches!(operation, Operation::Execute { .. });
-                let (outcome, sqlstate) = match begun.take_if(|_| is_run) {
-                    Some(sqlstate) => (Outcome::Failed, Some(sqlstate)),
-                    None => (Outcome::Skipped, None),
+                let (outcome, sqlstate) = match (&operation, failed) {
+                    (Operation::Execute { portal, run }, Some((failed, sqlstate)))
+                        if *portal == failed =>
+                    {
+                        (outcome_of(run, sqlstate), Some(sqlstate))
+                    }
+                    _ => (Outcome::Skipped, None),
                 };
                 self.unanswered(operation, outcome, sqlstate, b"").await?;
             }
@@ -162,15 +169,15 @@ impl<J: Judge> Core<J> {
     ) -> Result<Option<Refused>, Fatal> {
         let sqlstate = sqlstate.map(str::to_owned);
         match operation {
-            Operation::Parse { name, permitted } => {
+            Operation::Parse { name, decided } => {
                 self.names.resolve_statement(&name, false);
-                if let Some(Permitted { statement, .. }) = permitted {
+                if let Decided::Itself(permitted) = decided {
                     self.judge
-                        .end(statement, bare_end(outcome, sqlstate))
+                        .end(permitted.statement, bare_end(outcome, sqlstate))
                         .await?;
                 }
             }
-            Operation::Bind { name } => {
+            Operation::Bind { name, .. } => {
                 let portal = self.names.resolve_portal(&name, false);
                 if let Some(Hold::Bound(permitted)) = portal.map(|portal| portal.hold) {
                     self.judge
@@ -198,7 +205,7 @@ impl<J: Judge> Core<J> {
                 }
             }
             Operation::Denied(_) => return Ok(matching(operation, message)),
-            Operation::Describe
+            Operation::Describe { .. }
             | Operation::DescribeInjected
             | Operation::Sync
             | Operation::Query { .. }

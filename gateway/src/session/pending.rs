@@ -39,17 +39,13 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(super) enum Operation {
     /// A Parse; ends at ParseComplete.
-    Parse {
-        name: Arc<[u8]>,
-        /// `None`: it is of one statement with the next Execute.
-        permitted: Option<Permitted>,
-    },
-    /// A Bind of this portal.
-    Bind { name: Arc<[u8]> },
+    Parse { name: Arc<[u8]>, decided: Decided },
+    /// A Bind.
+    Bind { name: Arc<[u8]>, portal: PortalId },
     /// A Close.
     Close { target: Target, name: Arc<[u8]> },
-    /// The client's own Describe.
-    Describe,
+    /// The client's own Describe; of what portal, where it is known to be of one.
+    Describe { portal: Option<PortalId> },
     /// Our Describe of the portal that the next operation executes; its answer is not the client's.
     DescribeInjected,
     /// An Execute.
@@ -65,6 +61,15 @@ pub(super) enum Operation {
     Denied(Denied),
     /// A question of the gateway's own; its answer is not the client's.
     Look(Asking),
+}
+
+/// What a Parse was decided as.
+#[derive(Debug)]
+pub(super) enum Decided {
+    /// A statement of its own.
+    Itself(Permitted),
+    /// A part of the one that this portal's Execute is.
+    With(PortalId),
 }
 
 /// How a simple Query went to the server.

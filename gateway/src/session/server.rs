@@ -14,10 +14,10 @@ use super::{
     describe,
     names::Hold,
     out::{Out, whole_frame},
-    pending::{Copy, Operation, Pending, Road, Run, bare_end},
+    pending::{Copy, Decided, Operation, Pending, Road, Run, bare_end},
 };
 use crate::{
-    judge::{Fatal, Judge, Permitted},
+    judge::{Fatal, Judge},
     protocol::{
         backend,
         frame::{self, Error, Header},
@@ -199,11 +199,11 @@ impl<J: Judge> Core<J> {
             return Ok(());
         }
         match self.pop_if(|operation| matches!(operation, Operation::Parse { .. })) {
-            Some(Operation::Parse { name, permitted }) => {
+            Some(Operation::Parse { name, decided }) => {
                 self.names.resolve_statement(&name, true);
-                if let Some(Permitted { statement, .. }) = permitted {
+                if let Decided::Itself(permitted) = decided {
                     let end = bare_end(Outcome::Completed, None);
-                    self.judge.end(statement, end).await?;
+                    self.judge.end(permitted.statement, end).await?;
                 }
                 self.tell(frame, out);
                 Ok(())
@@ -217,7 +217,7 @@ impl<J: Judge> Core<J> {
             return Ok(());
         }
         match self.pop_if(|operation| matches!(operation, Operation::Bind { .. })) {
-            Some(Operation::Bind { name }) => {
+            Some(Operation::Bind { name, .. }) => {
                 let replaced = self.names.resolve_portal(&name, true);
                 self.settle(replaced.into_iter().collect()).await?;
                 self.tell(frame, out);
@@ -245,7 +245,7 @@ impl<J: Judge> Core<J> {
     }
 
     fn parameter_description(&mut self, frame: &[u8], out: &mut Out) -> Result<(), Fatal> {
-        if matches!(self.front(), Some(Operation::Describe)) {
+        if matches!(self.front(), Some(Operation::Describe { .. })) {
             self.tell(frame, out);
             Ok(())
         } else {
@@ -260,7 +260,7 @@ impl<J: Judge> Core<J> {
         out: &mut Out,
     ) -> Result<(), Fatal> {
         match self.front() {
-            Some(Operation::Describe) => {
+            Some(Operation::Describe { .. }) => {
                 // It is not looked at, but it must be one: see `backend::check`.
                 backend::check_row_description(body)?;
                 self.pending.pop_front();
@@ -293,10 +293,13 @@ impl<J: Judge> Core<J> {
             columns.is_some_and(Vec::is_empty)
         };
         let described = self.pop_if(|operation| {
-            matches!(operation, Operation::Describe | Operation::DescribeInjected)
+            matches!(
+                operation,
+                Operation::Describe { .. } | Operation::DescribeInjected
+            )
         });
         match described {
-            Some(Operation::Describe) => {
+            Some(Operation::Describe { .. }) => {
                 self.tell(frame, out);
                 Ok(())
             }

@@ -1,8 +1,8 @@
 //! A segment that came whole while nothing else was there, in one of the forms that programs send most, and whose decision stands: it
 //! is sent, and its answer told, as one.
 //!
-//! Must never come to anything else than its frames taken one by one. What is not as expected is taken so: [`Core::unfold`] makes of
-//! the segment what those would have left.
+//! Must never come to anything else than its frames taken one by one, but for this: what is prepared in it is of one statement with what
+//! is run. What is not as expected is taken so: [`Core::unfold`] makes of the segment what those would have left.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{
     core::{Core, Stall, shared},
     names::{Found, Hold},
     out::{Out, Substitute, whole_frame},
-    pending::{Operation, Pending, Road, Run, Segment, bare_end},
+    pending::{Decided, Operation, Pending, Road, Run, Segment, bare_end},
 };
 use crate::{
     judge::{Again, Alone, End, Fatal, Judge, Parameters, Permitted, Stop},
@@ -270,18 +270,24 @@ impl<J: Judge> Core<J> {
                 bound,
                 described,
             } => {
-                if let Some((name, text_bytes)) = parsed {
-                    self.forward_parse((&name, text_bytes), segment, prepared.clone());
-                    operations.push(Operation::Parse {
-                        name,
-                        permitted: None,
-                    });
+                if let Some((name, text_bytes)) = &parsed {
+                    self.forward_parse((name, *text_bytes), segment, prepared.clone());
                 }
-                let name = shared(b"");
+                let unnamed = shared(b"");
                 let portal =
-                    self.forward_portal(&name, segment, (prepared, bound), Hold::Executing);
-                operations.push(Operation::Bind { name });
-                operations.extend(described.then_some(Operation::Describe));
+                    self.forward_portal(&unnamed, segment, (prepared, bound), Hold::Executing);
+                operations.extend(parsed.map(|(name, _)| Operation::Parse {
+                    name,
+                    decided: Decided::With(portal),
+                }));
+                operations.push(Operation::Bind {
+                    name: unnamed,
+                    portal,
+                });
+                let portal_described = Operation::Describe {
+                    portal: Some(portal),
+                };
+                operations.extend(described.then_some(portal_described));
                 operations.push(Operation::Execute { portal, run });
                 operations.push(Operation::Sync);
             }

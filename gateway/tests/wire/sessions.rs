@@ -180,15 +180,25 @@ fn a_statement_that_is_prepared_and_run_at_once_is_one_row() {
     }
     let answer = raw.send(&at_once("named")).answer();
     assert!(answer.contains("42P05"), "{answer}");
+    // Its value can't be read: the server says so at its Bind.
+    for is_new in [true, false] {
+        let parsed = parse("", "SELECT name FROM customers WHERE id = $1");
+        let bound = bind("", "", &["one"], 0);
+        let answer = raw
+            .send(&[parsed, bound, execute(""), message(b'S', b"")].concat())
+            .answer();
+        assert!(answer.contains("22P02"), "{is_new} {answer}");
+    }
     let records = house.stop();
     let count = |part: &str| records.matches(part).count();
-    // Two were new: the text, and the name.
-    assert_eq!(count(r#""phase":"prepare""#), 2, "{records}");
-    assert_eq!(count(r#""phase":"execute""#), 2, "{records}");
-    assert_eq!(count(r#""phase":"prepare-execute""#), 3, "{records}");
-    assert_eq!(count(r#""outcome":"completed""#), 6, "{records}");
-    assert_eq!(count(r#""outcome":"failed""#), 1, "{records}");
+    // Three were new: a text, a name, another text.
+    assert_eq!(count(r#""phase":"prepare""#), 3, "{records}");
+    assert_eq!(count(r#""phase":"execute""#), 3, "{records}");
+    assert_eq!(count(r#""phase":"prepare-execute""#), 4, "{records}");
+    assert_eq!(count(r#""outcome":"completed""#), 7, "{records}");
+    assert_eq!(count(r#""outcome":"failed""#), 3, "{records}");
     assert_eq!(count(r#""sqlstate":"42P05""#), 1, "{records}");
+    assert_eq!(count(r#""sqlstate":"22P02""#), 2, "{records}");
 }
 
 #[test]

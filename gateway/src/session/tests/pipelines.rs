@@ -312,4 +312,63 @@ fn errors_in_pipelines() {
               < Z I
         "#]],
     );
+    case(
+        "what fails before its Execute came to its turn is not skipped: what is behind it is",
+        &[
+            Client(vec![
+                parse("a", "select 1"),
+                bind("", "a"),
+                execute("", 0),
+                bind("p", "a"),
+                execute("p", 0),
+                sync(),
+            ]),
+            Server(vec![bare('1'), error("22P02", "no number"), ready('I')]),
+            Client(vec![
+                bind("p", "a"),
+                describe('P', "p"),
+                execute("p", 0),
+                bind("", "a"),
+                execute("", 0),
+                sync(),
+            ]),
+            Server(vec![bare('2'), error("57014", "cancelled"), ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare select 1
+                permit 2 bind select 1
+                permit 3 bind select 1
+              > Parse(a: select 1)
+              > Bind( = a)
+              > Execute()
+              > Bind(p = a)
+              > Execute(p)
+              > Sync
+            server
+                end 1 Completed rows=0 bytes=0
+                end 2 Failed rows=0 bytes=0 22P02
+                end 3 Skipped rows=0 bytes=0
+                status I
+              < 1
+              < E S=ERROR C=22P02 M=no number D=value 123-45-6789 t=people
+              < Z I
+            client
+                permit 4 bind select 1
+                permit 5 bind select 1
+              > Bind(p = a)
+              > Describe(Portal p)
+              > Execute(p)
+              > Bind( = a)
+              > Execute()
+              > Sync
+            server
+                end 4 Failed rows=0 bytes=0 57014
+                end 5 Skipped rows=0 bytes=0
+                status I
+              < 2
+              < E S=ERROR C=57014 M=cancelled D=value 123-45-6789 t=people
+              < Z I
+        "#]],
+    );
 }

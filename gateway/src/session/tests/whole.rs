@@ -75,6 +75,9 @@ fn hold(steps: &[Step], limits: Limits, forgets: bool, chunk: usize) -> (String,
             }
         }
         harness.core.close().await.unwrap();
+        let seen = harness.seen.borrow();
+        assert_eq!(seen.texts.len(), seen.ends.len(), "each has its end");
+        drop(seen);
         lines.append(&mut harness.seen.borrow_mut().events);
         let mut lines = of_one(&lines);
         // Names are dropped in any order.
