@@ -46,7 +46,7 @@ impl<J: Judge> Core<J> {
             self.undone = true;
             let over_time = match &*sqlstate {
                 CANCELLED => self
-                    .running()
+                    .failing()
                     .and_then(|run| run.clock.asked)
                     .map(refuse::over_time),
                 _ => None,
@@ -68,6 +68,24 @@ impl<J: Judge> Core<J> {
             out.to_client.extend_from_slice(frame);
         }
         Ok(())
+    }
+
+    /// The statement that an error is of: the running one, or that whose Execute comes behind what failed.
+    fn failing(&mut self) -> Option<&Run> {
+        let portal = match self.front()? {
+            Operation::Execute { .. } | Operation::Query { .. } => {
+                return self.running().map(|run| &*run);
+            }
+            Operation::DescribeInjected => None,
+            front => Some(front.of_portal()?),
+        };
+        let mut operations = self.pending.iter().map(|pending| &pending.operation);
+        operations.find_map(|operation| match operation {
+            Operation::Execute { portal: its, run } if portal.is_none_or(|one| one == *its) => {
+                Some(&**run)
+            }
+            _ => None,
+        })
     }
 
     /// Ends what an error ended. Gives the refusal, where it was the error of a stand-in.
@@ -116,15 +134,7 @@ impl<J: Judge> Core<J> {
                         Operation::Execute { run, .. } => outcome_of(run, sqlstate),
                         _ => Outcome::Failed,
                     };
-                    failed_portal = match &operation {
-                        Operation::Parse {
-                            decided: Decided::With(portal),
-                            ..
-                        }
-                        | Operation::Bind { portal, .. } => Some(*portal),
-                        Operation::Describe { portal } => *portal,
-                        _ => None,
-                    };
+                    failed_portal = operation.of_portal();
                     refused = self
                         .unanswered(operation, outcome, Some(sqlstate), message)
                         .await?;
@@ -146,7 +156,8 @@ impl<J: Judge> Core<J> {
             if let Some(Pending { operation, .. }) = self.pending.pop_front() {
                 let (outcome, sqlstate) = match (&operation, failed) {
                     (Operation::Execute { portal, run }, Some((failed, sqlstate)))
-                        if *portal == failed =>
+                        // One that goes on has shown what it has, and ended there.
+                        if *portal == failed && run.rows == 0 =>
                     {
                         (outcome_of(run, sqlstate), Some(sqlstate))
                     }
@@ -205,8 +216,19 @@ impl<J: Judge> Core<J> {
                 }
             }
             Operation::Denied(_) => return Ok(matching(operation, message)),
-            Operation::Describe { .. }
-            | Operation::DescribeInjected
+            Operation::Describe { portal } => {
+                let portal = portal.and_then(|portal| self.names.portal_by_id(portal));
+                if outcome == Outcome::Failed
+                    && let Some(hold) = portal.map(|portal| &mut portal.hold)
+                    && matches!(hold, Hold::Bound(_))
+                    && let Hold::Bound(permitted) = std::mem::replace(hold, Hold::Ended)
+                {
+                    self.judge
+                        .end(permitted.statement, bare_end(outcome, sqlstate))
+                        .await?;
+                }
+            }
+            Operation::DescribeInjected
             | Operation::Sync
             | Operation::Query { .. }
             | Operation::Look(_) => {}

@@ -109,6 +109,19 @@ impl Operation {
         }
     }
 
+    /// The portal whose statement fails where this does, before its Execute comes to its turn.
+    pub(super) const fn of_portal(&self) -> Option<PortalId> {
+        match self {
+            Self::Parse {
+                decided: Decided::With(portal),
+                ..
+            }
+            | Self::Bind { portal, .. } => Some(*portal),
+            Self::Describe { portal } => *portal,
+            _ => None,
+        }
+    }
+
     /// Whether the server answers this with ReadyForQuery.
     pub(super) const fn ends_segment(&self) -> bool {
         matches!(

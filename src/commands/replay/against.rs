@@ -23,6 +23,8 @@ use crate::{
     output::{Shape, Tone, complain, line, toned},
 };
 
+/// SQLSTATE in_failed_sql_transaction.
+const IN_FAILED_TRANSACTION: &str = "25P02";
 /// Why a command of two phases is not run where nothing is committed.
 const TWO_PHASE: &str = "a prepared transaction outlives the replay: what it did is undone";
 /// Opens the transaction that holds everything. Its deferred constraint is broken from the start: no COMMIT can succeed, whatever sends
@@ -167,6 +169,11 @@ impl Again {
             return Ok(Told::Skipped(why.to_owned()));
         }
         match statement.outcome.as_str() {
+            // In the sandbox its transaction may not have failed: what failed there may be what policy denied.
+            "failed" if statement.sqlstate.as_deref() == Some(IN_FAILED_TRANSACTION) => {
+                let why = "its transaction had failed, and it did not run";
+                return Ok(Told::Skipped(why.to_owned()));
+            }
             "completed" | "failed" => {}
             outcome @ ("denied" | "withdrawn" | "skipped") => {
                 return Ok(Told::Skipped(format!("it was {outcome}, and did not run")));

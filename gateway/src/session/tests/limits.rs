@@ -479,6 +479,57 @@ fn time_is_up_once_and_the_servers_cancel_is_told_as_policy() {
         "#]],
     );
     case(
+        "time is up while the server is at the Bind, or describes for us: the words are policy's",
+        &[
+            Client(vec![
+                parse("", "masked time=5"),
+                bind("", ""),
+                execute("", 0),
+                sync(),
+            ]),
+            TimeUp(0),
+            TimeUp(5),
+            Server(vec![bare('1'), error("57014", "cancelled"), ready('I')]),
+            Client(vec![bind("", ""), execute("", 0), sync()]),
+            TimeUp(0),
+            TimeUp(5),
+            Server(vec![bare('2'), error("57014", "cancelled"), ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare masked time=5
+                permit 2 bind masked time=5
+              > Parse(: masked time=5)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Sync
+            after 0 ms: not up
+            after 5 ms: up
+            server
+                end 1 Completed rows=0 bytes=0
+                end 2 Cut rows=0 bytes=0 57014 masked=[(1, 0)]
+                status I
+              < 1
+              < E S=ERROR C=57014 M=the statement's time is limited to 5 ms by policy D=the server was asked to cancel it when its time was up, and did H=ask for less: a narrower WHERE, fewer joins, a LIMIT
+              < Z I
+            client
+                permit 3 bind masked time=5
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Sync
+            after 0 ms: not up
+            after 5 ms: up
+            server
+                end 3 Cut rows=0 bytes=0 57014 masked=[(1, 0)]
+                status I
+              < 2
+              < E S=ERROR C=57014 M=the statement's time is limited to 5 ms by policy D=the server was asked to cancel it when its time was up, and did H=ask for less: a narrower WHERE, fewer joins, a LIMIT
+              < Z I
+        "#]],
+    );
+    case(
         "a COPY FROM that waits for its client is ended, and what the client sends later is nobody's",
         &[
             Client(vec![query("copyin time=5")]),

@@ -371,4 +371,36 @@ fn errors_in_pipelines() {
               < Z I
         "#]],
     );
+    case(
+        "a portal that can't be described failed, though its Execute has not come",
+        &[
+            Client(vec![
+                parse("a", "select 1"),
+                bind("", "a"),
+                describe('P', ""),
+            ]),
+            Server(vec![bare('1'), bare('2'), error("0A000", "no description")]),
+            Client(vec![execute("", 0), sync()]),
+            Server(vec![ready('I')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 prepare select 1
+                permit 2 bind select 1
+              > Parse(a: select 1)
+              > Bind( = a)
+              > Describe(Portal )
+            server
+                end 1 Completed rows=0 bytes=0
+                end 2 Failed rows=0 bytes=0 0A000
+              < 1
+              < 2
+              < E S=ERROR C=0A000 M=no description D=value 123-45-6789 t=people
+            client
+              > Sync
+            server
+                status I
+              < Z I
+        "#]],
+    );
 }
