@@ -127,20 +127,19 @@ impl<J: Judge> Core<J> {
                     // To the client this is the error of the Execute that it sent.
                     self.pending.pop_front();
                 }
-                let failed = self.pending.pop_front().map(|pending| pending.operation);
-                let (mut refused, mut failed_portal) = (None, None);
-                if let Some(operation) = failed {
+                let portal = self.front().and_then(|front| front.of_portal());
+                let failed = portal.map(|portal| (portal, sqlstate));
+                let mut refused = None;
+                if let Some(Pending { operation, .. }) = self.pending.pop_front() {
                     let outcome = match &operation {
                         Operation::Execute { run, .. } => outcome_of(run, sqlstate),
                         _ => Outcome::Failed,
                     };
-                    failed_portal = operation.of_portal();
                     refused = self
                         .unanswered(operation, outcome, Some(sqlstate), message)
                         .await?;
                 }
-                self.skip_to_sync(failed_portal.map(|portal| (portal, sqlstate)))
-                    .await?;
+                self.skip_to_sync(failed).await?;
                 Ok(refused)
             }
         }
