@@ -20,6 +20,16 @@ use crate::{
     settings::{ClientTls, Secret},
 };
 
+/// The most that one TLS record carries: what PostgreSQL puts into one.
+///
+/// # Source
+/// `PQ_SEND_BUFFER_SIZE` of the server's `pqcomm.c`. libpq has room for that much whenever it reads (`pqReadData`); of a longer record
+/// the rest may stay within its TLS library, where a client that waits on the socket (pg_basebackup, pgbench, asynchronous drivers)
+/// does not see it, and waits for ever.
+const RECORD_BYTES_MAX: usize = 8_192;
+/// rustls counts a record's header with it.
+const RECORD_HEADER_BYTES: usize = 5;
+
 /// A certificate chain with the key that belongs to it.
 #[derive(Debug, Clone)]
 pub struct Certificate {
@@ -104,6 +114,7 @@ impl CertificateHandle {
         // take none up again either.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
+        config.max_fragment_size = Some(RECORD_BYTES_MAX + RECORD_HEADER_BYTES);
         Ok(Some(Arc::new(Self {
             shown,
             config: Arc::new(config),

@@ -1,7 +1,7 @@
 //! TLS from the first byte on (`sslnegotiation=direct`), and what ALPN has to say in either way to TLS.
 
 use std::{
-    io::{self, ErrorKind, Read as _, Write as _},
+    io::{self, ErrorKind, Read, Write},
     net::TcpStream,
     sync::Arc,
     thread,
@@ -89,7 +89,7 @@ impl World {
 }
 
 /// The next message.
-fn next(stream: &mut Encrypted) -> (u8, Vec<u8>) {
+fn next(stream: &mut impl Read) -> (u8, Vec<u8>) {
     let mut header = [0; 5];
     stream.read_exact(&mut header).unwrap();
     let length = u32::from_be_bytes(header[1..].try_into().unwrap()) as usize;
@@ -99,7 +99,7 @@ fn next(stream: &mut Encrypted) -> (u8, Vec<u8>) {
 }
 
 /// Reads on until a message of this type.
-fn until(stream: &mut Encrypted, kind: u8) -> Vec<u8> {
+fn until(stream: &mut impl Read, kind: u8) -> Vec<u8> {
     loop {
         let (found, body) = next(stream);
         if found == kind {
@@ -109,7 +109,7 @@ fn until(stream: &mut Encrypted, kind: u8) -> Vec<u8> {
 }
 
 /// Logs in; gives the BackendKeyData.
-fn log_in(stream: &mut Encrypted) -> Vec<u8> {
+fn log_in(stream: &mut (impl Read + Write)) -> Vec<u8> {
     stream.write_all(&startup(&SHOP)).unwrap();
     assert_eq!(next(stream), (b'R', vec![0, 0, 0, 3]));
     stream.write_all(&password(&tokens().good("ann"))).unwrap();
@@ -243,4 +243,77 @@ fn a_handshake_may_come_in_pieces_or_be_none() {
     }
     // The gateway is well.
     works(world.connect(Way::Direct, &["postgresql"]).unwrap());
+}
+
+/// A connection whose records are measured as they come.
+struct Measured {
+    stream: TcpStream,
+    /// The header that is read, and how much of a record's body is still to come.
+    header: Vec<u8>,
+    rest: usize,
+    longest: usize,
+}
+
+impl Read for Measured {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(into)?;
+        let mut bytes = &into[..count];
+        while !bytes.is_empty() {
+            if self.rest > 0 {
+                let body = self.rest.min(bytes.len());
+                self.rest -= body;
+                bytes = &bytes[body..];
+                continue;
+            }
+            self.header.push(bytes[0]);
+            bytes = &bytes[1..];
+            if let [_, _, _, high, low] = self.header[..] {
+                self.rest = usize::from(u16::from_be_bytes([high, low]));
+                self.longest = self.longest.max(self.rest);
+                self.header.clear();
+            }
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Measured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// libpq waits on the socket for what its TLS library may have already: the rest of a record that it had no room for.
+#[test]
+fn records_are_no_longer_than_the_servers() {
+    let world = World::new();
+    let stream = TcpStream::connect(world.house.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = Measured {
+        stream,
+        header: Vec::new(),
+        rest: 0,
+        longest: 0,
+    };
+    let mut client = world.client(&["postgresql"]);
+    while client.is_handshaking() {
+        client.complete_io(&mut stream).unwrap();
+    }
+    let mut session = StreamOwned::new(client, stream);
+    log_in(&mut session);
+    session.sock.longest = 0;
+    for statement in [
+        "SELECT repeat('x', 300000)",
+        "SELECT repeat('x', n) FROM generate_series(1, 2000) AS n",
+        "COPY (SELECT repeat('x', n) FROM generate_series(1, 2000) AS n) TO STDOUT",
+    ] {
+        session.write_all(&query(statement)).unwrap();
+        until(&mut session, b'Z');
+    }
+    // The kind of what is encrypted (1) and the seal (16) are in its length.
+    assert_eq!(session.sock.longest, 8_192 + 17);
 }
