@@ -2,7 +2,7 @@
 //!
 //! It reads with the gateway's own fixed queries and never changes anything on the server: first the stamp, which is cheap,
 //! then, where that is another one, the whole catalog. Views' definitions are the costliest part: they are read when the first
-//! statement rests on them, and from then on with everything else. A catalog that can't be read
+//! statement rests on them, and again where one of them, or what it calls by name, is another one. A catalog that can't be read
 //! again grows old and says so (`Loaded::since`): who relies on it refuses (ruling 4).
 
 use std::{
@@ -12,8 +12,8 @@ use std::{
 };
 
 use provost_engine::catalog::{
-    CATALOG_QUERY, Catalog, DEFINITIONS_QUERY, FIRST_QUERY, FIRST_STAMP_QUERY,
-    OUTLINE_PAST_LOCKS_QUERY, OUTLINE_QUERY, STAMP_QUERY,
+    CATALOG_QUERY, Catalog, FIRST_QUERY, FIRST_STAMP_QUERY, OUTLINE_PAST_LOCKS_QUERY,
+    OUTLINE_QUERY, STAMP_QUERY,
 };
 use provost_evidence::{Durability, record::Record};
 use tokio::{
@@ -139,7 +139,9 @@ impl Keeper {
     ) -> Result<(Arc<Self>, Reader), Error> {
         let mut server = None;
         let since = Instant::now();
-        let outline = read(&upstream, &mut server, FIRST_QUERY, &BTreeSet::new()).await?;
+        let outline = read(&upstream, &mut server, Question::Fixed(FIRST_QUERY))
+            .await?
+            .concat();
         let catalog = parse(outline).await?;
         let (waiters, requests) = mpsc::channel(WAITERS_MAX);
         let keeper = Arc::new(Self {
@@ -201,8 +203,8 @@ impl Reader {
         // comes during it waits for the next.
         let mut waiting = Vec::new();
         // Nobody had to wait for the first stamp. Where it fails, the next reading is whole.
-        match self.ask(FIRST_STAMP_QUERY, &BTreeSet::new()).await {
-            Ok(stamp) => self.stamp = Some(stamp),
+        match self.ask(Question::Fixed(FIRST_STAMP_QUERY)).await {
+            Ok(stamp) => self.stamp = Some(stamp.concat()),
             Err(_) => self.server = None,
         }
         // Half of the allowed age: the reading itself, and one that fails, have the other half.
@@ -275,18 +277,15 @@ impl Reader {
     /// somebody lacks, unless they are locked.
     async fn changed(
         &mut self,
-        current: &Catalog,
+        current: &Arc<Catalog>,
         mut lacking: BTreeSet<u32>,
     ) -> Result<Read, Error> {
         // Another waiter may have had them read.
-        lacking.retain(|oid| {
-            let view = current.relation(*oid);
-            view.is_some_and(|view| view.lacks_definition())
-        });
+        lacking.retain(|oid| lacks(current, *oid));
         let mut definitions = Definitions::There;
         let mut answer = None;
         if !lacking.is_empty() {
-            match self.ask(DEFINITIONS_QUERY, &lacking).await {
+            match self.ask(Question::Definitions(&lacking)).await {
                 Ok(defined) => answer = Some(defined),
                 Err(error) if is_locked(&error) => {
                     definitions = Definitions::Locked;
@@ -295,9 +294,7 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
-        // INVARIANT: definitions are deparsed by the names of the moment. The stamp comes after them: while it is what it was
-        // before the catalog, they fit each other.
-        let stamp = self.ask(STAMP_QUERY, &BTreeSet::new()).await?;
+        let stamp = self.ask(Question::Fixed(STAMP_QUERY)).await?.concat();
         if self.stamp.as_ref() == Some(&stamp) {
             let defined = answer.map(|answer| current.with_definitions(&answer));
             let catalog = defined.transpose()?;
@@ -307,20 +304,40 @@ impl Reader {
                 definitions,
             });
         }
-        // What was asked for once is read from now on with everything else.
-        let mut wanted = current.defined();
-        wanted.extend(&lacking);
         let mut stamp = Some(stamp);
-        let outline = match self.ask(OUTLINE_QUERY, &wanted).await {
-            // What is lacking is asked for when a statement rests on it again, and texts that are left out the next time.
+        let outline = match self.ask(Question::Fixed(OUTLINE_QUERY)).await {
+            // Texts that are left out are asked for the next time.
             Err(error) if is_locked(&error) => {
-                definitions = Definitions::Locked;
                 stamp = None;
-                self.ask(OUTLINE_PAST_LOCKS_QUERY, &BTreeSet::new()).await?
+                self.ask(Question::Fixed(OUTLINE_PAST_LOCKS_QUERY)).await?
             }
             outcome => outcome?,
         };
-        let catalog = parse(outline).await?;
+        let earlier = Arc::clone(current);
+        let mut catalog = off_the_way(move || {
+            let catalog = Catalog::from_answer(&outline.concat())?.with_definitions_of(&earlier);
+            match answer {
+                Some(answer) => catalog.with_definitions(&answer),
+                None => Ok(catalog),
+            }
+        })
+        .await?;
+        // What was asked for once, and is another one now.
+        let mut again = current.defined();
+        again.extend(&lacking);
+        again.retain(|oid| lacks(&catalog, *oid));
+        if !again.is_empty() {
+            match self.ask(Question::Definitions(&again)).await {
+                Ok(defined) => catalog = catalog.with_definitions(&defined)?,
+                // They are asked for when a statement rests on them again.
+                Err(error) if is_locked(&error) => {
+                    if !again.is_disjoint(&lacking) {
+                        definitions = Definitions::Locked;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
         // Rows that were written again as they were, or things that no statement's meaning depends on.
         let is_same = catalog.version() == current.version();
         if is_same {
@@ -333,10 +350,10 @@ impl Reader {
     }
 
     /// Asks until the server answers: what it says when something is dropped meanwhile is no fault of the question.
-    async fn ask(&mut self, query: &'static str, views: &BTreeSet<u32>) -> Result<Vec<u8>, Error> {
+    async fn ask(&mut self, question: Question<'_>) -> Result<Vec<Vec<u8>>, Error> {
         let mut tries = 1;
         loop {
-            match read(&self.upstream, &mut self.server, query, views).await {
+            match read(&self.upstream, &mut self.server, question).await {
                 // Whoever waited for a lock once finds it held again.
                 Err(error) if is_locked(&error) => return Err(error),
                 Err(Error::Upstream {
@@ -350,6 +367,12 @@ impl Reader {
             }
         }
     }
+}
+
+/// Whether a catalog has this view without its definition.
+fn lacks(catalog: &Catalog, oid: u32) -> bool {
+    let view = catalog.relation(oid);
+    view.is_some_and(|view| view.lacks_definition())
 }
 
 /// Whether a question waited in vain for a lock.
@@ -379,16 +402,26 @@ pub(crate) fn loaded(target: &str, catalog: &Catalog) -> Record {
 /// [`Error::Upstream`], [`Error::Timeout`].
 pub async fn pull(target: Target, timeout_ms: u64) -> Result<Vec<u8>, Error> {
     let upstream = Upstream::new(target, timeout_ms)?;
-    read(&upstream, &mut None, CATALOG_QUERY, &BTreeSet::new()).await
+    Ok(read(&upstream, &mut None, Question::Fixed(CATALOG_QUERY))
+        .await?
+        .concat())
 }
 
-/// The answer to one of the fixed queries, through a connection that is made where there is none.
+/// What a server is asked.
+#[derive(Clone, Copy)]
+enum Question<'a> {
+    /// One of the fixed queries that give one row.
+    Fixed(&'static str),
+    /// These views' definitions, in three rows.
+    Definitions(&'a BTreeSet<u32>),
+}
+
+/// The text of each row, through a connection that is made where there is none.
 async fn read(
     upstream: &Upstream,
     server: &mut Option<Server>,
-    query: &'static str,
-    views: &BTreeSet<u32>,
-) -> Result<Vec<u8>, Error> {
+    question: Question<'_>,
+) -> Result<Vec<Vec<u8>>, Error> {
     let attempt = async {
         let server = match server {
             Some(server) => server,
@@ -398,7 +431,13 @@ async fn read(
                     .await?,
             ),
         };
-        let answer = upstream::one_text_about(server, query, views).await;
+        let answer = match question {
+            Question::Definitions(views) => upstream::definitions(server, views).await.map(Some),
+            Question::Fixed(query) => {
+                let text = upstream::one_text(server, query).await;
+                text.map(|text| text.map(|text| vec![text]))
+            }
+        };
         let answer = answer.map_err(|error| match error {
             upstream::Error::Refused { sqlstate, message } if sqlstate == "42501" => {
                 Error::Denied { message }
@@ -416,8 +455,14 @@ async fn read(
         .unwrap_or(Err(Error::Timeout))
 }
 
-/// Reads the answer on a thread that may take its time: a large catalog must not hold up sessions.
+/// Reads an answer on a thread that may take its time: a large catalog must not hold up sessions.
 pub(crate) async fn parse(json: Vec<u8>) -> Result<Catalog, Error> {
-    let parsed = spawn_blocking(move || Catalog::from_answer(&json)).await;
-    Ok(parsed.map_err(|_| Error::Stopping)??)
+    off_the_way(move || Catalog::from_answer(&json)).await
+}
+
+async fn off_the_way(
+    read: impl FnOnce() -> Result<Catalog, provost_engine::catalog::Error> + Send + 'static,
+) -> Result<Catalog, Error> {
+    let read = spawn_blocking(read).await;
+    Ok(read.map_err(|_| Error::Stopping)??)
 }

@@ -1,14 +1,16 @@
 //! The catalog's stamp: every sort of change that could change what a statement means changes it, and nothing else is read
 //! while it stays.
 
-use provost_engine::catalog::STAMP_QUERY;
+use std::collections::BTreeSet;
+
+use provost_engine::catalog::{CATALOG_QUERY, Catalog, OUTLINE_QUERY, STAMP_QUERY, for_views};
 
 use crate::support::{House, Person, succeeded};
 
 /// What one stamp and one reading leave in the server's log, once each.
 const STAMP_LINE: &str = "array_agg(xmin), 0), 0) FROM pg_catalog.pg_namespace)";
 const CATALOG_LINE: &str = "fixed AS MATERIALIZED (";
-const DEFINITIONS_LINE: &str = "WITH RECURSIVE below AS (";
+const DEFINITIONS_LINE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
 
 /// Each follows on those before it.
 const CHANGES: &[&str] = &[
@@ -215,12 +217,20 @@ fn definitions_of_views_are_read_when_they_are_wanted() {
     shows(&house, "BEGIN; SELECT id FROM aside; COMMIT;", "42");
     assert_eq!(read(&house), 2);
 
-    // What was wanted once is read with everything else: by its new names.
-    let readings_before = readings(&house).1;
-    change(&house, "ALTER TABLE kept RENAME COLUMN note TO remark");
-    house.wait_until("a reading", |house| readings(house).1 > readings_before);
+    // What was wanted once is read again where something is called otherwise now, and only there.
+    let changed = |sql: &str| {
+        let readings_before = readings(&house).1;
+        change(&house, sql);
+        house.wait_until("a reading", |house| readings(house).1 > readings_before);
+        let (stamps, _) = readings(&house);
+        house.wait_until("another stamp", |house| readings(house).0 > stamps);
+    };
+    changed("CREATE TABLE elsewhere (id int)");
     shows(&house, "SELECT note FROM above;", "seen");
     assert_eq!(read(&house), 2);
+    changed("ALTER TABLE kept RENAME COLUMN note TO remark");
+    shows(&house, "SELECT note FROM above;", "seen");
+    assert_eq!(read(&house), 3);
     // A view that is another one now.
     change(
         &house,
@@ -229,4 +239,141 @@ fn definitions_of_views_are_read_when_they_are_wanted() {
     shows(&house, "SELECT id FROM late;", "43");
     house.stop_gateway();
     succeeded(house.verify());
+}
+
+/// Views over everything that a definition's text can call by name.
+const VIEWS: &str = "
+CREATE SCHEMA aside;
+CREATE TYPE aside.mood AS ENUM ('calm');
+CREATE TYPE aside.place AS (street text, town text);
+CREATE DOMAIN aside.short AS text;
+CREATE TABLE aside.people (id int PRIMARY KEY, name text, home aside.place, mood aside.mood, nick aside.short);
+CREATE TABLE aside.notes (id int, person int, said text);
+CREATE SEQUENCE aside.counter;
+CREATE FUNCTION aside.loud(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper($1)';
+CREATE FUNCTION aside.all_notes() RETURNS SETOF aside.notes LANGUAGE sql STABLE AS 'SELECT * FROM aside.notes';
+CREATE OPERATOR aside.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq);
+CREATE COLLATION aside.exact FROM \"C\";
+CREATE VIEW plain AS SELECT id, name FROM aside.people;
+CREATE VIEW over_plain AS SELECT name FROM plain;
+CREATE VIEW joined AS SELECT p.id, n.said FROM aside.people AS p JOIN aside.notes AS n USING (id);
+CREATE VIEW calls AS SELECT aside.loud(name) AS loud FROM aside.people;
+CREATE VIEW from_function AS SELECT x.said FROM aside.all_notes() AS x;
+CREATE VIEW whole_function AS SELECT * FROM aside.all_notes();
+CREATE VIEW fields AS SELECT (home).town AS town FROM aside.people;
+CREATE VIEW casts AS SELECT name::aside.short AS short, ARRAY[name]::aside.short[] AS shorts, NULL::aside.people AS person FROM aside.people;
+CREATE VIEW operates AS SELECT id FROM aside.people WHERE name OPERATOR(aside.===) 'x';
+CREATE VIEW labelled AS SELECT id FROM aside.people WHERE mood = 'calm';
+CREATE VIEW collated AS SELECT id FROM aside.people ORDER BY name COLLATE aside.exact;
+CREATE VIEW counts AS SELECT nextval('aside.counter') AS n;
+CREATE VIEW grouped AS SELECT p.name, count(*) AS n FROM aside.people AS p GROUP BY p.id;
+CREATE MATERIALIZED VIEW stored AS SELECT name FROM over_plain;
+CREATE VIEW by_itself AS SELECT 1 AS one;
+";
+
+/// Each follows on those before it.
+const RENAMES: &[&str] = &[
+    "ALTER TABLE aside.people RENAME COLUMN name TO called; ALTER TYPE aside.mood RENAME VALUE 'calm' TO 'quiet'",
+    "ALTER TABLE aside.people RENAME TO folk; ALTER TABLE aside.notes ADD COLUMN called text",
+    "ALTER TABLE aside.notes RENAME COLUMN said TO spoken; ALTER FUNCTION aside.loud(text) RENAME TO cry",
+    "ALTER VIEW plain RENAME COLUMN name TO label; ALTER OPERATOR aside.=== (text, text) SET SCHEMA public",
+    "ALTER VIEW plain RENAME TO simple; ALTER TYPE aside.place RENAME ATTRIBUTE town TO city CASCADE",
+    "ALTER MATERIALIZED VIEW stored RENAME COLUMN name TO label; ALTER DOMAIN aside.short RENAME TO brief",
+    "ALTER FUNCTION aside.cry(text) SET SCHEMA public; ALTER TYPE aside.place RENAME TO location",
+    "ALTER COLLATION aside.exact RENAME TO precise; ALTER SEQUENCE aside.counter RENAME TO meter",
+    "ALTER TABLE aside.folk SET SCHEMA public; ALTER TYPE aside.mood RENAME TO temper",
+    "ALTER SCHEMA aside RENAME TO beside",
+    // Two that take each other's name.
+    "BEGIN; ALTER TABLE folk RENAME TO other; ALTER TABLE beside.notes SET SCHEMA public; ALTER TABLE notes RENAME TO folk; COMMIT",
+    "CREATE OR REPLACE VIEW by_itself AS SELECT 2 AS one",
+    "CREATE TABLE new_one (id int)",
+];
+
+/// What is taken along from one catalog to the next is what the server would say now, whatever got another name; and what has the
+/// same names is taken along.
+#[test]
+fn definitions_that_are_taken_along_are_the_servers() {
+    let house = House::without_gateway();
+    let run = |sql: &str| {
+        let answer = house.cluster.execute("shop", sql);
+        answer.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    };
+    let ask = |sql: &str| run(sql).trim_end_matches('\n').as_bytes().to_vec();
+    let views = || -> BTreeSet<u32> {
+        let oids = run("SELECT oid FROM pg_class WHERE relkind IN ('v', 'm') AND oid >= 16384");
+        oids.lines().map(|oid| oid.parse().unwrap()).collect()
+    };
+    let define = |outline: &Catalog| {
+        let question = for_views(&views());
+        let parts: Vec<&str> = question.split(";\n").collect();
+        let [settings, rows @ ..] = &parts[..] else {
+            panic!("{question}");
+        };
+        let rows = rows
+            .iter()
+            .map(|row| ask(&format!("BEGIN; {settings}; {row}; COMMIT")));
+        let rows: Vec<Vec<u8>> = rows.collect();
+        let defined = outline.with_definitions(&rows).unwrap();
+        assert_eq!(defined.defined(), views());
+        defined
+    };
+    run(VIEWS);
+    let read = |question: &str| Catalog::from_answer(&ask(question)).unwrap();
+    let mut defined = define(&read(OUTLINE_QUERY));
+    let mut whole = read(CATALOG_QUERY);
+    for change in RENAMES {
+        run(change);
+        let earlier = std::mem::replace(&mut whole, read(CATALOG_QUERY));
+        let outline = read(OUTLINE_QUERY);
+        assert!(outline.defined().is_empty());
+        let taken = outline.clone().with_definitions_of(&defined);
+        let mut others = Vec::new();
+        for view in views() {
+            let name = &whole.relation(view).unwrap().name;
+            let text = |catalog: &Catalog| catalog.relation(view).unwrap().definition.clone();
+            let kept = text(&taken);
+            assert!(kept.is_none() || kept == text(&whole), "{change}: {name}");
+            if kept.is_none() && text(&earlier) == text(&whole) {
+                others.push(&**name);
+            }
+        }
+        // Of a label and a collation no catalog tells.
+        others.sort_unstable();
+        if change.starts_with("CREATE") {
+            assert_eq!(others, ["collated", "labelled"], "{change}");
+        }
+        defined = define(&outline);
+        assert_eq!(defined.version(), whole.version(), "{change}");
+    }
+}
+
+/// Who locks a table at once or not at all finds it free, however often the catalog is read.
+#[test]
+fn a_reading_locks_nothing_that_views_read() {
+    let mut house = House::without_gateway();
+    house.write_config(|config| {
+        config.replace("threads = 2", "threads = 2\ncatalog_age_max_ms = 100")
+    });
+    let views: String = (0..200)
+        .map(|number| format!("CREATE VIEW seen_{number} AS SELECT id FROM kept;"))
+        .collect();
+    let made = format!("CREATE TABLE kept (id int); CREATE TABLE changed (id int); {views}");
+    house.cluster.execute("shop", &made).unwrap();
+    house.start_gateway();
+    let asks: String = (0..200)
+        .map(|number| format!("SELECT id FROM seen_{number};"))
+        .collect();
+    succeeded(house.psql(Person::Dba, &["--tuples-only"], &asks));
+    let before = readings(&house).1;
+    for number in 0..40 {
+        let sql = format!(
+            "ALTER TABLE changed RENAME TO changing; ALTER TABLE changing RENAME TO changed; {}",
+            "BEGIN; LOCK TABLE kept IN ACCESS EXCLUSIVE MODE NOWAIT; ROLLBACK; SELECT pg_sleep(0.002);".repeat(10)
+        );
+        let said = house.cluster.execute("shop", &sql);
+        said.unwrap_or_else(|error| panic!("{number}: {error}"));
+    }
+    let read = readings(&house).1 - before;
+    assert!(read > 10, "{read}");
+    house.stop_gateway();
 }

@@ -4,10 +4,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     sync::Arc,
 };
 
-use super::{Catalog, Error, content, stamp_query, wire::Lines};
+use super::{Attribute, Catalog, Error, content, stamp_query, wire::Lines};
 
 /// How long the catalog's keeper waits for a lock: whoever holds one for longer (a schema change in an open transaction, LOCK
 /// TABLE) must not keep everybody's catalog from being read.
@@ -34,10 +35,10 @@ macro_rules! others_locked {
     };
 }
 
-/// The views that the keeper wants.
-macro_rules! some_wanted {
+/// No view's definition: the keeper asks for those by themselves.
+macro_rules! none_wanted {
     () => {
-        "WITH wanted AS MATERIALIZED (SELECT unnest('{}'::pg_catalog.oid[]) AS oid),\n"
+        "WITH wanted AS MATERIALIZED (SELECT NULL::pg_catalog.oid AS oid WHERE false),\n"
     };
 }
 
@@ -56,11 +57,10 @@ macro_rules! own_wanted {
     };
 }
 
-/// Reads the catalog as [`super::CATALOG_QUERY`] does, but of views' definitions only those asked for, for
-/// [`Catalog::from_answer`]. [`for_views`] puts the views' numbers in.
+/// Reads the catalog as [`super::CATALOG_QUERY`] does, but for views' definitions, for [`Catalog::from_answer`].
 pub const OUTLINE_QUERY: &str = concat!(
     briefly!(),
-    some_wanted!(),
+    none_wanted!(),
     none_locked!(),
     include_str!("catalog.sql")
 );
@@ -69,7 +69,7 @@ pub const OUTLINE_QUERY: &str = concat!(
 /// rests on one is refused. It is what the catalog is only until the lock is gone.
 pub const OUTLINE_PAST_LOCKS_QUERY: &str = concat!(
     briefly!(),
-    some_wanted!(),
+    none_wanted!(),
     others_locked!(),
     include_str!("catalog.sql")
 );
@@ -77,7 +77,7 @@ pub const OUTLINE_PAST_LOCKS_QUERY: &str = concat!(
 /// The first reading: [`OUTLINE_QUERY`] in a transaction that stays open for [`FIRST_STAMP_QUERY`].
 pub const FIRST_QUERY: &str = concat!(
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = pg_catalog; SET LOCAL jit = off;\n",
-    some_wanted!(),
+    none_wanted!(),
     none_locked!(),
     include_str!("catalog.sql")
 );
@@ -86,9 +86,23 @@ pub const FIRST_QUERY: &str = concat!(
 /// transaction.
 pub const FIRST_STAMP_QUERY: &str = concat!(stamp_query!(), ";\nCOMMIT");
 
-/// Asks for the definitions of views, and of all views beneath them: one row with one text column, for
+/// Asks for the definitions of views, and of all views beneath them: three rows with one text column each, for
 /// [`Catalog::with_definitions`]. [`for_views`] puts the views' numbers in.
-pub const DEFINITIONS_QUERY: &str = concat!(briefly!(), include_str!("definitions.sql"));
+///
+/// Deparsing locks what a view reads until the transaction's end: it has nothing else to do. The server deparses by the names of
+/// the moment, whatever the statement's snapshot; so the names are asked for before and after it, each in a snapshot of its own.
+pub const DEFINITIONS_QUERY: &str = concat!(
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;",
+    briefly!(),
+    include_str!("below.sql"),
+    include_str!("called.sql"),
+    ";\n",
+    include_str!("below.sql"),
+    include_str!("definitions.sql"),
+    ";\n",
+    include_str!("below.sql"),
+    include_str!("called.sql")
+);
 
 /// The catalog as a session's own transaction sees it, with the definitions of the views that its one parameter numbers (an array),
 /// and of all views beneath them. Like [`super::CATALOG_STATEMENT`], for whoever sets `search_path` and `jit` otherwise. A
@@ -105,11 +119,100 @@ pub(crate) const LOCKED_TEXT: &str = "locked by another session";
 /// Where the numbers go.
 const NUMBERS: &str = "'{}'";
 
-/// One of the queries above, about these views.
+/// [`DEFINITIONS_QUERY`] about these views.
 #[must_use]
-pub fn for_views(query: &'static str, views: &BTreeSet<u32>) -> String {
+pub fn for_views(views: &BTreeSet<u32>) -> String {
     let numbers: Vec<String> = views.iter().map(u32::to_string).collect();
-    query.replacen(NUMBERS, &format!("'{{{}}}'", numbers.join(",")), 1)
+    DEFINITIONS_QUERY.replace(NUMBERS, &format!("'{{{}}}'", numbers.join(",")))
+}
+
+/// What a definition's text calls by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sort {
+    Relation,
+    Function,
+    Operator,
+    Type,
+}
+
+/// What a definition's text calls by name, and how: `5:public5:peopl|1:2:id`, lengths in characters.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Called {
+    objects: BTreeMap<(Sort, u32), Box<str>>,
+    /// It says something besides that may become another word, and no catalog tells.
+    says_more: bool,
+}
+
+/// A definition that was read by itself.
+#[derive(Debug)]
+pub(super) struct Deparsed {
+    /// [`Relation::definition_mark`](super::Relation::definition_mark) as it was then.
+    mark: u32,
+    definition: Arc<str>,
+    called: Called,
+}
+
+impl Called {
+    /// Reads them by view.
+    fn read(answer: &[u8]) -> Result<BTreeMap<u32, Self>, Error> {
+        let mut lines = Lines::new("names", text("names", answer)?);
+        let mut views: BTreeMap<u32, Self> = BTreeMap::new();
+        while lines.more() {
+            let called = views.entry(lines.number()?).or_default();
+            let sort = match lines.letter()? {
+                'r' => Some(Sort::Relation),
+                'f' => Some(Sort::Function),
+                'o' => Some(Sort::Operator),
+                't' => Some(Sort::Type),
+                'x' => None,
+                _ => return Err(Error::Line { section: "names" }),
+            };
+            let (oid, name) = (lines.number()?, lines.text()?);
+            match sort {
+                Some(sort) => drop(called.objects.insert((sort, oid), name.into())),
+                None => called.says_more = true,
+            }
+        }
+        Ok(views)
+    }
+
+    /// Whether everything is called so in this catalog.
+    fn fits(&self, catalog: &Catalog) -> bool {
+        let mut known = String::new();
+        self.objects.iter().all(|((sort, oid), called)| {
+            let (schema, name, columns) = match sort {
+                Sort::Relation => match catalog.relations.get(oid) {
+                    Some(one) => (&one.schema, &one.name, &*one.attributes),
+                    None => return false,
+                },
+                Sort::Function => match catalog.functions_by_oid.get(oid) {
+                    Some(one) => (&one.schema, &one.name, &[][..]),
+                    None => return false,
+                },
+                Sort::Operator => match catalog.operators_by_oid.get(oid) {
+                    Some(one) => (&one.schema, &one.name, &[][..]),
+                    None => return false,
+                },
+                Sort::Type => match catalog.types_by_oid.get(oid) {
+                    Some(one) => (&one.schema, &one.name, &[][..]),
+                    None => return false,
+                },
+            };
+            known.clear();
+            // A text takes everything.
+            for name in [schema, name] {
+                let _ = write!(known, "{}:{name}", name.chars().count());
+            }
+            for Attribute { number, name, .. } in columns {
+                let _ = write!(known, "|{number}:{}:{name}", name.chars().count());
+            }
+            *known == **called
+        })
+    }
+}
+
+fn text<'a>(section: &'static str, answer: &'a [u8]) -> Result<&'a str, Error> {
+    str::from_utf8(answer).map_err(|_| Error::Line { section })
 }
 
 impl Catalog {
@@ -121,39 +224,76 @@ impl Catalog {
         defined.map(|one| one.oid).collect()
     }
 
-    /// This catalog with definitions that [`DEFINITIONS_QUERY`] gave. One that was made after this catalog was read is left
-    /// out: it belongs to another catalog. So must be the whole answer where something else was changed since (the caller asks
-    /// for the stamp afterwards): the server deparses by the names of now.
+    /// This catalog with definitions that [`DEFINITIONS_QUERY`] gave, in its three rows, before or after this catalog was read.
+    /// One that is another one in this catalog, or calls something by another name than this catalog does, is left out.
     ///
     /// # Errors
     /// [`Error::Line`] for anything else than such an answer.
-    pub fn with_definitions(&self, answer: &[u8]) -> Result<Self, Error> {
+    pub fn with_definitions(&self, answer: &[Vec<u8>]) -> Result<Self, Error> {
         let section = "definitions";
-        let text = str::from_utf8(answer).map_err(|_| Error::Line { section })?;
-        let mut lines = Lines::new(section, text);
+        let [before, texts, after] = answer else {
+            return Err(Error::Line { section });
+        };
+        let (mut before, after) = (Called::read(before)?, Called::read(after)?);
+        let mut lines = Lines::new(section, text(section, texts)?);
         let mut catalog = self.clone();
         while lines.more() {
             let (oid, mark): (u32, u32) = (lines.number()?, lines.number()?);
-            let definition = lines.text()?;
-            let Some(known) = self.relations.get(&oid) else {
+            let definition = lines.text()?.into();
+            // By which of two names it was deparsed can't be told.
+            let Some(called) = before
+                .remove(&oid)
+                .filter(|called| after.get(&oid) == Some(called))
+            else {
                 continue;
             };
-            if known.definition_mark != Some(mark) {
-                continue;
-            }
-            let mut view = (**known).clone();
-            view.definition = Some(definition.into());
-            let view = Arc::new(view);
-            let names = catalog.by_name.entry(Arc::clone(&view.schema)).or_default();
-            names.insert(Arc::clone(&view.name), Arc::clone(&view));
-            catalog.relations.insert(oid, view);
+            let deparsed = Deparsed {
+                mark,
+                definition,
+                called,
+            };
+            catalog.define(oid, &Arc::new(deparsed));
         }
-        let definitions: BTreeMap<u32, &str> = catalog
+        catalog.count_definitions();
+        Ok(catalog)
+    }
+
+    /// This catalog, which was read after another one and has no definitions yet, with those of the other's that
+    /// [`Self::with_definitions`] gave it and that would be deparsed to the same text now.
+    #[must_use]
+    pub fn with_definitions_of(mut self, earlier: &Self) -> Self {
+        for (oid, deparsed) in &earlier.deparsed {
+            if !deparsed.called.says_more {
+                self.define(*oid, deparsed);
+            }
+        }
+        self.count_definitions();
+        self
+    }
+
+    fn define(&mut self, oid: u32, deparsed: &Arc<Deparsed>) {
+        let Some(known) = self.relations.get(&oid) else {
+            return;
+        };
+        if known.definition_mark != Some(deparsed.mark) || !deparsed.called.fits(self) {
+            return;
+        }
+        let mut view = (**known).clone();
+        view.definition = Some(Arc::clone(&deparsed.definition));
+        let view = Arc::new(view);
+        let names = self.by_name.entry(Arc::clone(&view.schema)).or_default();
+        names.insert(Arc::clone(&view.name), Arc::clone(&view));
+        self.relations.insert(oid, view);
+        self.deparsed.insert(oid, Arc::clone(deparsed));
+    }
+
+    /// Makes the version that of the definitions that are here now.
+    fn count_definitions(&mut self) {
+        let definitions: BTreeMap<u32, &str> = self
             .relations
             .iter()
             .filter_map(|(oid, one)| Some((*oid, &**one.definition.as_ref()?)))
             .collect();
-        catalog.version = content::version(&catalog.outline, definitions);
-        Ok(catalog)
+        self.version = content::version(&self.outline, definitions);
     }
 }

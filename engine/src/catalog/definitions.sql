@@ -1,13 +1,3 @@
-WITH RECURSIVE below AS (
-  SELECT x.oid FROM unnest('{}'::pg_catalog.oid[]) AS x(oid)
-  UNION
-  -- What a view's rule depends on.
-  SELECT c.oid
-  FROM below AS b JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = b.oid
-    JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
-      AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-    JOIN pg_catalog.pg_class AS c ON c.oid = d.refobjid AND c.relkind IN ('v', 'm')
-)
 -- View, the transaction that made its definition what it is, its definition behind its length in characters.
 SELECT COALESCE(string_agg(concat_ws(' ', x.oid::pg_catalog.int8, x.mark, char_length(x.definition), x.definition), E'\n'), '') FROM (
   SELECT r.ev_class AS oid, r.xmin AS mark, pg_get_viewdef(r.ev_class) AS definition

@@ -140,6 +140,8 @@ pub struct Catalog {
     database: Arc<str>,
     schemas: BTreeSet<Arc<str>>,
     relations: HashMap<u32, Arc<Relation>>,
+    /// Views' definitions that were read by themselves.
+    deparsed: BTreeMap<u32, Arc<definitions::Deparsed>>,
     by_name: HashMap<Arc<str>, HashMap<Arc<str>, Arc<Relation>>>,
     children: HashMap<u32, Vec<u32>>,
     /// By schema and name: the table that an index is of.
@@ -192,6 +194,7 @@ impl Catalog {
             database: content.database,
             schemas: content.schemas,
             relations: HashMap::default(),
+            deparsed: BTreeMap::new(),
             by_name: HashMap::default(),
             children: HashMap::default(),
             indexes: HashMap::default(),

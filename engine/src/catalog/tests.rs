@@ -250,11 +250,13 @@ fn definitions_that_come_later_make_the_same_catalog() {
         .definition
         .clone()
         .unwrap();
-    let line = |oid: u32, mark: u32| format!("{oid} {mark} {} {definition}", definition.len());
+    let line = |oid: u32, mark: u32| {
+        let names = called(&outline, oid, &[("public", "base")]);
+        let line = format!("{oid} {mark} {} {definition}", definition.len());
+        [names.clone(), line.into_bytes(), names]
+    };
     let mark = view.definition_mark.unwrap();
-    let defined = outline
-        .with_definitions(line(view.oid, mark).as_bytes())
-        .unwrap();
+    let defined = outline.with_definitions(&line(view.oid, mark)).unwrap();
     assert_eq!(defined.version(), whole.version());
     assert_eq!(shown(&defined), shown(&whole));
     assert_eq!(defined.defined(), BTreeSet::from([view.oid]));
@@ -271,17 +273,18 @@ fn definitions_that_come_later_make_the_same_catalog() {
     for other in [
         line(view.oid, mark + 1),
         line(view.oid + 1, mark),
-        String::new(),
+        [Vec::new(), Vec::new(), Vec::new()],
     ] {
-        let same = outline.with_definitions(other.as_bytes()).unwrap();
-        assert_eq!(same.version(), outline.version(), "{other}");
+        let same = outline.with_definitions(&other).unwrap();
+        assert_eq!(same.version(), outline.version(), "{other:?}");
         assert!(same.defined().is_empty());
     }
     for broken in ["1", "1 2", "1 2 5 abc", "x 2 3 abc"] {
-        let section = outline.with_definitions(broken.as_bytes());
+        let [before, _, after] = line(view.oid, mark);
+        let read = outline.with_definitions(&[before, broken.into(), after]);
         assert!(
             matches!(
-                section,
+                read,
                 Err(Error::Line {
                     section: "definitions"
                 })
@@ -289,19 +292,149 @@ fn definitions_that_come_later_make_the_same_catalog() {
             "{broken}"
         );
     }
+    for broken in [
+        "1",
+        "1 r",
+        "1 r 2",
+        "1 r 2 5 abc",
+        "1 q 2 3 abc",
+        "x r 2 3 abc",
+        "1 rr 2 3 abc",
+    ] {
+        for at in [0, 2] {
+            let mut answer = line(view.oid, mark);
+            answer[at] = broken.into();
+            let read = outline.with_definitions(&answer);
+            assert!(
+                matches!(read, Err(Error::Line { section: "names" })),
+                "{broken}"
+            );
+        }
+    }
+    assert!(
+        outline
+            .with_definitions(&line(view.oid, mark)[..2])
+            .is_err()
+    );
+}
+
+/// What the server says of the names in a view's text: its own, and those of these relations.
+fn called(catalog: &Catalog, view: u32, relations: &[(&str, &str)]) -> Vec<u8> {
+    let own = catalog.relation(view).into_iter();
+    let others = relations.iter();
+    let others = others.map(|(schema, name)| catalog.relation_named(schema, name).unwrap());
+    let lines: Vec<String> = own
+        .chain(others)
+        .map(|one| {
+            let mut called = format!("{}:{}", one.schema.len(), one.schema);
+            let _ = write!(called, "{}:{}", one.name.len(), one.name);
+            for column in &one.attributes {
+                let _ = write!(
+                    called,
+                    "|{}:{}:{}",
+                    column.number,
+                    column.name.len(),
+                    column.name
+                );
+            }
+            format!("{view} r {} {} {called}", one.oid, called.len())
+        })
+        .collect();
+    lines.join("\n").into_bytes()
 }
 
 #[test]
-fn queries_take_numbers_of_views() {
-    for query in [OUTLINE_QUERY, DEFINITIONS_QUERY] {
-        assert_eq!(query.matches("'{}'").count(), 1);
-        assert_eq!(for_views(query, &BTreeSet::new()), query);
-        let about = for_views(query, &BTreeSet::from([7, 4_294_967_295]));
-        assert_eq!(
-            about.matches("'{7,4294967295}'::pg_catalog.oid[]").count(),
-            1
-        );
+fn a_definition_is_one_only_where_everything_is_called_so() {
+    let outline = Catalog::from_answer(&with("views", |lines| *lines = Value::Null)).unwrap();
+    let view = outline.relation_named("public", "shown").unwrap();
+    let mark = view.definition_mark.unwrap();
+    let line = |names: &str| {
+        let own = String::from_utf8(called(&outline, view.oid, &[])).unwrap();
+        let names = format!("{own}\n{names}").into_bytes();
+        let text = format!("{} {mark} 8 SELECT 1", view.oid).into_bytes();
+        [names.clone(), text, names]
+    };
+    let is_taken = |answer: &[Vec<u8>]| {
+        let catalog = outline.with_definitions(answer).unwrap();
+        !catalog.defined().is_empty()
+    };
+    let base = outline.relation_named("public", "base").unwrap().oid;
+    let function = outline.functions_named("plain")[0].oid;
+    let operator = outline.operators_named("===")[0].oid;
+    let mood = outline.types_named("mood")[0].oid;
+    let called = |sort: char, oid: u32, name: &str| {
+        format!("{} {sort} {oid} {} {name}", view.oid, name.chars().count())
+    };
+    let columns = "|1:2:id|2:5:value|3:2:at|4:4:loud";
+    let of_base = format!("6:public4:base{columns}");
+    let taken = line(&called('r', base, &of_base));
+    for (sort, oid, name) in [
+        ('r', base, &*of_base),
+        ('f', function, "6:public5:plain"),
+        ('o', operator, "6:public3:==="),
+        ('t', mood, "6:public4:mood"),
+    ] {
+        assert!(is_taken(&line(&called(sort, oid, name))), "{name}");
+        let otherwise = [
+            called(sort, oid, &name.replace("public", "secret")),
+            called(sort, oid, &name.replace(['a', '='], "q")),
+            called(sort, oid, &name.replace("oo", "qq")),
+            // What this catalog knows nothing of.
+            called(sort, 9, name),
+            // What is joined by name may need other names where there is another column.
+            called(sort, oid, &format!("{name}|5:1:a")),
+        ];
+        for changed in otherwise
+            .iter()
+            .filter(|one| **one != called(sort, oid, name))
+        {
+            assert!(!is_taken(&line(changed)), "{changed}");
+            // It was called so before, or after.
+            for at in [0, 2] {
+                let mut torn = line(&called(sort, oid, name));
+                torn[at] = line(changed)[0].clone();
+                assert!(!is_taken(&torn), "{changed}");
+                torn[at].clear();
+                assert!(!is_taken(&torn), "{changed}");
+            }
+        }
     }
+
+    // What would be the same text is taken along, from one to the next.
+    let defined = outline.with_definitions(&taken).unwrap();
+    let again = outline.clone().with_definitions_of(&defined);
+    let again = outline.clone().with_definitions_of(&again);
+    assert_eq!(again.version(), defined.version());
+    assert_eq!(again.defined(), BTreeSet::from([view.oid]));
+    for (field, was, is) in [
+        ("relations", " 4 base", " 4 bass"),
+        ("attributes", " 5 value", " 5 vague"),
+        ("view_marks", " ", " 1"),
+    ] {
+        let renamed = with(field, |lines| {
+            *lines = lines.as_str().unwrap().replace(was, is).into();
+        });
+        let renamed = Catalog::from_answer(&renamed).unwrap();
+        let taken = renamed.with_definitions_of(&defined).deparsed;
+        assert!(taken.is_empty(), "{field}");
+    }
+    // An enum's label may be another one, and no catalog tells.
+    let spoken = outline
+        .with_definitions(&line(&called('x', mood, "")))
+        .unwrap();
+    assert_eq!(spoken.defined(), BTreeSet::from([view.oid]));
+    assert!(outline.with_definitions_of(&spoken).defined().is_empty());
+}
+
+#[test]
+fn the_question_takes_numbers_of_views() {
+    assert_eq!(DEFINITIONS_QUERY.matches("'{}'").count(), 3);
+    assert_eq!(for_views(&BTreeSet::new()), DEFINITIONS_QUERY);
+    let about = for_views(&BTreeSet::from([7, 4_294_967_295]));
+    assert_eq!(
+        about.matches("'{7,4294967295}'::pg_catalog.oid[]").count(),
+        3
+    );
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl<'a> Lines<'a> {
         self.number::<i32>().map(i32::cast_unsigned)
     }
 
-    fn letter(&mut self) -> Result<char, Error> {
+    pub(super) fn letter(&mut self) -> Result<char, Error> {
         let word = self.word()?;
         let mut letters = word.chars();
         match (letters.next(), letters.next()) {

@@ -111,8 +111,8 @@ impl SessionJudge {
 
     /// Analyses it, and reads the definitions of views that it rests on where nobody asked for them before. Those of views beneath
     /// come along; bodies of functions may speak of further ones. They are read for everybody, or through the session's own
-    /// connection: where it has a catalog of its own, and where somebody has locked what a view reads, who may be the session
-    /// itself.
+    /// connection: where it has a catalog of its own, where somebody has locked what a view reads, who may be the session
+    /// itself, and where names changed while they were read for everybody.
     async fn analyse_defined(&mut self, step: &Step<'_>) -> Result<Analysed, Unread> {
         let mut asked: BTreeSet<u32> = BTreeSet::new();
         for _ in 0..DEFINITION_ROUNDS_MAX {
@@ -120,11 +120,8 @@ impl SessionJudge {
                 Err(refusal) if !refusal.lacking.is_empty() => refusal,
                 outcome => return Ok(outcome?),
             };
-            let is_own = self.sight.is_own();
-            if !is_own && refusal.lacking.iter().all(|view| asked.contains(view)) {
-                return Err(refusal.into());
-            }
-            if !is_own {
+            let was_asked = refusal.lacking.iter().all(|view| asked.contains(view));
+            if !self.sight.is_own() && !was_asked {
                 asked.extend(&*refusal.lacking);
                 let lacking = refusal.lacking.iter().copied().collect();
                 match self.keeper.refresh(lacking).await {

@@ -32,7 +32,7 @@ use crate::{
 pub(crate) use aside::{Answer, Tried};
 pub use credential::{Asked, Credential, Source, Unavailable};
 pub use login::Unfit;
-pub(crate) use query::{one_text, one_text_about};
+pub(crate) use query::{definitions, one_text};
 pub use roots::{Roots, RootsHandle};
 pub(crate) use tls::Connector;
 pub(crate) use warm::{Occasion, Parameters, Warm};

@@ -1,4 +1,4 @@
-//! The gateway's own questions to a server: fixed text, with numbers in it at most, and one text value in answer. Never a
+//! The gateway's own questions to a server: fixed text, with numbers in it at most, and texts in answer. Never a
 //! client's text.
 
 use std::collections::BTreeSet;
@@ -29,29 +29,36 @@ pub(crate) async fn one_text(
     server: &mut Server,
     question: &'static str,
 ) -> Result<Option<Vec<u8>>, Error> {
-    one_text_about(server, question, &BTreeSet::new()).await
+    let mut rows = rows(server, question).await?;
+    match (rows.pop(), rows.is_empty()) {
+        (Some(row), true) => Ok(row),
+        (Some(_) | None, _) => Err(Error::Protocol {
+            what: "a single row was expected",
+        }),
+    }
 }
 
-/// The same with these views' numbers put into the question.
-pub(crate) async fn one_text_about(
+/// Asks for these views' definitions and gives the text of each row, for
+/// [`with_definitions`](provost_engine::catalog::Catalog::with_definitions).
+pub(crate) async fn definitions(
     server: &mut Server,
-    question: &'static str,
     views: &BTreeSet<u32>,
-) -> Result<Option<Vec<u8>>, Error> {
-    let question = for_views(question, views);
+) -> Result<Vec<Vec<u8>>, Error> {
+    let rows = rows(server, &for_views(views)).await?;
+    Ok(rows.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+/// The first column of each row that `question` gives.
+async fn rows(server: &mut Server, question: &str) -> Result<Vec<Option<Vec<u8>>>, Error> {
     let mut out = BytesMut::new();
-    frontend::query(&question, &mut out).map_err(|source| Error::Value { source })?;
+    frontend::query(question, &mut out).map_err(|source| Error::Value { source })?;
     server.stream.write_all(&out).await.map_err(unreachable)?;
     server.stream.flush().await.map_err(unreachable)?;
-    let mut rows = 0_usize;
-    let mut value = None;
+    let mut rows = Vec::new();
     let mut failure = None;
     loop {
         match next_message(&mut server.stream, &mut server.read).await? {
-            Message::DataRow(row) => {
-                rows += 1;
-                value = first_value(&row)?;
-            }
+            Message::DataRow(row) => rows.push(first_value(&row)?),
             Message::ErrorResponse(body) => failure = Some(refusal(&body)),
             Message::ReadyForQuery(_) => break,
             Message::ParameterStatus(body) => {
@@ -71,10 +78,7 @@ pub(crate) async fn one_text_about(
     }
     match failure {
         Some(failure) => Err(failure),
-        None if rows == 1 => Ok(value),
-        None => Err(Error::Protocol {
-            what: "a single row was expected",
-        }),
+        None => Ok(rows),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Statements through views: which of them they rest on, and what is asked for where a definition is lacking.
 
+use std::fmt::Write as _;
+
 use super::*;
+use crate::catalog::Attribute;
 
 /// The views that a statement rests on, where it rests on nothing else.
 fn check_views(sql: &str, expected: &[&str]) {
@@ -116,14 +119,21 @@ fn a_definition_that_is_lacking_is_named() {
                 Ok(statements) => break statements,
                 Err(refusal) => {
                     assert!(!refusal.lacking.is_empty(), "{sql}: {}", refusal.message);
-                    let lines = refusal.lacking.iter().map(|oid| {
-                        let definition = CATALOG.relation(*oid).unwrap().definition.clone();
-                        let definition = definition.unwrap();
-                        format!("{oid} 7 {} {definition}", definition.chars().count())
-                    });
-                    let lines: Vec<String> = lines.collect();
-                    let lines = lines.join("\n");
-                    catalog = catalog.with_definitions(lines.as_bytes()).unwrap();
+                    let (mut names, mut texts) = (String::new(), String::new());
+                    for oid in &refusal.lacking {
+                        let view = CATALOG.relation(*oid).unwrap();
+                        let definition = view.definition.as_ref().unwrap();
+                        let length = definition.chars().count();
+                        let _ = writeln!(texts, "{oid} 7 {length} {definition}");
+                        let mut called = format!("{}:{}", view.schema.len(), view.schema);
+                        let _ = write!(called, "{}:{}", view.name.len(), view.name);
+                        for Attribute { number, name, .. } in &view.attributes {
+                            let _ = write!(called, "|{number}:{}:{name}", name.len());
+                        }
+                        let _ = writeln!(names, "{oid} r {oid} {} {called}", called.len());
+                    }
+                    let answer = [names.clone(), texts, names].map(String::into_bytes);
+                    catalog = catalog.with_definitions(&answer).unwrap();
                 }
             }
         };
