@@ -1,6 +1,7 @@
 #!/bin/sh
 # The oracle of SQL analysis on every major that is supported: a server of each, from npm's packages of PostgreSQL's binaries, and on
-# it the catalog, the newest statements, random statements, lineage and the corpus (engine/tests/server).
+# it the catalog, the newest statements, random statements, lineage and the corpus (engine/tests/server); then the gateway before it, by
+# its tests on the wire and those of views.
 #   sh tests/majors.sh              13 to 18
 #   sh tests/majors.sh 13 18        some of them
 #   sh tests/majors.sh 17 -- random as well as all that `cargo test -p provost-engine --test server --` takes
@@ -74,5 +75,8 @@ for major in ${majors:-13 14 15 16 17 18}; do
   say "PostgreSQL $major"
   # The tests take the first server that PATH has.
   PATH="$folder/bin:$PATH" cargo test --locked -p provost-engine --test server -- "$@" || failed="$failed $major"
+  # All of the protocol, and views, unless something was asked for.
+  [ $# -gt 0 ] || PATH="$folder/bin:$PATH" cargo test --locked --workspace --test wire || failed="$failed $major"
+  [ $# -gt 0 ] || PATH="$folder/bin:$PATH" cargo test --locked --workspace --test e2e -- catalog_stamp views:: || failed="$failed $major"
 done
 [ -z "$failed" ] || die "there are failures on PostgreSQL$failed"

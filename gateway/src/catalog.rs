@@ -68,9 +68,11 @@ pub enum Error {
     /// Reading took too long.
     #[error("reading the catalog took more than {} s", READ_TIMEOUT.as_secs())]
     Timeout,
-    /// Somebody has locked what a view reads: all but the definitions was read.
-    #[error("the definition of a view can't be read: another session has locked what it reads")]
-    Locked,
+    /// Somebody has locked what a view reads, or the server could not tell: all but the definitions was read.
+    #[error(
+        "the definition of a view can't be read: another session may have locked what it reads"
+    )]
+    Undefined,
     /// The log refused the new version's record.
     #[error("the evidence log failed")]
     Log,
@@ -107,7 +109,7 @@ struct Read {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Definitions {
     There,
-    Locked,
+    Unread,
 }
 
 /// Somebody who waits for a reading.
@@ -125,6 +127,9 @@ pub(crate) struct Reader {
     requests: mpsc::Receiver<Waiter>,
     /// What the server's catalogs were like at the last whole reading; `None`: nothing is known of it, and the next one is whole.
     stamp: Option<Vec<u8>>,
+    /// The connection was made anew since the reading began. Another server may have given its transactions the numbers of the one
+    /// before: what was read there says nothing.
+    is_other: bool,
     age_max: Duration,
 }
 
@@ -158,6 +163,7 @@ impl Keeper {
             server,
             requests,
             stamp: None,
+            is_other: false,
             age_max,
         };
         Ok((keeper, reader))
@@ -222,10 +228,10 @@ impl Reader {
             }
             for waiter in waiting.drain(..) {
                 let answer = match &outcome {
-                    Ok(Definitions::Locked) if !waiter.lacking.is_empty() => {
-                        Err(Arc::new(Error::Locked))
+                    Ok(Definitions::Unread) if !waiter.lacking.is_empty() => {
+                        Err(Arc::new(Error::Undefined))
                     }
-                    Ok(Definitions::There | Definitions::Locked) => Ok(()),
+                    Ok(Definitions::There | Definitions::Unread) => Ok(()),
                     Err(error) => Err(Arc::clone(error)),
                 };
                 // Whoever gave up waiting needs no answer.
@@ -282,22 +288,22 @@ impl Reader {
     ) -> Result<Read, Error> {
         // Another waiter may have had them read.
         lacking.retain(|oid| lacks(current, *oid));
+        self.is_other = false;
         let mut definitions = Definitions::There;
         let mut answer = None;
         if !lacking.is_empty() {
-            match self.ask(Question::Definitions(&lacking)).await {
-                Ok(defined) => answer = Some(defined),
-                Err(error) if is_locked(&error) => {
-                    definitions = Definitions::Locked;
-                    lacking.clear();
-                }
-                Err(error) => return Err(error),
+            answer = self.define(&lacking).await;
+            if answer.is_none() {
+                definitions = Definitions::Unread;
+                lacking.clear();
             }
         }
         let stamp = self.ask(Question::Fixed(STAMP_QUERY)).await?.concat();
-        if self.stamp.as_ref() == Some(&stamp) {
-            let defined = answer.map(|answer| current.with_definitions(&answer));
-            let catalog = defined.transpose()?;
+        if !self.is_other && self.stamp.as_ref() == Some(&stamp) {
+            let catalog = match answer {
+                Some(answer) => Some(define(current, answer).await?),
+                None => None,
+            };
             let catalog = catalog.filter(|catalog| catalog.version() != current.version());
             return Ok(Read {
                 catalog: catalog.map(|catalog| (catalog, Some(stamp))),
@@ -313,9 +319,12 @@ impl Reader {
             }
             outcome => outcome?,
         };
-        let earlier = Arc::clone(current);
+        let earlier = (!self.is_other).then(|| Arc::clone(current));
         let mut catalog = off_the_way(move || {
-            let catalog = Catalog::from_answer(&outline.concat())?.with_definitions_of(&earlier);
+            let mut catalog = Catalog::from_answer(&outline.concat())?;
+            if let Some(earlier) = earlier {
+                catalog = catalog.with_definitions_of(&earlier);
+            }
             match answer {
                 Some(answer) => catalog.with_definitions(&answer),
                 None => Ok(catalog),
@@ -327,15 +336,11 @@ impl Reader {
         again.extend(&lacking);
         again.retain(|oid| lacks(&catalog, *oid));
         if !again.is_empty() {
-            match self.ask(Question::Definitions(&again)).await {
-                Ok(defined) => catalog = catalog.with_definitions(&defined)?,
-                // They are asked for when a statement rests on them again.
-                Err(error) if is_locked(&error) => {
-                    if !again.is_disjoint(&lacking) {
-                        definitions = Definitions::Locked;
-                    }
-                }
-                Err(error) => return Err(error),
+            match self.define(&again).await {
+                Some(answer) => catalog = define(&Arc::new(catalog), answer).await?,
+                // The others are asked for when a statement rests on them again.
+                None if !again.is_disjoint(&lacking) => definitions = Definitions::Unread,
+                None => {}
             }
         }
         // Rows that were written again as they were, or things that no statement's meaning depends on.
@@ -349,10 +354,27 @@ impl Reader {
         })
     }
 
+    /// Asks for definitions. `None` where they can't be read now: somebody has locked what a view reads, or there are too many for
+    /// the server. The catalog goes on without them.
+    async fn define(&mut self, views: &BTreeSet<u32>) -> Option<Vec<Vec<u8>>> {
+        match self.ask(Question::Definitions(views)).await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                if !is_locked(&error) {
+                    // A connection that failed once is not asked again.
+                    self.server = None;
+                    tracing::warn!(target_name = %self.upstream.name(), %error, views = views.len(), "definitions of views could not be read");
+                }
+                None
+            }
+        }
+    }
+
     /// Asks until the server answers: what it says when something is dropped meanwhile is no fault of the question.
     async fn ask(&mut self, question: Question<'_>) -> Result<Vec<Vec<u8>>, Error> {
         let mut tries = 1;
         loop {
+            self.is_other |= self.server.is_none();
             match read(&self.upstream, &mut self.server, question).await {
                 // Whoever waited for a lock once finds it held again.
                 Err(error) if is_locked(&error) => return Err(error),
@@ -453,6 +475,12 @@ async fn read(
     timeout(READ_TIMEOUT, attempt)
         .await
         .unwrap_or(Err(Error::Timeout))
+}
+
+/// The catalog with definitions that were asked for.
+async fn define(catalog: &Arc<Catalog>, answer: Vec<Vec<u8>>) -> Result<Catalog, Error> {
+    let catalog = Arc::clone(catalog);
+    off_the_way(move || catalog.with_definitions(&answer)).await
 }
 
 /// Reads an answer on a thread that may take its time: a large catalog must not hold up sessions.

@@ -268,6 +268,11 @@ CREATE VIEW collated AS SELECT id FROM aside.people ORDER BY name COLLATE aside.
 CREATE VIEW counts AS SELECT nextval('aside.counter') AS n;
 CREATE VIEW grouped AS SELECT p.name, count(*) AS n FROM aside.people AS p GROUP BY p.id;
 CREATE MATERIALIZED VIEW stored AS SELECT name FROM over_plain;
+CREATE TYPE aside.item AS (what text);
+CREATE TABLE aside.orders (id int PRIMARY KEY, items aside.item[]);
+CREATE VIEW empty_array AS SELECT COALESCE(array_agg(o.items[1]), ARRAY[]::aside.item[]) AS items FROM aside.orders AS o;
+CREATE VIEW whole_row AS SELECT u FROM aside.orders AS o, unnest(o.items) AS u;
+CREATE VIEW sizes AS SELECT pg_relation_size('aside.orders_pkey'::regclass) AS bytes;
 CREATE VIEW by_itself AS SELECT 1 AS one;
 ";
 
@@ -282,6 +287,7 @@ const RENAMES: &[&str] = &[
     "ALTER FUNCTION aside.cry(text) SET SCHEMA public; ALTER TYPE aside.place RENAME TO location",
     "ALTER COLLATION aside.exact RENAME TO precise; ALTER SEQUENCE aside.counter RENAME TO meter",
     "ALTER TABLE aside.folk SET SCHEMA public; ALTER TYPE aside.mood RENAME TO temper",
+    "ALTER TYPE aside.item RENAME TO thing; ALTER INDEX aside.orders_pkey RENAME TO orders_key",
     "ALTER SCHEMA aside RENAME TO beside",
     // Two that take each other's name.
     "BEGIN; ALTER TABLE folk RENAME TO other; ALTER TABLE beside.notes SET SCHEMA public; ALTER TABLE notes RENAME TO folk; COMMIT",
@@ -337,10 +343,14 @@ fn definitions_that_are_taken_along_are_the_servers() {
                 others.push(&**name);
             }
         }
-        // Of a label and a collation no catalog tells.
+        // Of a label, a collation, an index and what sorts by itself no catalog tells.
         others.sort_unstable();
         if change.starts_with("CREATE") {
-            assert_eq!(others, ["collated", "labelled"], "{change}");
+            assert_eq!(
+                others,
+                ["collated", "labelled", "operates", "sizes"],
+                "{change}"
+            );
         }
         defined = define(&outline);
         assert_eq!(defined.version(), whole.version(), "{change}");

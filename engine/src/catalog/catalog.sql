@@ -160,6 +160,8 @@ SELECT concat(json_build_object(
   'views', (SELECT string_agg(concat_ws(' ', x.oid::integer, char_length(x.definition), x.definition), E'\n') FROM (
       SELECT oid, pg_get_viewdef(oid) AS definition FROM classes WHERE of_users AND relkind IN ('v', 'm')
         AND oid IN (SELECT oid FROM wanted) OFFSET 0) AS x),
+  -- Views whose definitions, which stand before this, call something by a newer name than this snapshot's.
+  'torn', (SELECT json_agg(DISTINCT c.view::bigint) FROM calls AS c JOIN names AS n ON n.sort = c.sort AND n.oid = c.oid WHERE NOT n.is_newest),
   -- relation, the transaction that made its definition what it is
   'view_marks', (SELECT string_agg(concat_ws(' ', r.ev_class, r.xmin), E'\n') FROM pg_catalog.pg_rewrite AS r
     WHERE r.ev_class >= 16384 AND r.ev_type = '1' AND r.rulename = '_RETURN'),

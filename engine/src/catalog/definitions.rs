@@ -38,9 +38,26 @@ macro_rules! others_locked {
 /// No view's definition: the keeper asks for those by themselves.
 macro_rules! none_wanted {
     () => {
-        "WITH wanted AS MATERIALIZED (SELECT NULL::pg_catalog.oid AS oid WHERE false),\n"
+        "WITH RECURSIVE wanted AS MATERIALIZED (SELECT NULL::pg_catalog.oid AS oid WHERE false),\n"
     };
 }
+
+/// What comes behind the views that are wanted: the names that these of them call (`asked`), which texts are not read, and the
+/// reading.
+macro_rules! catalog_of {
+    ($asked:literal, $locked:expr) => {
+        concat!(
+            "asked AS MATERIALIZED (SELECT oid FROM wanted WHERE ",
+            $asked,
+            "),\n",
+            include_str!("calls.sql"),
+            ",\n",
+            $locked,
+            include_str!("catalog.sql")
+        )
+    };
+}
+pub(super) use catalog_of;
 
 /// The views that a session wants, and all beneath.
 macro_rules! own_wanted {
@@ -61,8 +78,7 @@ macro_rules! own_wanted {
 pub const OUTLINE_QUERY: &str = concat!(
     briefly!(),
     none_wanted!(),
-    none_locked!(),
-    include_str!("catalog.sql")
+    catalog_of!("false", none_locked!())
 );
 
 /// The same without the texts of what another session has locked (rules, policies, checks, defaults of generated columns): what
@@ -70,16 +86,14 @@ pub const OUTLINE_QUERY: &str = concat!(
 pub const OUTLINE_PAST_LOCKS_QUERY: &str = concat!(
     briefly!(),
     none_wanted!(),
-    others_locked!(),
-    include_str!("catalog.sql")
+    catalog_of!("false", others_locked!())
 );
 
 /// The first reading: [`OUTLINE_QUERY`] in a transaction that stays open for [`FIRST_STAMP_QUERY`].
 pub const FIRST_QUERY: &str = concat!(
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = pg_catalog; SET LOCAL jit = off;\n",
     none_wanted!(),
-    none_locked!(),
-    include_str!("catalog.sql")
+    catalog_of!("false", none_locked!())
 );
 
 /// The stamp of what [`FIRST_QUERY`] gave, after it: in its snapshot, so that whatever changed since shows next time. Ends its
@@ -95,23 +109,27 @@ pub const DEFINITIONS_QUERY: &str = concat!(
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;",
     briefly!(),
     include_str!("below.sql"),
+    ", ",
+    include_str!("calls.sql"),
     include_str!("called.sql"),
     ";\n",
     include_str!("below.sql"),
     include_str!("definitions.sql"),
     ";\n",
     include_str!("below.sql"),
+    ", ",
+    include_str!("calls.sql"),
     include_str!("called.sql")
 );
 
 /// The catalog as a session's own transaction sees it, with the definitions of the views that its one parameter numbers (an array),
 /// and of all views beneath them. Like [`super::CATALOG_STATEMENT`], for whoever sets `search_path` and `jit` otherwise. A
 /// definition locks what its view reads, for a moment: that is why there are no others in it.
-pub const OWN_STATEMENT: &str = concat!(own_wanted!(), none_locked!(), include_str!("catalog.sql"));
+pub const OWN_STATEMENT: &str = concat!(own_wanted!(), catalog_of!("true", none_locked!()));
 
 /// The same without the texts that [`OUTLINE_PAST_LOCKS_QUERY`] leaves out.
 pub const OWN_PAST_LOCKS_STATEMENT: &str =
-    concat!(own_wanted!(), others_locked!(), include_str!("catalog.sql"));
+    concat!(own_wanted!(), catalog_of!("true", others_locked!()));
 
 /// What stands for a text that was not read because another session has locked its relation: no SQL.
 pub(crate) const LOCKED_TEXT: &str = "locked by another session";
@@ -135,10 +153,10 @@ enum Sort {
     Type,
 }
 
-/// What a definition's text calls by name, and how: `5:public5:peopl|1:2:id`, lengths in characters.
+/// What a definition's text calls by name, and how: `6:public6:people|1:2:id`, lengths in characters.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Called {
-    objects: BTreeMap<(Sort, u32), Box<str>>,
+    objects: BTreeMap<(Sort, u32), Arc<str>>,
     /// It says something besides that may become another word, and no catalog tells.
     says_more: bool,
 }
@@ -153,25 +171,42 @@ pub(super) struct Deparsed {
 }
 
 impl Called {
-    /// Reads them by view.
+    /// Reads them by view: first what each calls, then each object's name.
     fn read(answer: &[u8]) -> Result<BTreeMap<u32, Self>, Error> {
-        let mut lines = Lines::new("names", text("names", answer)?);
+        let section = "names";
+        let malformed = || Error::Line { section };
+        let mut lines = Lines::new(section, text(section, answer)?);
+        let mut uses: Vec<(u32, Sort, u32)> = Vec::new();
+        let mut names: BTreeMap<(Sort, u32), Arc<str>> = BTreeMap::new();
         let mut views: BTreeMap<u32, Self> = BTreeMap::new();
         while lines.more() {
-            let called = views.entry(lines.number()?).or_default();
+            let is_name = match lines.letter()? {
+                'n' => true,
+                'u' => false,
+                _ => return Err(malformed()),
+            };
+            let view = if is_name { 0 } else { lines.number()? };
             let sort = match lines.letter()? {
                 'r' => Some(Sort::Relation),
                 'f' => Some(Sort::Function),
                 'o' => Some(Sort::Operator),
                 't' => Some(Sort::Type),
                 'x' => None,
-                _ => return Err(Error::Line { section: "names" }),
+                _ => return Err(malformed()),
             };
-            let (oid, name) = (lines.number()?, lines.text()?);
+            let oid = lines.number()?;
             match sort {
-                Some(sort) => drop(called.objects.insert((sort, oid), name.into())),
-                None => called.says_more = true,
+                Some(sort) if is_name => drop(names.insert((sort, oid), lines.text()?.into())),
+                Some(sort) => uses.push((view, sort, oid)),
+                None if is_name => return Err(malformed()),
+                None => views.entry(view).or_default().says_more = true,
             }
+        }
+        for (view, sort, oid) in uses {
+            // An object without a name is another session's, or gone.
+            let name = names.get(&(sort, oid)).cloned().unwrap_or_default();
+            let objects = &mut views.entry(view).or_default().objects;
+            objects.insert((sort, oid), name);
         }
         Ok(views)
     }

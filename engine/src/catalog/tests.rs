@@ -293,13 +293,15 @@ fn definitions_that_come_later_make_the_same_catalog() {
         );
     }
     for broken in [
-        "1",
-        "1 r",
-        "1 r 2",
-        "1 r 2 5 abc",
-        "1 q 2 3 abc",
-        "x r 2 3 abc",
-        "1 rr 2 3 abc",
+        "q 1",
+        "u 1",
+        "u 1 r",
+        "u x r 1",
+        "u 1 q 2",
+        "n r 1",
+        "n r 1 5 abc",
+        "n x 1 3 abc",
+        "n rr 1 3 abc",
     ] {
         for at in [0, 2] {
             let mut answer = line(view.oid, mark);
@@ -337,7 +339,11 @@ fn called(catalog: &Catalog, view: u32, relations: &[(&str, &str)]) -> Vec<u8> {
                     column.name
                 );
             }
-            format!("{view} r {} {} {called}", one.oid, called.len())
+            format!(
+                "u {view} r {0}\nn r {0} {1} {called}",
+                one.oid,
+                called.len()
+            )
         })
         .collect();
     lines.join("\n").into_bytes()
@@ -363,7 +369,11 @@ fn a_definition_is_one_only_where_everything_is_called_so() {
     let operator = outline.operators_named("===")[0].oid;
     let mood = outline.types_named("mood")[0].oid;
     let called = |sort: char, oid: u32, name: &str| {
-        format!("{} {sort} {oid} {} {name}", view.oid, name.chars().count())
+        let length = name.chars().count();
+        format!(
+            "u {} {sort} {oid}\nn {sort} {oid} {length} {name}",
+            view.oid
+        )
     };
     let columns = "|1:2:id|2:5:value|3:2:at|4:4:loud";
     let of_base = format!("6:public4:base{columns}");
@@ -383,6 +393,9 @@ fn a_definition_is_one_only_where_everything_is_called_so() {
             called(sort, 9, name),
             // What is joined by name may need other names where there is another column.
             called(sort, oid, &format!("{name}|5:1:a")),
+            // The server calls it otherwise by now.
+            called(sort, oid, &format!("{name}!")),
+            format!("u {} {sort} {oid}", view.oid),
         ];
         for changed in otherwise
             .iter()
@@ -419,11 +432,20 @@ fn a_definition_is_one_only_where_everything_is_called_so() {
         assert!(taken.is_empty(), "{field}");
     }
     // An enum's label may be another one, and no catalog tells.
-    let spoken = outline
-        .with_definitions(&line(&called('x', mood, "")))
-        .unwrap();
+    let label = format!("u {} x {mood}", view.oid);
+    let spoken = outline.with_definitions(&line(&label)).unwrap();
     assert_eq!(spoken.defined(), BTreeSet::from([view.oid]));
     assert!(outline.with_definitions_of(&spoken).defined().is_empty());
+}
+
+#[test]
+fn a_definition_by_names_of_another_moment_is_none() {
+    let whole = Catalog::from_answer(THINGS).unwrap();
+    let oid = whole.relation_named("public", "shown").unwrap().oid;
+    let torn = with("torn", |views| *views = serde_json::json!([oid]));
+    let torn = Catalog::from_answer(&torn).unwrap();
+    assert!(torn.relation(oid).unwrap().lacks_definition());
+    assert_ne!(torn.version(), whole.version());
 }
 
 #[test]

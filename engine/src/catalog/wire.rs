@@ -34,6 +34,8 @@ pub(super) struct Wire {
     partition_keys: Text,
     parents: Text,
     views: Text,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    torn: BTreeSet<u32>,
     view_marks: Text,
     types: Text,
     #[serde(deserialize_with = "null_is_empty")]
@@ -390,6 +392,9 @@ impl Wire {
         let mut lines = Lines::new("views", text(&self.views));
         while lines.more() {
             let (oid, definition) = (lines.oid()?, lines.text()?);
+            if self.torn.contains(&oid) {
+                continue;
+            }
             on(relations, oid, |one| {
                 one.definition = Some(definition.into())
             });

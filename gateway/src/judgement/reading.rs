@@ -126,7 +126,7 @@ impl SessionJudge {
                 let lacking = refusal.lacking.iter().copied().collect();
                 match self.keeper.refresh(lacking).await {
                     Ok(_) => continue,
-                    Err(error) if matches!(*error, catalog::Error::Locked) => {}
+                    Err(error) if matches!(*error, catalog::Error::Undefined) => {}
                     Err(_) => return Err(refusal.into()),
                 }
             }

@@ -661,3 +661,47 @@ fn whoever_is_allowed_anything_gets_the_servers_own_words() {
         ],
     );
 }
+
+/// The server deparses a view by the newest names. A snapshot that is older shows others, and the two make no catalog.
+#[test]
+fn a_definition_by_newer_names_than_the_snapshots_is_none() {
+    let (cluster, house, mut raw) = world();
+    house.policy.swap(mask_ssn("masked"));
+    let run = |sql: &str| cluster.execute("postgres", sql).unwrap();
+    run(
+        "CREATE TABLE other AS SELECT 1 AS id, 'else'::text AS name; CREATE VIEW names AS SELECT id, name FROM people",
+    );
+    let swap = "BEGIN; ALTER TABLE people RENAME TO was; ALTER TABLE other RENAME TO people; ALTER TABLE was RENAME TO other; COMMIT";
+    let ask = "SELECT name FROM names WHERE id = 1";
+    check(
+        &mut raw,
+        &[
+            ("BEGIN ISOLATION LEVEL REPEATABLE READ", "T"),
+            ("CREATE TEMP TABLE mine AS SELECT 7 AS x", "T"),
+            ("SELECT x FROM mine", "7 T"),
+            (ask, "name 1 T"),
+            ("ROLLBACK", "I"),
+            ("BEGIN ISOLATION LEVEL REPEATABLE READ", "T"),
+            ("CREATE TEMP TABLE mine AS SELECT 7 AS x", "T"),
+            ("SELECT x FROM mine", "7 T"),
+        ],
+    );
+    run(swap);
+    check(
+        &mut raw,
+        &[(ask, "!55000"), ("ROLLBACK", "I"), (ask, "name 1 I")],
+    );
+    // In a snapshot for each statement they are of one moment.
+    check(
+        &mut raw,
+        &[
+            ("BEGIN", "T"),
+            ("CREATE TEMP TABLE mine AS SELECT 7 AS x", "T"),
+            ("SELECT x FROM mine", "7 T"),
+        ],
+    );
+    run(swap);
+    check(&mut raw, &[(ask, "name 1 T"), ("ROLLBACK", "I")]);
+    raw.finish();
+    house.stop();
+}

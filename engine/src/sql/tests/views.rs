@@ -130,7 +130,11 @@ fn a_definition_that_is_lacking_is_named() {
                         for Attribute { number, name, .. } in &view.attributes {
                             let _ = write!(called, "|{number}:{}:{name}", name.len());
                         }
-                        let _ = writeln!(names, "{oid} r {oid} {} {called}", called.len());
+                        let _ = writeln!(
+                            names,
+                            "u {oid} r {oid}\nn r {oid} {} {called}",
+                            called.len()
+                        );
                     }
                     let answer = [names.clone(), texts, names].map(String::into_bytes);
                     catalog = catalog.with_definitions(&answer).unwrap();

@@ -21,8 +21,203 @@ fn pinned(text: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// What a statement that asks nothing is answered, and then this.
+fn ended(with: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let answer = [
+        bare('1'),
+        bare('2'),
+        row(&[]),
+        complete("SELECT 1"),
+        bare('3'),
+        bare('3'),
+    ];
+    answer.into_iter().chain(with).collect()
+}
+
 fn failed() -> Vec<Vec<u8>> {
     vec![bare('1'), bare('2'), error("57014", "too slow")]
+}
+
+/// From PostgreSQL 18 on, a Query behind frames of the extended protocol leaves their transaction open.
+#[test]
+fn a_transaction_of_ours_ends_with_its_query() {
+    case(
+        "a Sync ends it, and what comes behind waits for that",
+        &[
+            Client(vec![query("select view"), query("select 2")]),
+            Server(pinned("same")),
+            Server(vec![complete("SELECT 1"), ready('T')]),
+            Server(ended(vec![ready('I')])),
+            Server(vec![complete("SELECT 1"), ready('I')]),
+        ],
+        expect![[r#"
+            client
+              > Parse(OWN: HOLD)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Parse(OWN: READ)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Flush
+              stalled
+            server
+                pinned Gateway Ok("same")
+                permit 1 query select view
+              > Query(select view)
+              stalled
+            server
+                end 1 Completed rows=1 bytes=0
+              > Parse(OWN: SELECT)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Sync
+              < C SELECT 1
+              stalled
+            server
+                status I
+                permit 2 query select 2
+              > Query(select 2)
+              < Z I
+            server
+                end 2 Completed rows=1 bytes=0
+                status I
+              < C SELECT 1
+              < Z I
+        "#]],
+    );
+    case(
+        "its commit fails",
+        &[
+            Client(vec![query("select view")]),
+            Server(pinned("same")),
+            Server(vec![complete("SELECT 1"), ready('T')]),
+            Server(ended(vec![error("23503", "deferred"), ready('I')])),
+        ],
+        expect![[r#"
+            client
+              > Parse(OWN: HOLD)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Parse(OWN: READ)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Flush
+              stalled
+            server
+                pinned Gateway Ok("same")
+                permit 1 query select view
+              > Query(select view)
+            server
+                end 1 Completed rows=1 bytes=0
+              > Parse(OWN: SELECT)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Sync
+              < C SELECT 1
+            server
+                status I
+              < E S=ERROR C=23503 M=deferred D=value 123-45-6789 t=people
+              < Z I
+        "#]],
+    );
+    case(
+        "it failed, and nothing is open",
+        &[
+            Client(vec![query("select view")]),
+            Server(pinned("same")),
+            Server(vec![error("22012", "division by zero"), ready('I')]),
+            Client(vec![query("select 2")]),
+        ],
+        expect![[r#"
+            client
+              > Parse(OWN: HOLD)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Parse(OWN: READ)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Flush
+              stalled
+            server
+                pinned Gateway Ok("same")
+                permit 1 query select view
+              > Query(select view)
+            server
+                end 1 Failed rows=0 bytes=0 22012
+                status I
+              < E S=ERROR C=22012 M=division by zero D=value 123-45-6789 t=people
+              < Z I
+            client
+                permit 2 query select 2
+              > Query(select 2)
+        "#]],
+    );
+    case(
+        "the client began a transaction with it: a Sync leaves it open",
+        &[
+            Client(vec![query("select view")]),
+            Server(pinned("same")),
+            Server(vec![complete("SELECT 1"), ready('T')]),
+            Server(ended(vec![ready('T')])),
+            Client(vec![query("select 2")]),
+            Server(vec![complete("SELECT 1"), ready('T')]),
+        ],
+        expect![[r#"
+            client
+              > Parse(OWN: HOLD)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Parse(OWN: READ)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Flush
+              stalled
+            server
+                pinned Gateway Ok("same")
+                permit 1 query select view
+              > Query(select view)
+            server
+                end 1 Completed rows=1 bytes=0
+              > Parse(OWN: SELECT)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Sync
+              < C SELECT 1
+            server
+                status T
+              < Z T
+            client
+                permit 2 query select 2
+              > Query(select 2)
+            server
+                end 2 Completed rows=1 bytes=0
+                status T
+              < C SELECT 1
+              < Z T
+        "#]],
+    );
 }
 
 #[test]
