@@ -35,6 +35,8 @@ use crate::{
 const WAITERS_MAX: usize = 1_024;
 /// How long one reading may take; then it failed, and the connection is made anew.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long definitions of views may take at least; else half the allowed age: what rests on none is not to wait for them.
+const DEFINITIONS_TIMEOUT_MIN: Duration = Duration::from_secs(2);
 /// How often the catalog is asked for until the server answers: what is dropped while it is read makes its question fail.
 const TRIES_MAX: u32 = 5;
 /// What the server's `pg_stat_activity` shows for the keeper's connection.
@@ -98,19 +100,8 @@ pub(crate) struct Keeper {
     waiters: mpsc::Sender<Waiter>,
 }
 
-/// What reading again gave.
-struct Read {
-    /// The catalog with its stamp, where it is another one. Without a stamp the next reading is whole.
-    catalog: Option<(Catalog, Option<Vec<u8>>)>,
-    definitions: Definitions,
-}
-
-/// Whether definitions that were asked for are in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Definitions {
-    There,
-    Unread,
-}
+/// What the server's catalogs were like, and through which connection it said so.
+type Stamp = (u64, Vec<u8>);
 
 /// Somebody who waits for a reading.
 struct Waiter {
@@ -126,10 +117,12 @@ pub(crate) struct Reader {
     server: Option<Server>,
     requests: mpsc::Receiver<Waiter>,
     /// What the server's catalogs were like at the last whole reading; `None`: nothing is known of it, and the next one is whole.
-    stamp: Option<Vec<u8>>,
-    /// The connection was made anew since the reading began. Another server may have given its transactions the numbers of the one
-    /// before: what was read there says nothing.
-    is_other: bool,
+    stamp: Option<Stamp>,
+    /// Connections made since the first. Another server may have given its transactions the numbers of the one before: what was read
+    /// through another connection says nothing.
+    connections: u64,
+    /// The connection that the present catalog was read through.
+    read_through: u64,
     age_max: Duration,
 }
 
@@ -144,10 +137,9 @@ impl Keeper {
     ) -> Result<(Arc<Self>, Reader), Error> {
         let mut server = None;
         let since = Instant::now();
-        let outline = read(&upstream, &mut server, Question::Fixed(FIRST_QUERY))
-            .await?
-            .concat();
-        let catalog = parse(outline).await?;
+        let first = Question::Fixed(FIRST_QUERY);
+        let outline = read(&upstream, &mut server, first, READ_TIMEOUT).await?;
+        let catalog = parse(outline.concat()).await?;
         let (waiters, requests) = mpsc::channel(WAITERS_MAX);
         let keeper = Arc::new(Self {
             current: Shared::new(Loaded {
@@ -163,7 +155,8 @@ impl Keeper {
             server,
             requests,
             stamp: None,
-            is_other: false,
+            connections: 0,
+            read_through: 0,
             age_max,
         };
         Ok((keeper, reader))
@@ -209,8 +202,10 @@ impl Reader {
         // comes during it waits for the next.
         let mut waiting = Vec::new();
         // Nobody had to wait for the first stamp. Where it fails, the next reading is whole.
-        match self.ask(Question::Fixed(FIRST_STAMP_QUERY)).await {
-            Ok(stamp) => self.stamp = Some(stamp.concat()),
+        match self.ask(FIRST_STAMP_QUERY).await {
+            // On another connection it is no longer of the moment that the catalog is of.
+            Ok(stamp) if self.connections == 0 => self.stamp = Some((0, stamp)),
+            Ok(_) => {}
             Err(_) => self.server = None,
         }
         // Half of the allowed age: the reading itself, and one that fails, have the other half.
@@ -226,12 +221,13 @@ impl Reader {
             if let Err(error) = &outcome {
                 tracing::warn!(target_name = %self.upstream.name(), %error, "the catalog could not be read");
             }
+            let current = self.keeper.current().catalog;
             for waiter in waiting.drain(..) {
                 let answer = match &outcome {
-                    Ok(Definitions::Unread) if !waiter.lacking.is_empty() => {
+                    Ok(()) if waiter.lacking.iter().any(|oid| lacks(&current, *oid)) => {
                         Err(Arc::new(Error::Undefined))
                     }
-                    Ok(Definitions::There | Definitions::Unread) => Ok(()),
+                    Ok(()) => Ok(()),
                     Err(error) => Err(Arc::clone(error)),
                 };
                 // Whoever gave up waiting needs no answer.
@@ -240,18 +236,10 @@ impl Reader {
         }
     }
 
-    async fn read_again(
-        &mut self,
-        bench: &Bench,
-        lacking: BTreeSet<u32>,
-    ) -> Result<Definitions, Error> {
+    async fn read_again(&mut self, bench: &Bench, lacking: BTreeSet<u32>) -> Result<(), Error> {
         let since = Instant::now();
         let current = self.keeper.current();
-        let read = self.changed(&current.catalog, lacking).await;
-        let definitions = read
-            .as_ref()
-            .map_or(Definitions::There, |read| read.definitions);
-        let (catalog, former) = match read.map(|read| read.catalog) {
+        let (catalog, former) = match self.changed(&current.catalog, lacking).await {
             Ok(None) => (current.catalog, current.former),
             Ok(Some((catalog, stamp))) => {
                 let record = loaded(self.upstream.name(), &catalog);
@@ -261,7 +249,8 @@ impl Reader {
                     .map_err(|_| Error::Log)?;
                 let former = current.former.after(&current.catalog, &catalog);
                 self.stamp = stamp;
-                (Arc::new(catalog), Arc::new(former))
+                self.read_through = self.connections;
+                (catalog, Arc::new(former))
             }
             Err(error) => {
                 // A connection that failed once is not asked again.
@@ -274,108 +263,111 @@ impl Reader {
             since,
             former,
         });
-        Ok(definitions)
+        Ok(())
     }
 }
 
 impl Reader {
     /// Reads the catalog again, with the stamp that it had just before, where it is not what it was; with the definitions that
-    /// somebody lacks, unless they are locked.
+    /// somebody lacks, where they can be read. Without a stamp the next reading is whole.
     async fn changed(
         &mut self,
         current: &Arc<Catalog>,
         mut lacking: BTreeSet<u32>,
-    ) -> Result<Read, Error> {
-        // Another waiter may have had them read.
-        lacking.retain(|oid| lacks(current, *oid));
-        self.is_other = false;
-        let mut definitions = Definitions::There;
-        let mut answer = None;
-        if !lacking.is_empty() {
-            answer = self.define(&lacking).await;
-            if answer.is_none() {
-                definitions = Definitions::Unread;
-                lacking.clear();
-            }
-        }
-        let stamp = self.ask(Question::Fixed(STAMP_QUERY)).await?.concat();
-        if !self.is_other && self.stamp.as_ref() == Some(&stamp) {
-            let catalog = match answer {
-                Some(answer) => Some(define(current, answer).await?),
-                None => None,
+    ) -> Result<Option<(Arc<Catalog>, Option<Stamp>)>, Error> {
+        let stamp = self.ask(STAMP_QUERY).await?;
+        let mut stamp = Some((self.connections, stamp));
+        let is_known = self.stamp == stamp;
+        let mut catalog = Arc::clone(current);
+        if !is_known {
+            let outline = match self.ask(OUTLINE_QUERY).await {
+                // Texts that are left out are asked for the next time.
+                Err(error) if is_locked(&error) => {
+                    stamp = None;
+                    self.ask(OUTLINE_PAST_LOCKS_QUERY).await?
+                }
+                outcome => outcome?,
             };
-            let catalog = catalog.filter(|catalog| catalog.version() != current.version());
-            return Ok(Read {
-                catalog: catalog.map(|catalog| (catalog, Some(stamp))),
-                definitions,
+            stamp = stamp.filter(|(connection, _)| *connection == self.connections);
+            let is_same_server = self.read_through == self.connections;
+            let earlier = is_same_server.then(|| Arc::clone(current));
+            let read = off_the_way(move || {
+                let catalog = Catalog::from_answer(&outline)?;
+                Ok(match earlier {
+                    Some(earlier) => catalog.with_definitions_of(&earlier),
+                    None => catalog,
+                })
             });
+            catalog = Arc::new(read.await?);
         }
-        let mut stamp = Some(stamp);
-        let outline = match self.ask(Question::Fixed(OUTLINE_QUERY)).await {
-            // Texts that are left out are asked for the next time.
-            Err(error) if is_locked(&error) => {
-                stamp = None;
-                self.ask(Question::Fixed(OUTLINE_PAST_LOCKS_QUERY)).await?
-            }
-            outcome => outcome?,
-        };
-        let earlier = (!self.is_other).then(|| Arc::clone(current));
-        let mut catalog = off_the_way(move || {
-            let mut catalog = Catalog::from_answer(&outline.concat())?;
-            if let Some(earlier) = earlier {
-                catalog = catalog.with_definitions_of(&earlier);
-            }
-            match answer {
-                Some(answer) => catalog.with_definitions(&answer),
-                None => Ok(catalog),
-            }
-        })
-        .await?;
+        lacking.retain(|oid| lacks(&catalog, *oid));
         // What was asked for once, and is another one now.
-        let mut again = current.defined();
-        again.extend(&lacking);
-        again.retain(|oid| lacks(&catalog, *oid));
-        if !again.is_empty() {
-            match self.define(&again).await {
-                Some(answer) => catalog = define(&Arc::new(catalog), answer).await?,
-                // The others are asked for when a statement rests on them again.
-                None if !again.is_disjoint(&lacking) => definitions = Definitions::Unread,
-                None => {}
-            }
+        let mut wanted = current.defined();
+        wanted.retain(|oid| lacks(&catalog, *oid));
+        wanted.extend(&lacking);
+        let mut defined = self.define(&catalog, &wanted).await;
+        if defined.is_none() && wanted != lacking {
+            // The others are asked for when a statement rests on them again.
+            defined = self.define(&catalog, &lacking).await;
         }
+        let catalog = defined.unwrap_or(catalog);
         // Rows that were written again as they were, or things that no statement's meaning depends on.
-        let is_same = catalog.version() == current.version();
-        if is_same {
-            self.stamp.clone_from(&stamp);
+        if catalog.version() != current.version() {
+            return Ok(Some((catalog, stamp)));
         }
-        Ok(Read {
-            catalog: (!is_same).then_some((catalog, stamp)),
-            definitions,
-        })
+        if !is_known {
+            self.stamp = stamp;
+            self.read_through = self.connections;
+        }
+        Ok(None)
     }
 
-    /// Asks for definitions. `None` where they can't be read now: somebody has locked what a view reads, or there are too many for
-    /// the server. The catalog goes on without them.
-    async fn define(&mut self, views: &BTreeSet<u32>) -> Option<Vec<Vec<u8>>> {
-        match self.ask(Question::Definitions(views)).await {
-            Ok(answer) => Some(answer),
+    /// A catalog with these views' definitions. `None` where they can't be read: somebody has locked what a view reads, or there are
+    /// too many for the server. The catalog goes on without them.
+    async fn define(
+        &mut self,
+        catalog: &Arc<Catalog>,
+        views: &BTreeSet<u32>,
+    ) -> Option<Arc<Catalog>> {
+        if views.is_empty() || self.server.is_none() {
+            return None;
+        }
+        let patience = (self.age_max / 2).clamp(DEFINITIONS_TIMEOUT_MIN, READ_TIMEOUT);
+        let question = Question::Definitions(views);
+        let defined = match read(&self.upstream, &mut self.server, question, patience).await {
+            Ok(answer) => {
+                let catalog = Arc::clone(catalog);
+                off_the_way(move || catalog.with_definitions(&answer)).await
+            }
+            Err(error) => Err(error),
+        };
+        match defined {
+            Ok(catalog) => return Some(Arc::new(catalog)),
+            Err(error) if is_locked(&error) => {}
             Err(error) => {
-                if !is_locked(&error) {
+                tracing::warn!(target_name = %self.upstream.name(), %error, views = views.len(), "definitions of views could not be read");
+                let is_refused = matches!(
+                    error,
+                    Error::Upstream {
+                        source: upstream::Error::Refused { .. }
+                    }
+                );
+                if !is_refused {
                     // A connection that failed once is not asked again.
                     self.server = None;
-                    tracing::warn!(target_name = %self.upstream.name(), %error, views = views.len(), "definitions of views could not be read");
                 }
-                None
             }
         }
+        None
     }
 
     /// Asks until the server answers: what it says when something is dropped meanwhile is no fault of the question.
-    async fn ask(&mut self, question: Question<'_>) -> Result<Vec<Vec<u8>>, Error> {
+    async fn ask(&mut self, query: &'static str) -> Result<Vec<u8>, Error> {
         let mut tries = 1;
         loop {
-            self.is_other |= self.server.is_none();
-            match read(&self.upstream, &mut self.server, question).await {
+            self.connections += u64::from(self.server.is_none());
+            let question = Question::Fixed(query);
+            match read(&self.upstream, &mut self.server, question, READ_TIMEOUT).await {
                 // Whoever waited for a lock once finds it held again.
                 Err(error) if is_locked(&error) => return Err(error),
                 Err(Error::Upstream {
@@ -385,7 +377,7 @@ impl Reader {
                     self.server = None;
                     tries += 1;
                 }
-                outcome => return outcome,
+                outcome => return Ok(outcome?.concat()),
             }
         }
     }
@@ -424,9 +416,9 @@ pub(crate) fn loaded(target: &str, catalog: &Catalog) -> Record {
 /// [`Error::Upstream`], [`Error::Timeout`].
 pub async fn pull(target: Target, timeout_ms: u64) -> Result<Vec<u8>, Error> {
     let upstream = Upstream::new(target, timeout_ms)?;
-    Ok(read(&upstream, &mut None, Question::Fixed(CATALOG_QUERY))
-        .await?
-        .concat())
+    let question = Question::Fixed(CATALOG_QUERY);
+    let answer = read(&upstream, &mut None, question, READ_TIMEOUT).await?;
+    Ok(answer.concat())
 }
 
 /// What a server is asked.
@@ -443,6 +435,7 @@ async fn read(
     upstream: &Upstream,
     server: &mut Option<Server>,
     question: Question<'_>,
+    patience: Duration,
 ) -> Result<Vec<Vec<u8>>, Error> {
     let attempt = async {
         let server = match server {
@@ -472,15 +465,9 @@ async fn read(
             },
         })
     };
-    timeout(READ_TIMEOUT, attempt)
+    timeout(patience, attempt)
         .await
         .unwrap_or(Err(Error::Timeout))
-}
-
-/// The catalog with definitions that were asked for.
-async fn define(catalog: &Arc<Catalog>, answer: Vec<Vec<u8>>) -> Result<Catalog, Error> {
-    let catalog = Arc::clone(catalog);
-    off_the_way(move || catalog.with_definitions(&answer)).await
 }
 
 /// Reads an answer on a thread that may take its time: a large catalog must not hold up sessions.

@@ -59,7 +59,8 @@ rules AS MATERIALIZED (
     COALESCE(CASE n.tail
         -- An array is called after what is in it.
         WHEN '[' THEN true
-        WHEN '(' THEN starts_with(i.identity, concat(q.schema, '.', CASE n.sort WHEN 'f' THEN quote_ident(n.name) ELSE n.name END, '('))
+        -- Temporary ones go by their schema's own name.
+        WHEN '(' THEN starts_with(i.identity, concat(quote_ident(s.nspname), '.', CASE n.sort WHEN 'f' THEN quote_ident(n.name) ELSE n.name END, '('))
         ELSE i.identity = concat(q.schema, '.', quote_ident(n.name)) AND a.are_newest IS NOT FALSE END, false) AS is_newest
   FROM named AS n JOIN pg_catalog.pg_namespace AS s ON s.oid = n.schema
     CROSS JOIN LATERAL (SELECT CASE WHEN s.oid = pg_my_temp_schema() THEN 'pg_temp' ELSE quote_ident(s.nspname) END AS schema) AS q

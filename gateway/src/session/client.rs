@@ -160,9 +160,6 @@ impl<J: Judge> Core<J> {
         if self.skipping && message != Message::Sync {
             return Ok(Step::Taken);
         }
-        if self.unended {
-            return self.wait(Stall::Answer, out);
-        }
         match message {
             Message::Query(text) => self.query(text, frame, out).await,
             Message::Parse(parse) => self.parse(&parse, frame, out).await,

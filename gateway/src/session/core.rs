@@ -123,9 +123,6 @@ pub struct Core<J: Judge> {
     pub(super) mid_run: bool,
     /// A question of the gateway's own opened the present segment, and nothing of the client's is in it: it may be ended.
     pub(super) held: bool,
-    /// A Query followed in such a segment: from PostgreSQL 18 on, its transaction goes on until a Sync. Nothing else is forwarded before
-    /// it is over.
-    pub(super) unended: bool,
     /// Questions of the gateway's own that failed: each may have left a statement of its name at the server.
     pub(super) questions_failed: u32,
     /// A question of the gateway's own failed in the midst of a segment: the server skips what comes up to Sync.
@@ -195,7 +192,6 @@ impl<J: Judge> Core<J> {
             mid_segment: false,
             mid_run: false,
             held: false,
-            unended: false,
             questions_failed: 0,
             server_skips: false,
             skipping: false,
@@ -447,7 +443,6 @@ impl<J: Judge> Core<J> {
 
     pub(super) fn push(&mut self, operation: Operation) {
         let segment = self.segment;
-        self.unended |= self.held && matches!(operation, Operation::Query { .. });
         self.held = false;
         if operation.ends_segment() {
             self.end_segment();

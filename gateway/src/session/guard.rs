@@ -1,7 +1,8 @@
 //! Changes of a limited number of rows (ruling 15): nothing of one is committed before the server told how many rows it changed.
 //!
 //! A simple Query goes by the extended protocol and its Sync is withheld; an Execute's Sync waits in the client's input. Must
-//! never let a Sync through behind a count that was not looked at.
+//! never let a Sync through behind a count that was not looked at. A Query that reads what a question of ours holds goes by the
+//! extended protocol, too, with its Sync.
 
 use std::collections::VecDeque;
 
@@ -19,8 +20,8 @@ use crate::{
 };
 
 impl<J: Judge> Core<J> {
-    /// Sends a simple Query: as it is, or by the extended protocol where the rows that it changes are limited. Such a statement
-    /// stands alone in its Query: the judge sees to it.
+    /// Sends a simple Query: as it is, or by the extended protocol where the rows that it changes are limited, and where a question of
+    /// ours holds what it reads in a transaction of its own. Such a statement stands alone in its Query: the judge sees to it.
     pub(super) fn send_query(
         &mut self,
         runs: &VecDeque<Box<Run>>,
@@ -28,12 +29,21 @@ impl<J: Judge> Core<J> {
         frame: &[u8],
         out: &mut Out,
     ) -> Road {
+        let road = match runs.front() {
+            Some(run) if run.is_guarded() => Road::Guarded,
+            Some(_) if self.held && !self.in_block => Road::Synced,
+            Some(_) | None => Road::Plain,
+        };
         match runs.front() {
-            Some(run) if run.is_guarded() && runs.len() == 1 => {
-                out.to_server.guarded(text, &run.permitted.permit);
+            Some(run) if road != Road::Plain && runs.len() == 1 => {
+                let end = match road {
+                    Road::Synced => NeutralFrame::Sync,
+                    _ => NeutralFrame::Flush,
+                };
+                out.to_server.guarded(text, end, &run.permitted.permit);
                 // The server's unnamed statement and portal are ours now, and nobody may use them by the client's names.
                 self.names.forward_unnamed(self.segment);
-                Road::Guarded
+                road
             }
             Some(_) | None => {
                 out.to_server
@@ -48,7 +58,7 @@ impl<J: Judge> Core<J> {
         matches!(
             self.front(),
             Some(Operation::Query {
-                road: Road::Guarded,
+                road: Road::Guarded | Road::Synced,
                 ..
             })
         )
@@ -76,12 +86,15 @@ impl<J: Judge> Core<J> {
     }
 
     async fn sync_guarded(&mut self, next: Road, out: &mut Out) -> Result<(), Fatal> {
-        if let Some(Operation::Query { road, .. }) = self.front() {
-            *road = next;
+        let before = match self.front() {
+            Some(Operation::Query { road, .. }) => std::mem::replace(road, next),
+            Some(_) | None => Road::Plain,
+        };
+        if before != Road::Synced {
+            // Within a CopyData frame nothing else may be sent: the Sync follows its last byte.
+            self.sync_owed = true;
+            self.sync_after_copy_data(out);
         }
-        // Within a CopyData frame nothing else may be sent: the Sync follows its last byte.
-        self.sync_owed = true;
-        self.sync_after_copy_data(out);
         let gone = self.names.resolve_unnamed();
         self.settle(gone.into_iter().collect()).await
     }
@@ -104,7 +117,7 @@ impl<J: Judge> Core<J> {
                 let tag = backend::command_tag(frame.get(HEADER_BYTES..).unwrap_or_default())?;
                 self.completed(&frame, tag, out).await
             }
-            withheld @ (Road::Plain | Road::Guarded) => {
+            withheld @ (Road::Plain | Road::Guarded | Road::Synced) => {
                 *road = withheld;
                 Ok(())
             }

@@ -10,7 +10,7 @@ use super::{
     client::Step,
     core::{Core, Stall, out_of_step, take},
     out::{NeutralFrame, Out, whole_frame},
-    pending::{Clock, Operation, Pending},
+    pending::{Clock, Operation},
 };
 use crate::{
     judge::{Fatal, Holder, Judge, Keep, Look, Unseen},
@@ -34,9 +34,6 @@ const GUARD: &str = "SAVEPOINT provost_own";
 const GO_BACK: &str = "ROLLBACK TO SAVEPOINT provost_own";
 /// Takes the guard away.
 const UNGUARD: &str = "RELEASE SAVEPOINT provost_own";
-
-/// A statement that asks nothing.
-const NOTHING: &str = "SELECT";
 
 /// How a question in the client's transaction is guarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,35 +294,6 @@ impl<J: Judge> Core<J> {
             (Until::Ready | Until::Closed, Keep::Open | Keep::End) => {}
         }
         Ok(())
-    }
-
-    /// A simple Query of the client's is answered in a segment that a question of ours opened, and its transaction goes on: the
-    /// question's, unless the client began one, and then a Sync changes nothing.
-    ///
-    /// # Source
-    /// PostgreSQL 18 makes what follows an Execute an implicit block (`start_xact_command`), which a simple Query does not end. Nor does a
-    /// Sync right behind it: by then the server takes no transaction for begun (`finish_xact_command`). A statement begins it again.
-    pub(super) fn end_transaction_of_ours(&mut self, out: &mut Out) {
-        let name = self.token.own(self.questions_failed);
-        let Some(front) = self.pending.front_mut() else {
-            return;
-        };
-        front.operation = Operation::Sync;
-        let segment = front.segment;
-        out.to_server.own(&name, NOTHING, &[]);
-        out.to_server.neutral(NeutralFrame::Sync);
-        let operation = Operation::Look(Asking {
-            look: Look::Path,
-            until: Until::Closed,
-            guard: Guard::None,
-            before: 0,
-            closes: 2,
-            answer: None,
-            failed: None,
-            told: true,
-            clock: Clock::new(Some(LOOK_MS_MAX)),
-        });
-        self.pending.push_front(Pending { segment, operation });
     }
 
     /// Ends a segment that holds nothing but a question of ours.

@@ -118,9 +118,9 @@ impl ToServer {
         }
     }
 
-    /// Lets the text of a simple Query with one decided statement through by the extended protocol, without a Sync: what it
-    /// changes is not committed before one follows. It takes the unnamed statement and portal, as a simple Query does.
-    pub(crate) fn guarded(&mut self, text: &[u8], _permit: &Permit) {
+    /// Lets the text of a simple Query with one decided statement through by the extended protocol, with this at its end: what it
+    /// changes is not committed before a Sync follows. It takes the unnamed statement and portal, as a simple Query does.
+    pub(crate) fn guarded(&mut self, text: &[u8], end: NeutralFrame<'_>, _permit: &Permit) {
         frame::write(&mut self.bytes, b'P', |body| {
             body.put_u8(0);
             put_text(body, text);
@@ -129,7 +129,7 @@ impl ToServer {
         frame::write(&mut self.bytes, b'B', |body| body.put_slice(&[0; 8]));
         self.neutral(NeutralFrame::Describe(Target::Portal, b""));
         frame::write(&mut self.bytes, b'E', |body| body.put_slice(&[0; 5]));
-        self.neutral(NeutralFrame::Flush);
+        self.neutral(end);
     }
 
     /// Starts a `CopyData` frame of a decided COPY FROM; its body follows through [`Self::copy_body`].

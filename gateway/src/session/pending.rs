@@ -79,6 +79,9 @@ pub(super) enum Road {
     Plain,
     /// By the extended protocol, and its Sync is not sent: nothing is committed before its count of rows is looked at.
     Guarded,
+    /// By the extended protocol, with its Sync: it follows a question of ours in one transaction, which PostgreSQL does not end with a simple
+    /// Query from version 18 on (`start_xact_command`).
+    Synced,
     /// Its Sync was sent. The CommandComplete is told once its transaction is committed.
     Released(Box<[u8]>),
 }

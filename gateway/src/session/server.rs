@@ -487,11 +487,6 @@ impl<J: Judge> Core<J> {
             }) if runs.is_empty() => *segment,
             Some(_) | None => return Err(out_of_step(b'Z')),
         };
-        if self.unended && status == b'T' && matches!(self.front(), Some(Operation::Query { .. })) {
-            self.end_transaction_of_ours(out);
-            return Ok(());
-        }
-        self.unended = false;
         self.pending.pop_front();
         self.muted = false;
         self.judge.transaction_status(status);

@@ -705,3 +705,33 @@ fn a_definition_by_newer_names_than_the_snapshots_is_none() {
     raw.finish();
     house.stop();
 }
+
+/// What is temporary goes by another name at each place where the server tells one.
+#[test]
+fn definitions_of_temporary_views_call_temporary_things() {
+    let (_cluster, house, mut raw) = world();
+    check(
+        &mut raw,
+        &[
+            ("CREATE TEMP TABLE \"My x\" AS SELECT 7 AS \"a b\"", "I"),
+            ("CREATE TYPE pg_temp.pair AS (x int)", "I"),
+            (
+                "CREATE FUNCTION pg_temp.twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * $1'",
+                "I",
+            ),
+            (
+                "CREATE OPERATOR pg_temp.=== (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq)",
+                "I",
+            ),
+            (
+                "CREATE TEMP VIEW mine AS SELECT pg_temp.twice(\"a b\") AS x, NULL::pg_temp.pair AS y, 1 OPERATOR(pg_temp.===) 1 AS z FROM \"My x\"",
+                "I",
+            ),
+        ],
+    );
+    // Who is bound by a mask is refused what can't be read.
+    house.policy.swap(mask_ssn("masked"));
+    check(&mut raw, &[("SELECT x FROM mine", "14 I")]);
+    raw.finish();
+    house.stop();
+}

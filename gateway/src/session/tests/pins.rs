@@ -21,33 +21,24 @@ fn pinned(text: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What a statement that asks nothing is answered, and then this.
-fn ended(with: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let answer = [
-        bare('1'),
-        bare('2'),
-        row(&[]),
-        complete("SELECT 1"),
-        bare('3'),
-        bare('3'),
-    ];
-    answer.into_iter().chain(with).collect()
-}
-
 fn failed() -> Vec<Vec<u8>> {
     vec![bare('1'), bare('2'), error("57014", "too slow")]
 }
 
-/// From PostgreSQL 18 on, a Query behind frames of the extended protocol leaves their transaction open.
+/// From PostgreSQL 18 on, a Query behind frames of the extended protocol leaves their transaction open: it goes by that protocol, too.
 #[test]
 fn a_transaction_of_ours_ends_with_its_query() {
+    let with = |rest: Vec<Vec<u8>>| {
+        let columns = description(&[(20_000, 1, 25, 0)]);
+        [vec![bare('1'), bare('2'), columns, row(&[Some("x")])], rest].concat()
+    };
     case(
-        "a Sync ends it, and what comes behind waits for that",
+        "it completes when it is committed, and what came behind follows",
         &[
             Client(vec![query("select view"), query("select 2")]),
             Server(pinned("same")),
-            Server(vec![complete("SELECT 1"), ready('T')]),
-            Server(ended(vec![ready('I')])),
+            Server(with(vec![complete("SELECT 1")])),
+            Server(vec![ready('I')]),
             Server(vec![complete("SELECT 1"), ready('I')]),
         ],
         expect![[r#"
@@ -67,22 +58,20 @@ fn a_transaction_of_ours_ends_with_its_query() {
             server
                 pinned Gateway Ok("same")
                 permit 1 query select view
-              > Query(select view)
-              stalled
-            server
-                end 1 Completed rows=1 bytes=0
-              > Parse(OWN: SELECT)
-              > Bind(OWN = OWN)
-              > Execute(OWN)
-              > Close(Portal OWN)
-              > Close(Statement OWN)
-              > Sync
-              < C SELECT 1
-              stalled
-            server
-                status I
                 permit 2 query select 2
+              > Parse(: select view)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Sync
               > Query(select 2)
+            server
+              < T 1 columns
+              < D x
+            server
+                end 1 Completed rows=1 bytes=7
+                status I
+              < C SELECT 1
               < Z I
             server
                 end 2 Completed rows=1 bytes=0
@@ -96,8 +85,11 @@ fn a_transaction_of_ours_ends_with_its_query() {
         &[
             Client(vec![query("select view")]),
             Server(pinned("same")),
-            Server(vec![complete("SELECT 1"), ready('T')]),
-            Server(ended(vec![error("23503", "deferred"), ready('I')])),
+            Server(with(vec![
+                complete("SELECT 1"),
+                error("23503", "deferred"),
+                ready('I'),
+            ])),
         ],
         expect![[r#"
             client
@@ -116,28 +108,26 @@ fn a_transaction_of_ours_ends_with_its_query() {
             server
                 pinned Gateway Ok("same")
                 permit 1 query select view
-              > Query(select view)
-            server
-                end 1 Completed rows=1 bytes=0
-              > Parse(OWN: SELECT)
-              > Bind(OWN = OWN)
-              > Execute(OWN)
-              > Close(Portal OWN)
-              > Close(Statement OWN)
+              > Parse(: select view)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
               > Sync
-              < C SELECT 1
             server
+                end 1 Failed rows=1 bytes=7 23503
                 status I
+              < T 1 columns
+              < D x
               < E S=ERROR C=23503 M=deferred D=value 123-45-6789 t=people
               < Z I
         "#]],
     );
     case(
-        "it failed, and nothing is open",
+        "it fails",
         &[
             Client(vec![query("select view")]),
             Server(pinned("same")),
-            Server(vec![error("22012", "division by zero"), ready('I')]),
+            Server(with(vec![error("22012", "division by zero"), ready('I')])),
             Client(vec![query("select 2")]),
         ],
         expect![[r#"
@@ -157,10 +147,16 @@ fn a_transaction_of_ours_ends_with_its_query() {
             server
                 pinned Gateway Ok("same")
                 permit 1 query select view
-              > Query(select view)
+              > Parse(: select view)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Sync
             server
-                end 1 Failed rows=0 bytes=0 22012
+                end 1 Failed rows=1 bytes=7 22012
                 status I
+              < T 1 columns
+              < D x
               < E S=ERROR C=22012 M=division by zero D=value 123-45-6789 t=people
               < Z I
             client
@@ -169,14 +165,25 @@ fn a_transaction_of_ours_ends_with_its_query() {
         "#]],
     );
     case(
-        "the client began a transaction with it: a Sync leaves it open",
+        "it fails before it runs, and is copied out",
         &[
             Client(vec![query("select view")]),
             Server(pinned("same")),
-            Server(vec![complete("SELECT 1"), ready('T')]),
-            Server(ended(vec![ready('T')])),
-            Client(vec![query("select 2")]),
-            Server(vec![complete("SELECT 1"), ready('T')]),
+            Server(vec![error("42601", "syntax error"), ready('I')]),
+            Client(vec![query("view copyout")]),
+            Server(pinned("same")),
+            Server(vec![
+                bare('1'),
+                bare('2'),
+                bare('n'),
+                raw('H', b"\0\0\x01\0\0"),
+            ]),
+            Server(vec![
+                raw('d', b"x\n"),
+                bare('c'),
+                complete("COPY 1"),
+                ready('I'),
+            ]),
         ],
         expect![[r#"
             client
@@ -195,22 +202,83 @@ fn a_transaction_of_ours_ends_with_its_query() {
             server
                 pinned Gateway Ok("same")
                 permit 1 query select view
-              > Query(select view)
+              > Parse(: select view)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Sync
             server
-                end 1 Completed rows=1 bytes=0
-              > Parse(OWN: SELECT)
+                end 1 Failed rows=0 bytes=0 42601
+                status I
+              < E S=ERROR C=42601 M=syntax error D=value 123-45-6789 t=people
+              < Z I
+            client
+              > Parse(OWN: HOLD)
               > Bind(OWN = OWN)
               > Execute(OWN)
               > Close(Portal OWN)
               > Close(Statement OWN)
-              > Sync
-              < C SELECT 1
+              > Parse(OWN: READ)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Flush
+              stalled
             server
+                pinned Gateway Ok("same")
+                permit 2 query view copyout
+              > Parse(: view copyout)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Sync
+            server
+              < H 
+            server
+                end 2 Completed rows=1 bytes=2
+                status I
+              < d x
+              < c
+              < C COPY 1
+              < Z I
+        "#]],
+    );
+    case(
+        "in the client's own transaction it goes as it came",
+        &[
+            Client(vec![query("begin")]),
+            Server(vec![complete("BEGIN"), ready('T')]),
+            Client(vec![query("select view")]),
+            Server(pinned("same")),
+            Server(vec![complete("SELECT 1"), ready('T')]),
+        ],
+        expect![[r#"
+            client
+                permit 1 query begin
+              > Query(begin)
+            server
+                end 1 Completed rows=0 bytes=0
                 status T
+              < C BEGIN
               < Z T
             client
-                permit 2 query select 2
-              > Query(select 2)
+              > Parse(OWN: HOLD)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Parse(OWN: READ)
+              > Bind(OWN = OWN)
+              > Execute(OWN)
+              > Close(Portal OWN)
+              > Close(Statement OWN)
+              > Flush
+              stalled
+            server
+                pinned Gateway Ok("same")
+                permit 2 query select view
+              > Query(select view)
             server
                 end 2 Completed rows=1 bytes=0
                 status T
@@ -246,7 +314,11 @@ fn a_query_runs_in_the_transaction_that_holds_its_view() {
             server
                 pinned Gateway Ok("same")
                 permit 1 query select view
-              > Query(select view)
+              > Parse(: select view)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Sync
             server
                 end 1 Completed rows=1 bytes=0
                 status I
@@ -297,7 +369,11 @@ fn a_query_runs_in_the_transaction_that_holds_its_view() {
             server
                 pinned Gateway Ok("same")
                 permit 1 query select view
-              > Query(select view)
+              > Parse(: select view)
+              > Bind( = )
+              > Describe(Portal )
+              > Execute()
+              > Sync
             server
                 end 1 Completed rows=1 bytes=0
                 status I
