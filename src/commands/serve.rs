@@ -41,6 +41,9 @@ use crate::{
 /// is smaller.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// What is open besides sessions: the log, what is sealed, policies, the console's and the gateway's own connections.
+const OPEN_FILES_BESIDES: u64 = 256;
+
 /// How often legal holds are looked at, and what is over its time is deleted: a day is the smallest unit of it.
 const KEEPING_INTERVAL: Duration = Duration::from_secs(3_600);
 
@@ -87,6 +90,29 @@ pub(crate) fn trace(default: &str) {
         .try_init();
 }
 
+/// Raises the limit of open files as far as it goes: many systems begin with 1,024, where a session takes two. Warns where that is not
+/// enough for the sessions that the configuration allows.
+fn raise_open_files(connections_max: usize) {
+    let needed = u64::try_from(connections_max).unwrap_or(u64::MAX);
+    let needed = needed.saturating_mul(2).saturating_add(OPEN_FILES_BESIDES);
+    let (limit, error) = match rlimit::increase_nofile_limit(rlimit::INFINITY) {
+        Ok(limit) => (limit, None),
+        Err(error) => (
+            rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(0, |(soft, _)| soft),
+            Some(error),
+        ),
+    };
+    if limit < needed {
+        tracing::warn!(
+            limit,
+            needed,
+            connections_max,
+            error = error.map(tracing::field::display),
+            "the limit of open files is below what `connections_max` may take: raise it (`ulimit -n`, `LimitNOFILE=`), or lower `connections_max`"
+        );
+    }
+}
+
 /// Reads everything the configuration names and binds the gateway.
 ///
 /// # Errors
@@ -94,6 +120,7 @@ pub(crate) fn trace(default: &str) {
 pub(crate) async fn start(path: &Path) -> Result<Started, Error> {
     let config = config::load(path)?;
     let resolved = config::resolve(&config, path)?;
+    raise_open_files(config.limits.connections_max);
     let log = open_log(&config)?;
     let keeper = Keeper::start(
         &config.policy,

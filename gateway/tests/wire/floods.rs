@@ -20,11 +20,17 @@ const CROWD: usize = 1_000;
 const TABLES: &str = "CREATE TABLE people (id int PRIMARY KEY, name text);
     INSERT INTO people SELECT n, 'name ' || n FROM generate_series(1, 9) n;";
 
+/// Each client is the client's end, the gateway's, and the one to the server. Many systems begin with a limit of 1,024.
+fn raise_open_files() {
+    rlimit::increase_nofile_limit(4 * CROWD as u64).unwrap();
+}
+
 /// What became of each of a crowd that logs in at once and asks one thing: the first value, or the SQLSTATE that it was told.
 fn crowd(world: &World) -> BTreeMap<String, usize> {
     let token = tokens().good("ann");
     let address = world.house().address;
     let hello = startup(&[("user", "ann"), ("database", "shop")]);
+    raise_open_files();
     // Everybody is there before anybody says a word.
     let streams: Vec<Raw> = (0..CROWD).map(|_| Raw::connect(address)).collect();
     let (hello, password) = (&hello, &password(&token));
@@ -101,6 +107,7 @@ fn whoever_says_nothing_or_little_holds_up_nobody() {
         settings.limits.startup_timeout_ms = 3_000;
     });
     let hello = startup(&[("user", "ann"), ("database", "shop")]);
+    raise_open_files();
     let mut silent: Vec<TcpStream> = (0..500)
         .map(|number| {
             let mut stream = TcpStream::connect(world.house().address).unwrap();
