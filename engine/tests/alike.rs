@@ -57,7 +57,7 @@ fn texts_of_the_regression_suite_are_read_alike() {
         let mut understood = 0;
         for text in chosen {
             let mut readings = Readings::default();
-            for by in 0..4 {
+            for by in 0..6 {
                 let text = varied(text, by);
                 let anew = analyse(text.as_bytes(), &context);
                 understood += usize::from(anew.is_ok());

@@ -275,6 +275,11 @@ impl Catalog {
         self.version
     }
 
+    /// The hash of everything but views' definitions, which [`Catalog::version`] adds.
+    pub(crate) fn outline(&self) -> &[u8; 32] {
+        &self.outline
+    }
+
     /// The server's `server_version_num`.
     #[must_use]
     pub fn server_version_num(&self) -> u32 {

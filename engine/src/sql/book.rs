@@ -197,6 +197,8 @@ pub(super) struct Book {
     pub(super) writes: Vec<ColumnWrite>,
     /// See [`crate::facts::Facts::uncounted`]. Never taken back.
     pub(super) uncounted: bool,
+    /// Whether anybody asked what columns equal. Never taken back.
+    pub(super) rests_on_values: bool,
     /// How often anything was noted that is more than computing. Never taken back.
     effects: usize,
     /// What casts of users gave that did nothing but compute.
@@ -537,12 +539,13 @@ impl Book {
         }
     }
 
-    /// What every row of an entry has in a column.
+    /// What every row of an entry has in a column. From now on what is found may rest on it.
     pub(super) fn equal_to(
-        &self,
+        &mut self,
         index: usize,
         column: &Column,
     ) -> impl Iterator<Item = &Constant> {
+        self.rests_on_values = true;
         self.entries
             .get(index)
             .into_iter()

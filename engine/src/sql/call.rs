@@ -388,7 +388,7 @@ impl Resolver<'_> {
 
     /// The setting that `SELECT set_config(name, ...) FROM pg_settings WHERE name = 'x'` means, which `pg_dump` writes to set
     /// it only where it is known: in a target list, what WHERE says holds.
-    fn setting_chosen(&self, arguments: &Arguments<'_>) -> Option<String> {
+    fn setting_chosen(&mut self, arguments: &Arguments<'_>) -> Option<String> {
         // The variables of a body are told apart by no column.
         let holds = self.where_held && self.active.is_empty();
         let value = arguments.values.first().filter(|_| holds)?;

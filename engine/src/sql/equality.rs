@@ -189,14 +189,46 @@ fn holds_parameter(node: &Node) -> bool {
 }
 
 fn literal(sort: Sort, constant: &AConst) -> Option<Constant> {
-    let text = match (constant.val.as_ref()?, sort) {
-        (Val::Ival(number), Sort::Integer) => number.ival.to_string(),
+    match (constant.val.as_ref()?, sort) {
+        (Val::Ival(number), _) => Literal::Number(number.ival).of_sort(sort),
         // A number that does not fit 32 bits, or one with a point.
-        (Val::Fval(number), Sort::Integer) => integer(&number.fval)?,
-        (Val::Sval(text), _) => sort.canonical(&text.sval)?,
-        _ => return None,
-    };
-    Some(Constant::Text(text.into()))
+        (Val::Fval(number), Sort::Integer) => Some(Constant::Text(integer(&number.fval)?.into())),
+        (Val::Sval(text), _) => Literal::String(&text.sval).of_sort(sort),
+        _ => None,
+    }
+}
+
+/// A literal of the most usual kinds, as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Literal<'t> {
+    /// A whole number.
+    Number(i32),
+    /// What is between a string's quotes.
+    String(&'t str),
+}
+
+impl Literal<'_> {
+    /// What a column of a type equals that is compared with it, where equality of texts is equality of values.
+    pub(super) fn of_type(self, oid: u32) -> Option<Constant> {
+        self.of_sort(Sort::of_type(oid)?)
+    }
+
+    /// Whether [`Self::of_type`] gives something, by sort of type.
+    pub(super) fn fits(self) -> [bool; 3] {
+        match self {
+            Self::Number(_) => [true, false, false],
+            Self::String(text) => [integer(text).is_some(), true, uuid(text).is_some()],
+        }
+    }
+
+    fn of_sort(self, sort: Sort) -> Option<Constant> {
+        let text = match (self, sort) {
+            (Self::Number(number), Sort::Integer) => number.to_string(),
+            (Self::Number(_), Sort::Text | Sort::Uuid) => return None,
+            (Self::String(text), _) => sort.canonical(text)?,
+        };
+        Some(Constant::Text(text.into()))
+    }
 }
 
 /// A whole number of at most 64 bits in plain digits, as the server prints it.

@@ -162,7 +162,14 @@ pub struct Statement {
 /// analysis does not understand yet.
 pub fn analyse(text: &[u8], context: &Context<'_>) -> Result<Vec<Statement>, Refusal> {
     let text = caps::check(text)?;
-    analyse_new(text, context, &mut Patience::Endless).map(|(statements, ..)| statements)
+    analyse_new(text, context, &mut Patience::Endless).map(|(found, ..)| found.statements)
+}
+
+/// What was found in a text.
+struct Found {
+    statements: Vec<Statement>,
+    /// Whether anything but the facts' own equalities rests on what columns equal.
+    rests_on_values: bool,
 }
 
 /// Analyses a text that nobody read before; with what it was read as.
@@ -170,14 +177,14 @@ fn analyse_new(
     text: &str,
     context: &Context<'_>,
     patience: &mut Patience,
-) -> Result<(Vec<Statement>, ParseResult, Tokens), Refusal> {
+) -> Result<(Found, ParseResult, Tokens), Refusal> {
     let tree = authority::parse(text).map_err(|refusal| in_characters(text, refusal))?;
     let Some(tokens) = authority::tokens(text) else {
         return Err(Refusal::not_understood("this text"));
     };
     let testimony = || Cow::Owned(witness::testimony(text));
-    let statements = analyse_read(text, (&tree, &tokens), testimony, context, patience)?;
-    Ok((statements, tree, tokens))
+    let found = analyse_read(text, (&tree, &tokens), testimony, context, patience)?;
+    Ok((found, tree, tokens))
 }
 
 /// Analyses a text that both readers have read; the witness is heard where it has a say.
@@ -187,18 +194,19 @@ fn analyse_read<'t>(
     testimony: impl FnOnce() -> Cow<'t, Testimony>,
     context: &Context<'_>,
     patience: &mut Patience,
-) -> Result<Vec<Statement>, Refusal> {
-    let (mut statements, named) = read(text, (tree, tokens), context, patience)
+) -> Result<Found, Refusal> {
+    let (mut found, named) = read(text, (tree, tokens), context, patience)
         .map_err(|refusal| in_characters(text, refusal))?;
     if context.witness == Witness::Off {
-        return Ok(statements);
+        return Ok(found);
     }
-    let facts: Vec<&Facts> = statements
+    let facts: Vec<&Facts> = found
+        .statements
         .iter()
         .map(|statement| &statement.facts)
         .collect();
     let Some(difference) = witness::disagreement(&testimony(), &facts, &named) else {
-        return Ok(statements);
+        return Ok(found);
     };
     if context.witness == Witness::Deny {
         return Err(Refusal::new(
@@ -208,14 +216,14 @@ fn analyse_read<'t>(
         .detail(format!("they see {difference}"))
         .hint("write it more plainly: one statement, no unusual comments or quoting"));
     }
-    for statement in &mut statements {
+    for statement in &mut found.statements {
         let reason = format!("two readers disagree: {difference}").into();
         statement.facts.opaque.insert(crate::facts::Opaque {
             subject: "witness".into(),
             reason,
         });
     }
-    Ok(statements)
+    Ok(found)
 }
 
 /// The statement within a PREPARE or DECLARE, and how many types PREPARE names; `None` for any other text.
@@ -305,7 +313,7 @@ fn read(
     (tree, tokens): (&ParseResult, &Tokens),
     context: &Context<'_>,
     patience: &mut Patience,
-) -> Result<(Vec<Statement>, Vec<BTreeSet<String>>), Refusal> {
+) -> Result<(Found, Vec<BTreeSet<String>>), Refusal> {
     if context.catalog.server_version_num() < 160_000 {
         refuse_new_numbers(text, tokens)?;
     }
@@ -325,6 +333,7 @@ fn read(
     let mut given = Cow::Borrowed(context.names);
     let mut names = Vec::with_capacity(tree.stmts.len().max(1));
     let mut covered = 0;
+    let mut rests_on_values = false;
     for (index, statement) in tree.stmts.iter().enumerate() {
         let start = usize::try_from(statement.stmt_location).unwrap_or(0);
         let length = usize::try_from(statement.stmt_len).unwrap_or(0);
@@ -355,6 +364,7 @@ fn read(
             given.to_mut().apply(binding);
         }
         names.push(read.named);
+        rests_on_values |= read.rests_on_values;
         // Comments between statements belong to one of them, so that evidence redacts them.
         let literals = literals(&(covered..end));
         covered = end;
@@ -397,7 +407,11 @@ fn read(
         });
     }
     schema_change_alone(&statements)?;
-    Ok((statements, names))
+    let found = Found {
+        statements,
+        rests_on_values,
+    };
+    Ok((found, names))
 }
 
 /// What reading one statement gives.
@@ -409,6 +423,8 @@ struct Read {
     states: Option<Stating>,
     rests_on: BTreeSet<Arc<str>>,
     copy: Option<CopyOut>,
+    /// See [`Found::rests_on_values`].
+    rests_on_values: bool,
 }
 
 fn facts(
@@ -466,6 +482,7 @@ fn read_with(
     let rests_on = std::mem::take(&mut resolver.rests_on);
     let copy = resolver.copy_out.take();
     let uncounted = resolver.book.uncounted;
+    let rests_on_values = resolver.book.rests_on_values;
     let (accesses, writes, mut opaque) = std::mem::take(&mut resolver.book).finish();
     let moves_path = |access: &Access| {
         access.operation == Operation::Session
@@ -515,6 +532,7 @@ fn read_with(
         states,
         rests_on,
         copy,
+        rests_on_values,
     })
 }
 

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Context, Refusal, Statement, analyse_new, analyse_read, caps,
+    Context, Refusal, Statement, analyse, analyse_new, analyse_read, caps,
     readings::{Likeness, Readings},
     resolver::WORK_MAX,
 };
@@ -61,24 +61,34 @@ pub fn analyse_within(
     let mut patience = Patience::Left(work_max);
     let outcome = caps::check(text).and_then(|text| {
         let likeness = Likeness::of(text);
+        if let Some(statements) = readings.found(text, &likeness, context) {
+            debug_assert_eq!(
+                analyse(text.as_bytes(), context).as_ref(),
+                Ok(&statements),
+                "{text}"
+            );
+            return Ok(statements);
+        }
         if let Some(reading) = readings.find(text, &likeness) {
             let read = (&reading.tree, &reading.tokens);
             let testimony = || Cow::Borrowed(&reading.testimony);
-            return analyse_read(text, read, testimony, context, &mut patience);
+            let found = analyse_read(text, read, testimony, context, &mut patience)?;
+            readings.learn(text, &likeness, context, &found, work_max);
+            return Ok(found.statements);
         }
-        let (statements, tree, tokens) = analyse_new(text, context, &mut patience)?;
+        let (found, tree, tokens) = analyse_new(text, context, &mut patience)?;
         readings.keep(text, likeness, tree, tokens);
-        Ok(statements)
+        Ok(found.statements)
     });
     (patience != Patience::Over).then_some(outcome)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::analyse_within;
+    use super::{analyse, analyse_within};
     use crate::{
         catalog::Catalog,
-        sql::{Context, NO_NAMES, Readings, Witness, analyse},
+        sql::{Context, NO_NAMES, Readings, Witness},
     };
 
     /// Whether the text is read within this much work; where it is, as it is read without a limit.

@@ -1,6 +1,6 @@
 //! What texts were read as, so that a text which differs from one of them in nothing but constants need not be read again: the tree is
-//! kept, and its constants are set. Facts are made anew of every text, for a constant may be what matters (`LIMIT`, `set_config`,
-//! `::regclass`).
+//! kept, and its constants are set. Facts are made anew of it, for a constant may be what matters (`LIMIT`, `set_config`,
+//! `::regclass`); where none that differs does, what was found is kept, too ([`template`]).
 //!
 //! Must never give a tree that the grammar would not give. Why it does not:
 //!
@@ -16,6 +16,7 @@
 
 mod constants;
 mod skeleton;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -27,15 +28,24 @@ use pg_query::protobuf::{AConst, ParseResult, Token, a_const::Val};
 use self::{
     constants::Visitor,
     skeleton::{Constant, Kind, Skeleton},
+    template::{Ground, Template},
 };
 use super::{
-    authority,
+    Context, Found, Statement, analyse_read, authority,
+    equality::Literal,
+    patience::Patience,
     witness::{self, Testimony},
 };
 use crate::recent::{Seen, oldest_quarter};
 
 /// Readings that are kept; at the limit the quarter least recently used makes room.
 const READINGS_MAX: usize = 256;
+/// Templates of one likeness, each on a ground of its own.
+const TEMPLATES_MAX: usize = 4;
+/// How many texts are read before a template that none of them used makes room.
+const TEMPLATE_IDLE_MAX: u64 = 4_096;
+/// How often a template of a likeness is tried to make in vain.
+const ATTEMPTS_MAX: u8 = 4;
 
 /// Tokens of a text with their bytes.
 pub(super) type Tokens = Vec<(Range<usize>, Token)>;
@@ -53,6 +63,9 @@ pub struct Readings {
 #[derive(Debug)]
 struct Kept {
     reading: Reading,
+    templates: Vec<(Template, u64)>,
+    /// Templates that could not be made.
+    failed: u8,
     used: u64,
 }
 
@@ -76,6 +89,56 @@ impl Likeness {
 }
 
 impl Readings {
+    /// What is found in a text, if what was found in one of its likeness says it.
+    pub(super) fn found(
+        &mut self,
+        text: &str,
+        likeness: &Likeness,
+        context: &Context<'_>,
+    ) -> Option<Vec<Statement>> {
+        let skeleton = likeness.0.as_ref()?;
+        let kept = self.kept.get_mut(&skeleton.bytes)?;
+        let mut templates = kept.templates.iter_mut();
+        let (template, used) = templates.find(|(one, _)| one.ground.is_of(context))?;
+        let statements = template.found_in(&skeleton.written(text))?;
+        self.clock += 1;
+        (*used, kept.used) = (self.clock, self.clock);
+        Some(statements)
+    }
+
+    /// Keeps what was found in a text that was read like another one, if it tells what is found in others.
+    pub(super) fn learn(
+        &mut self,
+        text: &str,
+        likeness: &Likeness,
+        context: &Context<'_>,
+        found: &Found,
+        work_max: usize,
+    ) {
+        let Some(skeleton) = likeness.0.as_ref() else {
+            return;
+        };
+        let (clock, written) = (self.clock, skeleton.written(text));
+        let Some(kept) = self.kept.get_mut(&skeleton.bytes) else {
+            return;
+        };
+        let is_known = |(one, _): &(Template, u64)| one.ground.is_of(context);
+        if kept.failed >= ATTEMPTS_MAX || kept.templates.iter().any(is_known) {
+            return;
+        }
+        let is_used = |(_, used): &(Template, u64)| clock.saturating_sub(*used) < TEMPLATE_IDLE_MAX;
+        if kept.templates.len() >= TEMPLATES_MAX {
+            kept.templates.retain(is_used);
+        }
+        if kept.templates.len() >= TEMPLATES_MAX {
+            return;
+        }
+        match kept.reading.template(&written, context, found, work_max) {
+            Some(template) => kept.templates.push((template, clock)),
+            None => kept.failed += 1,
+        }
+    }
+
     /// How a text of this likeness is read, if one was read before.
     pub(super) fn find(&mut self, text: &str, likeness: &Likeness) -> Option<&Reading> {
         let skeleton = likeness.0.as_ref()?;
@@ -111,7 +174,13 @@ impl Readings {
             self.make_room();
         }
         let used = self.clock;
-        self.kept.insert(skeleton.bytes, Kept { reading, used });
+        let kept = Kept {
+            reading,
+            templates: Vec::new(),
+            failed: 0,
+            used,
+        };
+        self.kept.insert(skeleton.bytes, kept);
     }
 
     /// Whether a text of this skeleton was seen lately; from now on one was.
@@ -126,6 +195,61 @@ impl Readings {
             self.kept.retain(|_, kept| kept.used > last);
         }
     }
+}
+
+impl Reading {
+    /// The template of what was found in a text, if it says what is found in another one, every carried constant changed.
+    fn template(
+        &mut self,
+        written: &Written<'_>,
+        context: &Context<'_>,
+        found: &Found,
+        work_max: usize,
+    ) -> Option<Template> {
+        if found.rests_on_values || !found.statements.iter().all(is_alone) {
+            return None;
+        }
+        let ground = Ground::of(context)?;
+        let template = Template::of(ground, written, &self.tree, found.statements.clone())?;
+        let other = varied(written.text, template.carried(written.constants))?;
+        if !set(&mut self.tree, &other, written.constants) {
+            return None;
+        }
+        let testimony = || std::borrow::Cow::Borrowed(&self.testimony);
+        let read = (&self.tree, &self.tokens);
+        let mut patience = Patience::Left(work_max);
+        let anew = analyse_read(&other, read, testimony, context, &mut patience).ok()?;
+        let other = Written {
+            text: &other,
+            ..*written
+        };
+        (template.found_in(&other)? == anew.statements && !anew.rests_on_values).then_some(template)
+    }
+}
+
+/// Whether a statement leaves nothing behind and rests on nothing that its session has given names to.
+fn is_alone(statement: &Statement) -> bool {
+    statement.binding.is_none()
+        && statement.states.is_none()
+        && statement.copy.is_none()
+        && statement.rests_on.is_empty()
+}
+
+/// The text with every letter and digit of these constants another one of its sort, so that they fit the same types.
+fn varied<'c>(text: &str, constants: impl Iterator<Item = &'c Constant>) -> Option<String> {
+    let mut bytes = text.as_bytes().to_vec();
+    for constant in constants {
+        for byte in bytes.get_mut(constant.span.clone())? {
+            let (one, other) = match *byte {
+                b'0'..=b'9' => (b'1', b'2'),
+                b'a'..=b'f' | b'A'..=b'F' => (b'a', b'b'),
+                byte if byte.is_ascii_alphabetic() => (b'x', b'y'),
+                byte => (byte, byte),
+            };
+            *byte = if *byte == one { other } else { one };
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// The reading of a text, if a text with other constants is read as its tree with those constants.
@@ -169,21 +293,28 @@ fn changed(text: &str, constants: &[Constant]) -> Option<String> {
 /// Gives a tree the constants of a text; whether every one of them has its place in it.
 fn set(tree: &mut ParseResult, text: &str, constants: &[Constant]) -> bool {
     let mut setting = Setting {
-        text,
-        constants,
+        written: Written { text, constants },
         is_set: vec![false; constants.len()],
     };
     constants::visit(tree, &mut setting);
     setting.is_set.iter().all(|is_set| *is_set)
 }
 
-struct Setting<'t> {
+/// A text and its constants.
+#[derive(Debug, Clone, Copy)]
+struct Written<'t> {
     text: &'t str,
     constants: &'t [Constant],
-    is_set: Vec<bool>,
 }
 
-impl Setting<'_> {
+impl Skeleton {
+    fn written<'t>(&'t self, text: &'t str) -> Written<'t> {
+        let constants = &self.constants;
+        Written { text, constants }
+    }
+}
+
+impl<'t> Written<'t> {
     /// The constant whose token, or whose minus, is at this place, by its number; and whether it is the minus.
     fn find(&self, location: i32) -> Option<(usize, bool)> {
         let location = usize::try_from(location).ok()?;
@@ -206,38 +337,40 @@ impl Setting<'_> {
         }
     }
 
-    /// What the constant of this number is in the text.
-    fn value(&self, number: usize, is_negative: bool) -> Option<Value<'_>> {
+    /// What the constant of this number is.
+    fn literal(&self, number: usize, is_negative: bool) -> Option<Literal<'t>> {
         let constant = self.constants.get(number)?;
         let written = self.text.get(constant.span.clone())?;
         match (constant.kind, is_negative) {
-            (Kind::Number, false) => written.parse().ok().map(Value::Number),
+            (Kind::Number, false) => written.parse().ok().map(Literal::Number),
             (Kind::Number, true) => written
                 .parse::<i32>()
                 .ok()
-                .map(|number| Value::Number(-number)),
-            (Kind::String, false) => Some(Value::String(written)),
+                .map(|number| Literal::Number(-number)),
+            (Kind::String, false) => Some(Literal::String(written)),
             (Kind::String, true) => None,
         }
     }
 }
 
-enum Value<'t> {
-    Number(i32),
-    String(&'t str),
+/// Gives constants to a tree.
+struct Setting<'t> {
+    written: Written<'t>,
+    is_set: Vec<bool>,
 }
 
 impl Visitor for Setting<'_> {
     fn constant(&mut self, constant: &mut AConst) {
-        let Some((number, is_negative)) = self.find(constant.location) else {
+        let Some((number, is_negative)) = self.written.find(constant.location) else {
             return;
         };
-        let is_set = match (constant.val.as_mut(), self.value(number, is_negative)) {
-            (Some(Val::Ival(integer)), Some(Value::Number(value))) => {
+        let literal = self.written.literal(number, is_negative);
+        let is_set = match (constant.val.as_mut(), literal) {
+            (Some(Val::Ival(integer)), Some(Literal::Number(value))) => {
                 integer.ival = value;
                 true
             }
-            (Some(Val::Sval(string)), Some(Value::String(value))) => {
+            (Some(Val::Sval(string)), Some(Literal::String(value))) => {
                 string.sval.clear();
                 string.sval.push_str(value);
                 true

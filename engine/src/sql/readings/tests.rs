@@ -1,6 +1,6 @@
 //! Every text that the tests have is analysed with other constants, by what was read before and anew: both say the same.
 
-use std::hash::BuildHasher as _;
+use std::{hash::BuildHasher as _, sync::Arc};
 
 use foldhash::fast::FixedState;
 
@@ -11,7 +11,15 @@ use crate::{
 };
 
 /// Words that matter to analysis, by length: what a constant may say.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 24] = [
+    "7",
+    "12",
+    "-5",
+    "007",
+    "99999",
+    "12345678901",
+    "3f333df6-90a4-4fda-8dd3-9485d27cee36",
+    "00000000-0000-0000-0000-000000000000",
     "id",
     "off",
     "name",
@@ -30,8 +38,8 @@ const WORDS: [&str; 16] = [
     "1 day",
 ];
 
-/// The text with other constants, a different one for each number.
-fn varied(text: &str, skeleton: &Skeleton, number: u64) -> String {
+/// The text with other constants, a different one for each number; every third time, digits for strings.
+fn other(text: &str, skeleton: &Skeleton, number: u64) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for (place, constant) in skeleton.constants.iter().enumerate() {
         let seed = FixedState::with_seed(number).hash_one((text, place));
@@ -39,7 +47,13 @@ fn varied(text: &str, skeleton: &Skeleton, number: u64) -> String {
         let written: Vec<u8> = match constant.kind {
             Kind::Number => format!("{:0length$}", seed % 10_u64.pow(length as u32)).into(),
             Kind::String => {
-                let mut fitting = WORDS.iter().filter(|word| word.len() == length);
+                let digits = |word: &&&str| {
+                    (number % 3 == 2) == word.bytes().all(|byte| byte.is_ascii_digit())
+                };
+                let mut fitting = WORDS
+                    .iter()
+                    .filter(|word| word.len() == length)
+                    .filter(digits);
                 let word = fitting.nth(number as usize % 4);
                 let letters =
                     (0..length).map(|at| b'a' + (seed.rotate_left(at as u32 * 5) % 26) as u8);
@@ -51,15 +65,24 @@ fn varied(text: &str, skeleton: &Skeleton, number: u64) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Analyses variants of a text by one memory, and reads them by another, whatever analysis says of them; whether the text was kept.
-fn check(catalog: &Catalog, text: &str, variants: u64) -> bool {
+/// What is known of a likeness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Nothing,
+    Reading,
+    /// And what is found in its texts.
+    Template,
+}
+
+/// Analyses variants of a text by one memory, and reads them by another, whatever analysis says of them; what was kept of them.
+fn check(catalog: &Catalog, text: &str, variants: u64) -> Known {
     let context = Context::public(catalog, Witness::Deny);
     let (mut analysed, mut read) = (Readings::default(), Readings::default());
     let Some(skeleton) = Skeleton::of(text) else {
-        return false;
+        return Known::Nothing;
     };
     for number in 0..variants {
-        let text = varied(text, &skeleton, number);
+        let text = other(text, &skeleton, number);
         let anew = analyse(text.as_bytes(), &context);
         let found = analyse_within(text.as_bytes(), &context, usize::MAX, &mut analysed);
         assert_eq!(found, Some(anew), "{text}");
@@ -72,7 +95,12 @@ fn check(catalog: &Catalog, text: &str, variants: u64) -> bool {
             read.keep(&text, Likeness::of(&text), tree, tokens);
         }
     }
-    !read.kept.is_empty()
+    let mut templates = analysed.kept.values().flat_map(|kept| &kept.templates);
+    match (read.kept.is_empty(), templates.next()) {
+        (true, _) => Known::Nothing,
+        (false, None) => Known::Reading,
+        (false, Some(_)) => Known::Template,
+    }
 }
 
 /// On a thread with the stack that the gateway gives.
@@ -100,15 +128,26 @@ fn texts_of_the_tests_are_read_alike() {
         include_str!("../testdata/psql.sql"),
     ];
     let texts = files.iter().flat_map(|file| file.split("\n;;\n"));
-    let kept = deep(|| texts.filter(|text| check(&catalog, text.trim(), 5)).count());
-    assert!(kept > 100, "only {kept} were kept");
+    let known: Vec<_> = deep(|| {
+        texts
+            .map(|text| check(&catalog, text.trim(), 12))
+            .filter(|known| *known != Known::Nothing)
+            .collect()
+    });
+    let templates = known
+        .iter()
+        .filter(|known| **known == Known::Template)
+        .count();
+    assert!(known.len() > 100, "only {} were kept", known.len());
+    assert!(templates > 50, "only {templates} told what others are");
 }
 
-/// Whether texts of this likeness are kept; kept or not, they are read alike.
+/// What is kept of texts of this likeness; whatever it is, they are analysed alike.
 #[track_caller]
-fn check_kept(text: &str, expected: bool) {
+fn check_known(text: &str, expected: &[Known]) {
     let catalog = shop();
-    assert_eq!(deep(|| check(&catalog, text, 20)), expected, "{text}");
+    let known = deep(|| check(&catalog, text, 24));
+    assert!(expected.contains(&known), "{text}: {known:?}");
 }
 
 #[test]
@@ -131,7 +170,7 @@ fn constants_of_queries_are_set() {
         "SELECT ARRAY[1, 2], (ARRAY[3, 4])[1:2]",
         "SELECT id FROM customers FETCH FIRST 5 ROWS ONLY",
     ] {
-        check_kept(text, true);
+        check_known(text, &[Known::Reading, Known::Template]);
     }
 }
 
@@ -149,7 +188,7 @@ fn what_a_value_decides_is_read_anew() {
         "SELECT id FROM customers",
         "SELECT $1, 2",
     ] {
-        check_kept(text, false);
+        check_known(text, &[Known::Nothing]);
     }
 }
 
@@ -181,4 +220,90 @@ fn the_second_of_a_likeness_is_kept_and_the_least_used_make_room() {
         let text = "SELECT 5";
         assert!(readings.find(text, &Likeness::of(text)).is_some());
     });
+}
+
+#[test]
+fn what_is_found_is_kept_where_constants_are_only_carried() {
+    for text in [
+        "SELECT id FROM customers WHERE id = 7",
+        "SELECT id FROM customers WHERE 7 = id AND name = 'Ann' LIMIT 5",
+        "SELECT id FROM customers WHERE id = -7 OR name <> 'Ann' || name",
+        "SELECT id FROM customers WHERE id = '12' AND name = 'Ann'",
+        "SELECT id FROM customers WHERE id IN (1, 2) AND id BETWEEN 10 AND 20",
+        "SELECT c.id FROM customers c, customers d WHERE c.id = 11 AND d.id = 12",
+        "INSERT INTO orders (customer_id, note) VALUES (1, 'abc'), (2, 'def')",
+        "UPDATE orders SET total = total + 15, note = 'abc' WHERE id = 7",
+        "DELETE FROM orders WHERE customer_id = 12 AND note = 'gone'",
+        "BEGIN; DELETE FROM orders WHERE id = 12; COMMIT",
+    ] {
+        check_known(text, &[Known::Template]);
+    }
+}
+
+#[test]
+fn what_is_found_is_not_kept_where_every_constant_may_matter() {
+    for text in [
+        "SELECT id FROM customers LIMIT 5",
+        "SELECT id, name FROM customers ORDER BY 2",
+        "SELECT set_config('search_path', 'public', false)",
+        "SELECT id FROM customers WHERE id = '5'::int",
+        "SELECT id FROM customers WHERE ascii('x') > ascii('y')",
+        "SELECT 'customers'::regclass",
+        "SELECT id FROM customers WHERE EXISTS (SELECT 1 FROM orders WHERE id = 5)",
+        "SELECT id FROM customers WHERE true AND 'on'",
+    ] {
+        check_known(text, &[Known::Reading, Known::Nothing]);
+    }
+}
+
+/// Two texts after texts of one likeness that gave a template: what the second has elsewhere than where constants are carried, or
+/// what a type can't hold, is not passed over.
+#[test]
+fn a_template_is_for_texts_that_differ_where_nobody_looks() {
+    let catalog = shop();
+    for (like, texts) in [
+        (
+            "SELECT id FROM customers WHERE id = 3 LIMIT 5",
+            [
+                "SELECT id FROM customers WHERE id = 4 LIMIT 5",
+                "SELECT id FROM customers WHERE id = 3 LIMIT 6",
+            ],
+        ),
+        (
+            "SELECT id FROM customers WHERE id = 'abc'",
+            [
+                "SELECT id FROM customers WHERE id = '123'",
+                "SELECT id FROM customers WHERE id = 'xyz'",
+            ],
+        ),
+        (
+            "SELECT id FROM customers WHERE id = 3 AND id = 4",
+            [
+                "SELECT id FROM customers WHERE id = 5 AND id = 5",
+                "SELECT id FROM customers WHERE id = 6 AND id = 7",
+            ],
+        ),
+        (
+            "SELECT set_config(name, 'x', true) FROM pg_settings WHERE name = 'work_mem'",
+            [
+                "SELECT set_config(name, 'x', true) FROM pg_settings WHERE name = 'password'",
+                "SELECT set_config(name, 'y', true) FROM pg_settings WHERE name = 'work_mem'",
+            ],
+        ),
+    ] {
+        deep(|| {
+            let mut readings = Readings::default();
+            let paths: [&[Arc<str>]; 2] = [&["public".into()], &["staff".into(), "public".into()]];
+            let texts = [like; 4].into_iter().chain(texts).chain([like]);
+            for (text, path) in texts.flat_map(|text| paths.map(|path| (text, path))) {
+                let context = Context {
+                    search_path: path,
+                    ..Context::public(&catalog, Witness::Deny)
+                };
+                let anew = analyse(text.as_bytes(), &context);
+                let found = analyse_within(text.as_bytes(), &context, usize::MAX, &mut readings);
+                assert_eq!(found, Some(anew), "{text}");
+            }
+        });
+    }
 }
