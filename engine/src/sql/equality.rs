@@ -207,18 +207,34 @@ pub(super) enum Literal<'t> {
     String(&'t str),
 }
 
+/// The sorts of types for which a literal gives a constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fits {
+    pub(super) integer: bool,
+    pub(super) text: bool,
+    pub(super) uuid: bool,
+}
+
 impl Literal<'_> {
     /// What a column of a type equals that is compared with it, where equality of texts is equality of values.
     pub(super) fn of_type(self, oid: u32) -> Option<Constant> {
         self.of_sort(Sort::of_type(oid)?)
     }
 
-    /// Whether [`Self::of_type`] gives something, by sort of type.
-    pub(super) fn fits(self) -> [bool; 3] {
-        match self {
-            Self::Number(_) => [true, false, false],
-            Self::String(text) => [integer(text).is_some(), true, uuid(text).is_some()],
+    /// What it may be compared with. Every number fits the same.
+    pub(super) fn fits(self) -> Fits {
+        let fits = |sort| self.of_sort(sort).is_some();
+        Fits {
+            integer: fits(Sort::Integer),
+            text: fits(Sort::Text),
+            uuid: fits(Sort::Uuid),
         }
+    }
+
+    /// Everything that a column may equal which is compared with it.
+    pub(super) fn values(self) -> impl Iterator<Item = Constant> {
+        let sorts = [Sort::Integer, Sort::Text, Sort::Uuid];
+        sorts.into_iter().filter_map(move |sort| self.of_sort(sort))
     }
 
     fn of_sort(self, sort: Sort) -> Option<Constant> {

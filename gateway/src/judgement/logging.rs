@@ -68,10 +68,23 @@ impl SessionJudge {
         statement: &Statement,
         decision: &Decision,
     ) -> DecisionRecord {
+        record::of_occasion(
+            &self.asked(step, seq),
+            self.undated(step, statement, decision),
+        )
+    }
+
+    /// The same without what is another each time.
+    fn undated(
+        &self,
+        step: &Step<'_>,
+        statement: &Statement,
+        decision: &Decision,
+    ) -> DecisionRecord {
         let classes = |column: &Column| self.policy.is_classed(column);
         let record = record::decision(
             &self.bench.key,
-            &self.asked(step, seq),
+            (step.text, self.policy.digest()),
             statement,
             decision,
             &Determining::of(&self.policy, decision, self.bench.mask_key_id.as_deref()),
@@ -110,16 +123,15 @@ impl SessionJudge {
         statement: &Statement,
         note: &'a Note,
     ) -> Entry<'a> {
-        let record = || self.record(step, seq, statement, &note.decision);
         if note.draft.get().is_none()
-            && let Ok(draft) = Draft::of(record())
+            && let Ok(draft) = Draft::of(self.undated(step, statement, &note.decision))
         {
             // Nobody else set it meanwhile.
             let _ = note.draft.set(draft);
         }
         match note.draft.get() {
             Some(draft) => Entry::Decision(draft, self.occasion(step, (seq, moment))),
-            None => Record::Decision(record()).into(),
+            None => Record::Decision(self.record(step, seq, statement, &note.decision)).into(),
         }
     }
 

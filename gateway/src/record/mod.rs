@@ -147,25 +147,26 @@ pub fn session_draft(session_id: &SessionId, session: &Session) -> SessionDraft 
     })
 }
 
-/// A decided statement.
+/// A decided statement, without what is another each time ([`of_occasion`]). `whole` is the text that it is a part of.
 #[must_use]
 pub fn decision(
     key: &EvidenceKey,
-    asked: &Asked<'_>,
+    (whole, bundle): (&[u8], &BundleDigest),
     statement: &Statement,
     decided: &Decision,
     determining: &Determining,
     classes: &impl Classes,
 ) -> DecisionRecord {
     let facts = &statement.facts;
-    let text = asked.text.get(statement.span.clone());
+    let text = whole.get(statement.span.clone());
+    let touched = each_touched(facts);
     DecisionRecord {
-        sql: redact::statement(key, asked.text, statement, classes),
-        sql_digest: hex(&key.sql(text.unwrap_or(asked.text))),
+        sql: redact::statement(key, whole, statement, &touched, classes),
+        sql_digest: hex(&key.sql(text.unwrap_or(whole))),
         fingerprint: Some(facts.fingerprint.to_string()),
         kind: Some(facts.kind.name().to_owned()),
         relations: relations(facts),
-        columns: columns(facts),
+        columns: each_once(touched.iter().copied().map(column_name).collect()),
         verdict: decided.verdict.name().to_owned(),
         rules: texts(&determining.rules),
         reason: reason(decided, facts),
@@ -182,7 +183,7 @@ pub fn decision(
             .map(|observed| observed.verdict.name().to_owned()),
         observed_rules: determining.observed.as_deref().map(texts),
         probes: probes(decided),
-        ..base(asked)
+        ..blank(bundle)
     }
 }
 
@@ -275,8 +276,14 @@ pub fn micros(at: SystemTime) -> Micros {
     Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// A deny without facts: what [`decision`] and the refusals fill in.
+/// A deny without facts: what the refusals fill in.
 fn base(asked: &Asked<'_>) -> DecisionRecord {
+    of_occasion(asked, blank(asked.bundle))
+}
+
+/// The record with what is another each time.
+#[must_use]
+pub fn of_occasion(asked: &Asked<'_>, record: DecisionRecord) -> DecisionRecord {
     let principal = &asked.session.principal;
     DecisionRecord {
         decided_at: micros(asked.at),
@@ -287,6 +294,22 @@ fn base(asked: &Asked<'_>) -> DecisionRecord {
         principal: principal.id.to_string(),
         on_behalf_of: on_behalf_of(principal),
         target: asked.session.target.to_string(),
+        parameters_digest: asked.parameters.map(|digest| hex(&digest)),
+        ..record
+    }
+}
+
+/// A deny of nothing, by this bundle.
+fn blank(bundle: &BundleDigest) -> DecisionRecord {
+    DecisionRecord {
+        decided_at: Micros(0),
+        statement_id: String::new(),
+        session_id: String::new(),
+        seq: 0,
+        phase: Phase::Simple,
+        principal: String::new(),
+        on_behalf_of: None,
+        target: String::new(),
         sql: None,
         sql_digest: String::new(),
         fingerprint: None,
@@ -297,9 +320,9 @@ fn base(asked: &Asked<'_>) -> DecisionRecord {
         rules: Vec::new(),
         reason: None,
         controls: Vec::new(),
-        bundle_digest: asked.bundle.0.to_string(),
+        bundle_digest: bundle.0.to_string(),
         facts_digest: None,
-        parameters_digest: asked.parameters.map(|digest| hex(&digest)),
+        parameters_digest: None,
         maskings: Vec::new(),
         observed_verdict: None,
         observed_rules: None,
@@ -429,13 +452,12 @@ fn relations(facts: &Facts) -> Vec<String> {
     each_once(names.collect())
 }
 
-/// `schema.relation.column` of every column touched, sorted, each once.
-fn columns(facts: &Facts) -> Vec<String> {
-    // Most are spoken of several times.
+/// Every column that the facts speak of, however it is used; sorted, each once: most are spoken of several times.
+fn each_touched(facts: &Facts) -> Vec<&Column> {
     let mut columns: Vec<&Column> = touched(facts).collect();
     columns.sort_unstable();
     columns.dedup();
-    each_once(columns.into_iter().map(column_name).collect())
+    columns
 }
 
 fn each_once(mut names: Vec<String>) -> Vec<String> {
@@ -448,7 +470,7 @@ fn column_name(column: &Column) -> String {
     [&*column.schema, &*column.relation, &*column.name].join(".")
 }
 
-/// Every column that the facts speak of, however it is used.
+/// The same in no order, some several times.
 fn touched(facts: &Facts) -> impl Iterator<Item = &Column> {
     let used = facts
         .accesses
@@ -511,8 +533,11 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let mut hex = String::with_capacity(2 * bytes.len());
-    hex.extend(digits.map(|digit| char::from(digit + if digit < 10 { b'0' } else { b'a' - 10 })));
-    hex
+    let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
+    let mut digits = vec![0; 2 * bytes.len()];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    // Digits are ASCII.
+    String::from_utf8(digits).unwrap_or_default()
 }

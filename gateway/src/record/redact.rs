@@ -5,11 +5,11 @@
 use std::ops::Range;
 
 use provost_engine::{
-    facts::Facts,
+    facts::{Column, Facts},
     sql::{Refusal, Statement, literal_spans},
 };
 
-use super::{Classes, EvidenceKey, cut, names_its_columns, touched};
+use super::{Classes, EvidenceKey, cut, each_touched, names_its_columns};
 
 /// The longest text kept in a record, in bytes, after redaction; the rest is cut and its size noted. The digest is over all of it.
 const SQL_BYTES_MAX: usize = 64 * 1024;
@@ -17,16 +17,17 @@ const SQL_BYTES_MAX: usize = 64 * 1024;
 const REASON_LITERAL_BYTES_MIN: usize = 3;
 
 /// An analysed statement's text: literals and comments replaced where they may speak of a classed column.
-/// `None` where the spans don't fit the text: then only its digest is kept.
+/// `None` where the spans don't fit the text: then only its digest is kept. `touched` are the columns that it touches.
 pub(super) fn statement(
     key: &EvidenceKey,
     text: &[u8],
     statement: &Statement,
+    touched: &[&Column],
     classes: &impl Classes,
 ) -> Option<String> {
     let text = std::str::from_utf8(text).ok()?;
     let kept = text.get(statement.span.clone())?;
-    let sql = if is_harmless(&statement.facts, classes) {
+    let sql = if is_harmless_touching(&statement.facts, touched, classes) {
         kept.to_owned()
     } else {
         replace(key, text, &statement.span, &statement.literals)?
@@ -36,9 +37,14 @@ pub(super) fn statement(
 
 /// Whether a statement is wholly understood and touches no classed column: its literals and values may stand in evidence.
 pub(crate) fn is_harmless(facts: &Facts, classes: &impl Classes) -> bool {
+    is_harmless_touching(facts, &each_touched(facts), classes)
+}
+
+/// The same where it is known which columns it touches.
+fn is_harmless_touching(facts: &Facts, touched: &[&Column], classes: &impl Classes) -> bool {
     facts.opaque.is_empty()
         && names_its_columns(facts.kind)
-        && !touched(facts).any(|column| classes.is_classed(column))
+        && !touched.iter().any(|column| classes.is_classed(column))
 }
 
 /// A text that was not analysed: what it touches is unknown, so every literal and comment is replaced.

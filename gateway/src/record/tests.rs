@@ -160,14 +160,15 @@ fn determining() -> Determining {
 
 fn record_of(text: &str, statement: &Statement, decided: &Decision) -> DecisionRecord {
     with_asked(text.as_bytes(), |asked| {
-        decision(
+        let record = decision(
             &key(),
-            asked,
+            (asked.text, asked.bundle),
             statement,
             decided,
             &determining(),
             &is_classed,
-        )
+        );
+        of_occasion(asked, record)
     })
 }
 

@@ -40,12 +40,10 @@ use crate::recent::{Seen, oldest_quarter};
 
 /// Readings that are kept; at the limit the quarter least recently used makes room.
 const READINGS_MAX: usize = 256;
-/// Templates of one likeness, each on a ground of its own.
+/// Templates of one likeness: on several grounds, or of texts whose other constants differ.
 const TEMPLATES_MAX: usize = 4;
 /// How many texts are read before a template that none of them used makes room.
-const TEMPLATE_IDLE_MAX: u64 = 4_096;
-/// How often a template of a likeness is tried to make in vain.
-const ATTEMPTS_MAX: u8 = 4;
+const TEMPLATE_IDLE_MAX: u64 = 1_024;
 
 /// Tokens of a text with their bytes.
 pub(super) type Tokens = Vec<(Range<usize>, Token)>;
@@ -64,8 +62,8 @@ pub struct Readings {
 struct Kept {
     reading: Reading,
     templates: Vec<(Template, u64)>,
-    /// Templates that could not be made.
-    failed: u8,
+    /// Texts that no template was for, since the last one was made.
+    missed: u32,
     used: u64,
 }
 
@@ -98,9 +96,12 @@ impl Readings {
     ) -> Option<Vec<Statement>> {
         let skeleton = likeness.0.as_ref()?;
         let kept = self.kept.get_mut(&skeleton.bytes)?;
-        let mut templates = kept.templates.iter_mut();
-        let (template, used) = templates.find(|(one, _)| one.ground.is_of(context))?;
-        let statements = template.found_in(&skeleton.written(text))?;
+        let written = skeleton.written(text);
+        let (statements, used) = kept.templates.iter_mut().find_map(|(template, used)| {
+            let is_its_ground = template.ground.is_of(context);
+            let statements = is_its_ground.then(|| template.found_in(&written))?;
+            Some((statements?, used))
+        })?;
         self.clock += 1;
         (*used, kept.used) = (self.clock, self.clock);
         Some(statements)
@@ -122,20 +123,23 @@ impl Readings {
         let Some(kept) = self.kept.get_mut(&skeleton.bytes) else {
             return;
         };
-        let is_known = |(one, _): &(Template, u64)| one.ground.is_of(context);
-        if kept.failed >= ATTEMPTS_MAX || kept.templates.iter().any(is_known) {
+        kept.missed = kept.missed.saturating_add(1);
+        let is_known = |(template, _): &(Template, u64)| {
+            template.ground.is_of(context) && template.is_for(&written)
+        };
+        // What can't be kept of one text may be kept of another: it is tried ever more seldom.
+        if !kept.missed.is_power_of_two() || kept.templates.iter().any(is_known) {
             return;
         }
-        let is_used = |(_, used): &(Template, u64)| clock.saturating_sub(*used) < TEMPLATE_IDLE_MAX;
         if kept.templates.len() >= TEMPLATES_MAX {
-            kept.templates.retain(is_used);
+            let is_used = |used: u64| clock.saturating_sub(used) < TEMPLATE_IDLE_MAX;
+            kept.templates.retain(|(_, used)| is_used(*used));
         }
-        if kept.templates.len() >= TEMPLATES_MAX {
-            return;
-        }
-        match kept.reading.template(&written, context, found, work_max) {
-            Some(template) => kept.templates.push((template, clock)),
-            None => kept.failed += 1,
+        if kept.templates.len() < TEMPLATES_MAX
+            && let Some(template) = kept.reading.template(&written, context, found, work_max)
+        {
+            kept.templates.push((template, clock));
+            kept.missed = 0;
         }
     }
 
@@ -177,7 +181,7 @@ impl Readings {
         let kept = Kept {
             reading,
             templates: Vec::new(),
-            failed: 0,
+            missed: 0,
             used,
         };
         self.kept.insert(skeleton.bytes, kept);
@@ -198,7 +202,7 @@ impl Readings {
 }
 
 impl Reading {
-    /// The template of what was found in a text, if it says what is found in another one, every carried constant changed.
+    /// The template of what was found in a text, if it says what is found in another one, whose carried constants are like nothing else.
     fn template(
         &mut self,
         written: &Written<'_>,
@@ -210,8 +214,8 @@ impl Reading {
             return None;
         }
         let ground = Ground::of(context)?;
-        let template = Template::of(ground, written, &self.tree, found.statements.clone())?;
-        let other = varied(written.text, template.carried(written.constants))?;
+        let template = Template::of(ground, written, &self.tree, &found.statements)?;
+        let other = template.probe(written, &found.statements)?;
         if !set(&mut self.tree, &other, written.constants) {
             return None;
         }
@@ -233,23 +237,6 @@ fn is_alone(statement: &Statement) -> bool {
         && statement.states.is_none()
         && statement.copy.is_none()
         && statement.rests_on.is_empty()
-}
-
-/// The text with every letter and digit of these constants another one of its sort, so that they fit the same types.
-fn varied<'c>(text: &str, constants: impl Iterator<Item = &'c Constant>) -> Option<String> {
-    let mut bytes = text.as_bytes().to_vec();
-    for constant in constants {
-        for byte in bytes.get_mut(constant.span.clone())? {
-            let (one, other) = match *byte {
-                b'0'..=b'9' => (b'1', b'2'),
-                b'a'..=b'f' | b'A'..=b'F' => (b'a', b'b'),
-                byte if byte.is_ascii_alphabetic() => (b'x', b'y'),
-                byte => (byte, byte),
-            };
-            *byte = if *byte == one { other } else { one };
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// The reading of a text, if a text with other constants is read as its tree with those constants.

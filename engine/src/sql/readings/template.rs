@@ -3,26 +3,34 @@
 //!
 //! Must never give facts that analysis would not give. Why it does not:
 //!
-//! - Only those constants may be others that stand where analysis looks at their kind and length alone ([`carried`]): in comparisons
+//! - Only those constants may be others that stand where analysis looks at their kind and length alone ([`carried_in`]): in comparisons
 //!   and computations of WHERE, of SET and of rows of VALUES, outside of calls, casts and subqueries. A likeness keeps kinds and lengths.
 //!   All others must be byte for byte as they were.
 //! - What carries a constant on is the book's equalities. A text for which analysis asked them has no template.
-//! - Each equality is made of the constant by what analysis makes it of, and a string fits the same types as the one that was there.
-//!   Where two would be one, the text is analysed.
-//! - A template is kept only if analysis of another text, every carried constant changed, finds what the template says of it.
+//! - An equality is taken for a carried constant's where it has its value. It may be another one's that only happened to be the same: of
+//!   a cast, a subquery, a view. So a template is kept only if analysis of another text finds what the template says of it, in
+//!   which each carried constant is one that nothing else equals ([`Template::probe`]): there, what is another's stays what it was.
+//! - A constant is put into an equality by what analysis does it with, and a string fits the same types as the one that was there.
+//!   Where two equalities would be one, the text is analysed.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use pg_query::{
     NodeEnum,
     protobuf::{AConst, AExprKind, Node, ParseResult, SelectStmt},
 };
 
-use super::{Written, skeleton::Constant};
+use super::Written;
 use crate::{
-    facts::{CatalogVersion, Column, Constant as Value, Equality},
-    sql::{Context, Statement, Temporary, Witness},
+    facts::{CatalogVersion, Column, Constant, Equality},
+    sql::{
+        Context, Statement, Temporary, Witness,
+        equality::{Fits, Literal},
+    },
 };
+
+/// Most accesses, columns, outputs and equalities of statements that a template is kept of: it is copied for each text.
+const PARTS_MAX: usize = 1_024;
 
 /// What a text was analysed against.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,9 +43,10 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// That of a context; `None`: there is more to it.
+    /// That of a context; `None`: there is more to it, or nothing tells its catalog from others.
     pub(super) fn of(context: &Context<'_>) -> Option<Self> {
-        is_plain(context).then(|| Self {
+        let is_told = *context.catalog.outline() != [0; 32];
+        (is_told && is_plain(context)).then(|| Self {
             outline: *context.catalog.outline(),
             version: context.catalog.version(),
             search_path: context.search_path.into(),
@@ -69,8 +78,8 @@ pub(super) struct Template {
     pub(super) ground: Ground,
     /// The text that it was found in.
     text: Box<str>,
-    /// By number, what a constant fits that may be another one ([`Literal::fits`]); `None`: it may not.
-    fits: Vec<Option<[bool; 3]>>,
+    /// By number, what a constant fits that may be another one; `None`: it may not.
+    fits: Vec<Option<Fits>>,
     /// What was found, without the equalities of `places`.
     statements: Vec<Statement>,
     places: Vec<Place>,
@@ -85,7 +94,7 @@ struct Place {
     constant: Carried,
 }
 
-/// A carried constant.
+/// A carried constant: one that may be another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Carried {
     number: usize,
@@ -93,22 +102,26 @@ struct Carried {
 }
 
 impl Template {
-    /// Of a text, its tree, and what was found in it; `None` where no constant of it is carried, or where it can't be told which
-    /// of them an equality is with.
+    /// Of a text, its tree, and what was found in it; `None` where no constant of it is carried, where it can't be told which
+    /// of them an equality is with, and where there is too much to copy.
     pub(super) fn of(
         ground: Ground,
         written: &Written<'_>,
         tree: &ParseResult,
-        mut statements: Vec<Statement>,
+        statements: &[Statement],
     ) -> Option<Self> {
-        let carried = carried(tree, written);
-        let places = take_places(&mut statements, written, &carried)?;
+        let carried = carried_in(tree, written);
+        let parts: usize = statements.iter().map(parts).sum();
+        if carried.is_empty() || parts > PARTS_MAX {
+            return None;
+        }
         let mut fits = vec![None; written.constants.len()];
         for constant in &carried {
-            let literal = written.literal(constant.number, constant.is_negative)?;
-            *fits.get_mut(constant.number)? = Some(literal.fits());
+            *fits.get_mut(constant.number)? = Some(constant.literal(written)?.fits());
         }
-        (!carried.is_empty()).then(|| Self {
+        let mut statements = statements.to_vec();
+        let places = take_places(&mut statements, written, &carried)?;
+        Some(Self {
             ground,
             text: written.text.into(),
             fits,
@@ -117,19 +130,44 @@ impl Template {
         })
     }
 
-    /// The constants that may be others.
-    pub(super) fn carried<'c>(
-        &'c self,
-        constants: &'c [Constant],
-    ) -> impl Iterator<Item = &'c Constant> {
-        let numbered = constants.iter().zip(&self.fits);
-        numbered.filter_map(|(constant, fits)| fits.map(|_| constant))
+    /// A text of the same likeness in which each carried constant fits what it did, and is what no other one is, and nothing in what was
+    /// `found`; `None` where they are too short for that.
+    pub(super) fn probe(&self, written: &Written<'_>, found: &[Statement]) -> Option<String> {
+        let accesses = found.iter().flat_map(|statement| &statement.facts.accesses);
+        let equalities = accesses.flat_map(|access| &access.equalities);
+        let mut taken: HashSet<Constant> =
+            equalities.map(|equality| equality.value.clone()).collect();
+        for number in 0..written.constants.len() {
+            taken.extend(values(written.literal(number, false)?));
+        }
+        let mut text = written.text.to_owned();
+        for (number, fits) in self.fits.iter().enumerate() {
+            let Some(fits) = fits else { continue };
+            let span = written.constants.get(number)?.span.clone();
+            let was = written.text.get(span.clone())?;
+            let other = (1..PROBES_MAX).find_map(|nth| {
+                let other = nth_like(was, *fits, nth)?;
+                let literal = match written.literal(number, false)? {
+                    Literal::Number(_) => Literal::Number(other.parse().ok()?),
+                    Literal::String(_) => Literal::String(&other),
+                };
+                let values = values(literal);
+                let is_free = values.iter().all(|value| !taken.contains(value));
+                if !is_free || literal.fits() != *fits {
+                    return None;
+                }
+                taken.extend(values);
+                Some(other)
+            })?;
+            text.replace_range(span, &other);
+        }
+        Some(text)
     }
 
-    /// What is found in a text of the same likeness; `None`: that is not known.
-    pub(super) fn found_in(&self, written: &Written<'_>) -> Option<Vec<Statement>> {
+    /// Whether a text's other constants are those of the template's text, and the carried ones fit what they did.
+    pub(super) fn is_for(&self, written: &Written<'_>) -> bool {
         let mut numbered = written.constants.iter().zip(&self.fits).enumerate();
-        let is_alike = numbered.all(|(number, (constant, fits))| match fits {
+        numbered.all(|(number, (constant, fits))| match fits {
             Some(fits) => {
                 let literal = written.literal(number, false);
                 literal.is_some_and(|literal| literal.fits() == *fits)
@@ -138,8 +176,12 @@ impl Template {
                 let span = constant.span.clone();
                 written.text.get(span.clone()) == self.text.get(span)
             }
-        });
-        if !is_alike {
+        })
+    }
+
+    /// What is found in a text of the same likeness; `None`: that is not known.
+    pub(super) fn found_in(&self, written: &Written<'_>) -> Option<Vec<Statement>> {
+        if !self.is_for(written) {
             return None;
         }
         let mut statements = self.statements.clone();
@@ -159,10 +201,66 @@ impl Template {
 }
 
 impl Carried {
-    fn value(self, written: &Written<'_>, column: &Column) -> Option<Value> {
-        let literal = written.literal(self.number, self.is_negative)?;
-        literal.of_type(column.type_oid)
+    fn literal<'t>(self, written: &Written<'t>) -> Option<Literal<'t>> {
+        written.literal(self.number, self.is_negative)
     }
+
+    /// What a column equals that is compared with it.
+    fn value(self, written: &Written<'_>, column: &Column) -> Option<Constant> {
+        self.literal(written)?.of_type(column.type_oid)
+    }
+}
+
+/// Everything that a column may equal which is compared with a literal, behind a minus or not.
+fn values(literal: Literal<'_>) -> Vec<Constant> {
+    let negative = match literal {
+        Literal::Number(number) => Some(Literal::Number(-number)),
+        Literal::String(_) => None,
+    };
+    let literals = std::iter::once(literal).chain(negative);
+    literals.flat_map(Literal::values).collect()
+}
+
+/// How many constants are tried until one is free.
+const PROBES_MAX: usize = 1_000;
+
+/// The `nth` text as long as this one that fits the same; `None` where there are not so many.
+fn nth_like(text: &str, fits: Fits, nth: usize) -> Option<String> {
+    let (base, is_kept): (usize, fn(u8) -> bool) = match fits {
+        Fits { uuid: true, .. } => (16, |byte| byte == b'-'),
+        Fits { integer: true, .. } => (10, |byte| !byte.is_ascii_digit()),
+        // No digits, and no letters of uuids.
+        Fits { .. } => (20, |_| false),
+    };
+    let first = if base == 20 { b'g' } else { b'0' };
+    let mut left = nth;
+    let mut bytes = text.as_bytes().to_vec();
+    for byte in bytes.iter_mut().rev().filter(|byte| !is_kept(**byte)) {
+        let digit = u8::try_from(left % base).ok()?;
+        *byte = if base == 16 && digit > 9 {
+            b'a' + digit - 10
+        } else {
+            first + digit
+        };
+        left /= base;
+    }
+    (left == 0).then(|| String::from_utf8(bytes).ok())?
+}
+
+/// How much of a statement there is to copy.
+fn parts(statement: &Statement) -> usize {
+    let facts = &statement.facts;
+    let accesses = facts.accesses.iter();
+    let accesses = accesses.map(|access| 1 + access.columns.len() + access.equalities.len());
+    let outputs = facts.outputs.iter().flatten();
+    let outputs = outputs.map(|output| 1 + output.lineage.sources.len());
+    let writes = facts.writes.iter();
+    let writes = writes.map(|write| 1 + write.lineage.sources.len());
+    1 + accesses.chain(outputs).chain(writes).sum::<usize>()
+        + facts.opaque.len()
+        + facts.views.len()
+        + facts.lookups.len()
+        + statement.literals.len()
 }
 
 /// Takes the equalities with carried constants out of facts. `None`: one may be with any of several constants.
@@ -200,7 +298,7 @@ fn take_places(
 }
 
 /// The constants of queries that stand where nothing but their kind and length is looked at.
-fn carried(tree: &ParseResult, written: &Written<'_>) -> Vec<Carried> {
+fn carried_in(tree: &ParseResult, written: &Written<'_>) -> Vec<Carried> {
     let mut walk = Walk {
         written,
         found: Vec::new(),
@@ -291,6 +389,35 @@ impl Walk<'_> {
                 number,
                 is_negative,
             });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_as_long_and_fit_the_same() {
+        for (text, nth, expected) in [
+            ("*", 1, Some("h")),
+            ("*", 19, Some("z")),
+            ("*", 20, None),
+            ("Ann", 21, Some("ghh")),
+            ("-007", 12, Some("-012")),
+            ("5", 10, None),
+            (
+                "AAAAAAAA-AAAA-AAAA-AAAA-AAAAAAAAAAAA",
+                0x1f,
+                Some("00000000-0000-0000-0000-00000000001f"),
+            ),
+        ] {
+            let fits = Literal::String(text).fits();
+            let other = nth_like(text, fits, nth);
+            assert_eq!(other.as_deref(), expected, "{text}");
+            if let Some(other) = other {
+                assert_eq!(Literal::String(&other).fits(), fits, "{other}");
+            }
         }
     }
 }

@@ -11,7 +11,12 @@ use crate::{
 };
 
 /// Words that matter to analysis, by length: what a constant may say.
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 29] = [
+    "*",
+    "a",
+    "..",
+    "****",
+    "AAAAAAAA-AAAA-AAAA-AAAA-AAAAAAAAAAAA",
     "7",
     "12",
     "-5",
@@ -38,10 +43,12 @@ const WORDS: [&str; 24] = [
     "1 day",
 ];
 
-/// The text with other constants, a different one for each number; every third time, digits for strings.
+/// The text with other constants, different ones for each number; every third time, digits for strings; every fourth, the same wherever
+/// there is room for it.
 fn other(text: &str, skeleton: &Skeleton, number: u64) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for (place, constant) in skeleton.constants.iter().enumerate() {
+        let place = if number % 4 == 3 { 0 } else { place };
         let seed = FixedState::with_seed(number).hash_one((text, place));
         let length = constant.span.len();
         let written: Vec<u8> = match constant.kind {
@@ -54,7 +61,7 @@ fn other(text: &str, skeleton: &Skeleton, number: u64) -> String {
                     .iter()
                     .filter(|word| word.len() == length)
                     .filter(digits);
-                let word = fitting.nth(number as usize % 4);
+                let word = fitting.nth(seed as usize % 4);
                 let letters =
                     (0..length).map(|at| b'a' + (seed.rotate_left(at as u32 * 5) % 26) as u8);
                 word.map_or_else(|| letters.collect(), |word| word.as_bytes().to_vec())
@@ -235,6 +242,9 @@ fn what_is_found_is_kept_where_constants_are_only_carried() {
         "UPDATE orders SET total = total + 15, note = 'abc' WHERE id = 7",
         "DELETE FROM orders WHERE customer_id = 12 AND note = 'gone'",
         "BEGIN; DELETE FROM orders WHERE id = 12; COMMIT",
+        "SELECT s.id FROM (SELECT id FROM customers WHERE name = '*') s, orders o WHERE o.note = '*'",
+        "SELECT id FROM customers WHERE name = 'a' AND email = 'b' AND ssn = 'a'::text AND ssn = 'b'::text",
+        "DELETE FROM orders WHERE id = 5 AND id = '5'::int",
     ] {
         check_known(text, &[Known::Template]);
     }
@@ -281,6 +291,42 @@ fn a_template_is_for_texts_that_differ_where_nobody_looks() {
             [
                 "SELECT id FROM customers WHERE id = 5 AND id = 5",
                 "SELECT id FROM customers WHERE id = 6 AND id = 7",
+            ],
+        ),
+        // Constants that stay, and are by chance what others are that don't.
+        (
+            "SELECT id FROM customers WHERE name = '*' AND ssn = '*'::text",
+            [
+                "SELECT id FROM customers WHERE name = 'k' AND ssn = '*'::text",
+                "SELECT id FROM customers WHERE name = 'm' AND ssn = '*'::text",
+            ],
+        ),
+        (
+            "SELECT id FROM customers WHERE name = '*' AND name = '*'::text",
+            [
+                "SELECT id FROM customers WHERE name = 'k' AND name = '*'::text",
+                "SELECT id FROM customers WHERE name = '*' AND name = 'k'::text",
+            ],
+        ),
+        (
+            "SELECT s.ssn FROM (SELECT ssn FROM customers WHERE name = '*') s, orders o WHERE o.note = '*'",
+            [
+                "SELECT s.ssn FROM (SELECT ssn FROM customers WHERE name = '*') s, orders o WHERE o.note = 'k'",
+                "SELECT s.ssn FROM (SELECT ssn FROM customers WHERE name = 'k') s, orders o WHERE o.note = '*'",
+            ],
+        ),
+        (
+            "SELECT id FROM customers WHERE name='a' AND email='b' AND ssn='a'::text AND ssn='b'::text",
+            [
+                "SELECT id FROM customers WHERE name='k' AND email='m' AND ssn='a'::text AND ssn='b'::text",
+                "SELECT id FROM customers WHERE name='b' AND email='a' AND ssn='a'::text AND ssn='b'::text",
+            ],
+        ),
+        (
+            "SELECT id FROM orders WHERE customer_id = 3 AND id = '3'::int AND id = - 3",
+            [
+                "SELECT id FROM orders WHERE customer_id = 4 AND id = '3'::int AND id = - 5",
+                "SELECT id FROM orders WHERE customer_id = 3 AND id = '4'::int AND id = - 4",
             ],
         ),
         (
