@@ -513,7 +513,7 @@ impl Book {
     }
 
     /// Notes that every row of an entry has this constant in a column. So do those of its descendants, whose column is
-    /// of the same type.
+    /// of the same type. Never taken back: templates rest on it (`readings/template.rs`).
     pub(super) fn equals(&mut self, index: usize, column: &Arc<Column>, value: &Constant) {
         let Some(entry) = self.entries.get_mut(index) else {
             return;

@@ -564,7 +564,7 @@ fn truth(value: Value) -> Value {
 }
 
 /// Whether an operator of which an operand is plain never fails, and is null only if an operand is: comparisons, and
-/// concatenation that can't grow too long.
+/// concatenation that can't grow too long. Looks at no constant's value: templates rest on that (`readings/template.rs`).
 fn is_total(expression: &pg::AExpr, value: &Value, extent: Extent) -> bool {
     let row = |operand: Option<&Node>| {
         matches!(

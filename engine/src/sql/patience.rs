@@ -73,7 +73,7 @@ pub fn analyse_within(
             let read = (&reading.tree, &reading.tokens);
             let testimony = || Cow::Borrowed(&reading.testimony);
             let found = analyse_read(text, read, testimony, context, &mut patience)?;
-            readings.learn(text, &likeness, context, &found, work_max);
+            readings.learn(text, &likeness, context, &found, patience.work_max());
             return Ok(found.statements);
         }
         let (found, tree, tokens) = analyse_new(text, context, &mut patience)?;

@@ -12,14 +12,14 @@ use provost_engine::{
 };
 use provost_evidence::{
     Durability, Error, Receipt,
-    draft::{Draft, Ending, Entry, Occasion},
+    draft::{Ending, Entry, Occasion},
     record::{DecisionRecord, Outcome, Record},
 };
 
 use super::{Moment, Sent, SessionJudge, Step, answer, decide::is_allowed, notes::Note};
 use crate::{
     judge::{End, Fatal, StatementSeq, Stop},
-    record::{self, Asked, Determining},
+    record::{self, Asked, Determining, Undated},
     settings::Durable,
 };
 
@@ -75,25 +75,17 @@ impl SessionJudge {
     }
 
     /// The same without what is another each time.
-    fn undated(
-        &self,
-        step: &Step<'_>,
-        statement: &Statement,
-        decision: &Decision,
-    ) -> DecisionRecord {
+    fn undated(&self, step: &Step<'_>, statement: &Statement, decision: &Decision) -> Undated {
         let classes = |column: &Column| self.policy.is_classed(column);
-        let record = record::decision(
+        record::decision(
             &self.bench.key,
             (step.text, self.policy.digest()),
             statement,
             decision,
             &Determining::of(&self.policy, decision, self.bench.mask_key_id.as_deref()),
             &classes,
-        );
-        DecisionRecord {
-            approval_id: step.approval.map(str::to_owned),
-            ..record
-        }
+        )
+        .approved(step.approval)
     }
 
     /// Logs a decision of which there is a note; `None` when the record does not fit even without its text.
@@ -124,7 +116,7 @@ impl SessionJudge {
         note: &'a Note,
     ) -> Entry<'a> {
         if note.draft.get().is_none()
-            && let Ok(draft) = Draft::of(self.undated(step, statement, &note.decision))
+            && let Ok(draft) = self.undated(step, statement, &note.decision).draft()
         {
             // Nobody else set it meanwhile.
             let _ = note.draft.set(draft);

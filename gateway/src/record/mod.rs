@@ -18,7 +18,7 @@ use provost_engine::{
     sql::{Refusal, Statement, is_unbounded},
     verdict::{BundleDigest, Decision, OutputMask, Verdict},
 };
-use provost_evidence::draft::{SessionDraft, SessionPart};
+use provost_evidence::draft::{Draft, SessionDraft, SessionPart};
 use provost_evidence::record::{
     ChangeRecord, DecisionRecord, MaskingRecord, Micros, Phase, Record, SessionEvent, SessionRecord,
 };
@@ -147,7 +147,25 @@ pub fn session_draft(session_id: &SessionId, session: &Session) -> SessionDraft 
     })
 }
 
-/// A decided statement, without what is another each time ([`of_occasion`]). `whole` is the text that it is a part of.
+/// The record of a decided statement without what is another each time, which [`of_occasion`] adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undated(DecisionRecord);
+
+impl Undated {
+    /// The same of a statement that people approved.
+    #[must_use]
+    pub(crate) fn approved(mut self, approval: Option<&str>) -> Self {
+        self.0.approval_id = approval.map(str::to_owned);
+        self
+    }
+
+    /// What a draft keeps.
+    pub(crate) fn draft(self) -> Result<Draft, provost_evidence::Error> {
+        Draft::of(self.0)
+    }
+}
+
+/// A decided statement. `whole` is the text that it is a part of.
 #[must_use]
 pub fn decision(
     key: &EvidenceKey,
@@ -156,11 +174,11 @@ pub fn decision(
     decided: &Decision,
     determining: &Determining,
     classes: &impl Classes,
-) -> DecisionRecord {
+) -> Undated {
     let facts = &statement.facts;
     let text = whole.get(statement.span.clone());
     let touched = each_touched(facts);
-    DecisionRecord {
+    Undated(DecisionRecord {
         sql: redact::statement(key, whole, statement, &touched, classes),
         sql_digest: hex(&key.sql(text.unwrap_or(whole))),
         fingerprint: Some(facts.fingerprint.to_string()),
@@ -184,7 +202,7 @@ pub fn decision(
         observed_rules: determining.observed.as_deref().map(texts),
         probes: probes(decided),
         ..blank(bundle)
-    }
+    })
 }
 
 /// A text that could not be analysed: always a deny.
@@ -278,12 +296,12 @@ pub fn micros(at: SystemTime) -> Micros {
 
 /// A deny without facts: what the refusals fill in.
 fn base(asked: &Asked<'_>) -> DecisionRecord {
-    of_occasion(asked, blank(asked.bundle))
+    of_occasion(asked, Undated(blank(asked.bundle)))
 }
 
 /// The record with what is another each time.
 #[must_use]
-pub fn of_occasion(asked: &Asked<'_>, record: DecisionRecord) -> DecisionRecord {
+pub fn of_occasion(asked: &Asked<'_>, Undated(record): Undated) -> DecisionRecord {
     let principal = &asked.session.principal;
     DecisionRecord {
         decided_at: micros(asked.at),

@@ -42,6 +42,8 @@ use crate::recent::{Seen, oldest_quarter};
 const READINGS_MAX: usize = 256;
 /// Templates of one likeness: on several grounds, or of texts whose other constants differ.
 const TEMPLATES_MAX: usize = 4;
+/// How much of templates a thread keeps in all: some megabytes.
+const TEMPLATE_PARTS_MAX: usize = 32_768;
 /// How many texts are read before a template that none of them used makes room.
 const TEMPLATE_IDLE_MAX: u64 = 1_024;
 
@@ -131,16 +133,33 @@ impl Readings {
         if !kept.missed.is_power_of_two() || kept.templates.iter().any(is_known) {
             return;
         }
+        let is_used = |(_, used): &(Template, u64)| clock.saturating_sub(*used) < TEMPLATE_IDLE_MAX;
         if kept.templates.len() >= TEMPLATES_MAX {
-            let is_used = |used: u64| clock.saturating_sub(used) < TEMPLATE_IDLE_MAX;
-            kept.templates.retain(|(_, used)| is_used(*used));
+            kept.templates.retain(is_used);
         }
-        if kept.templates.len() < TEMPLATES_MAX
-            && let Some(template) = kept.reading.template(&written, context, found, work_max)
+        if kept.templates.len() >= TEMPLATES_MAX {
+            return;
+        }
+        let Some(template) = kept.reading.template(&written, context, found, work_max) else {
+            return;
+        };
+        kept.missed = 0;
+        if self.template_parts() + template.parts > TEMPLATE_PARTS_MAX {
+            for kept in self.kept.values_mut() {
+                kept.templates.retain(is_used);
+            }
+        }
+        if self.template_parts() + template.parts <= TEMPLATE_PARTS_MAX
+            && let Some(kept) = self.kept.get_mut(&skeleton.bytes)
         {
             kept.templates.push((template, clock));
-            kept.missed = 0;
         }
+    }
+
+    /// How much of templates is kept.
+    fn template_parts(&self) -> usize {
+        let templates = self.kept.values().flat_map(|kept| &kept.templates);
+        templates.map(|(template, _)| template.parts).sum()
     }
 
     /// How a text of this likeness is read, if one was read before.

@@ -83,6 +83,8 @@ pub(super) struct Template {
     /// What was found, without the equalities of `places`.
     statements: Vec<Statement>,
     places: Vec<Place>,
+    /// How much there is of it.
+    pub(super) parts: usize,
 }
 
 /// An equality with a carried constant.
@@ -127,38 +129,35 @@ impl Template {
             fits,
             statements,
             places,
+            parts,
         })
     }
 
-    /// A text of the same likeness in which each carried constant fits what it did, and is what no other one is, and nothing in what was
-    /// `found`; `None` where they are too short for that.
+    /// A text of the same likeness in which each carried constant fits what it did, and is what no other carried one is, and nothing in
+    /// what was `found`; `None` where they are too short for that. What is `found` has all that other constants are equal to: nothing
+    /// takes an equality back (`Book::equals`).
     pub(super) fn probe(&self, written: &Written<'_>, found: &[Statement]) -> Option<String> {
         let accesses = found.iter().flat_map(|statement| &statement.facts.accesses);
         let equalities = accesses.flat_map(|access| &access.equalities);
         let mut taken: HashSet<Constant> =
             equalities.map(|equality| equality.value.clone()).collect();
-        for number in 0..written.constants.len() {
-            taken.extend(values(written.literal(number, false)?));
-        }
         let mut text = written.text.to_owned();
         for (number, fits) in self.fits.iter().enumerate() {
             let Some(fits) = fits else { continue };
             let span = written.constants.get(number)?.span.clone();
             let was = written.text.get(span.clone())?;
-            let other = (1..PROBES_MAX).find_map(|nth| {
-                let other = nth_like(was, *fits, nth)?;
-                let literal = match written.literal(number, false)? {
-                    Literal::Number(_) => Literal::Number(other.parse().ok()?),
-                    Literal::String(_) => Literal::String(&other),
+            let is_number = matches!(written.literal(number, false)?, Literal::Number(_));
+            let mut others = (0..PROBES_MAX).map_while(|nth| nth_like(was, *fits, nth));
+            let (other, values) = others.find_map(|other| {
+                let literal = match is_number {
+                    true => Literal::Number(other.parse().ok()?),
+                    false => Literal::String(&other),
                 };
-                let values = values(literal);
+                let values = values_of_either_sign(literal);
                 let is_free = values.iter().all(|value| !taken.contains(value));
-                if !is_free || literal.fits() != *fits {
-                    return None;
-                }
-                taken.extend(values);
-                Some(other)
+                (is_free && literal.fits() == *fits).then_some((other, values))
             })?;
+            taken.extend(values);
             text.replace_range(span, &other);
         }
         Some(text)
@@ -212,7 +211,7 @@ impl Carried {
 }
 
 /// Everything that a column may equal which is compared with a literal, behind a minus or not.
-fn values(literal: Literal<'_>) -> Vec<Constant> {
+fn values_of_either_sign(literal: Literal<'_>) -> Vec<Constant> {
     let negative = match literal {
         Literal::Number(number) => Some(Literal::Number(-number)),
         Literal::String(_) => None,
@@ -270,14 +269,21 @@ fn take_places(
     carried: &[Carried],
 ) -> Option<Vec<Place>> {
     let mut places = Vec::new();
+    let values = carried.iter().map(|constant| {
+        let values = constant.literal(written)?.values().collect::<Vec<_>>();
+        Some((*constant, values))
+    });
+    let values: Vec<(Carried, Vec<Constant>)> = values.collect::<Option<_>>()?;
     for (index, statement) in statements.iter_mut().enumerate() {
         for (at, access) in statement.facts.accesses.iter_mut().enumerate() {
             let (mut found, mut is_told) = (Vec::new(), true);
             access.equalities.retain(|equality| {
-                let is_it = |one: &&Carried| {
-                    one.value(written, &equality.column).as_ref() == Some(&equality.value)
+                let is_it = |(one, values): &&(Carried, Vec<Constant>)| {
+                    let column = &equality.column;
+                    values.contains(&equality.value)
+                        && one.value(written, column).as_ref() == Some(&equality.value)
                 };
-                let mut fitting = carried.iter().filter(is_it);
+                let mut fitting = values.iter().filter(is_it).map(|(constant, _)| constant);
                 let (first, second) = (fitting.next(), fitting.next());
                 is_told &= second.is_none();
                 found.extend(first.map(|constant| Place {

@@ -242,6 +242,8 @@ fn what_is_found_is_kept_where_constants_are_only_carried() {
         "UPDATE orders SET total = total + 15, note = 'abc' WHERE id = 7",
         "DELETE FROM orders WHERE customer_id = 12 AND note = 'gone'",
         "BEGIN; DELETE FROM orders WHERE id = 12; COMMIT",
+        "SELECT id FROM customers WHERE id IN (1, 2, 3, 4, 5)",
+        "SELECT contact FROM customer_contacts WHERE id = 12 AND name = '*'",
         "SELECT s.id FROM (SELECT id FROM customers WHERE name = '*') s, orders o WHERE o.note = '*'",
         "SELECT id FROM customers WHERE name = 'a' AND email = 'b' AND ssn = 'a'::text AND ssn = 'b'::text",
         "DELETE FROM orders WHERE id = 5 AND id = '5'::int",
