@@ -501,6 +501,70 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether they differ in nothing but [`Access::equalities`].
+    #[must_use]
+    pub fn differ_in_equalities_alone(&self, other: &Self) -> bool {
+        // A field that facts gain is compared here too, or does not compile.
+        let Self {
+            kind,
+            accesses,
+            outputs,
+            writes,
+            opaque,
+            session_effect,
+            through_views,
+            views,
+            limit,
+            parameters,
+            lookups,
+            uncounted,
+            fingerprint,
+            catalog_version,
+        } = self;
+        let is_alike = |(one, other): (&Access, &Access)| {
+            let Access {
+                object,
+                operation,
+                columns,
+                via,
+                filtered,
+                bounded,
+                equalities: _,
+            } = one;
+            *object == other.object
+                && *operation == other.operation
+                && *columns == other.columns
+                && *via == other.via
+                && *filtered == other.filtered
+                && *bounded == other.bounded
+        };
+        *fingerprint == other.fingerprint
+            && *catalog_version == other.catalog_version
+            && *kind == other.kind
+            && accesses.len() == other.accesses.len()
+            && accesses.iter().zip(&other.accesses).all(is_alike)
+            && *outputs == other.outputs
+            && *writes == other.writes
+            && *opaque == other.opaque
+            && *session_effect == other.session_effect
+            && *through_views == other.through_views
+            && *views == other.views
+            && *limit == other.limit
+            && *parameters == other.parameters
+            && *lookups == other.lookups
+            && *uncounted == other.uncounted
+    }
+
+    /// The same without [`Access::equalities`].
+    #[must_use]
+    pub fn without_equalities(&self) -> Self {
+        let mut facts = self.clone();
+        for access in &mut facts.accesses {
+            access.equalities.clear();
+        }
+        facts
+    }
+
     /// Whether it compares a column with a parameter, ANDed at top level: conditions may ask for the value.
     #[must_use]
     pub fn compares_values(&self) -> bool {

@@ -78,6 +78,13 @@ impl Definition {
 #[derive(Debug)]
 pub struct Draft(pub(crate) Definition);
 
+/// Whether they say the same.
+impl PartialEq for Draft {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.body == other.0.body
+    }
+}
+
 impl Draft {
     /// Encodes what of `record` is the same each time: all that neither [`Occasion`] nor [`SessionPart`] has.
     ///
@@ -193,6 +200,19 @@ pub struct Occasion<'a> {
     pub decided_at: Micros,
     /// See there; raw.
     pub parameters_digest: Option<[u8; 32]>,
+    /// Its text, where the draft is of several texts of which all else is recorded alike.
+    pub wording: Option<&'a Wording>,
+}
+
+/// What a record says of a statement's text. The fields are those of [`DecisionRecord`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wording {
+    /// See there.
+    pub sql: Option<String>,
+    /// See there; raw.
+    pub sql_digest: [u8; 32],
+    /// See there; raw.
+    pub facts_digest: Option<[u8; 32]>,
 }
 
 /// How a statement ended, whose id is `{session_id}-{seq}`. The fields are those of [`crate::record::EndRecord`].

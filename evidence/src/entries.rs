@@ -35,6 +35,18 @@ pub(crate) enum Digest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct DraftPlace(pub(crate) u32);
 
+/// The place of a text in its vocabulary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct WordingPlace(pub(crate) u32);
+
+/// What is recorded of a statement's text. The fields are those of [`DecisionRecord`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wording {
+    pub(crate) sql: Option<String>,
+    pub(crate) sql_digest: Digest,
+    pub(crate) facts_digest: Option<Digest>,
+}
+
 /// A session's place in its vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionPlace(pub(crate) u32);
@@ -43,6 +55,7 @@ pub(crate) struct SessionPlace(pub(crate) u32);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decided {
     pub(crate) draft: DraftPlace,
+    pub(crate) wording: WordingPlace,
     pub(crate) session: SessionPlace,
     pub(crate) key: StatementKey,
     pub(crate) seq: u64,
@@ -79,8 +92,11 @@ pub(crate) enum Item {
 /// What entries share, each once. It lives as long as a batch of entries; places and names are those of their own vocabulary.
 #[derive(Debug, Default)]
 pub(crate) struct Vocabulary {
-    /// Decisions without what is another each time.
+    /// Decisions without what is another each time, and without their texts.
     drafts: Vec<DecisionRecord>,
+    /// Of each draft.
+    draft_wordings: Vec<WordingPlace>,
+    wordings: Vec<Wording>,
     draft_places: HashMap<Box<[u8]>, DraftPlace, RandomState>,
     sessions: Vec<SessionOf>,
     session_places: HashMap<SessionPart, SessionPlace, RandomState>,
@@ -115,6 +131,11 @@ impl Vocabulary {
         &self.drafts
     }
 
+    /// Every text, by place.
+    pub(crate) fn wordings(&self) -> &[Wording] {
+        &self.wordings
+    }
+
     /// Every session, by place.
     pub(crate) fn sessions(&self) -> impl Iterator<Item = &SessionPart> {
         self.sessions.iter().map(|session| &session.part)
@@ -126,6 +147,21 @@ impl Vocabulary {
             unreachable!("a place is asked of the vocabulary that gave it");
         };
         draft
+    }
+
+    /// The text that the draft was made of.
+    pub(crate) fn wording_of(&self, draft: DraftPlace) -> WordingPlace {
+        let Some(wording) = self.draft_wordings.get(draft.0 as usize) else {
+            unreachable!("a place is asked of the vocabulary that gave it");
+        };
+        *wording
+    }
+
+    fn wording(&self, place: WordingPlace) -> &Wording {
+        let Some(wording) = self.wordings.get(place.0 as usize) else {
+            unreachable!("a place is asked of the vocabulary that gave it");
+        };
+        wording
     }
 
     fn session(&self, place: SessionPlace) -> &SessionOf {
@@ -197,14 +233,19 @@ impl Vocabulary {
             on_behalf_of: decision.on_behalf_of.take(),
             target: std::mem::take(&mut decision.target),
         };
+        let (session, key) = (self.add_session(session), self.key(&decision.statement_id));
+        let (seq, phase, decided_at) = (decision.seq, decision.phase, decision.decided_at);
+        let parameters_digest = decision.parameters_digest.take().map(Digest::from);
+        let draft = self.add_draft(blank(decision));
         Decided {
-            session: self.add_session(session),
-            key: self.key(&decision.statement_id),
-            seq: decision.seq,
-            phase: decision.phase,
-            decided_at: decision.decided_at,
-            parameters_digest: decision.parameters_digest.take().map(Digest::from),
-            draft: self.add_draft(blank(decision)),
+            draft,
+            wording: self.wording_of(draft),
+            session,
+            key,
+            seq,
+            phase,
+            decided_at,
+            parameters_digest,
         }
     }
 
@@ -237,6 +278,7 @@ impl Vocabulary {
     /// The whole record of a decision.
     pub(crate) fn decision(&self, decided: &Decided) -> DecisionRecord {
         let session = &self.session(decided.session).part;
+        let wording = self.wording(decided.wording);
         DecisionRecord {
             decided_at: decided.decided_at,
             statement_id: self.statement_id(decided.key),
@@ -247,6 +289,9 @@ impl Vocabulary {
             on_behalf_of: session.on_behalf_of.clone(),
             target: session.target.clone(),
             parameters_digest: decided.parameters_digest.as_ref().map(Digest::text),
+            sql: wording.sql.clone(),
+            sql_digest: wording.sql_digest.text(),
+            facts_digest: wording.facts_digest.as_ref().map(Digest::text),
             ..self.draft(decided.draft).clone()
         }
     }
@@ -289,9 +334,22 @@ impl Vocabulary {
         }
     }
 
-    fn add_draft(&mut self, draft: DecisionRecord) -> DraftPlace {
+    fn add_draft(&mut self, mut draft: DecisionRecord) -> DraftPlace {
         let at = DraftPlace(place(self.drafts.len()));
+        let wording = self.add_wording(Wording {
+            sql: draft.sql.take(),
+            sql_digest: std::mem::take(&mut draft.sql_digest).into(),
+            facts_digest: draft.facts_digest.take().map(Digest::from),
+        });
+        self.draft_wordings.push(wording);
         self.drafts.push(draft);
+        at
+    }
+
+    /// Takes a text; each has a place of its own.
+    pub(crate) fn add_wording(&mut self, wording: Wording) -> WordingPlace {
+        let at = WordingPlace(place(self.wordings.len()));
+        self.wordings.push(wording);
         at
     }
 

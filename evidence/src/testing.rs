@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 
-use crate::draft::{Draft, Ending, Entry, Occasion, SessionDraft, SessionPart};
+use crate::draft::{Draft, Ending, Entry, Occasion, SessionDraft, SessionPart, Wording};
 use crate::error::Error;
 use crate::hex;
 use crate::key::SigningKey;
@@ -150,12 +150,13 @@ pub(crate) fn recording(at: i64) -> Record {
 pub(crate) struct InParts {
     draft: Draft,
     session: SessionDraft,
+    wording: Option<Wording>,
     decision: DecisionRecord,
     end: EndRecord,
 }
 
 impl InParts {
-    /// The records of `number`, with a parameters digest in every other one.
+    /// The records of `number`, with a parameters digest in every other one, and another text than the draft's in every fifth.
     pub(crate) fn new(number: u64, at: i64) -> Self {
         let (Record::Decision(decision), Record::End(end)) =
             (decision(number, at), end(number, at))
@@ -187,11 +188,37 @@ impl InParts {
             on_behalf_of: decision.on_behalf_of.clone(),
             target: decision.target.clone(),
         };
-        Self {
+        let parts = Self {
             draft: Draft::new(&decision).unwrap(),
             session: SessionDraft::new(&part),
+            wording: None,
             decision,
             end,
+        };
+        match number % 5 {
+            2 => parts.reworded(Wording {
+                sql: (number % 2 == 1).then(|| format!("SELECT 'é', {number}")),
+                sql_digest: [number as u8; 32],
+                facts_digest: (number % 3 == 1).then_some([7; 32]),
+            }),
+            _ => parts,
+        }
+    }
+
+    /// The same of another text.
+    fn reworded(self, wording: Wording) -> Self {
+        let decision = DecisionRecord {
+            sql: wording.sql.clone(),
+            sql_digest: hex::HexDigest::from(wording.sql_digest).as_str().to_owned(),
+            facts_digest: wording
+                .facts_digest
+                .map(|digest| hex::HexDigest::from(digest).as_str().to_owned()),
+            ..self.decision
+        };
+        Self {
+            wording: Some(wording),
+            decision,
+            ..self
         }
     }
 
@@ -211,6 +238,7 @@ impl InParts {
             phase: decision.phase,
             decided_at: decision.decided_at,
             parameters_digest: digest(&decision.parameters_digest),
+            wording: self.wording.as_ref(),
         };
         let ending = Ending {
             session: &self.session,

@@ -4,7 +4,9 @@
 //! A payload that begins with `{` is a record as JSON. The others, integers little-endian, *number* being LEB128 of 64 bits:
 //!
 //! - decision: `1 | flags u8 | draft number | session number | seq number | decided_at i64 | parameters digest 32, if flagged`;
-//!   flags: bits 0 and 1 the phase (0 simple, 1 prepare, 2 execute, 3 both), bit 2 a parameters digest is there
+//!   flags: bits 0 and 1 the phase (0 simple, 1 prepare, 2 execute, 3 both), bit 2 a parameters digest is there; bit 3: behind it stands its
+//!   text, which is another one than the draft's: `SQL digest 32`, then by flag, in this order: bit 4 `facts digest 32`, bit 5
+//!   `length number | SQL`
 //! - end: `2 | flags u8 | outcome u8 | session number | seq number | ended_at i64 | rows number | bytes number | duration_us number`, then
 //!   by flag, in this order: bit 0 `length number | SQLSTATE`, bit 1 `count number | (output column number | values number) each`, bit 2
 //!   `result digest 32`
@@ -12,7 +14,7 @@
 //!   [`crate::draft::body`], a session's that of [`crate::draft::SessionPart`]. `0x11` is a draft of earlier builds: a decision's record as
 //!   JSON, empty where occasions differ
 
-use crate::draft::{Definition, Ending, Entry, Occasion};
+use crate::draft::{Definition, Ending, Entry, Occasion, Wording};
 use crate::record::{Micros, Outcome, Phase};
 
 const DECISION: u8 = 1;
@@ -23,6 +25,9 @@ const DRAFT: u8 = 0x13;
 
 const PHASE_BITS: u8 = 0b011;
 const HAS_PARAMETERS: u8 = 0b100;
+const HAS_WORDING: u8 = 0b1000;
+const HAS_FACTS: u8 = 0b1_0000;
+const HAS_SQL: u8 = 0b10_0000;
 
 const HAS_SQLSTATE: u8 = 0b001;
 const HAS_MASKED: u8 = 0b010;
@@ -37,20 +42,29 @@ pub(super) enum Read<'a> {
     /// A record as JSON: the whole payload.
     Json(&'a [u8]),
     /// A decision.
-    Decision(DecisionRead),
+    Decision(DecisionRead<'a>),
     /// An end.
     End(EndRead<'a>),
 }
 
 /// A decision; `draft` and `session` are numbers of definitions.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct DecisionRead {
+pub(super) struct DecisionRead<'a> {
     pub(super) draft: u64,
     pub(super) session: u64,
     pub(super) seq: u64,
     pub(super) phase: Phase,
     pub(super) decided_at: Micros,
     pub(super) parameters_digest: Option<[u8; 32]>,
+    pub(super) wording: Option<WordingRead<'a>>,
+}
+
+/// A text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct WordingRead<'a> {
+    pub(super) sql: Option<&'a str>,
+    pub(super) sql_digest: [u8; 32],
+    pub(super) facts_digest: Option<[u8; 32]>,
 }
 
 /// An end; `session` is the number of a definition.
@@ -119,12 +133,15 @@ fn write_decision(draft: u64, occasion: &Occasion<'_>, out: &mut Vec<u8>) {
         Phase::Execute => 2,
         Phase::PrepareExecute => 3,
     };
-    let has_parameters = if occasion.parameters_digest.is_some() {
-        HAS_PARAMETERS
-    } else {
-        0
-    };
-    out.extend_from_slice(&[DECISION, phase | has_parameters]);
+    let wording = occasion.wording;
+    let flags = flag(occasion.parameters_digest.is_some(), HAS_PARAMETERS)
+        | flag(wording.is_some(), HAS_WORDING)
+        | flag(
+            wording.is_some_and(|one| one.facts_digest.is_some()),
+            HAS_FACTS,
+        )
+        | flag(wording.is_some_and(|one| one.sql.is_some()), HAS_SQL);
+    out.extend_from_slice(&[DECISION, phase | flags]);
     write_number(draft, out);
     write_number(occasion.session.0.number, out);
     write_number(occasion.seq, out);
@@ -132,10 +149,28 @@ fn write_decision(draft: u64, occasion: &Occasion<'_>, out: &mut Vec<u8>) {
     if let Some(digest) = &occasion.parameters_digest {
         out.extend_from_slice(digest);
     }
+    if let Some(wording) = wording {
+        write_wording(wording, out);
+    }
+}
+
+fn write_wording(wording: &Wording, out: &mut Vec<u8>) {
+    out.extend_from_slice(&wording.sql_digest);
+    if let Some(digest) = &wording.facts_digest {
+        out.extend_from_slice(digest);
+    }
+    if let Some(sql) = &wording.sql {
+        write_number(sql.len() as u64, out);
+        out.extend_from_slice(sql.as_bytes());
+    }
+}
+
+/// The flag, if what it is of is there.
+fn flag(is_there: bool, flag: u8) -> u8 {
+    if is_there { flag } else { 0 }
 }
 
 fn write_end(ending: &Ending<'_>, out: &mut Vec<u8>) {
-    let flag = |is_there: bool, flag: u8| if is_there { flag } else { 0 };
     let flags = flag(ending.sqlstate.is_some(), HAS_SQLSTATE)
         | flag(!ending.values_masked.is_empty(), HAS_MASKED)
         | flag(ending.result_digest.is_some(), HAS_RESULT);
@@ -234,9 +269,11 @@ impl<'a> Rest<'a> {
         }
     }
 
-    fn decision(&mut self) -> Option<DecisionRead> {
+    fn decision(&mut self) -> Option<DecisionRead<'a>> {
         let flags = self.byte()?;
-        if flags & !(PHASE_BITS | HAS_PARAMETERS) != 0 {
+        let of_wording = HAS_WORDING | HAS_FACTS | HAS_SQL;
+        let is_stray = flags & HAS_WORDING == 0 && flags & of_wording != 0;
+        if is_stray || flags & !(PHASE_BITS | HAS_PARAMETERS | of_wording) != 0 {
             return None;
         }
         let phase = match flags & PHASE_BITS {
@@ -252,6 +289,19 @@ impl<'a> Rest<'a> {
             seq: self.number()?,
             decided_at: self.micros()?,
             parameters_digest: self.digest(flags & HAS_PARAMETERS)?,
+            wording: match flags & HAS_WORDING {
+                0 => None,
+                _ => Some(self.wording(flags)?),
+            },
+        })
+    }
+
+    fn wording(&mut self, flags: u8) -> Option<WordingRead<'a>> {
+        let sql_digest = self.digest(HAS_WORDING)??;
+        Some(WordingRead {
+            sql_digest,
+            facts_digest: self.digest(flags & HAS_FACTS)?,
+            sql: self.text(flags & HAS_SQL)?,
         })
     }
 
@@ -268,13 +318,13 @@ impl<'a> Rest<'a> {
             rows: self.number()?,
             bytes: self.number()?,
             duration_us: self.number()?,
-            sqlstate: self.sqlstate(flags & HAS_SQLSTATE)?,
+            sqlstate: self.text(flags & HAS_SQLSTATE)?,
             values_masked: self.values_masked(flags & HAS_MASKED)?,
             result_digest: self.digest(flags & HAS_RESULT)?,
         })
     }
 
-    fn sqlstate(&mut self, flag: u8) -> Option<Option<&'a str>> {
+    fn text(&mut self, flag: u8) -> Option<Option<&'a str>> {
         if flag == 0 {
             return Some(None);
         }
@@ -367,6 +417,15 @@ mod tests {
         proptest::option::of(proptest::array::uniform32(any::<u8>()))
     }
 
+    fn wordings() -> impl Strategy<Value = Option<Wording>> {
+        let parts = (any::<Option<String>>(), any::<[u8; 32]>(), digest());
+        proptest::option::of(parts.prop_map(|(sql, sql_digest, facts_digest)| Wording {
+            sql,
+            sql_digest,
+            facts_digest,
+        }))
+    }
+
     fn outcomes() -> impl Strategy<Value = Outcome> {
         (0..7_u8).prop_map(|byte| outcome(byte).unwrap())
     }
@@ -408,9 +467,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decisions_come_back(seq in any::<u64>(), at in any::<i64>(), phase in phases(), digest in digest()) {
+        fn decisions_come_back(
+            (seq, at) in any::<(u64, i64)>(),
+            phase in phases(),
+            digest in digest(),
+            wording in wordings(),
+        ) {
             let (draft, session) = parts();
-            let occasion = Occasion { session: &session, seq, phase, decided_at: Micros(at), parameters_digest: digest };
+            let occasion = Occasion {
+                session: &session,
+                seq,
+                phase,
+                decided_at: Micros(at),
+                parameters_digest: digest,
+                wording: wording.as_ref(),
+            };
             let expected = DecisionRead {
                 draft: draft.0.number,
                 session: session.0.number,
@@ -418,6 +489,11 @@ mod tests {
                 phase,
                 decided_at: Micros(at),
                 parameters_digest: digest,
+                wording: wording.as_ref().map(|wording| WordingRead {
+                    sql: wording.sql.as_deref(),
+                    sql_digest: wording.sql_digest,
+                    facts_digest: wording.facts_digest,
+                }),
             };
             check(&Entry::Decision(&draft, occasion), &|read| matches!(read, Read::Decision(read) if *read == expected));
         }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::draft::body;
-use crate::entries::{Decided, Digest, DraftPlace, Ended, Item, SessionPlace, Vocabulary};
+use crate::entries::{Decided, Digest, DraftPlace, Ended, Item, SessionPlace, Vocabulary, Wording};
 use crate::log::entry::{self, DecisionRead, DefinitionRead, EndRead, Read};
 use crate::record::Record;
 
@@ -45,10 +45,20 @@ impl Defined {
         }
     }
 
-    fn decision(&self, read: DecisionRead, vocabulary: &Vocabulary) -> Option<Decided> {
+    fn decision(&self, read: DecisionRead<'_>, vocabulary: &mut Vocabulary) -> Option<Decided> {
         let session = *self.sessions.get(&read.session)?;
+        let draft = *self.drafts.get(&read.draft)?;
+        let wording = match read.wording {
+            None => vocabulary.wording_of(draft),
+            Some(read) => vocabulary.add_wording(Wording {
+                sql: read.sql.map(str::to_owned),
+                sql_digest: Digest::Bytes(read.sql_digest),
+                facts_digest: read.facts_digest.map(Digest::Bytes),
+            }),
+        };
         Some(Decided {
-            draft: *self.drafts.get(&read.draft)?,
+            draft,
+            wording,
             session,
             key: vocabulary.key_of(session, read.seq),
             seq: read.seq,

@@ -10,7 +10,7 @@ use arrow::array::{
 use arrow::datatypes::Int32Type;
 
 use crate::dataset::{Dataset, SCHEMA_VERSION, item_field};
-use crate::entries::{Digest, Name, StatementKey, Vocabulary};
+use crate::entries::{Digest, Name, StatementKey, Vocabulary, Wording};
 use crate::error::Error;
 use crate::hex::HexDigest;
 use crate::record::{DecisionRecord, MaskingRecord, Micros, Phase};
@@ -28,12 +28,19 @@ pub(crate) struct Shared<'a> {
     phases: ArrayRef,
     outcomes: ArrayRef,
     session: SessionValues,
-    /// From `sql` to `facts_digest`.
+    wording: WordingValues,
+    /// From `fingerprint` to `bundle_digest`.
     draft: Vec<ArrayRef>,
     /// From `observed_verdict` to `probes`.
     draft_appended: Vec<ArrayRef>,
     approval_id: ArrayRef,
     masking: MaskingValues,
+}
+
+struct WordingValues {
+    sql: ArrayRef,
+    sql_digest: ArrayRef,
+    facts_digest: ArrayRef,
 }
 
 struct SessionValues {
@@ -64,9 +71,8 @@ impl<'a> Shared<'a> {
                 RowOutcome::ALL.map(RowOutcome::name),
             )),
             session: SessionValues::new(vocabulary),
+            wording: WordingValues::new(vocabulary.wordings()),
             draft: vec![
-                texts(drafts, |draft| draft.sql.as_deref()),
-                texts(drafts, |draft| Some(&draft.sql_digest)),
                 texts(drafts, |draft| draft.fingerprint.as_deref()),
                 texts(drafts, |draft| draft.kind.as_deref()),
                 lists(drafts, |draft| Some(&draft.relations)),
@@ -76,7 +82,6 @@ impl<'a> Shared<'a> {
                 texts(drafts, |draft| draft.reason.as_deref()),
                 lists(drafts, |draft| Some(&draft.controls)),
                 texts(drafts, |draft| Some(&draft.bundle_digest)),
-                texts(drafts, |draft| draft.facts_digest.as_deref()),
             ],
             draft_appended: vec![
                 texts(drafts, |draft| draft.observed_verdict.as_deref()),
@@ -125,6 +130,7 @@ impl<'a> Shared<'a> {
         };
         let sessions = keys(decided().map(|decided| decided.map(|one| one.session.0)));
         let drafts = keys(decided().map(|decided| decided.map(|one| one.draft.0)));
+        let wordings = keys(decided().map(|decided| decided.map(|one| one.wording.0)));
         let phases = keys(decided().map(|decided| decided.map(|one| phase_place(one.phase))));
         let outcomes = keys(rows.iter().map(|row| Some(outcome_place(row.outcome))));
         let mut columns = self.common(first_log_index, rows.len())?;
@@ -138,9 +144,12 @@ impl<'a> Shared<'a> {
         columns.push(keyed(&sessions, &self.session.principal)?);
         columns.push(keyed(&sessions, &self.session.on_behalf_of)?);
         columns.push(keyed(&sessions, &self.session.target)?);
+        columns.push(keyed(&wordings, &self.wording.sql)?);
+        columns.push(keyed(&wordings, &self.wording.sql_digest)?);
         for values in &self.draft {
             columns.push(keyed(&drafts, values)?);
         }
+        columns.push(keyed(&wordings, &self.wording.facts_digest)?);
         columns.push(digests(
             decided().map(|one| one.and_then(|one| one.parameters_digest.as_ref())),
         ));
@@ -237,6 +246,16 @@ impl<'a> Shared<'a> {
         let texts = there.iter().map(|name| self.vocabulary.text(*name));
         let values: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
         keyed(&keys, &values)
+    }
+}
+
+impl WordingValues {
+    fn new(wordings: &[Wording]) -> Self {
+        Self {
+            sql: texts(wordings, |wording| wording.sql.as_deref()),
+            sql_digest: digests(wordings.iter().map(|wording| Some(&wording.sql_digest))),
+            facts_digest: digests(wordings.iter().map(|wording| wording.facts_digest.as_ref())),
+        }
     }
 }
 

@@ -24,8 +24,15 @@ pub(super) const PAGE_BYTES_MAX: usize = 512 * 1024;
 /// How hard zstd tries: what higher levels save of rows of this kind is little, and costs as much again.
 pub(super) const ZSTD_LEVEL: i32 = 1;
 
-/// Texts of which hardly two are the same: neither a dictionary nor the least and greatest of them help anybody.
-const UNIQUE_TEXTS: [&str; 3] = ["statement_id", "parameters_digest", "result_digest"];
+/// Texts of which hardly two are the same where a dictionary is no gain: the least and greatest of them help nobody either.
+const UNIQUE_TEXTS: [&str; 6] = [
+    "statement_id",
+    "sql",
+    "sql_digest",
+    "facts_digest",
+    "parameters_digest",
+    "result_digest",
+];
 
 /// An object in the making.
 pub(crate) struct ObjectWriter {
@@ -60,9 +67,12 @@ impl ObjectWriter {
         let mut pages = Pages::default();
         let chunks = leaves.zip(columns).map(|(leaf, (field, column))| {
             let is_unique = UNIQUE_TEXTS.contains(&field.name().as_str());
-            match column.as_dictionary_opt::<Int32Type>() {
-                Some(dictionary) => keyed::chunk(dictionary, leaf, &mut pages, &mut self.zstd),
-                None => plain::chunk(column, leaf, is_unique, &mut self.zstd),
+            let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() else {
+                return plain::chunk(column, leaf, is_unique, &mut self.zstd);
+            };
+            match keyed::chunk(dictionary, leaf, &mut pages, &mut self.zstd)? {
+                None if is_unique => plain::chunk(&whole(column)?, leaf, true, &mut self.zstd),
+                chunk => Ok(chunk),
             }
         });
         let chunks = chunks.collect::<Result<Vec<_>>>()?;

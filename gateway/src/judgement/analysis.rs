@@ -23,7 +23,7 @@ use provost_engine::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{names::NO_NAMES, notes::Noted};
+use super::{names::NO_NAMES, notes::Noted, patterns::Patterns};
 
 /// Stack of every thread that parses, in bytes: the parsers recurse with the text's nesting.
 pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
@@ -160,6 +160,8 @@ pub(crate) struct Cache {
     seen: Seen,
     /// For texts that differ from others in constants alone.
     readings: Readings,
+    /// For statements that are recorded like others.
+    pub(super) patterns: Patterns,
 }
 
 #[derive(Debug)]

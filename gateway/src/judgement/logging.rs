@@ -16,7 +16,11 @@ use provost_evidence::{
     record::{DecisionRecord, Outcome, Record},
 };
 
-use super::{Moment, Sent, SessionJudge, Step, answer, decide::is_allowed, notes::Note};
+use super::{
+    Moment, Sent, SessionJudge, Step, answer,
+    decide::is_allowed,
+    notes::{Alike, Note},
+};
 use crate::{
     judge::{End, Fatal, StatementSeq, Stop},
     record::{self, Asked, Determining, Undated},
@@ -57,6 +61,7 @@ impl SessionJudge {
             phase: step.phase,
             decided_at: record::micros(moment.clock),
             parameters_digest: self.parameters_digest(step),
+            wording: None,
         }
     }
 
@@ -115,15 +120,65 @@ impl SessionJudge {
         statement: &Statement,
         note: &'a Note,
     ) -> Entry<'a> {
-        if note.draft.get().is_none()
-            && let Ok(draft) = self.undated(step, statement, &note.decision).draft()
-        {
-            // Nobody else set it meanwhile.
-            let _ = note.draft.set(draft);
+        let occasion = self.occasion(step, (seq, moment));
+        if note.draft.get().is_none() {
+            if let Some(Alike { draft, wording }) = self.alike(step, statement, note) {
+                let wording = Some(wording);
+                return Entry::Decision(
+                    draft,
+                    Occasion {
+                        wording,
+                        ..occasion
+                    },
+                );
+            }
+            self.draft(step, statement, note);
         }
         match note.draft.get() {
-            Some(draft) => Entry::Decision(draft, self.occasion(step, (seq, moment))),
+            Some(draft) => Entry::Decision(draft, occasion),
             None => Record::Decision(self.record(step, seq, statement, &note.decision)).into(),
+        }
+    }
+
+    /// The record of a statement that comes for the first time, where all but its wording was recorded before.
+    fn alike<'a>(
+        &self,
+        step: &Step<'_>,
+        statement: &Statement,
+        note: &'a Note,
+    ) -> Option<&'a Alike> {
+        // An approval is of one statement. What comes again is recorded by itself, which makes for shorter entries.
+        if step.approval.is_some() || note.alike.get().is_some() {
+            return None;
+        }
+        let (facts, decision) = (&statement.facts, &note.decision);
+        let mut cache = self.cache.borrow_mut();
+        let (draft, pattern) = cache.patterns.find(&self.policy, facts, decision)?;
+        let wording = pattern.wording(&self.bench.key, step.text, statement);
+        debug_assert!(
+            {
+                let anew = self.undated(step, statement, &note.decision);
+                let is_same = anew.clone().reworded(&wording) == anew;
+                is_same && anew.wordless().draft().is_ok_and(|anew| anew == *draft)
+            },
+            "a pattern was found for a statement that is recorded otherwise"
+        );
+        // Nobody else set it meanwhile.
+        let _ = note.alike.set(Alike { draft, wording });
+        note.alike.get()
+    }
+
+    /// Drafts a decision's record.
+    fn draft(&self, step: &Step<'_>, statement: &Statement, note: &Note) {
+        let undated = self.undated(step, statement, &note.decision);
+        if step.approval.is_none() {
+            let (facts, decision) = (&statement.facts, &note.decision);
+            let mut cache = self.cache.borrow_mut();
+            cache.patterns.keep(&self.policy, facts, decision, &undated);
+        }
+        if let Ok(draft) = undated.draft() {
+            // Nobody else set it meanwhile.
+            let _ = note.draft.set(draft);
         }
     }
 

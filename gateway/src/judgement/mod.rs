@@ -17,6 +17,7 @@ mod notes;
 mod obligations;
 mod obstacle;
 mod open;
+mod patterns;
 mod pinning;
 mod reading;
 mod recording;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use provost_engine::{facts::CatalogVersion, graph::Policy, sql::Statement, verdict::Decision};
-use provost_evidence::draft::Draft;
+use provost_evidence::draft::{Draft, Wording};
 
 use super::{analysis::Statements, memory::Memory, standing::Footing};
 use crate::judge::Enforcement;
@@ -104,10 +104,20 @@ pub(super) struct Note {
     pub(super) enforcement: Arc<Enforcement>,
     /// [`Enforcement::is_plain`].
     pub(super) is_plain: bool,
-    /// Its record, once it was recorded.
+    /// Its record, once it was recorded by itself.
     pub(super) draft: OnceCell<Draft>,
+    /// The same, where all but its wording is that of other statements.
+    pub(super) alike: OnceCell<Alike>,
     /// Of whom the gateway's memory has the statement's shape, and [`Memory::forgotten`] before it took it.
     ran_by: RefCell<Option<(Arc<str>, u64)>>,
+}
+
+/// A record of which all but the wording is that of other statements.
+#[derive(Debug)]
+pub(super) struct Alike {
+    /// All of theirs, without a wording.
+    pub(super) draft: Rc<Draft>,
+    pub(super) wording: Wording,
 }
 
 impl Note {
@@ -125,6 +135,7 @@ impl Note {
             is_plain: enforcement.is_plain(),
             enforcement: Arc::new(enforcement),
             draft: OnceCell::new(),
+            alike: OnceCell::new(),
             ran_by: RefCell::default(),
         })
     }
@@ -200,10 +211,12 @@ impl Noted {
 
     /// Keeps a note, unless it is too long or rests on names of one session.
     pub(super) fn keep(&self, note: &Rc<Note>) {
-        let is_short = note
-            .draft
-            .get()
-            .is_none_or(|draft| draft.bytes() <= DRAFT_BYTES_MAX);
+        let draft = note.draft.get().map(|draft| draft.bytes());
+        let alike = note.alike.get();
+        let alike = alike.and_then(|alike| alike.wording.sql.as_ref().map(String::len));
+        let is_short = draft
+            .max(alike)
+            .is_none_or(|bytes| bytes <= DRAFT_BYTES_MAX);
         let rests_on_nothing = |statement: &Statement| statement.rests_on.is_empty();
         if !(is_short && self.statements.iter().all(rests_on_nothing)) {
             return;

@@ -4,6 +4,7 @@
 
 use hmac::{Hmac, Mac as _};
 use provost_engine::facts::Facts;
+use serde::Serialize;
 use sha2::Sha256;
 
 use super::hex;
@@ -87,9 +88,35 @@ impl EvidenceKey {
 /// Memory for most facts.
 const FACTS_BYTES: usize = 1024;
 
-/// BLAKE3, hex, over the facts in postcard's encoding (fields in declaration order, sets sorted), catalog version included.
-pub(super) fn facts(facts: &Facts) -> String {
+/// Digest of facts but for what columns equal: of many statements it is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PatternDigest([u8; 32]);
+
+impl PatternDigest {
+    /// BLAKE3 over the facts without equalities in postcard's encoding (fields in declaration order, sets sorted), catalog version included.
+    pub(super) fn of(facts: &Facts) -> Self {
+        Self(encoded(
+            Vec::with_capacity(FACTS_BYTES),
+            &facts.without_equalities(),
+        ))
+    }
+
+    /// Digest of facts of which this is the pattern's: BLAKE3 over it and each access's equalities, encoded likewise.
+    pub(super) fn with_equalities(&self, facts: &Facts) -> [u8; 32] {
+        let equalities: Vec<_> = facts.accesses.iter().map(|one| &one.equalities).collect();
+        encoded(self.0.to_vec(), &equalities)
+    }
+}
+
+/// BLAKE3 over some bytes and what is encoded behind them.
+fn encoded(before: Vec<u8>, value: &impl Serialize) -> [u8; 32] {
     // Encoding to memory fails for sequences of unknown length alone, of which facts have none; no bytes would only make digests equal.
-    let encoded = postcard::to_extend(facts, Vec::with_capacity(FACTS_BYTES)).unwrap_or_default();
-    blake3::hash(&encoded).to_hex().to_string()
+    let encoded = postcard::to_extend(value, before).unwrap_or_default();
+    blake3::hash(&encoded).into()
+}
+
+/// Digest of facts.
+#[cfg(test)]
+pub(super) fn facts(facts: &Facts) -> [u8; 32] {
+    PatternDigest::of(facts).with_equalities(facts)
 }

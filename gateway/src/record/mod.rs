@@ -18,13 +18,14 @@ use provost_engine::{
     sql::{Refusal, Statement, is_unbounded},
     verdict::{BundleDigest, Decision, OutputMask, Verdict},
 };
-use provost_evidence::draft::{Draft, SessionDraft, SessionPart};
+use provost_evidence::draft::{Draft, SessionDraft, SessionPart, Wording};
 use provost_evidence::record::{
     ChangeRecord, DecisionRecord, MaskingRecord, Micros, Phase, Record, SessionEvent, SessionRecord,
 };
 
 use crate::{judge::StatementSeq, protocol::replication::Replication};
 
+use digest::PatternDigest;
 pub use digest::{EvidenceKey, KeyTooShort};
 pub(crate) use redact::{is_harmless, reason as reason_of_refusal};
 
@@ -147,21 +148,76 @@ pub fn session_draft(session_id: &SessionId, session: &Session) -> SessionDraft 
     })
 }
 
+/// What wordings of several statements are made with: of those whose facts differ in equalities alone, it is the same by one policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    /// See [`is_harmless`].
+    is_harmless: bool,
+    digest: PatternDigest,
+}
+
+impl Pattern {
+    /// What is recorded of a statement's text. `whole` is the text that it is a part of.
+    pub(crate) fn wording(
+        &self,
+        key: &EvidenceKey,
+        whole: &[u8],
+        statement: &Statement,
+    ) -> Wording {
+        let text = whole.get(statement.span.clone());
+        Wording {
+            sql: redact::statement(key, whole, statement, self.is_harmless),
+            sql_digest: key.sql(text.unwrap_or(whole)),
+            facts_digest: Some(self.digest.with_equalities(&statement.facts)),
+        }
+    }
+}
+
 /// The record of a decided statement without what is another each time, which [`of_occasion`] adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undated(DecisionRecord);
+pub struct Undated {
+    record: DecisionRecord,
+    pattern: Pattern,
+}
 
 impl Undated {
     /// The same of a statement that people approved.
     #[must_use]
     pub(crate) fn approved(mut self, approval: Option<&str>) -> Self {
-        self.0.approval_id = approval.map(str::to_owned);
+        self.record.approval_id = approval.map(str::to_owned);
         self
+    }
+
+    /// What the wordings of statements like it are made with.
+    pub(crate) fn pattern(&self) -> Pattern {
+        self.pattern
+    }
+
+    /// The same without a wording.
+    #[must_use]
+    pub(crate) fn wordless(mut self) -> Self {
+        self.record.sql = None;
+        self.record.sql_digest.clear();
+        self.record.facts_digest = None;
+        self
+    }
+
+    /// The same of another text of which all else is recorded alike.
+    #[must_use]
+    pub(crate) fn reworded(self, wording: &Wording) -> Self {
+        let Self { record, pattern } = self;
+        let record = DecisionRecord {
+            sql: wording.sql.clone(),
+            sql_digest: hex(&wording.sql_digest),
+            facts_digest: wording.facts_digest.map(|digest| hex(&digest)),
+            ..record
+        };
+        Self { record, pattern }
     }
 
     /// What a draft keeps.
     pub(crate) fn draft(self) -> Result<Draft, provost_evidence::Error> {
-        Draft::of(self.0)
+        Draft::of(self.record)
     }
 }
 
@@ -176,11 +232,12 @@ pub fn decision(
     classes: &impl Classes,
 ) -> Undated {
     let facts = &statement.facts;
-    let text = whole.get(statement.span.clone());
     let touched = each_touched(facts);
-    Undated(DecisionRecord {
-        sql: redact::statement(key, whole, statement, &touched, classes),
-        sql_digest: hex(&key.sql(text.unwrap_or(whole))),
+    let pattern = Pattern {
+        is_harmless: redact::is_harmless_touching(facts, &touched, classes),
+        digest: PatternDigest::of(facts),
+    };
+    let record = DecisionRecord {
         fingerprint: Some(facts.fingerprint.to_string()),
         kind: Some(facts.kind.name().to_owned()),
         relations: relations(facts),
@@ -189,7 +246,6 @@ pub fn decision(
         rules: texts(&determining.rules),
         reason: reason(decided, facts),
         controls: texts(&determining.controls),
-        facts_digest: Some(digest::facts(facts)),
         maskings: decided
             .masks
             .iter()
@@ -202,7 +258,8 @@ pub fn decision(
         observed_rules: determining.observed.as_deref().map(texts),
         probes: probes(decided),
         ..blank(bundle)
-    })
+    };
+    Undated { record, pattern }.reworded(&pattern.wording(key, whole, statement))
 }
 
 /// A text that could not be analysed: always a deny.
@@ -296,12 +353,16 @@ pub fn micros(at: SystemTime) -> Micros {
 
 /// A deny without facts: what the refusals fill in.
 fn base(asked: &Asked<'_>) -> DecisionRecord {
-    of_occasion(asked, Undated(blank(asked.bundle)))
+    dated(asked, blank(asked.bundle))
 }
 
 /// The record with what is another each time.
 #[must_use]
-pub fn of_occasion(asked: &Asked<'_>, Undated(record): Undated) -> DecisionRecord {
+pub fn of_occasion(asked: &Asked<'_>, undated: Undated) -> DecisionRecord {
+    dated(asked, undated.record)
+}
+
+fn dated(asked: &Asked<'_>, record: DecisionRecord) -> DecisionRecord {
     let principal = &asked.session.principal;
     DecisionRecord {
         decided_at: micros(asked.at),

@@ -16,18 +16,17 @@ const SQL_BYTES_MAX: usize = 64 * 1024;
 /// Shorter literals are not looked for in a reason: they are everywhere (`1`, `''`) and tell nothing there.
 const REASON_LITERAL_BYTES_MIN: usize = 3;
 
-/// An analysed statement's text: literals and comments replaced where they may speak of a classed column.
-/// `None` where the spans don't fit the text: then only its digest is kept. `touched` are the columns that it touches.
+/// An analysed statement's text: literals and comments replaced unless the statement [`is_harmless`].
+/// `None` where the spans don't fit the text: then only its digest is kept.
 pub(super) fn statement(
     key: &EvidenceKey,
     text: &[u8],
     statement: &Statement,
-    touched: &[&Column],
-    classes: &impl Classes,
+    is_harmless: bool,
 ) -> Option<String> {
     let text = std::str::from_utf8(text).ok()?;
     let kept = text.get(statement.span.clone())?;
-    let sql = if is_harmless_touching(&statement.facts, touched, classes) {
+    let sql = if is_harmless {
         kept.to_owned()
     } else {
         replace(key, text, &statement.span, &statement.literals)?
@@ -41,7 +40,11 @@ pub(crate) fn is_harmless(facts: &Facts, classes: &impl Classes) -> bool {
 }
 
 /// The same where it is known which columns it touches.
-fn is_harmless_touching(facts: &Facts, touched: &[&Column], classes: &impl Classes) -> bool {
+pub(super) fn is_harmless_touching(
+    facts: &Facts,
+    touched: &[&Column],
+    classes: &impl Classes,
+) -> bool {
     facts.opaque.is_empty()
         && names_its_columns(facts.kind)
         && !touched.iter().any(|column| classes.is_classed(column))

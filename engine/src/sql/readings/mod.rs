@@ -20,7 +20,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, ops::Range};
+use std::{borrow::Cow, collections::HashMap, ops::Range};
 
 use foldhash::quality::RandomState;
 use pg_query::protobuf::{AConst, ParseResult, Token, a_const::Val};
@@ -238,7 +238,7 @@ impl Reading {
         if !set(&mut self.tree, &other, written.constants) {
             return None;
         }
-        let testimony = || std::borrow::Cow::Borrowed(&self.testimony);
+        let testimony = || Cow::Borrowed(&self.testimony);
         let read = (&self.tree, &self.tokens);
         let mut patience = Patience::Left(work_max);
         let anew = analyse_read(&other, read, testimony, context, &mut patience).ok()?;
@@ -313,6 +313,14 @@ struct Written<'t> {
     constants: &'t [Constant],
 }
 
+/// A constant of a text, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Numbered {
+    number: usize,
+    /// Whether it stands behind a minus that is its own.
+    is_negative: bool,
+}
+
 impl Skeleton {
     fn written<'t>(&'t self, text: &'t str) -> Written<'t> {
         let constants = &self.constants;
@@ -321,8 +329,8 @@ impl Skeleton {
 }
 
 impl<'t> Written<'t> {
-    /// The constant whose token, or whose minus, is at this place, by its number; and whether it is the minus.
-    fn find(&self, location: i32) -> Option<(usize, bool)> {
+    /// The constant whose token, or whose minus, is at this place.
+    fn find(&self, location: i32) -> Option<Numbered> {
         let location = usize::try_from(location).ok()?;
         let begins = |constant: &Constant| match constant.kind {
             Kind::Number => constant.span.start,
@@ -335,10 +343,16 @@ impl<'t> Written<'t> {
         let constant = self.constants.get(next)?;
         let between = self.text.get(location..begins(constant))?;
         match between.strip_prefix('-') {
-            None => between.is_empty().then_some((next, false)),
+            None => between.is_empty().then_some(Numbered {
+                number: next,
+                is_negative: false,
+            }),
             Some(spaces) => {
                 let is_next = spaces.bytes().all(|byte| byte.is_ascii_whitespace());
-                is_next.then_some((next, true))
+                is_next.then_some(Numbered {
+                    number: next,
+                    is_negative: true,
+                })
             }
         }
     }
@@ -367,9 +381,13 @@ struct Setting<'t> {
 
 impl Visitor for Setting<'_> {
     fn constant(&mut self, constant: &mut AConst) {
-        let Some((number, is_negative)) = self.written.find(constant.location) else {
+        let Some(found) = self.written.find(constant.location) else {
             return;
         };
+        let Numbered {
+            number,
+            is_negative,
+        } = found;
         let literal = self.written.literal(number, is_negative);
         let is_set = match (constant.val.as_mut(), literal) {
             (Some(Val::Ival(integer)), Some(Literal::Number(value))) => {

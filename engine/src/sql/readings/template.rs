@@ -20,7 +20,7 @@ use pg_query::{
     protobuf::{AConst, AExprKind, Node, ParseResult, SelectStmt},
 };
 
-use super::Written;
+use super::{Numbered, Written, skeleton::Kind};
 use crate::{
     facts::{CatalogVersion, Column, Constant, Equality},
     sql::{
@@ -93,14 +93,7 @@ struct Place {
     statement: usize,
     access: usize,
     column: Arc<Column>,
-    constant: Carried,
-}
-
-/// A carried constant: one that may be another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Carried {
-    number: usize,
-    is_negative: bool,
+    constant: Numbered,
 }
 
 impl Template {
@@ -144,14 +137,14 @@ impl Template {
         let mut text = written.text.to_owned();
         for (number, fits) in self.fits.iter().enumerate() {
             let Some(fits) = fits else { continue };
-            let span = written.constants.get(number)?.span.clone();
+            let constant = written.constants.get(number)?;
+            let span = constant.span.clone();
             let was = written.text.get(span.clone())?;
-            let is_number = matches!(written.literal(number, false)?, Literal::Number(_));
             let mut others = (0..PROBES_MAX).map_while(|nth| nth_like(was, *fits, nth));
             let (other, values) = others.find_map(|other| {
-                let literal = match is_number {
-                    true => Literal::Number(other.parse().ok()?),
-                    false => Literal::String(&other),
+                let literal = match constant.kind {
+                    Kind::Number => Literal::Number(other.parse().ok()?),
+                    Kind::String => Literal::String(&other),
                 };
                 let values = values_of_either_sign(literal);
                 let is_free = values.iter().all(|value| !taken.contains(value));
@@ -199,7 +192,7 @@ impl Template {
     }
 }
 
-impl Carried {
+impl Numbered {
     fn literal<'t>(self, written: &Written<'t>) -> Option<Literal<'t>> {
         written.literal(self.number, self.is_negative)
     }
@@ -266,19 +259,19 @@ fn parts(statement: &Statement) -> usize {
 fn take_places(
     statements: &mut [Statement],
     written: &Written<'_>,
-    carried: &[Carried],
+    carried: &[Numbered],
 ) -> Option<Vec<Place>> {
     let mut places = Vec::new();
     let values = carried.iter().map(|constant| {
         let values = constant.literal(written)?.values().collect::<Vec<_>>();
         Some((*constant, values))
     });
-    let values: Vec<(Carried, Vec<Constant>)> = values.collect::<Option<_>>()?;
+    let values: Vec<(Numbered, Vec<Constant>)> = values.collect::<Option<_>>()?;
     for (index, statement) in statements.iter_mut().enumerate() {
         for (at, access) in statement.facts.accesses.iter_mut().enumerate() {
             let (mut found, mut is_told) = (Vec::new(), true);
             access.equalities.retain(|equality| {
-                let is_it = |(one, values): &&(Carried, Vec<Constant>)| {
+                let is_it = |(one, values): &&(Numbered, Vec<Constant>)| {
                     let column = &equality.column;
                     values.contains(&equality.value)
                         && one.value(written, column).as_ref() == Some(&equality.value)
@@ -304,7 +297,7 @@ fn take_places(
 }
 
 /// The constants of queries that stand where nothing but their kind and length is looked at.
-fn carried_in(tree: &ParseResult, written: &Written<'_>) -> Vec<Carried> {
+fn carried_in(tree: &ParseResult, written: &Written<'_>) -> Vec<Numbered> {
     let mut walk = Walk {
         written,
         found: Vec::new(),
@@ -319,7 +312,7 @@ fn carried_in(tree: &ParseResult, written: &Written<'_>) -> Vec<Carried> {
 
 struct Walk<'t> {
     written: &'t Written<'t>,
-    found: Vec<Carried>,
+    found: Vec<Numbered>,
 }
 
 impl Walk<'_> {
@@ -390,12 +383,7 @@ impl Walk<'_> {
     }
 
     fn constant(&mut self, constant: &AConst) {
-        if let Some((number, is_negative)) = self.written.find(constant.location) {
-            self.found.push(Carried {
-                number,
-                is_negative,
-            });
-        }
+        self.found.extend(self.written.find(constant.location));
     }
 }
 
