@@ -155,7 +155,7 @@ pub struct DecisionRecord {
     pub controls: Vec<String>,
     /// The bundle that decided.
     pub bundle_digest: String,
-    /// Digest of the facts (BLAKE3 hex) with the catalog version; absent where there are none.
+    /// Keyed digest (HMAC-SHA256, hex) of the facts with the catalog version; absent where there are none.
     pub facts_digest: Option<String>,
     /// HMAC-SHA256 of the bound values; absent without parameters.
     pub parameters_digest: Option<String>,

@@ -27,6 +27,8 @@ const SHAPES_MAX: usize = 256;
 const PATTERNS_MAX: usize = 4;
 /// How many statements of any pattern come before one that none of them was of makes room.
 const IDLE_MAX: u64 = 1_024;
+/// Most accesses, columns, outputs and the like of facts that are kept.
+const PARTS_MAX: usize = 1_024;
 /// A longer draft is not kept.
 const DRAFT_BYTES_MAX: usize = 8 * 1024;
 
@@ -52,6 +54,34 @@ struct Kept {
     used: u64,
 }
 
+impl Kept {
+    /// Whether an equal decision of this policy on such a statement is recorded alike.
+    fn is_of(&self, policy: &Arc<Policy>, facts: &Facts, decision: &Decision) -> bool {
+        std::ptr::eq(self.policy.as_ptr(), Arc::as_ptr(policy))
+            && self.decision == *decision
+            && self.facts.differ_in_equalities_alone(facts)
+    }
+}
+
+/// How much there is of facts, but for equalities.
+fn parts(facts: &Facts) -> usize {
+    let accesses = facts.accesses.iter();
+    let outputs = facts.outputs.iter().flatten();
+    let writes = facts.writes.iter();
+    accesses
+        .map(|access| 1 + access.columns.len())
+        .sum::<usize>()
+        + outputs
+            .map(|output| 1 + output.lineage.sources.len())
+            .sum::<usize>()
+        + writes
+            .map(|write| 1 + write.lineage.sources.len())
+            .sum::<usize>()
+        + facts.opaque.len()
+        + facts.views.len()
+        + facts.lookups.len()
+}
+
 impl Patterns {
     /// The draft for an equal decision on a statement that differs in its wording alone, and what its wording is made with.
     pub(super) fn find(
@@ -60,14 +90,9 @@ impl Patterns {
         facts: &Facts,
         decision: &Decision,
     ) -> Option<(Rc<Draft>, Pattern)> {
-        let kept = self.kept.get_mut(&facts.fingerprint)?;
-        let is_its = |kept: &&mut Kept| {
-            std::ptr::eq(kept.policy.as_ptr(), Arc::as_ptr(policy))
-                && kept.decision == *decision
-                && kept.facts.differ_in_equalities_alone(facts)
-        };
-        let kept = kept.iter_mut().find(is_its)?;
         self.clock += 1;
+        let mut kept = self.kept.get_mut(&facts.fingerprint)?.iter_mut();
+        let kept = kept.find(|kept| kept.is_of(policy, facts, decision))?;
         kept.used = self.clock;
         Some((Rc::clone(&kept.draft), kept.pattern))
     }
@@ -81,13 +106,18 @@ impl Patterns {
         undated: &Undated,
     ) {
         use std::hash::BuildHasher as _;
-        if !self
-            .seen
-            .came(self.kept.hasher().hash_one(&facts.fingerprint))
+        if parts(facts) > PARTS_MAX
+            || !self
+                .seen
+                .came(self.kept.hasher().hash_one(&facts.fingerprint))
         {
             return;
         }
         let clock = self.clock;
+        let mut known = self.kept.get(&facts.fingerprint).into_iter().flatten();
+        if known.any(|kept| kept.is_of(policy, facts, decision)) {
+            return;
+        }
         if let Some(kept) = self.kept.get_mut(&facts.fingerprint)
             && kept.len() >= PATTERNS_MAX
         {
@@ -284,6 +314,9 @@ mod tests {
             patterns.find(policy, facts, &decided).is_some()
         };
         assert!(!keep(&mut patterns, &policy, "first"), "it came once");
+        for _ in 0..2 * PATTERNS_MAX {
+            assert!(keep(&mut patterns, &policy, "0"), "kept once");
+        }
         for number in 0..PATTERNS_MAX {
             assert!(keep(&mut patterns, &policy, &number.to_string()));
         }

@@ -95,28 +95,20 @@ pub(super) struct PatternDigest([u8; 32]);
 impl PatternDigest {
     /// BLAKE3 over the facts without equalities in postcard's encoding (fields in declaration order, sets sorted), catalog version included.
     pub(super) fn of(facts: &Facts) -> Self {
-        Self(encoded(
-            Vec::with_capacity(FACTS_BYTES),
-            &facts.without_equalities(),
-        ))
+        let facts = encoded(Vec::with_capacity(FACTS_BYTES), &facts.without_equalities());
+        Self(blake3::hash(&facts).into())
     }
 
-    /// Digest of facts of which this is the pattern's: BLAKE3 over it and each access's equalities, encoded likewise.
-    pub(super) fn with_equalities(&self, facts: &Facts) -> [u8; 32] {
+    /// Digest of facts of which this is the pattern's: keyed, over it and each access's equalities, encoded likewise. Equalities have
+    /// values that may be guessed.
+    pub(super) fn with_equalities(&self, key: &EvidenceKey, facts: &Facts) -> [u8; 32] {
         let equalities: Vec<_> = facts.accesses.iter().map(|one| &one.equalities).collect();
-        encoded(self.0.to_vec(), &equalities)
+        key.keyed(b"facts", &encoded(self.0.to_vec(), &equalities))
     }
 }
 
-/// BLAKE3 over some bytes and what is encoded behind them.
-fn encoded(before: Vec<u8>, value: &impl Serialize) -> [u8; 32] {
+/// Some bytes, and what is encoded behind them.
+fn encoded(before: Vec<u8>, value: &impl Serialize) -> Vec<u8> {
     // Encoding to memory fails for sequences of unknown length alone, of which facts have none; no bytes would only make digests equal.
-    let encoded = postcard::to_extend(value, before).unwrap_or_default();
-    blake3::hash(&encoded).into()
-}
-
-/// Digest of facts.
-#[cfg(test)]
-pub(super) fn facts(facts: &Facts) -> [u8; 32] {
-    PatternDigest::of(facts).with_equalities(facts)
+    postcard::to_extend(value, before).unwrap_or_default()
 }

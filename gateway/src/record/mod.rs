@@ -168,7 +168,7 @@ impl Pattern {
         Wording {
             sql: redact::statement(key, whole, statement, self.is_harmless),
             sql_digest: key.sql(text.unwrap_or(whole)),
-            facts_digest: Some(self.digest.with_equalities(&statement.facts)),
+            facts_digest: Some(self.digest.with_equalities(key, &statement.facts)),
         }
     }
 }

@@ -423,8 +423,11 @@ fn digests_are_keyed_and_separate() {
         facts(Kind::Select, "ssn", Spoken::Access),
         facts(Kind::Select, "ssn", Spoken::Output),
     );
-    assert_eq!(digest::facts(&one), digest::facts(&one.clone()));
-    assert_ne!(digest::facts(&one), digest::facts(&two));
+    let of_facts =
+        |key: &EvidenceKey, facts: &Facts| PatternDigest::of(facts).with_equalities(key, facts);
+    assert_eq!(of_facts(&key(), &one), of_facts(&key(), &one.clone()));
+    assert_ne!(of_facts(&key(), &one), of_facts(&key(), &two));
+    assert_ne!(of_facts(&key(), &one), of_facts(&other, &one));
     let short = EvidenceKey::new(Secret::new(*b"short"));
     assert_eq!(short.unwrap_err(), KeyTooShort { bytes: 5 });
     assert!(
