@@ -26,8 +26,8 @@ use crate::ledger;
 use crate::ledger::documents::{Manifest, Pinned};
 use crate::query::{self, Object};
 use crate::retention;
-use crate::seal::columns::BATCH_ROWS_MAX;
 use crate::seal::object::ObjectWriter;
+use crate::seal::parts::{BATCH_BYTES_MAX, BATCH_ROWS_MAX};
 use crate::store;
 use crate::verify::Fault;
 
@@ -40,6 +40,9 @@ const MANIFESTS: &str = "compacted/manifests/";
 const FORMAT: &str = "provost-compacted-v1";
 /// Bytes of sources that one object is made of, at most: it bounds the memory that this takes.
 const SOURCE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Rows that are read at once: their texts may be long.
+const ROWS_AT_ONCE: usize = 1024;
 
 /// What an object is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -278,7 +281,7 @@ fn merge(dataset: Dataset, objects: Vec<Bytes>) -> Result<Vec<u8>, ParquetError>
     let schema = dataset.schema();
     let mut writer = ObjectWriter::new(dataset)?;
     let mut waiting: Vec<RecordBatch> = Vec::new();
-    let mut rows = 0;
+    let (mut rows, mut bytes) = (0, 0);
     let flush = |waiting: &mut Vec<RecordBatch>, writer: &mut ObjectWriter| {
         let batch = concat_batches(&schema, waiting.iter()).map_err(failed)?;
         waiting.clear();
@@ -286,13 +289,14 @@ fn merge(dataset: Dataset, objects: Vec<Bytes>) -> Result<Vec<u8>, ParquetError>
     };
     for object in objects {
         let reader = ParquetRecordBatchReaderBuilder::try_new(object)?;
-        for batch in reader.with_batch_size(BATCH_ROWS_MAX).build()? {
+        for batch in reader.with_batch_size(ROWS_AT_ONCE).build()? {
             let batch = batch.map_err(failed)?;
-            if rows + batch.num_rows() > BATCH_ROWS_MAX && rows > 0 {
+            if rows + batch.num_rows() > BATCH_ROWS_MAX || bytes > BATCH_BYTES_MAX {
                 flush(&mut waiting, &mut writer)?;
-                rows = 0;
+                (rows, bytes) = (0, 0);
             }
             rows += batch.num_rows();
+            bytes += batch.get_array_memory_size();
             let columns = schema.fields().iter().map(|field| {
                 let column = batch.column_by_name(field.name()).cloned();
                 column.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))

@@ -62,7 +62,7 @@ pub(crate) fn rows(folder: &Path, gateway: &str) -> Result<Rows, Error> {
     }
     // Everything has waited long enough: what has no end is open.
     let joined = joiner.join(&state, vocabulary, (next_sequence, 0), Micros(i64::MAX));
-    let shared = Shared::new(gateway, &joined.vocabulary);
+    let shared = Shared::new(gateway, &joined.vocabulary)?;
     let mut rows = Rows::new();
     for group in &joined.groups {
         let batches = shared.batches(group).collect::<Result<Vec<_>, _>>()?;

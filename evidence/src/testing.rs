@@ -205,6 +205,11 @@ impl InParts {
         }
     }
 
+    /// Another execution.
+    pub(crate) fn set_seq(&mut self, seq: u64) {
+        self.decision.seq = seq;
+    }
+
     /// The same of another text.
     fn reworded(self, wording: Wording) -> Self {
         let decision = DecisionRecord {

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use arrow::array::{Array as _, RecordBatch};
-use arrow::compute::concat_batches;
 use bytes::Bytes;
 use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -131,37 +130,45 @@ fn rows_are(object: Bytes, sources: &[(Manifest, Vec<Hash>)], rows: u64) -> Resu
     if reader.schema().fields() != schema.fields() {
         return Err(Fault::Schema);
     }
-    let batches: Result<Vec<RecordBatch>, _> =
-        reader.build().map_err(|_| Fault::Parquet)?.collect();
-    let batches = batches.map_err(|_| Fault::Parquet)?;
-    let whole = concat_batches(&schema, batches.iter()).map_err(|_| Fault::Parquet)?;
-    if whole.num_rows() as u64 != rows {
+    if u64::try_from(reader.metadata().file_metadata().num_rows()) != Ok(rows) {
         return Err(Fault::Rows);
     }
-    let mut from = 0;
-    for (manifest, expected) in sources {
-        let count = usize::try_from(manifest.rows).map_err(|_| Fault::Rows)?;
-        if from + count > whole.num_rows() {
+    let mut batches = reader.build().map_err(|_| Fault::Parquet)?;
+    let mut read = RecordBatch::new_empty(schema);
+    for (manifest, mut expected) in sources.iter().map(|(of, leaves)| (of, leaves.as_slice())) {
+        if expected.len() as u64 != manifest.rows {
             return Err(Fault::Rows);
         }
-        let part = whole.slice(from, count);
-        let own = manifest.dataset.schema_of(manifest.schema_version);
-        let places: Vec<usize> = (0..own.fields().len()).collect();
-        let added = part.columns().iter().skip(places.len());
-        if added.into_iter().any(|column| column.null_count() != count) {
-            return Err(Fault::Schema);
+        while !expected.is_empty() {
+            if read.num_rows() == 0 {
+                let next = batches.next().ok_or(Fault::Rows)?;
+                read = next.map_err(|_| Fault::Parquet)?;
+            }
+            let count = read.num_rows().min(expected.len());
+            let (of_part, rest) = expected.split_at(count);
+            if leaves(manifest, &read.slice(0, count))? != of_part {
+                return Err(Fault::Root);
+            }
+            expected = rest;
+            read = read.slice(count, read.num_rows() - count);
         }
-        let part = part.project(&places).map_err(|_| Fault::Schema)?;
-        let secret = hex::parse(&manifest.secret).ok_or(Fault::Source)?;
-        let leaves = canonical::leaves((manifest.dataset, manifest.schema_version), &part, &secret)
-            .ok_or(Fault::Schema)?;
-        if leaves != *expected {
-            return Err(Fault::Root);
-        }
-        from += count;
     }
-    match from == whole.num_rows() {
+    match read.num_rows() == 0 && batches.next().is_none() {
         true => Ok(()),
         false => Err(Fault::Rows),
     }
+}
+
+/// The leaves of rows of this source, which have nothing in columns that it has not.
+fn leaves(source: &Manifest, rows: &RecordBatch) -> Result<Vec<Hash>, Fault> {
+    let own = source.dataset.schema_of(source.schema_version);
+    let places: Vec<usize> = (0..own.fields().len()).collect();
+    let mut added = rows.columns().iter().skip(places.len());
+    if added.any(|column| column.null_count() != rows.num_rows()) {
+        return Err(Fault::Schema);
+    }
+    let rows = rows.project(&places).map_err(|_| Fault::Schema)?;
+    let secret = hex::parse(&source.secret).ok_or(Fault::Source)?;
+    let form = (source.dataset, source.schema_version);
+    canonical::leaves(form, &rows, &secret).ok_or(Fault::Schema)
 }

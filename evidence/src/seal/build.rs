@@ -47,7 +47,7 @@ pub(crate) fn build(
     let mut tree = tip.tree.clone();
     let (mut tiles, mut objects, mut manifests, mut pinned) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let shared = Shared::new(&gateway, &joined.vocabulary);
+    let shared = Shared::new(&gateway, &joined.vocabulary)?;
     for group in &joined.groups {
         let secret = secret()?;
         let mut manifest = manifest(&gateway, epoch, group, &secret);

@@ -8,6 +8,7 @@ use arrow::array::{
     StringBuilder, TimestampMicrosecondArray,
 };
 use arrow::datatypes::Int32Type;
+use arrow::error::ArrowError;
 
 use crate::dataset::{Dataset, SCHEMA_VERSION, item_field};
 use crate::entries::{Digest, Name, StatementKey, Vocabulary, Wording};
@@ -15,15 +16,14 @@ use crate::error::Error;
 use crate::hex::HexDigest;
 use crate::record::{DecisionRecord, MaskingRecord, Micros, Phase};
 use crate::seal::join::{Group, MaskingRow, RowOutcome, Rows, StatementRow};
-
-/// Rows in a batch, which becomes a row group: far below 256 MB for rows of this kind. A reader needs one in memory, and so does sealing.
-pub(crate) const BATCH_ROWS_MAX: usize = 65_536;
+use crate::seal::parts::Weights;
 
 const PHASES: [&str; 4] = ["simple", "prepare", "execute", "prepare-execute"];
 
 /// What the rows of one seal share, as values of dictionaries.
 pub(crate) struct Shared<'a> {
     vocabulary: &'a Vocabulary,
+    weights: Weights,
     gateway: Arc<StringArray>,
     phases: ArrayRef,
     outcomes: ArrayRef,
@@ -61,10 +61,20 @@ struct MaskingValues {
 }
 
 impl<'a> Shared<'a> {
-    pub(crate) fn new(gateway: &str, vocabulary: &'a Vocabulary) -> Self {
+    /// # Errors
+    /// [`Error::Columns`] where the texts are more than a column can hold, which those of one seal never are.
+    pub(crate) fn new(gateway: &str, vocabulary: &'a Vocabulary) -> Result<Self, Error> {
         let drafts = vocabulary.drafts();
-        Self {
+        let weights = Weights::of(vocabulary);
+        if i32::try_from(weights.total()).is_err() {
+            return Err(Error::Columns {
+                dataset: "statements or maskings",
+                source: ArrowError::OffsetOverflowError(weights.total()),
+            });
+        }
+        Ok(Self {
             vocabulary,
+            weights,
             gateway: Arc::new(StringArray::from_iter_values([gateway])),
             phases: Arc::new(StringArray::from_iter_values(PHASES)),
             outcomes: Arc::new(StringArray::from_iter_values(
@@ -90,7 +100,7 @@ impl<'a> Shared<'a> {
             ],
             approval_id: texts(drafts, |draft| draft.approval_id.as_deref()),
             masking: MaskingValues::new(drafts),
-        }
+        })
     }
 
     /// The batches of an object, in order.
@@ -98,22 +108,19 @@ impl<'a> Shared<'a> {
         &self,
         group: &Group,
     ) -> impl Iterator<Item = Result<RecordBatch, Error>> {
-        let starts = (0..group.rows.count()).step_by(BATCH_ROWS_MAX);
-        starts.map(move |start| {
-            let first_log_index = group.first_log_index + start as u64;
-            let end = group.rows.count().min(start + BATCH_ROWS_MAX);
+        let parts = self.weights.parts(&group.rows).into_iter();
+        parts.map(move |part| {
+            let first_log_index = group.first_log_index + part.start as u64;
             match &group.rows {
                 Rows::Statements(rows) => {
-                    let rows = rows.get(start..end).unwrap_or_default();
+                    let rows = rows.get(part).unwrap_or_default();
                     self.statements(first_log_index, rows)
                 }
                 Rows::Maskings(rows) => {
-                    let rows = rows.get(start..end).unwrap_or_default();
+                    let rows = rows.get(part).unwrap_or_default();
                     self.maskings(first_log_index, rows)
                 }
-                Rows::Whole(rows) => group
-                    .dataset
-                    .batch(rows.get(start..end).unwrap_or_default()),
+                Rows::Whole(rows) => group.dataset.batch(rows.get(part).unwrap_or_default()),
             }
         })
     }

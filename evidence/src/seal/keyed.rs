@@ -23,7 +23,7 @@ use crate::seal::hybrid;
 const VALUES_PER_ROW_MAX: f64 = 0.25;
 /// Values of a chunk, and their bytes: what a reader has to keep.
 const DICTIONARY_VALUES_MAX: usize = 16_384;
-const DICTIONARY_BYTES_MAX: usize = 1024 * 1024;
+const DICTIONARY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Least and greatest values longer than this are not named: they would be longer than all else of the chunk.
 const STATISTIC_BYTES_MAX: usize = 64;
 

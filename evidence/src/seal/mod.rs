@@ -16,6 +16,7 @@ mod hybrid;
 pub(crate) mod join;
 mod keyed;
 pub(crate) mod object;
+pub(crate) mod parts;
 pub(crate) mod pending;
 mod plain;
 pub(crate) mod state;

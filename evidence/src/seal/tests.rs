@@ -16,6 +16,7 @@ use object_store::{
 
 mod clock;
 mod failpoints;
+mod long;
 mod room;
 
 use super::*;

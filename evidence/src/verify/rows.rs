@@ -6,8 +6,7 @@ use arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use tlog_tiles::tlog::Hash;
 
@@ -27,7 +26,7 @@ pub(super) fn check_object(manifest: &Manifest, object: Bytes) -> Result<Vec<Has
     let mut leaves = Vec::new();
     for batch in batches(manifest, object).map_err(|fault| (first, fault))? {
         let next = first + leaves.len() as u64;
-        let batch = batch.map_err(|_| (next, Fault::Parquet))?;
+        let batch = batch.map_err(|fault| (next, fault))?;
         check_common_columns(manifest, &batch, next)?;
         leaves.extend(
             canonical::leaves(form(manifest), &batch, &secret).ok_or((next, Fault::Schema))?,
@@ -40,8 +39,11 @@ pub(super) fn check_object(manifest: &Manifest, object: Bytes) -> Result<Vec<Has
 }
 
 /// The rows of an object whose columns are those of its schema version. Texts that it has as dictionaries, alone or in lists, are read as such: each is
-/// checked and rendered once.
-fn batches(manifest: &Manifest, object: Bytes) -> Result<ParquetRecordBatchReader, Fault> {
+/// checked and rendered once. No batch is of two row groups: each of these can be laid out whole.
+fn batches(
+    manifest: &Manifest,
+    object: Bytes,
+) -> Result<impl Iterator<Item = Result<RecordBatch, Fault>>, Fault> {
     let metadata = ArrowReaderMetadata::load(&object, ArrowReaderOptions::new())
         .map_err(|_| Fault::Parquet)?;
     let expected = manifest.dataset.schema_of(manifest.schema_version);
@@ -70,10 +72,16 @@ fn batches(manifest: &Manifest, object: Bytes) -> Result<ParquetRecordBatchReade
     let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
     let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
         .map_err(|_| Fault::Parquet)?;
-    ParquetRecordBatchReaderBuilder::new_with_metadata(object, metadata)
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(|_| Fault::Parquet)
+    let groups: Result<Vec<_>, _> = (0..metadata.metadata().num_row_groups())
+        .map(|group| {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(object.clone(), metadata.clone())
+                .with_row_groups(vec![group])
+                .with_batch_size(BATCH_ROWS)
+                .build()
+        })
+        .collect();
+    let groups = groups.map_err(|_| Fault::Parquet)?.into_iter().flatten();
+    Ok(groups.map(|batch| batch.map_err(|_| Fault::Parquet)))
 }
 
 /// `log_index` is dense, `gateway` and `schema_version` are the manifest's in every row.
