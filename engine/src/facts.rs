@@ -501,6 +501,20 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Accesses, columns, outputs, sources and the like, but for [`Access::equalities`]: how much there is to keep.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        let accesses = self.accesses.iter().map(|access| 1 + access.columns.len());
+        let outputs = self.outputs.iter().flatten();
+        let outputs = outputs.map(|output| 1 + output.lineage.sources.len());
+        let writes = self.writes.iter();
+        let writes = writes.map(|write| 1 + write.lineage.sources.len());
+        accesses.chain(outputs).chain(writes).sum::<usize>()
+            + self.opaque.len()
+            + self.views.len()
+            + self.lookups.len()
+    }
+
     /// Whether they differ in nothing but [`Access::equalities`].
     #[must_use]
     pub fn differ_in_equalities_alone(&self, other: &Self) -> bool {

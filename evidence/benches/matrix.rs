@@ -306,7 +306,6 @@ async fn speak(
             phase: Phase::Execute,
             decided_at: Micros(at),
             parameters_digest: Some(numbers.digest()),
-            wording: None,
         },
     );
     let end = Entry::End(Ending {

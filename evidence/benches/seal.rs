@@ -226,7 +226,6 @@ impl Clients {
                 phase: Phase::Execute,
                 decided_at: Micros(decided_at),
                 parameters_digest: Some(self.numbers.digest()),
-                wording: None,
             },
         );
         let end = Entry::End(Ending {

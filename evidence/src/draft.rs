@@ -109,6 +109,31 @@ impl Draft {
     }
 }
 
+/// The same of several texts: what their records say of the text is not in it, and comes with each of them.
+#[derive(Debug, PartialEq)]
+pub struct Wordless(pub(crate) Draft);
+
+impl Wordless {
+    /// Encodes what [`Draft::of`] does, but for [`Wording`]'s fields.
+    ///
+    /// # Errors
+    /// As [`Draft::new`].
+    pub fn of(record: DecisionRecord) -> Result<Self, Error> {
+        Draft::of(DecisionRecord {
+            sql: None,
+            sql_digest: String::new(),
+            facts_digest: None,
+            ..record
+        })
+        .map(Self)
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
 /// The record without what is another each time.
 pub(crate) fn blank(record: DecisionRecord) -> DecisionRecord {
     DecisionRecord {
@@ -200,8 +225,6 @@ pub struct Occasion<'a> {
     pub decided_at: Micros,
     /// See there; raw.
     pub parameters_digest: Option<[u8; 32]>,
-    /// Its text, where the draft is of several texts of which all else is recorded alike.
-    pub wording: Option<&'a Wording>,
 }
 
 /// What a record says of a statement's text. The fields are those of [`DecisionRecord`].
@@ -251,6 +274,8 @@ pub enum Entry<'a> {
     Whole(Cow<'a, Record>),
     /// A decision that was decided in the same way before.
     Decision(&'a Draft, Occasion<'a>),
+    /// The same of another text, of which all else was recorded before.
+    Reworded(&'a Wordless, &'a Wording, Occasion<'a>),
     /// The end of a statement.
     End(Ending<'a>),
 }
@@ -273,6 +298,7 @@ impl<'a> Entry<'a> {
         match self {
             Self::Whole(_) => (None, None),
             Self::Decision(draft, occasion) => (Some(&draft.0), Some(&occasion.session.0)),
+            Self::Reworded(draft, _, occasion) => (Some(&draft.0.0), Some(&occasion.session.0)),
             Self::End(ending) => (None, Some(&ending.session.0)),
         }
     }

@@ -95,7 +95,7 @@ pub(crate) struct Vocabulary {
     /// Decisions without what is another each time, and without their texts.
     drafts: Vec<DecisionRecord>,
     /// Of each draft.
-    draft_wordings: Vec<WordingPlace>,
+    draft_wordings: Vec<Option<WordingPlace>>,
     wordings: Vec<Wording>,
     draft_places: HashMap<Box<[u8]>, DraftPlace, RandomState>,
     sessions: Vec<SessionOf>,
@@ -108,6 +108,15 @@ pub(crate) struct Vocabulary {
 struct SessionOf {
     part: SessionPart,
     name: Name,
+}
+
+/// What the record says of its text, which it is then without.
+fn take_wording(record: &mut DecisionRecord) -> Wording {
+    Wording {
+        sql: record.sql.take(),
+        sql_digest: std::mem::take(&mut record.sql_digest).into(),
+        facts_digest: record.facts_digest.take().map(Digest::from),
+    }
 }
 
 impl From<String> for Digest {
@@ -149,8 +158,8 @@ impl Vocabulary {
         draft
     }
 
-    /// The text that the draft was made of.
-    pub(crate) fn wording_of(&self, draft: DraftPlace) -> WordingPlace {
+    /// The text that the draft was made of; `None` where it is of several.
+    pub(crate) fn wording_of(&self, draft: DraftPlace) -> Option<WordingPlace> {
         let Some(wording) = self.draft_wordings.get(draft.0 as usize) else {
             unreachable!("a place is asked of the vocabulary that gave it");
         };
@@ -185,7 +194,11 @@ impl Vocabulary {
         if let Some(place) = self.draft_places.get(body) {
             return Some(*place);
         }
-        let place = self.add_draft(read(body)?);
+        let mut draft = read(body)?;
+        let wording = take_wording(&mut draft);
+        let is_of_several = wording.sql_digest == Digest::Text("".into());
+        let wording = (!is_of_several).then(|| self.add_wording(wording));
+        let place = self.add_draft(draft, wording);
         self.draft_places.insert(body.into(), place);
         Some(place)
     }
@@ -236,10 +249,11 @@ impl Vocabulary {
         let (session, key) = (self.add_session(session), self.key(&decision.statement_id));
         let (seq, phase, decided_at) = (decision.seq, decision.phase, decision.decided_at);
         let parameters_digest = decision.parameters_digest.take().map(Digest::from);
-        let draft = self.add_draft(blank(decision));
+        let wording = self.add_wording(take_wording(&mut decision));
+        let draft = self.add_draft(blank(decision), Some(wording));
         Decided {
             draft,
-            wording: self.wording_of(draft),
+            wording,
             session,
             key,
             seq,
@@ -334,13 +348,8 @@ impl Vocabulary {
         }
     }
 
-    fn add_draft(&mut self, mut draft: DecisionRecord) -> DraftPlace {
+    fn add_draft(&mut self, draft: DecisionRecord, wording: Option<WordingPlace>) -> DraftPlace {
         let at = DraftPlace(place(self.drafts.len()));
-        let wording = self.add_wording(Wording {
-            sql: draft.sql.take(),
-            sql_digest: std::mem::take(&mut draft.sql_digest).into(),
-            facts_digest: draft.facts_digest.take().map(Digest::from),
-        });
         self.draft_wordings.push(wording);
         self.drafts.push(draft);
         at

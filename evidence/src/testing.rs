@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 
-use crate::draft::{Draft, Ending, Entry, Occasion, SessionDraft, SessionPart, Wording};
+use crate::draft::{Draft, Ending, Entry, Occasion, SessionDraft, SessionPart, Wording, Wordless};
 use crate::error::Error;
 use crate::hex;
 use crate::key::SigningKey;
@@ -150,7 +150,7 @@ pub(crate) fn recording(at: i64) -> Record {
 pub(crate) struct InParts {
     draft: Draft,
     session: SessionDraft,
-    wording: Option<Wording>,
+    wording: Option<(Arc<Wordless>, Wording)>,
     decision: DecisionRecord,
     end: EndRecord,
 }
@@ -208,10 +208,36 @@ impl InParts {
     /// Another execution.
     pub(crate) fn set_seq(&mut self, seq: u64) {
         self.decision.seq = seq;
+        self.decision.statement_id = format!("{}-{seq}", self.decision.session_id);
+        self.end
+            .statement_id
+            .clone_from(&self.decision.statement_id);
     }
 
     /// The same of another text.
     fn reworded(self, wording: Wording) -> Self {
+        let draft = Arc::new(Wordless::of(self.decision.clone()).unwrap());
+        self.of_draft(draft, wording)
+    }
+
+    /// Statements of so many texts that share one draft.
+    pub(crate) fn alike(count: u8) -> Vec<Self> {
+        let first = Self::new(1, 1);
+        let draft = Arc::new(Wordless::of(first.decision).unwrap());
+        let of_text = |number| {
+            let mut one = Self::new(1, 1);
+            one.set_seq(u64::from(number));
+            let wording = Wording {
+                sql: Some(format!("SELECT {number}")),
+                sql_digest: [number; 32],
+                facts_digest: Some([100 + number; 32]),
+            };
+            one.of_draft(Arc::clone(&draft), wording)
+        };
+        (0..count).map(of_text).collect()
+    }
+
+    fn of_draft(self, draft: Arc<Wordless>, wording: Wording) -> Self {
         let decision = DecisionRecord {
             sql: wording.sql.clone(),
             sql_digest: hex::HexDigest::from(wording.sql_digest).as_str().to_owned(),
@@ -221,7 +247,7 @@ impl InParts {
             ..self.decision
         };
         Self {
-            wording: Some(wording),
+            wording: Some((draft, wording)),
             decision,
             ..self
         }
@@ -243,7 +269,10 @@ impl InParts {
             phase: decision.phase,
             decided_at: decision.decided_at,
             parameters_digest: digest(&decision.parameters_digest),
-            wording: self.wording.as_ref(),
+        };
+        let decided = match &self.wording {
+            None => Entry::Decision(&self.draft, occasion),
+            Some((draft, wording)) => Entry::Reworded(draft, wording, occasion),
         };
         let ending = Ending {
             session: &self.session,
@@ -257,7 +286,7 @@ impl InParts {
             values_masked: &end.values_masked,
             result_digest: digest(&end.result_digest),
         };
-        [Entry::Decision(&self.draft, occasion), Entry::End(ending)]
+        [decided, Entry::End(ending)]
     }
 
     pub(crate) async fn append(&self, log: &Log) {

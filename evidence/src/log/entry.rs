@@ -14,7 +14,7 @@
 //!   [`crate::draft::body`], a session's that of [`crate::draft::SessionPart`]. `0x11` is a draft of earlier builds: a decision's record as
 //!   JSON, empty where occasions differ
 
-use crate::draft::{Definition, Ending, Entry, Occasion, Wording};
+use crate::draft::{Definition, Draft, Ending, Entry, Occasion, Wording, Wordless};
 use crate::record::{Micros, Outcome, Phase};
 
 const DECISION: u8 = 1;
@@ -95,7 +95,10 @@ pub(super) enum DefinitionRead<'a> {
 pub(super) fn write(entry: &Entry<'_>, out: &mut Vec<u8>) -> serde_json::Result<()> {
     match entry {
         Entry::Whole(record) => serde_json::to_writer(out, record.as_ref())?,
-        Entry::Decision(draft, occasion) => write_decision(draft.0.number, occasion, out),
+        Entry::Decision(draft, occasion) => write_decision(draft, None, occasion, out),
+        Entry::Reworded(Wordless(draft), wording, occasion) => {
+            write_decision(draft, Some(wording), occasion, out);
+        }
         Entry::End(ending) => write_end(ending, out),
     }
     Ok(())
@@ -126,14 +129,18 @@ pub(super) fn definitions_bytes_max(entry: &Entry<'_>) -> usize {
     draft.map_or(0, bytes) + session.map_or(0, bytes)
 }
 
-fn write_decision(draft: u64, occasion: &Occasion<'_>, out: &mut Vec<u8>) {
+fn write_decision(
+    draft: &Draft,
+    wording: Option<&Wording>,
+    occasion: &Occasion<'_>,
+    out: &mut Vec<u8>,
+) {
     let phase = match occasion.phase {
         Phase::Simple => 0,
         Phase::Prepare => 1,
         Phase::Execute => 2,
         Phase::PrepareExecute => 3,
     };
-    let wording = occasion.wording;
     let flags = flag(occasion.parameters_digest.is_some(), HAS_PARAMETERS)
         | flag(wording.is_some(), HAS_WORDING)
         | flag(
@@ -142,7 +149,7 @@ fn write_decision(draft: u64, occasion: &Occasion<'_>, out: &mut Vec<u8>) {
         )
         | flag(wording.is_some_and(|one| one.sql.is_some()), HAS_SQL);
     out.extend_from_slice(&[DECISION, phase | flags]);
-    write_number(draft, out);
+    write_number(draft.0.number, out);
     write_number(occasion.session.0.number, out);
     write_number(occasion.seq, out);
     out.extend_from_slice(&occasion.decided_at.0.to_le_bytes());
@@ -397,10 +404,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::draft::{Draft, SessionDraft, SessionPart};
+    use crate::draft::{SessionDraft, SessionPart};
     use crate::testing::decision;
 
-    fn parts() -> (Draft, SessionDraft) {
+    fn parts() -> (Draft, Wordless, SessionDraft) {
         let crate::record::Record::Decision(record) = decision(7, 1) else {
             panic!("not a decision");
         };
@@ -410,7 +417,12 @@ mod tests {
             on_behalf_of: None,
             target: "t".to_owned(),
         };
-        (Draft::new(&record).unwrap(), SessionDraft::new(&part))
+        let draft = Draft::new(&record).unwrap();
+        (
+            draft,
+            Wordless::of(record).unwrap(),
+            SessionDraft::new(&part),
+        )
     }
 
     fn digest() -> impl Strategy<Value = Option<[u8; 32]>> {
@@ -473,17 +485,20 @@ mod tests {
             digest in digest(),
             wording in wordings(),
         ) {
-            let (draft, session) = parts();
+            let (draft, wordless, session) = parts();
             let occasion = Occasion {
                 session: &session,
                 seq,
                 phase,
                 decided_at: Micros(at),
                 parameters_digest: digest,
-                wording: wording.as_ref(),
+            };
+            let entry = match &wording {
+                None => Entry::Decision(&draft, occasion),
+                Some(wording) => Entry::Reworded(&wordless, wording, occasion),
             };
             let expected = DecisionRead {
-                draft: draft.0.number,
+                draft: if wording.is_some() { &wordless.0 } else { &draft }.0.number,
                 session: session.0.number,
                 seq,
                 phase,
@@ -495,7 +510,7 @@ mod tests {
                     facts_digest: wording.facts_digest,
                 }),
             };
-            check(&Entry::Decision(&draft, occasion), &|read| matches!(read, Read::Decision(read) if *read == expected));
+            check(&entry, &|read| matches!(read, Read::Decision(read) if *read == expected));
         }
 
         #[test]
@@ -506,7 +521,7 @@ mod tests {
             masked in any::<Vec<(u32, u64)>>(),
             digest in digest(),
         ) {
-            let (_, session) = parts();
+            let (_, _, session) = parts();
             let ending = Ending {
                 session: &session,
                 seq,

@@ -49,7 +49,7 @@ impl Defined {
         let session = *self.sessions.get(&read.session)?;
         let draft = *self.drafts.get(&read.draft)?;
         let wording = match read.wording {
-            None => vocabulary.wording_of(draft),
+            None => vocabulary.wording_of(draft)?,
             Some(read) => vocabulary.add_wording(Wording {
                 sql: read.sql.map(str::to_owned),
                 sql_digest: Digest::Bytes(read.sql_digest),
@@ -92,7 +92,30 @@ pub(super) fn whole(json: &[u8], vocabulary: &mut Vocabulary) -> Option<Item> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draft::{Entry, Wordless};
+    use crate::record::Record;
     use crate::testing::InParts;
+
+    /// An entry without a text says nothing where its draft is of several.
+    #[test]
+    fn a_draft_of_several_texts_is_no_decision_without_one() {
+        let parts = InParts::new(1, 5);
+        let [Entry::Decision(draft, occasion), _] = parts.entries() else {
+            panic!("a draft of one text");
+        };
+        let [Record::Decision(record), _] = parts.records() else {
+            panic!("a decision");
+        };
+        let Wordless(wordless) = Wordless::of(record).unwrap();
+        for (draft, is_read) in [(draft, true), (&wordless, false)] {
+            let entry = Entry::Decision(draft, occasion);
+            let mut payload = Vec::new();
+            entry::write(&entry, &mut payload).unwrap();
+            entry::write_definitions(&entry, |_| true, &mut payload);
+            let item = Defined::default().read(&payload, &mut Vocabulary::default());
+            assert_eq!(item.is_some(), is_read);
+        }
+    }
 
     /// A draft that an earlier build wrote as JSON is the same draft.
     #[test]

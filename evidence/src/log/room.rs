@@ -123,7 +123,7 @@ fn most_of(bytes: u64) -> u64 {
 /// What ends something, or is said by the gateway of itself: it follows from what was let in.
 fn is_end(entry: &Entry<'_>) -> bool {
     match entry {
-        Entry::Decision(..) => false,
+        Entry::Decision(..) | Entry::Reworded(..) => false,
         Entry::End(_) => true,
         Entry::Whole(record) => match record.as_ref() {
             Record::Decision(_) => false,

@@ -14,6 +14,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
+mod alike;
 mod clock;
 mod failpoints;
 mod long;

@@ -61,7 +61,6 @@ impl SessionJudge {
             phase: step.phase,
             decided_at: record::micros(moment.clock),
             parameters_digest: self.parameters_digest(step),
-            wording: None,
         }
     }
 
@@ -122,17 +121,21 @@ impl SessionJudge {
     ) -> Entry<'a> {
         let occasion = self.occasion(step, (seq, moment));
         if note.draft.get().is_none() {
-            if let Some(Alike { draft, wording }) = self.alike(step, statement, note) {
-                let wording = Some(wording);
-                return Entry::Decision(
-                    draft,
-                    Occasion {
-                        wording,
-                        ..occasion
-                    },
-                );
+            // An approval is of one statement. What comes again is recorded by itself, which makes for shorter entries.
+            let is_first = step.approval.is_none() && note.alike.get().is_none();
+            if is_first && let Some(alike) = self.alike(step, statement, note) {
+                return Entry::Reworded(&alike.draft, &alike.wording, occasion);
             }
-            self.draft(step, statement, note);
+            let undated = self.undated(step, statement, &note.decision);
+            if is_first {
+                let (facts, decision) = (&statement.facts, &note.decision);
+                let mut cache = self.cache.borrow_mut();
+                cache.patterns.keep(&self.policy, facts, decision, &undated);
+            }
+            if let Ok(draft) = undated.draft() {
+                // Nobody else set it meanwhile.
+                let _ = note.draft.set(draft);
+            }
         }
         match note.draft.get() {
             Some(draft) => Entry::Decision(draft, occasion),
@@ -147,10 +150,6 @@ impl SessionJudge {
         statement: &Statement,
         note: &'a Note,
     ) -> Option<&'a Alike> {
-        // An approval is of one statement. What comes again is recorded by itself, which makes for shorter entries.
-        if step.approval.is_some() || note.alike.get().is_some() {
-            return None;
-        }
         let (facts, decision) = (&statement.facts, &note.decision);
         let mut cache = self.cache.borrow_mut();
         let (draft, pattern) = cache.patterns.find(&self.policy, facts, decision)?;
@@ -159,27 +158,13 @@ impl SessionJudge {
             {
                 let anew = self.undated(step, statement, &note.decision);
                 let is_same = anew.clone().reworded(&wording) == anew;
-                is_same && anew.wordless().draft().is_ok_and(|anew| anew == *draft)
+                is_same && anew.wordless().is_ok_and(|anew| anew == *draft)
             },
             "a pattern was found for a statement that is recorded otherwise"
         );
         // Nobody else set it meanwhile.
         let _ = note.alike.set(Alike { draft, wording });
         note.alike.get()
-    }
-
-    /// Drafts a decision's record.
-    fn draft(&self, step: &Step<'_>, statement: &Statement, note: &Note) {
-        let undated = self.undated(step, statement, &note.decision);
-        if step.approval.is_none() {
-            let (facts, decision) = (&statement.facts, &note.decision);
-            let mut cache = self.cache.borrow_mut();
-            cache.patterns.keep(&self.policy, facts, decision, &undated);
-        }
-        if let Ok(draft) = undated.draft() {
-            // Nobody else set it meanwhile.
-            let _ = note.draft.set(draft);
-        }
     }
 
     /// Logs a decision; `None` when the record does not fit even without its text.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use provost_engine::{facts::CatalogVersion, graph::Policy, sql::Statement, verdict::Decision};
-use provost_evidence::draft::{Draft, Wording};
+use provost_evidence::draft::{Draft, Wording, Wordless};
 
 use super::{analysis::Statements, memory::Memory, standing::Footing};
 use crate::judge::Enforcement;
@@ -115,8 +115,7 @@ pub(super) struct Note {
 /// A record of which all but the wording is that of other statements.
 #[derive(Debug)]
 pub(super) struct Alike {
-    /// All of theirs, without a wording.
-    pub(super) draft: Rc<Draft>,
+    pub(super) draft: Rc<Wordless>,
     pub(super) wording: Wording,
 }
 

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    hash::BuildHasher as _,
     rc::Rc,
     sync::{self, Arc},
 };
@@ -17,7 +18,7 @@ use provost_engine::{
     recent::{Seen, oldest_quarter},
     verdict::Decision,
 };
-use provost_evidence::draft::Draft;
+use provost_evidence::draft::Wordless;
 
 use crate::record::{Pattern, Undated};
 
@@ -49,8 +50,7 @@ struct Kept {
     facts: Facts,
     decision: Decision,
     pattern: Pattern,
-    /// Without a wording.
-    draft: Rc<Draft>,
+    draft: Rc<Wordless>,
     used: u64,
 }
 
@@ -63,25 +63,6 @@ impl Kept {
     }
 }
 
-/// How much there is of facts, but for equalities.
-fn parts(facts: &Facts) -> usize {
-    let accesses = facts.accesses.iter();
-    let outputs = facts.outputs.iter().flatten();
-    let writes = facts.writes.iter();
-    accesses
-        .map(|access| 1 + access.columns.len())
-        .sum::<usize>()
-        + outputs
-            .map(|output| 1 + output.lineage.sources.len())
-            .sum::<usize>()
-        + writes
-            .map(|write| 1 + write.lineage.sources.len())
-            .sum::<usize>()
-        + facts.opaque.len()
-        + facts.views.len()
-        + facts.lookups.len()
-}
-
 impl Patterns {
     /// The draft for an equal decision on a statement that differs in its wording alone, and what its wording is made with.
     pub(super) fn find(
@@ -89,7 +70,7 @@ impl Patterns {
         policy: &Arc<Policy>,
         facts: &Facts,
         decision: &Decision,
-    ) -> Option<(Rc<Draft>, Pattern)> {
+    ) -> Option<(Rc<Wordless>, Pattern)> {
         self.clock += 1;
         let mut kept = self.kept.get_mut(&facts.fingerprint)?.iter_mut();
         let kept = kept.find(|kept| kept.is_of(policy, facts, decision))?;
@@ -97,7 +78,7 @@ impl Patterns {
         Some((Rc::clone(&kept.draft), kept.pattern))
     }
 
-    /// Keeps what is recorded of a statement, if its shape came before: most that come once do not come again.
+    /// Keeps what is recorded of a statement that no pattern was found of, if its shape came before: most that come once do not come again.
     pub(super) fn keep(
         &mut self,
         policy: &Arc<Policy>,
@@ -105,37 +86,14 @@ impl Patterns {
         decision: &Decision,
         undated: &Undated,
     ) {
-        use std::hash::BuildHasher as _;
-        if parts(facts) > PARTS_MAX
-            || !self
-                .seen
-                .came(self.kept.hasher().hash_one(&facts.fingerprint))
-        {
+        if facts.parts() > PARTS_MAX || !self.has_room(&facts.fingerprint) {
             return;
         }
-        let clock = self.clock;
-        let mut known = self.kept.get(&facts.fingerprint).into_iter().flatten();
-        if known.any(|kept| kept.is_of(policy, facts, decision)) {
-            return;
-        }
-        if let Some(kept) = self.kept.get_mut(&facts.fingerprint)
-            && kept.len() >= PATTERNS_MAX
-        {
-            kept.retain(|kept| {
-                kept.policy.strong_count() > 0 && clock.saturating_sub(kept.used) < IDLE_MAX
-            });
-            if kept.len() >= PATTERNS_MAX {
-                return;
-            }
-        }
-        let Ok(draft) = undated.clone().wordless().draft() else {
+        let Ok(draft) = undated.clone().wordless() else {
             return;
         };
         if draft.bytes() > DRAFT_BYTES_MAX {
             return;
-        }
-        if self.kept.len() >= SHAPES_MAX {
-            self.make_room();
         }
         let kept = Kept {
             policy: Arc::downgrade(policy),
@@ -143,10 +101,32 @@ impl Patterns {
             decision: decision.clone(),
             pattern: undated.pattern(),
             draft: Rc::new(draft),
-            used: clock,
+            used: self.clock,
         };
+        if let Some(of_shape) = self.kept.get_mut(&facts.fingerprint) {
+            of_shape.push(kept);
+            return;
+        }
+        if self.kept.len() >= SHAPES_MAX {
+            self.make_room();
+        }
         let fingerprint = Arc::clone(&facts.fingerprint);
-        self.kept.entry(fingerprint).or_default().push(kept);
+        self.kept.insert(fingerprint, vec![kept]);
+    }
+
+    /// Whether there is room for one more pattern of the shape: makes it where some of them are idle.
+    fn has_room(&mut self, fingerprint: &Arc<str>) -> bool {
+        let clock = self.clock;
+        let Some(kept) = self.kept.get_mut(fingerprint) else {
+            let hash = self.kept.hasher().hash_one(fingerprint);
+            return self.seen.came(hash);
+        };
+        if kept.len() >= PATTERNS_MAX {
+            kept.retain(|kept| {
+                kept.policy.strong_count() > 0 && clock.saturating_sub(kept.used) < IDLE_MAX
+            });
+        }
+        kept.len() < PATTERNS_MAX
     }
 
     fn make_room(&mut self) {
@@ -277,7 +257,7 @@ mod tests {
                 let wording = pattern.wording(&key(), text.as_bytes(), &statements[at]);
                 assert_eq!(of(at), of(at).reworded(&wording));
                 assert_eq!(of(at), of(0).reworded(&wording));
-                assert!(of(at).wordless().draft().unwrap() == *draft);
+                assert_eq!(of(at).wordless().unwrap(), *draft);
                 let sql = wording.sql.unwrap();
                 assert_eq!(sql.contains("hmac:"), is_classed, "{sql}");
                 assert_eq!(sql == *text, !is_classed, "{sql}");
@@ -309,8 +289,10 @@ mod tests {
         let mut patterns = Patterns::default();
         let keep = |patterns: &mut Patterns, policy: &Arc<Policy>, because: &str| {
             let decided = deny(because);
-            let undated = undated(TEXTS[0], &statements[0], &decided, false);
-            patterns.keep(policy, facts, &decided, &undated);
+            if patterns.find(policy, facts, &decided).is_none() {
+                let undated = undated(TEXTS[0], &statements[0], &decided, false);
+                patterns.keep(policy, facts, &decided, &undated);
+            }
             patterns.find(policy, facts, &decided).is_some()
         };
         assert!(!keep(&mut patterns, &policy, "first"), "it came once");

@@ -8,6 +8,7 @@ mod digest;
 mod redact;
 #[cfg(test)]
 mod tests;
+mod undated;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::SystemTime};
 
@@ -18,16 +19,17 @@ use provost_engine::{
     sql::{Refusal, Statement, is_unbounded},
     verdict::{BundleDigest, Decision, OutputMask, Verdict},
 };
-use provost_evidence::draft::{Draft, SessionDraft, SessionPart, Wording};
+use provost_evidence::draft::{SessionDraft, SessionPart};
 use provost_evidence::record::{
     ChangeRecord, DecisionRecord, MaskingRecord, Micros, Phase, Record, SessionEvent, SessionRecord,
 };
 
 use crate::{judge::StatementSeq, protocol::replication::Replication};
 
-use digest::PatternDigest;
 pub use digest::{EvidenceKey, KeyTooShort};
 pub(crate) use redact::{is_harmless, reason as reason_of_refusal};
+pub(crate) use undated::Pattern;
+pub use undated::Undated;
 
 /// The longest attacker-chosen text of a start-up message that a record keeps, in bytes; the rest is cut.
 const STARTUP_TEXT_BYTES_MAX: usize = 256;
@@ -148,79 +150,6 @@ pub fn session_draft(session_id: &SessionId, session: &Session) -> SessionDraft 
     })
 }
 
-/// What wordings of several statements are made with: of those whose facts differ in equalities alone, it is the same by one policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pattern {
-    /// See [`is_harmless`].
-    is_harmless: bool,
-    digest: PatternDigest,
-}
-
-impl Pattern {
-    /// What is recorded of a statement's text. `whole` is the text that it is a part of.
-    pub(crate) fn wording(
-        &self,
-        key: &EvidenceKey,
-        whole: &[u8],
-        statement: &Statement,
-    ) -> Wording {
-        let text = whole.get(statement.span.clone());
-        Wording {
-            sql: redact::statement(key, whole, statement, self.is_harmless),
-            sql_digest: key.sql(text.unwrap_or(whole)),
-            facts_digest: Some(self.digest.with_equalities(key, &statement.facts)),
-        }
-    }
-}
-
-/// The record of a decided statement without what is another each time, which [`of_occasion`] adds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undated {
-    record: DecisionRecord,
-    pattern: Pattern,
-}
-
-impl Undated {
-    /// The same of a statement that people approved.
-    #[must_use]
-    pub(crate) fn approved(mut self, approval: Option<&str>) -> Self {
-        self.record.approval_id = approval.map(str::to_owned);
-        self
-    }
-
-    /// What the wordings of statements like it are made with.
-    pub(crate) fn pattern(&self) -> Pattern {
-        self.pattern
-    }
-
-    /// The same without a wording.
-    #[must_use]
-    pub(crate) fn wordless(mut self) -> Self {
-        self.record.sql = None;
-        self.record.sql_digest.clear();
-        self.record.facts_digest = None;
-        self
-    }
-
-    /// The same of another text of which all else is recorded alike.
-    #[must_use]
-    pub(crate) fn reworded(self, wording: &Wording) -> Self {
-        let Self { record, pattern } = self;
-        let record = DecisionRecord {
-            sql: wording.sql.clone(),
-            sql_digest: hex(&wording.sql_digest),
-            facts_digest: wording.facts_digest.map(|digest| hex(&digest)),
-            ..record
-        };
-        Self { record, pattern }
-    }
-
-    /// What a draft keeps.
-    pub(crate) fn draft(self) -> Result<Draft, provost_evidence::Error> {
-        Draft::of(self.record)
-    }
-}
-
 /// A decided statement. `whole` is the text that it is a part of.
 #[must_use]
 pub fn decision(
@@ -233,10 +162,7 @@ pub fn decision(
 ) -> Undated {
     let facts = &statement.facts;
     let touched = each_touched(facts);
-    let pattern = Pattern {
-        is_harmless: redact::is_harmless_touching(facts, &touched, classes),
-        digest: PatternDigest::of(facts),
-    };
+    let is_harmless = redact::is_harmless_touching(facts, &touched, classes);
     let record = DecisionRecord {
         fingerprint: Some(facts.fingerprint.to_string()),
         kind: Some(facts.kind.name().to_owned()),
@@ -259,7 +185,8 @@ pub fn decision(
         probes: probes(decided),
         ..blank(bundle)
     };
-    Undated { record, pattern }.reworded(&pattern.wording(key, whole, statement))
+    let pattern = Pattern::new(facts, is_harmless);
+    Undated::new(record, pattern).reworded(&pattern.wording(key, whole, statement))
 }
 
 /// A text that could not be analysed: always a deny.

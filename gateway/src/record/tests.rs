@@ -423,8 +423,9 @@ fn digests_are_keyed_and_separate() {
         facts(Kind::Select, "ssn", Spoken::Access),
         facts(Kind::Select, "ssn", Spoken::Output),
     );
-    let of_facts =
-        |key: &EvidenceKey, facts: &Facts| PatternDigest::of(facts).with_equalities(key, facts);
+    let of_facts = |key: &EvidenceKey, facts: &Facts| {
+        digest::PatternDigest::of(facts).with_equalities(key, facts)
+    };
     assert_eq!(of_facts(&key(), &one), of_facts(&key(), &one.clone()));
     assert_ne!(of_facts(&key(), &one), of_facts(&key(), &two));
     assert_ne!(of_facts(&key(), &one), of_facts(&other, &one));

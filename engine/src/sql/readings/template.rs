@@ -241,18 +241,9 @@ fn nth_like(text: &str, fits: Fits, nth: usize) -> Option<String> {
 
 /// How much of a statement there is to copy.
 fn parts(statement: &Statement) -> usize {
-    let facts = &statement.facts;
-    let accesses = facts.accesses.iter();
-    let accesses = accesses.map(|access| 1 + access.columns.len() + access.equalities.len());
-    let outputs = facts.outputs.iter().flatten();
-    let outputs = outputs.map(|output| 1 + output.lineage.sources.len());
-    let writes = facts.writes.iter();
-    let writes = writes.map(|write| 1 + write.lineage.sources.len());
-    1 + accesses.chain(outputs).chain(writes).sum::<usize>()
-        + facts.opaque.len()
-        + facts.views.len()
-        + facts.lookups.len()
-        + statement.literals.len()
+    let accesses = statement.facts.accesses.iter();
+    let equalities = accesses.map(|access| access.equalities.len());
+    1 + statement.facts.parts() + equalities.sum::<usize>() + statement.literals.len()
 }
 
 /// Takes the equalities with carried constants out of facts. `None`: one may be with any of several constants.
