@@ -143,6 +143,16 @@ class House:
             raise
         return self
 
+    def place(self, cores, of_proxies):
+        """Where clients and server run from now on, and where proxies do."""
+        os.sched_setaffinity(0, cores)
+        # Of connections that come.
+        os.sched_setaffinity(self.server.pid, cores)
+        for contender in self.contenders.values():
+            if contender.process is not None:
+                for task in pathlib.Path(f"/proc/{contender.process.pid}/task").iterdir():
+                    os.sched_setaffinity(int(task.name), of_proxies)
+
     def __exit__(self, *_):
         for process in reversed(self.processes):
             if process.poll() is None:
