@@ -330,7 +330,7 @@ impl SessionJudge {
     async fn judge(&mut self, step: &Step<'_>, statements: &Noted) -> Result<Vec<Permitted>, Stop> {
         let moment = Moment::now();
         let footing = self.footing(moment);
-        if let Some((statement, note)) = self.standing(step, statements, footing) {
+        if let Some((statement, note)) = self.standing(step, step.memory, statements, footing) {
             let permitted = self.log_permitted(step, statement, &note, moment).await?;
             return Ok(vec![permitted]);
         }

@@ -13,12 +13,16 @@ use std::{
 use provost_engine::{facts::CatalogVersion, graph::Policy, sql::Statement, verdict::Decision};
 use provost_evidence::draft::{Draft, Wording, Wordless};
 
-use super::{analysis::Statements, memory::Memory, standing::Footing};
+use super::{
+    analysis::Statements,
+    memory::Memory,
+    standing::{Footing, ViewId},
+};
 use crate::judge::Enforcement;
 
 /// Notes on one text; at the limit the oldest makes room. Principals whom different rules bind have notes of their own.
 const NOTES_MAX: usize = 4;
-/// Sessions whose decisions on one text stand; at the limit the oldest is made anew.
+/// Sessions whose decisions on one text stand, but for those that remember the text; at the limit the oldest is made anew.
 const STANDING_MAX: usize = 64;
 /// A longer text is not remembered by its session.
 const RECENT_BYTES_MAX: usize = 1024;
@@ -53,12 +57,19 @@ impl Recent {
         (!text.is_empty() && self.text == text).then_some(&self.memory)
     }
 
-    /// Remembers this text, unless it is long.
-    pub(super) fn keep(&mut self, text: &[u8], place: Place<'_>, noted: &Rc<Noted>) {
+    /// Remembers this text and what it was decided as, unless it is long.
+    pub(super) fn keep(
+        &mut self,
+        text: &[u8],
+        place: Place<'_>,
+        noted: &Rc<Noted>,
+        (footing, note): &(Footing, Rc<Note>),
+    ) {
         self.text.clear();
         if text.len() <= RECENT_BYTES_MAX {
             self.text.extend_from_slice(text);
             self.memory.keep(place, noted);
+            self.memory.stand(noted, *footing, note);
         }
     }
 }
@@ -69,6 +80,15 @@ struct Seen {
     version: CatalogVersion,
     path: Arc<[Arc<str>]>,
     noted: Weak<Noted>,
+    /// What the text's one statement was last decided as, where that stands. Of many sessions each finds its own here.
+    stands: Option<(Footing, Weak<Note>)>,
+}
+
+impl Seen {
+    /// Its memory is not given to another one.
+    fn is_of(&self, noted: &Noted) -> bool {
+        std::ptr::eq(self.noted.as_ptr(), noted)
+    }
 }
 
 impl Recollection {
@@ -79,12 +99,30 @@ impl Recollection {
         seen.as_ref().filter(is_same)?.noted.upgrade()
     }
 
+    /// What the one statement of the text, read as this, was decided as on this footing, as long as its note is kept.
+    pub(super) fn standing(&self, noted: &Noted, footing: Footing) -> Option<Rc<Note>> {
+        let seen = self.0.borrow();
+        let seen = seen.as_ref().filter(|seen| seen.is_of(noted))?;
+        let (_, note) = seen.stands.as_ref().filter(|(on, _)| *on == footing)?;
+        note.upgrade()
+    }
+
+    /// Remembers that, where the text is remembered as read so.
+    pub(super) fn stand(&self, noted: &Noted, footing: Footing, note: &Rc<Note>) {
+        if let Some(seen) = &mut *self.0.borrow_mut()
+            && seen.is_of(noted)
+        {
+            seen.stands = Some((footing, Rc::downgrade(note)));
+        }
+    }
+
     /// Remembers it.
     pub(super) fn keep(&self, (version, path): Place<'_>, noted: &Rc<Noted>) {
         *self.0.borrow_mut() = Some(Seen {
             version,
             path: Arc::clone(path),
             noted: Rc::downgrade(noted),
+            stands: None,
         });
     }
 }
@@ -187,11 +225,12 @@ impl Noted {
         Some(Rc::clone(note))
     }
 
-    /// Whether its one statement's decision stands for anybody, and asks for nothing more; by which catalog it was read.
-    pub(super) fn stands_plainly(&self) -> Option<CatalogVersion> {
-        let is_any = self.standing.borrow().iter().any(|(_, note)| note.is_plain);
-        let statement = self.statements.first().filter(|_| is_any)?;
-        Some(statement.facts.catalog_version)
+    /// What its one statement was decided as for this view, where that stands and asks for nothing more.
+    pub(super) fn stands_plainly(&self, view: ViewId) -> Option<(Footing, Rc<Note>)> {
+        let standing = self.standing.borrow();
+        // The newest is asked for most.
+        let newest = standing.iter().rev().find(|(on, _)| on.view == view);
+        newest.filter(|(_, note)| note.is_plain).cloned()
     }
 
     /// The decision of this note stands on this footing, and what stood on the view's last one no more.

@@ -73,6 +73,9 @@ impl SessionJudge {
         }
         if let Some(footing) = footing {
             statements.stand(footing, &note);
+            if let Some(memory) = step.memory {
+                memory.stand(statements, footing, &note);
+            }
         }
         Ok(permitted)
     }

@@ -65,7 +65,7 @@ impl SessionJudge {
             return Ok(None);
         };
         let Some((statement, note)) = self
-            .standing(step, &statements, footing)
+            .standing(step, Some(memory), &statements, footing)
             .filter(|(_, note)| note.is_plain)
         else {
             return Ok(None);
@@ -92,9 +92,11 @@ impl SessionJudge {
 
     /// Remembers a simple Query's text, where it may be let through when it comes again.
     pub(super) fn remember(&mut self, text: &[u8], statements: &Rc<Noted>) {
-        if let Some(version) = statements.stands_plainly() {
-            let place = (version, self.sight.path());
-            self.recent.keep(text, place, statements);
+        if let Some(statement) = statements.first()
+            && let Some(stands) = statements.stands_plainly(self.view_id)
+        {
+            let place = (statement.facts.catalog_version, self.sight.path());
+            self.recent.keep(text, place, statements, &stands);
         }
     }
 
@@ -113,10 +115,11 @@ impl SessionJudge {
         })
     }
 
-    /// The step's statement and what it was decided as, where that stands.
+    /// The step's statement and what it was decided as, where that stands; `memory` is the text's, where it has one.
     pub(super) fn standing<'a>(
         &self,
         step: &Step<'_>,
+        memory: Option<&Recollection>,
         statements: &'a Noted,
         footing: Option<Footing>,
     ) -> Option<(&'a Statement, Rc<Note>)> {
@@ -124,7 +127,15 @@ impl SessionJudge {
         let now = statement.facts.catalog_version;
         // What was prepared by an older catalog may be outdated.
         let is_current = step.made_at.is_none_or(|made_at| made_at == now);
-        let note = statements.standing(footing?).filter(|_| is_current)?;
+        let footing = footing.filter(|_| is_current)?;
+        let remembered = memory.and_then(|memory| memory.standing(statements, footing));
+        let note = remembered.or_else(|| {
+            let note = statements.standing(footing)?;
+            if let Some(memory) = memory {
+                memory.stand(statements, footing, &note);
+            }
+            Some(note)
+        })?;
         Some((statement, note))
     }
 
@@ -147,5 +158,118 @@ impl SessionJudge {
             && decision.probes.is_empty()
             && decision.limits.rows_per_hour.is_none()
             && decision.limits.bytes_per_hour.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use provost_engine::{
+        facts::{CatalogVersion, SessionEffect},
+        graph::{
+            self,
+            rule::{Mode, RuleSet},
+        },
+        verdict::{BundleDigest, Limits},
+    };
+
+    use super::*;
+    use crate::judge::{Enforcement, Touch};
+
+    fn noted() -> Rc<Noted> {
+        Rc::new(Noted::new(Arc::from([])))
+    }
+
+    fn note() -> Rc<Note> {
+        let policy = graph::compile(RuleSet {
+            digest: BundleDigest("bundle".into()),
+            mode: Mode::Enforce,
+            classes: Vec::new(),
+            rules: Vec::new(),
+            invariants: Vec::new(),
+        });
+        let decision = Decision::deny(Vec::new(), false);
+        let enforcement = Enforcement {
+            kind: Kind::Select,
+            session_effect: SessionEffect::None,
+            touch: Touch::Nothing,
+            mask_bound: false,
+            columns: None,
+            masks: Vec::new(),
+            limits: Limits::default(),
+            recording: decision.recording,
+            copy: None,
+            binding: None,
+            cursors: Vec::new(),
+            sets_role: false,
+            may_set: false,
+        };
+        Note::new(0, &Arc::new(policy.unwrap()), decision, enforcement)
+    }
+
+    fn footing() -> Footing {
+        Footing {
+            view: ViewId::next(),
+            catalog: 3,
+            status: b'I',
+        }
+    }
+
+    #[test]
+    fn each_of_many_sessions_finds_its_own_decision_and_no_other() {
+        let (noted, another, note) = (noted(), noted(), note());
+        noted.keep(&note);
+        let path = Arc::from([]);
+        let sessions: Vec<_> = std::iter::repeat_with(footing)
+            .take(1000)
+            .map(|footing| {
+                let memory = Recollection::default();
+                memory.keep((CatalogVersion(1), &path), &noted);
+                noted.stand(footing, &note);
+                memory.stand(&noted, footing, &note);
+                (memory, footing)
+            })
+            .collect();
+        for (memory, on) in &sessions {
+            let found = memory.standing(&noted, *on).unwrap();
+            assert!(Rc::ptr_eq(&found, &note));
+            let others = [
+                footing(),
+                Footing { catalog: 4, ..*on },
+                Footing {
+                    status: b'T',
+                    ..*on
+                },
+            ];
+            for other in others {
+                assert!(memory.standing(&noted, other).is_none(), "{other:?}");
+            }
+            assert!(memory.standing(&another, *on).is_none());
+            memory.stand(&another, *on, &note);
+            assert!(memory.standing(&another, *on).is_none());
+        }
+    }
+
+    #[test]
+    fn what_was_read_anew_stands_on_nothing() {
+        let (first, second, note, on) = (noted(), noted(), note(), footing());
+        let (memory, path) = (Recollection::default(), Arc::from([]));
+        memory.keep((CatalogVersion(1), &path), &first);
+        memory.stand(&first, on, &note);
+        memory.keep((CatalogVersion(2), &path), &second);
+        assert!(memory.standing(&first, on).is_none());
+        assert!(memory.standing(&second, on).is_none());
+    }
+
+    #[test]
+    fn a_note_that_is_no_longer_kept_stands_for_nothing() {
+        let (noted, note, on) = (noted(), note(), footing());
+        let (memory, path) = (Recollection::default(), Arc::from([]));
+        memory.keep((CatalogVersion(1), &path), &noted);
+        memory.stand(&noted, on, &note);
+        assert!(memory.standing(&noted, on).is_some());
+        drop(note);
+        assert!(memory.standing(&noted, on).is_none());
     }
 }

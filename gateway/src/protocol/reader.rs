@@ -1,7 +1,5 @@
 //! A cursor over one frame's body that can't leave it.
 
-use std::ffi::CStr;
-
 use super::frame::Error;
 
 /// What is left of a body.
@@ -55,9 +53,10 @@ impl<'a> Reader<'a> {
 
     /// Bytes up to a NUL, which is taken and left out.
     pub(super) fn text(&mut self) -> Result<&'a [u8], Error> {
-        let text = CStr::from_bytes_until_nul(self.rest).map_err(|_| Error::Format)?;
-        self.bytes(text.to_bytes_with_nul().len())?;
-        Ok(text.to_bytes())
+        let text_bytes = memchr::memchr(0, self.rest).ok_or(Error::Format)?;
+        let text = self.bytes(text_bytes)?;
+        self.bytes(1)?;
+        Ok(text)
     }
 
     /// A length-prefixed value; -1 is NULL.

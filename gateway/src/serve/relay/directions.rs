@@ -68,9 +68,10 @@ impl Relay {
             }
         }
         match self.poll_client(context) {
+            // The same the other way round: what the server says is looked at where that is sent.
             Ok(true) => {
                 self.turn = Turn::Server;
-                progress = true;
+                return Poll::Ready(Event::Progress);
             }
             Ok(false) => {}
             Err(_) => return Poll::Ready(Event::ClientGone),
