@@ -27,6 +27,8 @@ mod seam;
 pub(crate) mod setting;
 mod spending;
 mod standing;
+#[cfg(test)]
+mod testing;
 mod unbounded;
 pub(crate) mod values;
 mod view;

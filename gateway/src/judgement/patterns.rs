@@ -144,10 +144,6 @@ mod tests {
 
     use provost_engine::{
         facts::Column,
-        graph::{
-            self,
-            rule::{Mode, RuleSet},
-        },
         schema,
         sql::{self, Context, Statement, Witness},
         verdict::{BundleDigest, Reason},
@@ -155,21 +151,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        judgement::{analysis::STACK_BYTES, names::NO_NAMES},
+        judgement::{analysis::STACK_BYTES, names::NO_NAMES, testing::policy},
         record::{Determining, EvidenceKey, decision},
         settings::Secret,
     };
-
-    fn policy() -> Arc<Policy> {
-        let policy = graph::compile(RuleSet {
-            digest: BundleDigest("bundle".into()),
-            mode: Mode::Enforce,
-            classes: Vec::new(),
-            rules: Vec::new(),
-            invariants: Vec::new(),
-        });
-        Arc::new(policy.unwrap())
-    }
 
     fn deny(because: &str) -> Decision {
         let reason = Reason {

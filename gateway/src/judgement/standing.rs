@@ -167,28 +167,20 @@ mod tests {
 
     use provost_engine::{
         facts::{CatalogVersion, SessionEffect},
-        graph::{
-            self,
-            rule::{Mode, RuleSet},
-        },
-        verdict::{BundleDigest, Limits},
+        verdict::Limits,
     };
 
     use super::*;
-    use crate::judge::{Enforcement, Touch};
+    use crate::{
+        judge::{Enforcement, Touch},
+        judgement::testing::policy,
+    };
 
     fn noted() -> Rc<Noted> {
         Rc::new(Noted::new(Arc::from([])))
     }
 
     fn note() -> Rc<Note> {
-        let policy = graph::compile(RuleSet {
-            digest: BundleDigest("bundle".into()),
-            mode: Mode::Enforce,
-            classes: Vec::new(),
-            rules: Vec::new(),
-            invariants: Vec::new(),
-        });
         let decision = Decision::deny(Vec::new(), false);
         let enforcement = Enforcement {
             kind: Kind::Select,
@@ -205,7 +197,7 @@ mod tests {
             sets_role: false,
             may_set: false,
         };
-        Note::new(0, &Arc::new(policy.unwrap()), decision, enforcement)
+        Note::new(0, &policy(), decision, enforcement)
     }
 
     fn footing() -> Footing {
